@@ -1,0 +1,106 @@
+// The contract between the engine (native/core) and a backend (native/cpu, cuda).
+//
+// A backend is one table of function pointers with its own version number, so that a backend built
+// as a separate module can be checked before a single call. Plain C types only: a module and the
+// addon may have been built by different compilers. Nothing here throws; every function that can
+// fail fills a CpError and returns a status other than CP_OK.
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CP_BACKEND_VERSION 1
+#define CP_MAX_DIMS 4
+#define CP_MAX_INPUTS 16
+#define CP_MAX_OUTPUTS 8
+#define CP_MAX_ATTRIBUTES 24
+
+typedef enum { CP_F32 = 0, CP_BF16 = 1, CP_I32 = 2, CP_U8 = 3, CP_I8 = 4 } CpDtype;
+
+typedef enum { CP_OK = 0, CP_FAILED = 1 } CpStatus;
+
+// Code and fields of an error; the sentence is composed in TypeScript (lib/errors.ts).
+typedef struct {
+    char code[48];       // "ERR_COMPACT_..."
+    char op[32];         // op or call that failed, may be empty
+    char expected[192];  // what would have been right
+    char received[192];  // what was found
+} CpError;
+
+// A dense row-major view. An absent optional input has data == NULL and num_dims == 0.
+typedef struct {
+    void* data;
+    int64_t shape[CP_MAX_DIMS];
+    int32_t num_dims;
+    int32_t dtype;  // CpDtype
+} CpTensor;
+
+// A named number. Runtime scalars (learning rate, step, epoch) are already resolved in `value`
+// when an op runs; `scalar_slot` >= 0 says that the value may differ on the next run.
+typedef struct {
+    const char* name;
+    double value;
+    int32_t scalar_slot;
+} CpAttribute;
+
+// One call of one op. Attributes stand in the order of the op's signature, defaults filled in.
+typedef struct {
+    CpTensor inputs[CP_MAX_INPUTS];
+    CpTensor outputs[CP_MAX_OUTPUTS];
+    CpAttribute attributes[CP_MAX_ATTRIBUTES];
+    int32_t num_inputs;
+    int32_t num_outputs;
+    int32_t num_attributes;
+    void* workspace;  // at least workspace_bytes(...) bytes, 64-byte aligned, contents undefined
+    int64_t workspace_bytes;
+} CpCall;
+
+// What workspace formulas may depend on. It is data, so a plan can be made for a machine that is
+// not here.
+typedef struct {
+    int32_t threads;  // CPU worker threads (CPU backend), ignored elsewhere
+    int32_t reserved[7];
+} CpLimits;
+
+typedef struct CpDevice CpDevice;
+
+typedef struct {
+    int32_t index;            // device number within the backend
+    int32_t threads;          // CPU: worker threads, >= 1
+    const char* instruction_set;  // CPU: "auto" or a name of instruction_sets
+    int64_t reserved[4];
+} CpDeviceOptions;
+
+typedef struct {
+    const char* name;  // as in native/base/op_signatures.h
+    // Bytes of scratch the op needs for these shapes (data pointers may be NULL).
+    int64_t (*workspace_bytes)(const CpCall* call, const CpLimits* limits);
+    // Extra conditions that the signature cannot say (width = heads * head size, ...). May be NULL.
+    CpStatus (*check)(const CpCall* call, CpError* error);
+    CpStatus (*run)(CpDevice* device, const CpCall* call, CpError* error);
+} CpOp;
+
+typedef struct {
+    int32_t version;   // CP_BACKEND_VERSION of the build
+    const char* name;  // "cpu", "cuda"
+    int32_t num_ops;
+    const CpOp* ops;
+    // Devices present; 0 when there is none (the reason goes to `error`).
+    int32_t (*num_devices)(CpError* error);
+    CpStatus (*open)(const CpDeviceOptions* options, CpDevice** device, CpError* error);
+    void (*close)(CpDevice* device);
+    // 256-byte aligned memory of the device.
+    CpStatus (*allocate)(CpDevice* device, int64_t bytes, void** data, CpError* error);
+    void (*release)(CpDevice* device, void* data, int64_t bytes);
+    // Ordered with the ops of the device.
+    CpStatus (*write)(CpDevice* device, void* target, const void* host, int64_t bytes, CpError* error);
+    CpStatus (*read)(CpDevice* device, void* host, const void* source, int64_t bytes, CpError* error);
+    CpStatus (*synchronize)(CpDevice* device, CpError* error);
+} CpBackend;
+
+#ifdef __cplusplus
+}
+#endif
