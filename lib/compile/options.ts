@@ -1,0 +1,43 @@
+import type { Attribute, DType } from '../graph/index.js';
+import type { Method } from '../methods/index.js';
+import type { Model } from '../models/model.js';
+
+export type RecomputePolicy = 'none' | 'cheap' | 'layer';
+
+/** The machine that a plan is for, as data and one function, so that it need not be here. */
+export interface Target {
+  readonly device: 'cpu' | 'cuda' | 'cuda-emulated';
+  workspaceBytes(call: {
+    readonly op: string;
+    readonly inputs: readonly (TensorShape | undefined)[];
+    readonly outputs: readonly TensorShape[];
+    readonly attributes: Readonly<Record<string, Attribute>>;
+  }): number;
+}
+
+export interface TensorShape {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+export interface CompileOptions {
+  readonly model: Model;
+  readonly method: Method;
+  readonly target: Target;
+  readonly batchSize: number; // sequences of one micro-batch
+  readonly sequenceLength: number;
+  /** Of parameters and activations. */
+  readonly dtype: 'f32' | 'bf16';
+  /** Of weight gradients. Default 'f32'. */
+  readonly gradientDtype?: 'f32' | 'bf16';
+  readonly recompute?: RecomputePolicy;
+  /** Gradients live across micro-batches: entries `accumulate` and `update` instead of `step`. */
+  readonly accumulateGradients?: boolean;
+  /** Clip by global norm; needs all gradients at once, so it implies `accumulate` and `update`. 0 or absent: no clipping. */
+  readonly maxGradNorm?: number;
+  readonly fuseSwiglu?: boolean;
+  readonly lossChunkTokens?: number;
+  /** Batch and length of `evaluate` and `generate`; default those of training. Entries can be left out of a plan. */
+  readonly entries?: readonly ('train' | 'evaluate' | 'generate' | 'initialize')[];
+  readonly evaluateBatchSize?: number;
+}

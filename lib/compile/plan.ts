@@ -1,0 +1,65 @@
+import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
+
+export const planVersion = 1;
+
+/** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */
+export type Region = 'persistent' | 'arena';
+
+export interface PlanValue {
+  readonly id: number; // index in Plan.values
+  /** Unique among persistent values; `layer/op.output` otherwise. */
+  readonly name: string;
+  readonly layer: string;
+  readonly kind: ValueKind;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly region: Region;
+  readonly offset: number; // bytes from the start of the region, a multiple of 256
+  readonly bytes: number;
+}
+
+export interface PlanInstruction {
+  readonly op: string;
+  readonly inputs: readonly number[]; // value ids; -1 for an absent optional input
+  readonly outputs: readonly number[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+  readonly workspace: { readonly offset: number; readonly bytes: number; readonly kind: ValueKind };
+  readonly layer: string;
+  readonly phase: Phase;
+  readonly flops: number;
+}
+
+/** Half-open range of instructions [first, last] (inclusive) of one entry during which a value holds its bytes. */
+export interface Lifetime {
+  readonly value: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface PlanEntry {
+  readonly name: string;
+  readonly instructions: readonly PlanInstruction[];
+  /** Values that the caller writes before the run. */
+  readonly inputs: readonly number[];
+  /** Values that the caller gets after the run. */
+  readonly outputs: readonly number[];
+  /** Of arena values only. */
+  readonly lifetimes: readonly Lifetime[];
+  readonly arenaBytes: number;
+  /** Largest sum of live arena bytes: no layout can need less. */
+  readonly arenaLowerBoundBytes: number;
+}
+
+/** The compiler's result: kernel calls over fixed offsets. Everything that will be allocated is known here. */
+export interface Plan {
+  readonly version: typeof planVersion;
+  readonly device: 'cpu' | 'cuda' | 'cuda-emulated';
+  readonly values: readonly PlanValue[];
+  readonly entries: Readonly<Record<string, PlanEntry>>;
+  readonly persistentBytes: number;
+  /** Largest arena of any entry. */
+  readonly arenaBytes: number;
+  readonly arenaLowerBoundBytes: number;
+  /** persistentBytes + arenaBytes: exactly what an engine allocates. */
+  readonly peakBytes: number;
+}

@@ -1,0 +1,117 @@
+/**
+ * Every error that the package throws, in one table. An error is told by its `code`, not by `instanceof`:
+ * errors may come from another realm (worker threads, jest) or from native code.
+ */
+
+const errorKinds = {
+  // Bad arguments, configuration, files: found before any work starts.
+  ERR_COMPACT_ARGUMENT: RangeError,
+  ERR_COMPACT_TYPE: TypeError,
+  ERR_COMPACT_SHAPE: RangeError,
+  ERR_COMPACT_CONFIG_UNKNOWN_KEY: TypeError,
+  ERR_COMPACT_CONFIG_VALUE: RangeError,
+  ERR_COMPACT_MODEL_UNKNOWN: RangeError,
+  ERR_COMPACT_RANK: RangeError,
+  ERR_COMPACT_DATA_EMPTY: RangeError,
+  ERR_COMPACT_DATA_READ: Error,
+  ERR_COMPACT_DATA_BINARY: TypeError,
+  ERR_COMPACT_DATA_FORMAT: TypeError,
+  ERR_COMPACT_DATA_TOO_SHORT: RangeError,
+  ERR_COMPACT_TOKENIZER: RangeError,
+  ERR_COMPACT_CHECKPOINT_MISSING: Error,
+  ERR_COMPACT_CHECKPOINT_TRUNCATED: Error,
+  ERR_COMPACT_CHECKPOINT_INVALID: Error,
+  ERR_COMPACT_CHECKPOINT_MISMATCH: Error,
+  ERR_COMPACT_CHECKPOINT_VERSION: Error,
+  ERR_COMPACT_CHECKPOINT_WRITE: Error,
+  ERR_COMPACT_OUTPUT_LOCKED: Error,
+  // Devices and memory.
+  ERR_COMPACT_ADDON_LOAD: Error,
+  ERR_COMPACT_DEVICE_UNAVAILABLE: Error,
+  ERR_COMPACT_DOES_NOT_FIT: RangeError,
+  ERR_COMPACT_OUT_OF_MEMORY: RangeError,
+  // Plans and engines.
+  ERR_COMPACT_PLAN_INVALID: Error,
+  ERR_COMPACT_PLAN_DEVICE: Error,
+  ERR_COMPACT_OP_UNSUPPORTED: Error,
+  ERR_COMPACT_INDEX: RangeError,
+  ERR_COMPACT_ENTRY_UNKNOWN: RangeError,
+  ERR_COMPACT_VALUE_UNKNOWN: RangeError,
+  ERR_COMPACT_DISPOSED: Error,
+  ERR_COMPACT_ABORTED: Error,
+  ERR_COMPACT_NOT_FINITE: Error,
+  ERR_COMPACT_NATIVE: Error,
+} as const;
+
+export type CompactErrorCode = keyof typeof errorKinds;
+
+/** The parts of an error beside its code: what was found, what would have been right, what to do. */
+export interface CompactErrorFields {
+  /** The sentence's subject, e.g. the option or op that was wrong. */
+  readonly op?: string;
+  readonly expected?: string;
+  readonly received?: string;
+  readonly remedy?: string;
+  readonly device?: string;
+  readonly cause?: unknown;
+  /** Structured extras, e.g. predicted bytes of remedies, or the layer of a non-finite value. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+export interface CompactError extends Error, CompactErrorFields {
+  readonly name: 'CompactError';
+  readonly code: CompactErrorCode;
+}
+
+/** Makes (does not throw) a typed error. `what` is one sentence without a full stop. */
+export function compactError(
+  code: CompactErrorCode,
+  what: string,
+  fields: CompactErrorFields = {},
+): CompactError {
+  const parts = [what];
+  if (fields.expected !== undefined) parts.push(`expected ${fields.expected}`);
+  if (fields.received !== undefined) parts.push(`received ${fields.received}`);
+  let message = parts.join('; ');
+  if (fields.remedy !== undefined) message += `. ${fields.remedy}`;
+  const { cause, ...rest } = fields;
+  const error = new errorKinds[code](message, cause === undefined ? undefined : { cause });
+  return Object.assign(error, rest, { name: 'CompactError' as const, code }) as CompactError;
+}
+
+/** Whether a caught value is an error of this package, optionally of one code. */
+export function isCompactError(error: unknown, code?: CompactErrorCode): error is CompactError {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
+  const found = error.code;
+  return typeof found === 'string' && found in errorKinds && (code === undefined || found === code);
+}
+
+/** All error codes, for documentation and exit-code mapping. */
+export const compactErrorCodes = Object.keys(errorKinds) as readonly CompactErrorCode[];
+
+/** The known name nearest to a mistyped one, or undefined when none is near. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length]!;
+}

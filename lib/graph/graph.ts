@@ -1,0 +1,134 @@
+import { compactError } from '../errors.js';
+import type { Attributes, Node, Phase } from './node.js';
+import type { OpDefinition } from './op.js';
+import type { DType, ParameterInfo, Value, ValueKind } from './value.js';
+
+export interface OutputSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly kind?: ValueKind;
+}
+
+/**
+ * Values and the nodes that make them, in the order in which they were built: a valid order of execution.
+ * Equal calls of pure ops are merged as they are built, so layers that project the same input by the same
+ * seed share one result without knowing of each other.
+ */
+export class Graph {
+  readonly nodes: Node[] = [];
+  readonly values: Value[] = [];
+  readonly #persistent = new Map<string, Value>();
+  readonly #merged = new Map<string, Node>();
+  #layer = '';
+  #phase: Phase = 'forward';
+
+  /** Runs `build` with every new node and value belonging to `layer` (nested names are joined by dots). */
+  inLayer<T>(layer: string, build: () => T): T {
+    const outer = this.#layer;
+    this.#layer = outer === '' ? layer : `${outer}.${layer}`;
+    try {
+      return build();
+    } finally {
+      this.#layer = outer;
+    }
+  }
+
+  /** Runs `build` with new nodes belonging to an exact layer and phase; used by the compiler. */
+  at<T>(layer: string, phase: Phase, build: () => T): T {
+    const outer = [this.#layer, this.#phase] as const;
+    this.#layer = layer;
+    this.#phase = phase;
+    try {
+      return build();
+    } finally {
+      [this.#layer, this.#phase] = outer;
+    }
+  }
+
+  /** A tensor that the caller writes before each run (token ids, targets). */
+  input(name: string, shape: readonly number[], dtype: DType): Value {
+    return this.#value({ name, shape, dtype, kind: 'input' });
+  }
+
+  /** A trainable tensor; asking for the same name again returns the same value (tied weights). */
+  parameter(name: string, shape: readonly number[], dtype: DType, info: ParameterInfo): Value {
+    return this.#persistentValue({ name, shape, dtype, kind: 'parameter' }, info);
+  }
+
+  /** Any other tensor that outlives a run: moments, gradients of a window, constant tables. */
+  state(name: string, shape: readonly number[], dtype: DType, kind: ValueKind): Value {
+    return this.#persistentValue({ name, shape, dtype, kind }, undefined);
+  }
+
+  /** Adds one call of an op; pure calls that were made before return their first outputs. */
+  apply(
+    definition: OpDefinition,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputs: readonly OutputSpec[],
+  ): readonly Value[] {
+    for (const input of inputs) {
+      if (input !== undefined && input.graph !== this)
+        throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${input.name} belongs to another graph`);
+    }
+    const key = definition.pure ? this.#key(definition, inputs, attributes) : undefined;
+    const known = key === undefined ? undefined : this.#merged.get(key);
+    if (known !== undefined) return known.outputs;
+    const node: Node = {
+      id: this.nodes.length,
+      op: definition.name,
+      inputs: [...inputs],
+      outputs: [],
+      attributes,
+      layer: this.#layer,
+      phase: this.#phase,
+    };
+    (node.outputs as Value[]).push(...outputs.map((output) => this.#value(output, node)));
+    this.nodes.push(node);
+    if (key !== undefined) this.#merged.set(key, node);
+    return node.outputs;
+  }
+
+  get persistentValues(): readonly Value[] {
+    return [...this.#persistent.values()];
+  }
+
+  get parameters(): readonly Value[] {
+    return this.persistentValues.filter((value) => value.parameter !== undefined);
+  }
+
+  #key(definition: OpDefinition, inputs: readonly (Value | undefined)[], attributes: Attributes): string {
+    return `${definition.name}|${this.#phase}|${inputs.map((v) => v?.id ?? '-').join()}|${JSON.stringify(attributes)}`;
+  }
+
+  #persistentValue(spec: OutputSpec, info: ParameterInfo | undefined): Value {
+    const known = this.#persistent.get(spec.name);
+    if (known !== undefined) return known;
+    const value = this.#value(spec, undefined, true, info);
+    this.#persistent.set(spec.name, value);
+    return value;
+  }
+
+  #value(spec: OutputSpec, producer?: Node, persistent = false, parameter?: ParameterInfo): Value {
+    if (spec.shape.length === 0 || spec.shape.some((size) => !Number.isSafeInteger(size) || size < 1))
+      throw compactError('ERR_COMPACT_SHAPE', `${spec.name} has an impossible shape`, {
+        expected: 'positive whole numbers',
+        received: `[${spec.shape.join(', ')}]`,
+      });
+    const value: Value = {
+      graph: this,
+      id: this.values.length,
+      name: spec.name,
+      shape: [...spec.shape],
+      dtype: spec.dtype,
+      kind: spec.kind ?? 'activation',
+      layer: this.#layer,
+      persistent,
+      producer,
+      parameter,
+    };
+    this.values.push(value);
+    return value;
+  }
+}

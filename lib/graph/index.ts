@@ -1,0 +1,5 @@
+export * from './graph.js';
+export * from './node.js';
+export * from './op.js';
+export * from './value.js';
+export * from './ops/index.js';

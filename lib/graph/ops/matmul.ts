@@ -1,0 +1,61 @@
+import { compactError } from '../../errors.js';
+import type { Attributes } from '../node.js';
+import type { OpDefinition } from '../op.js';
+import type { DType, Value, ValueKind } from '../value.js';
+
+export interface MatmulOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly alpha?: number;
+  /** Of the result; default the operands'. */
+  readonly dtype?: DType;
+  readonly kind?: ValueKind;
+  readonly name?: string;
+}
+
+/** c = alpha op(a) op(b): (m, k) times (k, n), each side optionally stored transposed. */
+export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
+  const { transposeA = false, transposeB = false, alpha = 1 } = options;
+  const [m, k] = oriented(a, transposeA);
+  const [kb, n] = oriented(b, transposeB);
+  if (k !== kb)
+    throw compactError('ERR_COMPACT_SHAPE', `matmul: inner sizes of ${a.name} and ${b.name} differ`, {
+      expected: `${k} rows in the second operand`,
+      received: `${kb}`,
+    });
+  const attributes: Attributes = { transposeA: Number(transposeA), transposeB: Number(transposeB), alpha };
+  const [c] = a.graph.apply(matmulOp, [a, b, undefined], attributes, [
+    { name: options.name ?? 'product', shape: [m, n], dtype: options.dtype ?? a.dtype, kind: options.kind },
+  ]);
+  return c!;
+}
+
+function oriented(value: Value, transpose: boolean): readonly [number, number] {
+  const [rows, cols] = value.shape;
+  if (rows === undefined || cols === undefined || value.shape.length !== 2)
+    throw compactError('ERR_COMPACT_SHAPE', `matmul: ${value.name} is not a matrix`, {
+      expected: 'two dimensions',
+      received: `[${value.shape.join(', ')}]`,
+    });
+  return transpose ? [cols, rows] : [rows, cols];
+}
+
+export const matmulOp: OpDefinition = {
+  name: 'matmul',
+  recompute: 'costly',
+  pure: true,
+  accumulators: [[0, 2]],
+  flops: ({ inputs: [a], outputs: [c] }) => 2 * c!.shape[0]! * c!.shape[1]! * (a!.shape[0]! * a!.shape[1]!) / c!.shape[0]!,
+  gradient(context) {
+    const [a, b] = context.node.inputs as [Value, Value];
+    const dy = context.outputGradients[0]!;
+    const { transposeA, transposeB, alpha } = context.node.attributes as Record<string, number>;
+    // Forward products of models are y = x W; other orientations occur in backward only, which has no gradient.
+    if (transposeA || transposeB || alpha !== 1)
+      throw compactError('ERR_COMPACT_ARGUMENT', 'matmul: gradients are defined for plain products only');
+    return [
+      context.needs(0) ? matmul(dy, b, { transposeB: true, name: 'inputGradient' }) : undefined,
+      context.needs(1) ? context.weightGradient({ input: a, outputGradient: dy, weight: b }) : undefined,
+    ];
+  },
+};

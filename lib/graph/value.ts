@@ -1,0 +1,70 @@
+import type { Graph } from './graph.js';
+import type { Node } from './node.js';
+
+export type DType = 'f32' | 'bf16' | 'i32' | 'u8' | 'i8';
+
+/** Bytes of one element. */
+export const dtypeBytes: Readonly<Record<DType, number>> = { f32: 4, bf16: 2, i32: 4, u8: 1, i8: 1 };
+
+/** The ledger's categories; every byte of a plan belongs to exactly one. */
+export const valueKinds = [
+  'parameter',
+  'optimizerState',
+  'gradient',
+  'activation',
+  'compressedActivation',
+  'logits',
+  'input',
+  'output',
+  'workspace',
+  'projectionScratch',
+] as const;
+export type ValueKind = (typeof valueKinds)[number];
+
+/** What a parameter is for; methods choose their targets by it. */
+export type ParameterRole =
+  | 'query'
+  | 'key'
+  | 'value'
+  | 'output'
+  | 'gate'
+  | 'up'
+  | 'down'
+  | 'embedding'
+  | 'head'
+  | 'norm'
+  | 'bias'
+  | 'linear';
+
+export type Initializer =
+  | { readonly type: 'normal'; readonly standardDeviation: number }
+  | { readonly type: 'constant'; readonly value: number };
+
+export interface ParameterInfo {
+  readonly role: ParameterRole;
+  readonly initializer: Initializer;
+  /** Number of this tensor in seeded streams (projection, initialisation, rounding): below 2^31, unique per model. */
+  readonly tensorId: number;
+}
+
+/** One tensor of a graph: written once by its producer, or persistent (parameters, states, tables). */
+export interface Value {
+  readonly graph: Graph;
+  readonly id: number;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly kind: ValueKind;
+  /** The layer that made it, e.g. `layers.3.attention`; any byte at the peak can be named by it. */
+  readonly layer: string;
+  /** Outlives a run: has a place of its own, found again by name in every entry. */
+  readonly persistent: boolean;
+  /** Undefined for inputs and persistent values. */
+  readonly producer: Node | undefined;
+  readonly parameter: ParameterInfo | undefined;
+}
+
+export const numElements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+export const valueBytes = (value: Pick<Value, 'shape' | 'dtype'>): number =>
+  numElements(value.shape) * dtypeBytes[value.dtype];

@@ -1,0 +1,32 @@
+import type { Graph, LinearLayer, Value } from '../graph/index.js';
+
+/** What happens to a value that backward needs and forward made, when no recompute policy says otherwise. */
+export type Keep = 'keep' | 'recompute' | 'recompute-if-cheap';
+
+/**
+ * A training method: three rules over the graph, and what happens every so many steps. A method made of existing
+ * ops needs no native code. `dense` is the smallest example.
+ */
+export interface Method {
+  readonly name: string;
+  /** What the weight gradient of a linear layer is; whatever it names is what the layer keeps for backward. */
+  weightGradient(graph: Graph, linear: LinearLayer): Value;
+  keep(value: Value): Keep;
+  /** Adds the nodes that update one parameter from its gradient; states are made with `graph.state`. */
+  update(graph: Graph, parameter: Value, gradient: Value, context: UpdateContext): void;
+  /** Absent: nothing to refresh. */
+  readonly refresh?: {
+    readonly everySteps: number;
+    /** Adds the nodes of the `refresh` entry for one parameter; most methods need none. */
+    build?(graph: Graph, parameter: Value): void;
+    /** Whether the step count of the first moment starts again at a refresh. */
+    readonly resetsFirstMoment: boolean;
+  };
+  /** Plain description for reports and checkpoints (JSON values only). */
+  describe(): Readonly<Record<string, unknown>>;
+}
+
+export interface UpdateContext {
+  /** One fp32: the clipping factor; undefined when there is no clipping. */
+  readonly gradientScale: Value | undefined;
+}

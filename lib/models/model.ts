@@ -1,0 +1,27 @@
+import type { DType, Graph, Value } from '../graph/index.js';
+
+export interface BuildOptions {
+  readonly batchSize: number; // sequences
+  readonly sequenceLength: number; // tokens
+  readonly dtype: DType; // of parameters and activations
+  /** 'train' and 'evaluate' give a loss, 'generate' the logits of one row (runtime scalar `row`). */
+  readonly purpose: 'train' | 'evaluate' | 'generate';
+  /** Separate silu and multiply instead of the fused swiglu: what plain autograd keeps. Default true. */
+  readonly fuseSwiglu?: boolean;
+  /** Tokens whose logits exist at a time in the loss. */
+  readonly lossChunkTokens?: number;
+}
+
+/** A model builds its forward pass into a graph and does not know how it will be trained. */
+export interface Model {
+  readonly name: string;
+  readonly vocabularySize: number;
+  readonly maxSequenceLength: number;
+  readonly numParameters: number;
+  /** Inputs are named `tokens` and `targets` (i32, batchSize * sequenceLength). Returns the loss, or logits (1, vocabulary). */
+  build(graph: Graph, options: BuildOptions): Value;
+  /** Host-made tables (rope) that are written once after load: value name to fp32 data. */
+  constants(sequenceLength: number): Readonly<Record<string, Float32Array>>;
+  /** Plain configuration for checkpoints and reports (JSON values only). */
+  describe(): Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,51 @@
+import type { DType, RuntimeScalar } from '../graph/index.js';
+
+export type DeviceKind = 'cpu' | 'cuda' | 'cuda-emulated';
+
+export interface EngineOptions {
+  /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */
+  readonly device?: string;
+  /** CPU worker threads. Default: physical cores. */
+  readonly threads?: number;
+  /** CPU instruction set; default the best this machine has. Lower ones exist for tests. */
+  readonly instructionSet?: string;
+  /** Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT. */
+  readonly memoryLimitBytes?: number;
+}
+
+/** Elements as JavaScript holds them: bf16 travels as its 16 bits in a Uint16Array. */
+export type HostArray = Float32Array | Uint16Array | Int32Array | Uint8Array | Int8Array;
+
+export interface RunOptions {
+  readonly scalars?: Readonly<Partial<Record<RuntimeScalar, number>>>;
+  /** By value name; every input of the entry must be given (bytes are copied before `run` returns). */
+  readonly inputs?: Readonly<Record<string, HostArray>>;
+  /** Honoured before the run starts; a run that has begun completes. */
+  readonly signal?: AbortSignal;
+  /** Stop at the first instruction whose output holds NaN or infinity (slow; for diagnosis): ERR_COMPACT_NOT_FINITE. */
+  readonly checkFinite?: boolean;
+  /** Time every instruction. */
+  readonly profile?: boolean;
+}
+
+export interface RunResult {
+  /** Every output of the entry, by value name. */
+  readonly outputs: Readonly<Record<string, HostArray>>;
+  /** Time on the engine's thread. */
+  readonly durationMs: number;
+  /** Microseconds of each instruction, when asked for. */
+  readonly profileUs?: Float64Array;
+}
+
+export interface EngineMemory {
+  readonly persistentBytes: number;
+  readonly arenaBytes: number;
+  /** What the allocator holds for this engine; equals the plan. */
+  readonly allocatedBytes: number;
+}
+
+export interface PersistentInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
