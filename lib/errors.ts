@@ -76,7 +76,7 @@ export function compactError(
   if (fields.remedy !== undefined) message += `. ${fields.remedy}`;
   const { cause, ...rest } = fields;
   const error = new errorKinds[code](message, cause === undefined ? undefined : { cause });
-  return Object.assign(error, rest, { name: 'CompactError' as const, code }) as CompactError;
+  return Object.assign(error, rest, { name: 'CompactError' as const, code });
 }
 
 /** Whether a caught value is an error of this package, optionally of one code. */

@@ -1,6 +1,5 @@
-import type { Attribute, DType } from '../graph/index.js';
+import type { Attribute, DType, Model } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
-import type { Model } from '../models/model.js';
 
 export type RecomputePolicy = 'none' | 'cheap' | 'layer';
 

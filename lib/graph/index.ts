@@ -1,4 +1,5 @@
 export * from './graph.js';
+export * from './model.js';
 export * from './node.js';
 export * from './op.js';
 export * from './value.js';

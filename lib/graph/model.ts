@@ -1,4 +1,5 @@
-import type { DType, Graph, Value } from '../graph/index.js';
+import type { Graph } from './graph.js';
+import type { DType, Value } from './value.js';
 
 export interface BuildOptions {
   readonly batchSize: number; // sequences
