@@ -1,0 +1,2 @@
+# node-gyp insists on this name. The build is described in bindings.gyp and CMakeLists.txt.
+{ "includes": ["bindings.gyp"] }

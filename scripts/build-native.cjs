@@ -1,0 +1,35 @@
+// Builds the addon into build/<config>/compact_train.node. The one entry for npm, node-gyp and prebuildify.
+//
+//   node scripts/build-native.cjs [--config Release|Debug]
+//   node scripts/build-native.cjs rebuild --release ...     (the words that node-gyp and prebuildify use)
+'use strict';
+
+const { spawnSync } = require('node:child_process');
+const os = require('node:os');
+const path = require('node:path');
+
+const root = path.resolve(__dirname, '..');
+const args = process.argv.slice(2);
+const named = args.indexOf('--config');
+const config = named >= 0 ? args[named + 1] : args.includes('--debug') ? 'Debug' : 'Release';
+
+// node-gyp starts this from make; its variables would leak into the inner build.
+const env = { ...process.env };
+for (const name of ['MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES']) delete env[name];
+
+// CMake's own files go below build/cmake: node-gyp writes a Makefile into build/ itself.
+const { status, error } = spawnSync(
+  process.execPath,
+  [
+    require.resolve('cmake-js/bin/cmake-js'),
+    'compile',
+    ...['-d', root],
+    ...['-O', path.join(root, 'build', 'cmake', config)],
+    ...['-B', config],
+    `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${path.join(root, 'build', config)}`,
+    ...['--parallel', String(os.availableParallelism())],
+  ],
+  { cwd: root, env, stdio: 'inherit' },
+);
+if (error) throw error;
+process.exitCode = status ?? 1;
