@@ -1,0 +1,37 @@
+/** Where text comes from. Files are UTF-8; `.jsonl` and `.ndjson` hold one `{"text": ...}` object a line. */
+export interface DataOptions {
+  /** Files or folders (all `.txt`, `.jsonl` and `.ndjson` below them), or the name of a packaged corpus: 'sotu'. */
+  readonly train: string | readonly string[];
+  /** Held-out files. Absent: the tail of the training text, `validationFraction` of it. */
+  readonly validation?: string | readonly string[];
+  /** Share of the training text held out when `validation` is absent; 0 holds nothing out. Default 0.05. */
+  readonly validationFraction?: number;
+  /** 'bytes' (257 ids: 256 bytes and an end of text), a tokenizer.json, or a folder that holds one. Default 'bytes'. */
+  readonly tokenizer?: string;
+  /** Folder of the tokenised text; default `data` in the output folder, or a temporary one removed at close. */
+  readonly cacheDirectory?: string;
+}
+
+/** Text to ids and back. */
+export interface Tokenizer {
+  readonly name: string;
+  /** Largest id plus one. */
+  readonly vocabularySize: number;
+  /** Written between documents; undefined when the tokenizer has none. */
+  readonly endOfTextId: number | undefined;
+  encode(text: string): ArrayLike<number>;
+  decode(ids: readonly number[]): string;
+  /** The files that rebuild it, by name, for checkpoints; none for the built-in one. */
+  files(): Readonly<Record<string, string>>;
+}
+
+/** Token ids of `count` packed sequences, flattened, and the ids that should follow them. */
+export interface Batch {
+  readonly tokens: Int32Array; // (count, sequenceLength)
+  readonly targets: Int32Array; // (count, sequenceLength); `ignoreIndex` where nothing is to be predicted
+  /** Targets that are not `ignoreIndex`. */
+  readonly numCountedTokens: number;
+}
+
+/** Targets of this value count for nothing in a loss. */
+export const ignoreIndex = -100;

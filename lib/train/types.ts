@@ -1,0 +1,181 @@
+import type { RecomputePolicy } from '../compile/index.js';
+import type { DataOptions } from '../data/index.js';
+import type { Method } from '../methods/index.js';
+import type { Model } from '../models/index.js';
+import type { LearningRateScheduleName } from '../optim/index.js';
+
+export interface TrainerOptions {
+  readonly model: Model;
+  /** dense(...) or compact(...); optimizer settings (betas, epsilon, weightDecay) are the method's. */
+  readonly method: Method;
+  readonly data: DataOptions;
+  /** Checkpoints, metrics.jsonl and the tokenised text go here. Absent: nothing is written. */
+  readonly outputDirectory?: string;
+  /** A folder, 'latest' (must exist in the output folder), or 'auto' (latest if there is one, else from scratch). */
+  readonly resumeFromCheckpoint?: string;
+
+  /** Sequences of one micro-batch. */
+  readonly batchSize: number;
+  /** Tokens of one sequence. */
+  readonly sequenceLength: number;
+  /** Micro-batches of one optimizer step. Default 1. */
+  readonly gradientAccumulationSteps?: number;
+  /** Optimizer steps of the whole run, those before a resume included. */
+  readonly maxSteps: number;
+  readonly learningRate: number;
+  /** Default 'linear'. */
+  readonly lrSchedulerType?: LearningRateScheduleName;
+  /** Steps from 0 to `learningRate`; give this or `warmupRatio`. Default 0. */
+  readonly warmupSteps?: number;
+  /** The same as a share of `maxSteps`. */
+  readonly warmupRatio?: number;
+  /** Last learning rate as a share of `learningRate` ('cosine_with_min_lr', 'warmup_stable_decay'). */
+  readonly minLrRate?: number;
+  /** Clip the gradient's global norm to this (compressed gradients count as they are); 0 does not clip. Default 0. */
+  readonly maxGradNorm?: number;
+  /** Of initial weights, data order and stochastic rounding. Default 42. */
+  readonly seed?: number;
+  /** Of parameters and activations. Default 'f32'. */
+  readonly dtype?: 'f32' | 'bf16';
+  readonly recompute?: RecomputePolicy;
+  /** Tokens whose logits exist at a time. */
+  readonly lossChunkTokens?: number;
+
+  /** Optimizer steps between evaluations; 0 never. Default 0. */
+  readonly evalSteps?: number;
+  /** Sequences of one evaluation at most. Default: all that are held out. */
+  readonly evalSequences?: number;
+  /** Optimizer steps between checkpoints; 0: only at the end. Default 0. */
+  readonly saveSteps?: number;
+  /** Checkpoints to keep beside the best one; 0 keeps all. Default 2. */
+  readonly saveTotalLimit?: number;
+  /** Steps between lines of metrics.jsonl. Default 10. */
+  readonly loggingSteps?: number;
+
+  /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. */
+  readonly device?: string;
+  readonly threads?: number;
+  readonly instructionSet?: string;
+  /** Refuse to start when the plan needs more: ERR_COMPACT_DOES_NOT_FIT, nothing allocated, nothing written. */
+  readonly memoryLimitBytes?: number;
+  /** Ends the iteration with ERR_COMPACT_ABORTED before the next micro-batch; weights stay those of the last step. */
+  readonly signal?: AbortSignal;
+}
+
+/** Milliseconds of one optimizer step by what they were spent on; they sum to `totalMs` but for bookkeeping. */
+export interface StepTime {
+  /** Waiting for the batch. */
+  readonly dataMs: number;
+  /** Forward and backward, and the update where it is part of the same run. */
+  readonly computeMs: number;
+  /** The update where it is a run of its own (accumulation, clipping). */
+  readonly updateMs: number;
+  readonly refreshMs: number;
+  readonly evaluateMs: number;
+  readonly saveMs: number;
+  readonly totalMs: number;
+}
+
+export interface MemoryUse {
+  /** What the plan says: persistent region plus arena. */
+  readonly plannedBytes: number;
+  /** What the engine's allocator holds; equal to the plan. */
+  readonly allocatedBytes: number;
+  /** Resident bytes of the whole process. */
+  readonly processBytes: number;
+}
+
+/** One optimizer step. */
+export interface StepReport {
+  /** 1 for the first. */
+  readonly step: number;
+  readonly maxSteps: number;
+  /** Passes over the training text so far, with its fraction. */
+  readonly epoch: number;
+  /** Mean over the counted tokens of the step, before its update. */
+  readonly loss: number;
+  readonly learningRate: number;
+  /** Global norm before clipping; only when clipping is on. */
+  readonly gradNorm?: number;
+  readonly numTokens: number;
+  /** Since the very first step. */
+  readonly numTokensSeen: number;
+  /** Of data, compute, update and refresh; evaluation and saving left out. */
+  readonly tokensPerSecond: number;
+  readonly time: StepTime;
+  readonly memory: MemoryUse;
+  readonly evaluation?: EvaluateReport;
+  readonly checkpoint?: CheckpointInfo;
+}
+
+export interface EvaluateReport {
+  readonly step: number;
+  /** Mean cross-entropy in nats per token. */
+  readonly loss: number;
+  /** exp(loss). */
+  readonly perplexity: number;
+  readonly numTokens: number;
+  readonly durationMs: number;
+}
+
+export interface CheckpointInfo {
+  /** `<outputDirectory>/checkpoint-<step>`. */
+  readonly path: string;
+  readonly step: number;
+  readonly numBytes: number;
+  /** Whether its evaluation loss is the lowest so far. */
+  readonly isBest: boolean;
+  readonly durationMs: number;
+}
+
+export interface SampleOptions {
+  /** Text to go on from; default: the end-of-text token, or a newline where there is none. */
+  readonly prompt?: string;
+  /** Default 128. */
+  readonly maxNewTokens?: number;
+  /** 0 takes the likeliest token. Default 1. */
+  readonly temperature?: number;
+  /** Keep the k likeliest tokens; 0 keeps all. Default 0. */
+  readonly topK?: number;
+  /** Keep the likeliest tokens that together have this probability. Default 1. */
+  readonly topP?: number;
+  /** Equal seeds give equal text. Default 42. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+  /** Called with the text of each token as it comes. */
+  readonly onText?: (text: string) => void;
+}
+
+export interface SampleReport {
+  readonly prompt: string;
+  /** What follows the prompt. */
+  readonly text: string;
+  readonly numTokens: number;
+  readonly tokensPerSecond: number;
+  /** 'endOfText' when the model ended the document itself. */
+  readonly finishReason: 'length' | 'endOfText';
+}
+
+export interface TrainResult {
+  /** 'stopped' after requestStop(). */
+  readonly reason: 'completed' | 'stopped';
+  readonly step: number;
+  /** Loss of the last step; undefined when no step was left to do. */
+  readonly loss: number | undefined;
+  readonly evaluation: EvaluateReport | undefined;
+  /** The newest checkpoint on disk. */
+  readonly checkpoint: CheckpointInfo | undefined;
+  readonly numTokensSeen: number;
+  readonly tokensPerSecond: number;
+  readonly durationMs: number;
+  readonly memory: MemoryUse;
+}
+
+/** Events of a trainer, with the arguments of their listeners. Listeners are never waited for. */
+export interface TrainerEvents {
+  step: [StepReport];
+  evaluate: [EvaluateReport];
+  checkpoint: [CheckpointInfo];
+  refresh: [{ readonly step: number; readonly projectionEpoch: number }];
+  end: [TrainResult];
+}
