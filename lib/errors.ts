@@ -58,7 +58,7 @@ export interface CompactErrorFields {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-export interface CompactError extends Error, CompactErrorFields {
+export interface CompactError extends Error, Omit<CompactErrorFields, 'cause'> {
   readonly name: 'CompactError';
   readonly code: CompactErrorCode;
 }
