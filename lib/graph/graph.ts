@@ -72,22 +72,20 @@ export class Graph {
       if (input !== undefined && input.graph !== this)
         throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${input.name} belongs to another graph`);
     }
-    const key = definition.pure ? this.#key(definition, inputs, attributes) : undefined;
+    const key = definition.pure ? this.#key(definition, inputs, attributes, outputs) : undefined;
     const known = key === undefined ? undefined : this.#merged.get(key);
     if (known !== undefined) return known.outputs;
-    const node: Node = {
-      id: this.nodes.length,
-      op: definition.name,
-      inputs: [...inputs],
-      outputs: [],
-      attributes,
-      layer: this.#layer,
-      phase: this.#phase,
-    };
+    const node = this.#node(definition, inputs, attributes);
     (node.outputs as Value[]).push(...outputs.map((output) => this.#value(output, node)));
-    this.nodes.push(node);
     if (key !== undefined) this.#merged.set(key, node);
     return node.outputs;
+  }
+
+  /** Adds a call whose output is a persistent value itself: initialisation, a reset. */
+  overwrite(definition: OpDefinition, target: Value, attributes: Attributes): void {
+    if (target.graph !== this || !target.persistent)
+      throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${target.name} is not persistent here`);
+    (this.#node(definition, [], attributes).outputs as Value[]).push(target);
   }
 
   get persistentValues(): readonly Value[] {
@@ -98,8 +96,33 @@ export class Graph {
     return this.persistentValues.filter((value) => value.parameter !== undefined);
   }
 
-  #key(definition: OpDefinition, inputs: readonly (Value | undefined)[], attributes: Attributes): string {
-    return `${definition.name}|${this.#phase}|${inputs.map((v) => v?.id ?? '-').join()}|${JSON.stringify(attributes)}`;
+  #key(
+    definition: OpDefinition,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputs: readonly OutputSpec[],
+  ): string {
+    return [
+      definition.name,
+      this.#phase,
+      inputs.map((input) => input?.id ?? '-').join(),
+      JSON.stringify(attributes),
+      outputs.map(({ dtype, shape }) => `${dtype}[${shape.join()}]`).join(),
+    ].join('|');
+  }
+
+  #node(definition: OpDefinition, inputs: readonly (Value | undefined)[], attributes: Attributes): Node {
+    const node: Node = {
+      id: this.nodes.length,
+      op: definition.name,
+      inputs: [...inputs],
+      outputs: [],
+      attributes,
+      layer: this.#layer,
+      phase: this.#phase,
+    };
+    this.nodes.push(node);
+    return node;
   }
 
   #persistentValue(spec: OutputSpec, info: ParameterInfo | undefined): Value {

@@ -2,5 +2,6 @@ export * from './graph.js';
 export * from './model.js';
 export * from './node.js';
 export * from './op.js';
+export * from './seed.js';
 export * from './value.js';
 export * from './ops/index.js';

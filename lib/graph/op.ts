@@ -1,5 +1,5 @@
 import type { Node } from './node.js';
-import type { Value } from './value.js';
+import type { DType, Value } from './value.js';
 
 /** What a gradient rule may ask and tell. */
 export interface GradientContext {
@@ -8,8 +8,15 @@ export interface GradientContext {
   readonly outputGradients: readonly (Value | undefined)[];
   /** Whether the gradient of an input is wanted at all. */
   needs(inputIndex: number): boolean;
+  /** Of the gradients of parameters; gradients of activations have the activation's dtype. */
+  readonly gradientDtype: DType;
   /** The gradient of a weight of a linear layer, as the training method defines it (dense or compressed). */
   weightGradient(linear: LinearLayer): Value;
+  /**
+   * Hands over what later uses of an input have added to its gradient so far, if anything; the rule's result then
+   * includes it. For ops that add it at no cost (a norm and the residual branch around it).
+   */
+  takeGathered(inputIndex: number): Value | undefined;
 }
 
 /** y = input weight, seen from backward. */

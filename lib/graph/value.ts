@@ -45,6 +45,11 @@ export interface ParameterInfo {
   readonly initializer: Initializer;
   /** Number of this tensor in seeded streams (projection, initialisation, rounding): below 2^31, unique per model. */
   readonly tensorId: number;
+  /**
+   * Equal for the weights that multiply the same input (query, key and value): the tensorId of the first of them.
+   * Methods can share by it what they make of that input. Default: shared with nobody.
+   */
+  readonly inputTensorId?: number;
 }
 
 /** One tensor of a graph: written once by its producer, or persistent (parameters, states, tables). */

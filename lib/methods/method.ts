@@ -1,4 +1,4 @@
-import type { Graph, LinearLayer, Value } from '../graph/index.js';
+import type { DType, Graph, LinearLayer, Value } from '../graph/index.js';
 
 /** What happens to a value that backward needs and forward made, when no recompute policy says otherwise. */
 export type Keep = 'keep' | 'recompute' | 'recompute-if-cheap';
@@ -9,8 +9,11 @@ export type Keep = 'keep' | 'recompute' | 'recompute-if-cheap';
  */
 export interface Method {
   readonly name: string;
-  /** What the weight gradient of a linear layer is; whatever it names is what the layer keeps for backward. */
-  weightGradient(graph: Graph, linear: LinearLayer): Value;
+  /**
+   * What the weight gradient of a linear layer is, in `gradientDtype`; whatever it names is what the layer keeps for
+   * backward. It is asked for in backward; a node that belongs in forward is built with `graph.at(layer, 'forward')`.
+   */
+  weightGradient(graph: Graph, linear: LinearLayer, gradientDtype: DType): Value;
   keep(value: Value): Keep;
   /** Adds the nodes that update one parameter from its gradient; states are made with `graph.state`. */
   update(graph: Graph, parameter: Value, gradient: Value, context: UpdateContext): void;
