@@ -1,0 +1,442 @@
+#include "cuda/emulation/fibers.h"
+
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+// Scheduler code must stay invisible to ThreadSanitizer: what it does between two fibers is not a
+// synchronisation of theirs.
+#if defined(__SANITIZE_THREAD__)
+extern "C" {
+void* __tsan_create_fiber(unsigned flags);
+void __tsan_switch_to_fiber(void* fiber, unsigned flags);
+void* __tsan_get_current_fiber();
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+}
+#define EMULATION_SCHEDULER __attribute__((no_sanitize("thread"), noinline))
+#else
+#define EMULATION_SCHEDULER
+#endif
+
+#if !defined(__x86_64__)
+#error "kernel emulation: the context switch is written for x86-64"
+#endif
+
+// Saves the callee-saved registers and the stack pointer of the running context, continues another.
+extern "C" void compact_emulation_switch(void** save, void* to);
+asm(R"(
+.text
+.globl compact_emulation_switch
+.hidden compact_emulation_switch
+.type compact_emulation_switch,@function
+compact_emulation_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size compact_emulation_switch,.-compact_emulation_switch
+)");
+
+namespace compact::emulation {
+namespace {
+
+constexpr int kWarpSize = 32;
+constexpr int kMaxThreads = 1024;
+constexpr int kMaxSharedSlots = 32;
+constexpr size_t kStackBytes = 128 * 1024;
+constexpr size_t kGuardBytes = 4096;
+
+enum class State { kReady, kAtCollective, kAtBarrier, kDone };
+
+// Lanes of one mask that meet in collectives. Two slot sets in turn: a lane can be at most one
+// collective ahead of the slowest reader of the previous one.
+struct Group {
+    unsigned mask = 0, arrived = 0, generation = 0;
+    int op = 0, line = 0;
+    alignas(16) Slot slots[2][kWarpSize];
+};
+
+struct Warp {
+    std::vector<std::unique_ptr<Group>> groups;
+};
+
+struct Block {
+    Index3 index{};
+    int live = 0, arrived = 0;
+    int count = 0, any = 0, all = 1;  // of the barrier being collected
+    int result[3] = {};               // of the last one
+    void* shared[kMaxSharedSlots] = {};
+    void* dynamic = nullptr;
+    std::vector<Warp> warps;
+};
+
+struct Fiber {
+    void* stack_pointer = nullptr;
+    char* stack = nullptr;
+    State state = State::kReady;
+    Index3 thread{};
+    int linear = 0;
+    const char* waiting_at = "";
+    int line = 0;
+    void* tsan = nullptr;
+    void* asan_fake_stack = nullptr;
+};
+
+// All of the scheduler's state belongs to the host thread that launches.
+struct Scheduler {
+    FiberOrder order = FiberOrder::kForward;
+    uint32_t seed = 1;
+    Index3 grid{}, block_size{};
+    Block* block = nullptr;
+    Fiber* current = nullptr;
+    std::vector<Fiber> fibers;
+    const std::function<void()>* body = nullptr;
+    void* main_stack_pointer = nullptr;
+    const void* main_stack_bottom = nullptr;
+    size_t main_stack_size = 0;
+    void* main_tsan = nullptr;
+    char* stacks = nullptr;
+    int num_stacks = 0;
+    std::vector<void*> tsan_fibers;
+
+    ~Scheduler() {
+        if (stacks != nullptr) munmap(stacks, static_cast<size_t>(num_stacks) * kStackBytes);
+    }
+};
+
+thread_local Scheduler scheduler;
+
+inline void acquire([[maybe_unused]] void* address) {
+#if defined(__SANITIZE_THREAD__)
+    __tsan_acquire(address);
+#endif
+}
+
+inline void release([[maybe_unused]] void* address) {
+#if defined(__SANITIZE_THREAD__)
+    __tsan_release(address);
+#endif
+}
+
+// Leaves the running fiber; it continues here at its next turn.
+EMULATION_SCHEDULER void yield_to_scheduler() {
+    Fiber* self = scheduler.current;
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(
+        self->state == State::kDone ? nullptr : &self->asan_fake_stack,
+        scheduler.main_stack_bottom, scheduler.main_stack_size);
+#endif
+#if defined(__SANITIZE_THREAD__)
+    __tsan_switch_to_fiber(scheduler.main_tsan, 1);  // 1: no happens-before between the two
+#endif
+    compact_emulation_switch(&self->stack_pointer, scheduler.main_stack_pointer);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(self->asan_fake_stack, nullptr, nullptr);
+#endif
+}
+
+EMULATION_SCHEDULER void run(Fiber& fiber) {
+    scheduler.current = &fiber;
+#if defined(__SANITIZE_ADDRESS__)
+    void* fake_stack;
+    __sanitizer_start_switch_fiber(&fake_stack, fiber.stack, kStackBytes);
+#endif
+#if defined(__SANITIZE_THREAD__)
+    __tsan_switch_to_fiber(fiber.tsan, 1);
+#endif
+    compact_emulation_switch(&scheduler.main_stack_pointer, fiber.stack_pointer);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+    scheduler.current = nullptr;
+}
+
+EMULATION_SCHEDULER void open_barrier(Block& block) {
+    block.result[0] = block.count;
+    block.result[1] = block.any;
+    block.result[2] = block.all;
+    block.count = block.any = 0;
+    block.all = 1;
+    block.arrived = 0;
+    for (Fiber& fiber : scheduler.fibers) {
+        if (fiber.state == State::kAtBarrier) fiber.state = State::kReady;
+    }
+}
+
+EMULATION_SCHEDULER void finish_fiber() {
+    Fiber* self = scheduler.current;
+    Block& block = *scheduler.block;
+    self->state = State::kDone;
+    --block.live;
+    release(&block);
+    if (block.live > 0 && block.arrived == block.live) open_barrier(block);
+    for (const auto& group : block.warps[self->linear / kWarpSize].groups) {
+        if (group->arrived != 0 && (group->mask >> (self->linear % kWarpSize) & 1) != 0) {
+            stop("a lane named in a warp mask returned while others wait for it");
+        }
+    }
+    yield_to_scheduler();
+}
+
+void fiber_main() {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(nullptr, &scheduler.main_stack_bottom,
+                                    &scheduler.main_stack_size);
+#endif
+    acquire(scheduler.block);
+    (*scheduler.body)();
+    finish_fiber();
+    stop("a finished fiber was continued");
+}
+
+void ensure_stacks(int count) {
+    if (scheduler.num_stacks >= count) return;
+    if (scheduler.stacks != nullptr) {
+        munmap(scheduler.stacks, static_cast<size_t>(scheduler.num_stacks) * kStackBytes);
+    }
+    void* memory = mmap(nullptr, static_cast<size_t>(count) * kStackBytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) stop("no memory for fiber stacks");
+    scheduler.stacks = static_cast<char*>(memory);
+    scheduler.num_stacks = count;
+    for (int i = 0; i < count; ++i) {
+        mprotect(scheduler.stacks + static_cast<size_t>(i) * kStackBytes, kGuardBytes, PROT_NONE);
+    }
+}
+
+void prepare_fiber(Fiber& fiber, int linear) {
+    const Index3 size = scheduler.block_size;
+    const auto n = static_cast<unsigned>(linear);
+    void* fake_tsan = fiber.tsan;
+    fiber = Fiber{};
+    fiber.tsan = fake_tsan;
+    fiber.linear = linear;
+    fiber.thread = {n % size.x, n / size.x % size.y, n / size.x / size.y};
+    fiber.stack = scheduler.stacks + static_cast<size_t>(linear) * kStackBytes;
+    // What compact_emulation_switch pops: six registers, then the return address.
+    auto** top = reinterpret_cast<void**>(fiber.stack + kStackBytes - 64);
+    *--top = nullptr;
+    *--top = reinterpret_cast<void*>(&fiber_main);
+    for (int i = 0; i < 6; ++i) *--top = nullptr;
+    fiber.stack_pointer = top;
+#if defined(__SANITIZE_THREAD__)
+    // Made once and used again: making one costs more than running a small block.
+    while (static_cast<int>(scheduler.tsan_fibers.size()) <= linear) {
+        scheduler.tsan_fibers.push_back(__tsan_create_fiber(0));
+    }
+    fiber.tsan = scheduler.tsan_fibers[static_cast<size_t>(linear)];
+#endif
+}
+
+uint32_t next_random(uint32_t& state) {
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}
+
+[[noreturn]] void stop_at_deadlock() {
+    std::fprintf(stderr, "kernel emulation: deadlock; waiting threads:\n");
+    int shown = 0;
+    for (const Fiber& fiber : scheduler.fibers) {
+        if (fiber.state == State::kDone || shown++ >= 8) continue;
+        std::fprintf(stderr, "  thread %d at %s, line %d\n", fiber.linear, fiber.waiting_at,
+                     fiber.line);
+    }
+    std::abort();
+}
+
+void run_block(Index3 index, size_t dynamic_shared_bytes) {
+    const Index3 size = scheduler.block_size;
+    const int threads = static_cast<int>(size.x * size.y * size.z);
+    Block block;
+    block.index = index;
+    block.live = threads;
+    block.warps.resize(static_cast<size_t>((threads + kWarpSize - 1) / kWarpSize));
+    if (dynamic_shared_bytes > 0) {
+        block.dynamic = std::aligned_alloc(128, (dynamic_shared_bytes + 127) / 128 * 128);
+        std::memset(block.dynamic, 0xFF, dynamic_shared_bytes);
+    }
+    scheduler.block = &block;
+    scheduler.fibers.resize(static_cast<size_t>(threads));
+    for (int i = 0; i < threads; ++i) prepare_fiber(scheduler.fibers[static_cast<size_t>(i)], i);
+    release(&block);
+#if defined(__SANITIZE_THREAD__)
+    scheduler.main_tsan = __tsan_get_current_fiber();
+#endif
+
+    std::vector<int> turn(static_cast<size_t>(threads));
+    for (int i = 0; i < threads; ++i) {
+        turn[static_cast<size_t>(i)] =
+            scheduler.order == FiberOrder::kBackward ? threads - 1 - i : i;
+    }
+    for (int done = 0; done < threads;) {
+        if (scheduler.order == FiberOrder::kShuffled) {
+            for (int i = threads - 1; i > 0; --i) {
+                const auto j = next_random(scheduler.seed) % static_cast<uint32_t>(i + 1);
+                std::swap(turn[static_cast<size_t>(i)], turn[j]);
+            }
+        }
+        bool progress = false;
+        for (int i : turn) {
+            Fiber& fiber = scheduler.fibers[static_cast<size_t>(i)];
+            if (fiber.state != State::kReady) continue;
+            progress = true;
+            run(fiber);
+            if (fiber.state == State::kDone) ++done;
+        }
+        if (!progress) stop_at_deadlock();
+    }
+    acquire(&block);
+    for (void* slot : block.shared) std::free(slot);
+    std::free(block.dynamic);
+    scheduler.block = nullptr;
+}
+
+}  // namespace
+
+void stop(const char* what) {
+    std::fprintf(stderr, "kernel emulation: %s", what);
+    if (scheduler.current != nullptr && scheduler.block != nullptr) {
+        const Index3 b = scheduler.block->index, t = scheduler.current->thread;
+        std::fprintf(stderr, " [block %u,%u,%u thread %u,%u,%u line %d]", b.x, b.y, b.z, t.x, t.y,
+                     t.z, scheduler.current->line);
+    }
+    std::fputc('\n', stderr);
+    std::abort();
+}
+
+void set_fiber_order(FiberOrder order, uint32_t seed) {
+    scheduler.order = order;
+    scheduler.seed = seed == 0 ? 1 : seed;
+}
+
+void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
+            const std::function<void()>& body) {
+    const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+    if (threads == 0 || threads > kMaxThreads) stop("a block has no or more than 1024 threads");
+    if (grid.y > 65535 || grid.z > 65535) stop("a grid is larger than 65535 in y or z");
+    scheduler.grid = grid;
+    scheduler.block_size = block;
+    scheduler.body = &body;
+    ensure_stacks(static_cast<int>(threads));
+    const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
+    for (uint64_t i = 0; i < blocks; ++i) {
+        const uint64_t j = scheduler.order == FiberOrder::kBackward ? blocks - 1 - i : i;
+        run_block({static_cast<unsigned>(j % grid.x), static_cast<unsigned>(j / grid.x % grid.y),
+                   static_cast<unsigned>(j / grid.x / grid.y)},
+                  dynamic_shared_bytes);
+    }
+    scheduler.body = nullptr;
+}
+
+Index3 thread_index() { return scheduler.current->thread; }
+Index3 block_index() { return scheduler.block->index; }
+Index3 block_size() { return scheduler.block_size; }
+Index3 grid_size() { return scheduler.grid; }
+int lane() { return scheduler.current->linear % kWarpSize; }
+
+void* shared_slot(int id, size_t bytes) {
+    Block& block = *scheduler.block;
+    if (id < 0 || id >= kMaxSharedSlots) stop("too many shared arrays in one file");
+    void*& slot = block.shared[id];
+    acquire(&slot);
+    if (slot == nullptr) {
+        slot = std::aligned_alloc(128, (bytes + 127) / 128 * 128);
+        std::memset(slot, 0xFF, bytes);
+        release(&slot);
+    }
+    return slot;
+}
+
+void* dynamic_shared() { return scheduler.block->dynamic; }
+
+EMULATION_SCHEDULER int block_barrier(int predicate, BarrierResult result, int line) {
+    Fiber* self = scheduler.current;
+    Block& block = *scheduler.block;
+    self->line = line;
+    self->waiting_at = "__syncthreads";
+    block.count += predicate != 0;
+    block.any |= predicate != 0;
+    block.all &= predicate != 0;
+    release(&block);
+    if (++block.arrived == block.live) {
+        open_barrier(block);
+    } else {
+        self->state = State::kAtBarrier;
+        yield_to_scheduler();
+    }
+    acquire(&block);
+    return block.result[static_cast<int>(result)];
+}
+
+EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const void* in, size_t bytes,
+                                                int line) {
+    Fiber* self = scheduler.current;
+    const int own_lane = self->linear % kWarpSize;
+    Warp& warp = scheduler.block->warps[static_cast<size_t>(self->linear / kWarpSize)];
+    self->line = line;
+    self->waiting_at = "a warp collective";
+    if ((mask >> own_lane & 1) == 0) stop("a lane calls a warp collective whose mask omits it");
+    Group* group = nullptr;
+    for (const auto& candidate : warp.groups) {
+        if (candidate->mask == mask) {
+            group = candidate.get();
+        } else if ((candidate->mask & mask) != 0 && candidate->arrived != 0) {
+            stop("warp collectives with overlapping masks are in flight");
+        }
+    }
+    if (group == nullptr) {
+        warp.groups.push_back(std::make_unique<Group>());
+        group = warp.groups.back().get();
+        group->mask = mask;
+    }
+    if (group->arrived == 0) {
+        group->op = op;
+        group->line = line;
+    } else if (group->op != op) {
+        stop("lanes of one warp disagree on the collective");
+    }
+    Slot* slots = group->slots[group->generation & 1];
+    if (bytes > 0) __builtin_memcpy(slots[own_lane], in, bytes);
+    release(group);
+    group->arrived |= 1u << own_lane;
+    if (group->arrived == mask) {
+        group->arrived = 0;
+        ++group->generation;
+        const size_t first = static_cast<size_t>(self->linear / kWarpSize * kWarpSize);
+        for (int i = 0; i < kWarpSize; ++i) {
+            if (i != own_lane && (mask >> i & 1) != 0) {
+                scheduler.fibers[first + static_cast<size_t>(i)].state = State::kReady;
+            }
+        }
+    } else {
+        self->state = State::kAtCollective;
+        yield_to_scheduler();
+    }
+    acquire(group);
+    return slots;
+}
+
+}  // namespace compact::emulation

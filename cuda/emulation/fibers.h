@@ -1,0 +1,52 @@
+// Runs the threads of CUDA kernels on the CPU, for tests: one fiber per CUDA thread, real barriers,
+// real warp collectives. Test-only; never part of a shipped binary.
+//
+// What it finds: out-of-bounds accesses (with AddressSanitizer), races between barriers (with
+// ThreadSanitizer, or by a changed result under another fiber order), divergent barriers and
+// collectives (it stops and names the line). What it cannot show: timing, occupancy, bank
+// conflicts, the finer points of the memory model.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace compact::emulation {
+
+struct Index3 {
+    unsigned x, y, z;
+};
+
+enum class FiberOrder { kForward, kBackward, kShuffled };
+
+// Order in which runnable fibers get their turn, for this host thread. A kernel whose result
+// depends on it has a race.
+void set_fiber_order(FiberOrder order, uint32_t seed);
+
+// Runs `body` once per thread of every block, blocks one after another. Returns when all are done.
+void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
+            const std::function<void()>& body);
+
+// Of the fiber that is running.
+Index3 thread_index();
+Index3 block_index();
+Index3 block_size();
+Index3 grid_size();
+int lane();
+
+// Shared memory: slot `id` of the running block, made on first use and filled with 0xFF (a NaN in
+// fp32 and bf16), so that reading before writing shows.
+void* shared_slot(int id, size_t bytes);
+void* dynamic_shared();
+
+enum class BarrierResult { kCount, kOr, kAnd };
+int block_barrier(int predicate, BarrierResult result, int line);
+
+// Every lane of `mask` calls this with the same `op`; returns the 32 slots of 64 bytes that the
+// lanes deposited.
+using Slot = unsigned char[64];
+const Slot* warp_collective(unsigned mask, int op, const void* in, size_t bytes, int line);
+
+[[noreturn]] void stop(const char* what);
+
+}  // namespace compact::emulation
