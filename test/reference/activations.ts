@@ -1,0 +1,82 @@
+/** Element-wise non-linearities and their gradients. */
+import { mapElements, type Numbers, type Round, type Tensor } from './tensor.js';
+
+const sigmoid = (x: number, round: Round): number => round(1 / round(1 + round(Math.exp(-x))));
+const siluOf = (x: number, round: Round): number => round(x / round(1 + round(Math.exp(-x))));
+
+const siluSlope = (x: number, round: Round): number => {
+  const s = sigmoid(x, round);
+  return round(s * round(1 + round(x * round(1 - s))));
+};
+
+export const silu = ({ x }: { x: Tensor }, _: Numbers, round: Round) => ({
+  y: mapElements(x, (value) => siluOf(value, round)),
+});
+
+export const siluBackward = ({ x, dy }: { x: Tensor; dy: Tensor }, _: Numbers, round: Round) => ({
+  dx: mapElements(x, (value, i) => round(dy.data[i]! * siluSlope(value, round))),
+});
+
+/** silu(gate) up (https://arxiv.org/abs/2002.05202). */
+export const swiglu = ({ gate, up }: { gate: Tensor; up: Tensor }, _: Numbers, round: Round) => ({
+  y: mapElements(gate, (g, i) => round(siluOf(g, round) * up.data[i]!)),
+});
+
+export const swigluBackward = (
+  { gate, up, dy }: { gate: Tensor; up: Tensor; dy: Tensor },
+  _: Numbers,
+  round: Round,
+) => ({
+  dGate: mapElements(gate, (g, i) => round(round(dy.data[i]! * up.data[i]!) * siluSlope(g, round))),
+  dUp: mapElements(gate, (g, i) => round(dy.data[i]! * siluOf(g, round))),
+});
+
+/** The error function: its series near 0, a continued fraction for the tail (Abramowitz and Stegun 7.1.6, 7.1.14). */
+export function erf(x: number): number {
+  const z = Math.abs(x);
+  if (z < 3) {
+    let term = z;
+    let sum = z;
+    for (let n = 1; n < 200; n++) {
+      term *= (2 * z * z) / (2 * n + 1);
+      sum += term;
+      if (term < sum * 1e-17) break;
+    }
+    return (Math.sign(x) * 2 * Math.exp(-z * z) * sum) / Math.sqrt(Math.PI);
+  }
+  let fraction = 0;
+  for (let n = 200; n > 0; n--) fraction = n / 2 / (z + fraction);
+  return Math.sign(x) * (1 - Math.exp(-z * z) / (z + fraction) / Math.sqrt(Math.PI));
+}
+
+const tanhInner = (x: number, round: Round): number =>
+  round(Math.sqrt(2 / Math.PI) * round(x + round(0.044715 * round(round(x * x) * x))));
+
+const geluOf = (x: number, approximate: number, round: Round): number => {
+  const bent =
+    approximate === 1 ? round(Math.tanh(tanhInner(x, round))) : round(erf(round(x * Math.SQRT1_2)));
+  return round(round(0.5 * x) * round(1 + bent));
+};
+
+const geluSlope = (x: number, approximate: number, round: Round): number => {
+  if (approximate === 1) {
+    const t = round(Math.tanh(tanhInner(x, round)));
+    const inner = round(Math.sqrt(2 / Math.PI) * round(1 + round(3 * 0.044715 * round(x * x))));
+    return round(round(0.5 * round(1 + t)) + round(round(0.5 * x) * round(round(1 - round(t * t)) * inner)));
+  }
+  const density = round(Math.exp(round(-0.5 * round(x * x))) / Math.sqrt(2 * Math.PI));
+  return round(round(0.5 * round(1 + round(erf(round(x * Math.SQRT1_2))))) + round(x * density));
+};
+
+/** x Phi(x), or its tanh form (https://arxiv.org/abs/1606.08415). */
+export const gelu = ({ x }: { x: Tensor }, { approximate }: Numbers, round: Round) => ({
+  y: mapElements(x, (value) => geluOf(value, approximate!, round)),
+});
+
+export const geluBackward = (
+  { x, dy }: { x: Tensor; dy: Tensor },
+  { approximate }: Numbers,
+  round: Round,
+) => ({
+  dx: mapElements(x, (value, i) => round(dy.data[i]! * geluSlope(value, approximate!, round))),
+});

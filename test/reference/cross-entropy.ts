@@ -1,0 +1,59 @@
+import { product } from './matmul.js';
+import { accumulated, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
+
+/** Loss and gradient of logits (n, c): lossScale times the sum of lse - logit of the target. */
+export function crossEntropyBackward(
+  { logits, targets }: { logits: Tensor; targets: Tensor },
+  { lossScale, ignoreIndex }: Numbers,
+  round: Round,
+) {
+  const [n, c] = logits.shape as [number, number];
+  const dLogits = tensor([n, c]);
+  let loss = 0;
+  for (let i = 0; i < n; i++) {
+    const target = targets.data[i]!;
+    if (target === ignoreIndex) continue;
+    const row = logits.data.subarray(i * c, (i + 1) * c);
+    const largest = row.reduce((a, b) => Math.max(a, b));
+    let total = 0;
+    for (const value of row) total = round(total + round(Math.exp(round(value - largest))));
+    const lse = round(largest + round(Math.log(total)));
+    loss += round(lse - row[target]!); // tokens are summed in double precision
+    for (let j = 0; j < c; j++) {
+      const probability = round(Math.exp(round(row[j]! - lse)));
+      dLogits.data[i * c + j] = round(lossScale! * round(probability - (j === target ? 1 : 0)));
+    }
+  }
+  return { loss: tensor([1], [round(lossScale! * loss)]), dLogits };
+}
+
+export function crossEntropy(inputs: { logits: Tensor; targets: Tensor }, attributes: Numbers, round: Round) {
+  return { loss: crossEntropyBackward(inputs, attributes, round).loss };
+}
+
+interface LinearInputs {
+  readonly x: Tensor;
+  readonly weight: Tensor;
+  readonly targets: Tensor;
+  readonly accumulator?: Tensor;
+}
+
+/** The same for logits = x weight, with the gradients of x and weight. The chunk size changes nothing but memory. */
+export function linearCrossEntropyBackward(
+  { x, weight, targets, accumulator }: LinearInputs,
+  attributes: Numbers,
+  round: Round,
+) {
+  const isTransposed = attributes.transposeWeight === 1;
+  const logits = product(x, weight, round, false, isTransposed);
+  const { loss, dLogits } = crossEntropyBackward({ logits, targets }, attributes, round);
+  const dx = product(dLogits, weight, round, false, !isTransposed);
+  const dWeight = isTransposed ? product(dLogits, x, round, true) : product(x, dLogits, round, true);
+  return { loss, dx, dWeight: accumulated(dWeight, accumulator, attributes.accumulate!, round) };
+}
+
+export function linearCrossEntropy(inputs: LinearInputs, attributes: Numbers, round: Round) {
+  const { x, weight, targets } = inputs;
+  const logits = product(x, weight, round, false, attributes.transposeWeight === 1);
+  return crossEntropy({ logits, targets }, attributes, round);
+}

@@ -1,0 +1,24 @@
+import { accumulated, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
+
+/** Row ids[i] of the table. */
+export function embedding({ table, ids }: { table: Tensor; ids: Tensor }) {
+  const h = table.shape[1]!;
+  const y = tensor([ids.data.length, h]);
+  ids.data.forEach((id, i) => y.data.set(table.data.subarray(id * h, (id + 1) * h), i * h));
+  return { y };
+}
+
+/** Row t: the sum of the rows of dy whose id is t. `vocabulary` is the height of the table. */
+export function embeddingBackward(
+  { ids, dy, accumulator }: { ids: Tensor; dy: Tensor; accumulator?: Tensor },
+  { accumulate, vocabulary }: Numbers,
+  round: Round,
+) {
+  const h = dy.shape[1]!;
+  const dTable = tensor([vocabulary!, h]);
+  ids.data.forEach((id, i) => {
+    for (let j = 0; j < h; j++)
+      dTable.data[id * h + j] = round(dTable.data[id * h + j]! + dy.data[i * h + j]!);
+  });
+  return { dTable: accumulated(dTable, accumulator, accumulate!, round) };
+}
