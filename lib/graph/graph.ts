@@ -70,7 +70,10 @@ export class Graph {
   ): readonly Value[] {
     for (const input of inputs) {
       if (input !== undefined && input.graph !== this)
-        throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${input.name} belongs to another graph`);
+        throw compactError(
+          'ERR_COMPACT_ARGUMENT',
+          `${definition.name}: ${input.name} belongs to another graph`,
+        );
     }
     const key = definition.pure ? this.#key(definition, inputs, attributes, outputs) : undefined;
     const known = key === undefined ? undefined : this.#merged.get(key);

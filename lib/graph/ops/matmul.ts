@@ -2,6 +2,7 @@ import { compactError } from '../../errors.js';
 import type { Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value, ValueKind } from '../value.js';
+import { firstInputElements, requireDtype, requireMatrix } from './checks.js';
 
 export interface MatmulOptions {
   readonly transposeA?: boolean;
@@ -18,8 +19,10 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
   const [m, k] = oriented(a, transposeA);
   const [kb, n] = oriented(b, transposeB);
+  requireDtype('matmul', b, a.dtype);
   if (k !== kb)
     throw compactError('ERR_COMPACT_SHAPE', `matmul: inner sizes of ${a.name} and ${b.name} differ`, {
+      op: 'matmul',
       expected: `${k} rows in the second operand`,
       received: `${kb}`,
     });
@@ -30,14 +33,12 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   return c!;
 }
 
+/** y = x weight: a linear layer without bias. Weights are (in_features, out_features). */
+export const linear = (x: Value, weight: Value, name?: string): Value => matmul(x, weight, { name });
+
 function oriented(value: Value, transpose: boolean): readonly [number, number] {
-  const [rows, cols] = value.shape;
-  if (rows === undefined || cols === undefined || value.shape.length !== 2)
-    throw compactError('ERR_COMPACT_SHAPE', `matmul: ${value.name} is not a matrix`, {
-      expected: 'two dimensions',
-      received: `[${value.shape.join(', ')}]`,
-    });
-  return transpose ? [cols, rows] : [rows, cols];
+  const [rows, columns] = requireMatrix('matmul', value);
+  return transpose ? [columns, rows] : [rows, columns];
 }
 
 export const matmulOp: OpDefinition = {
@@ -45,7 +46,7 @@ export const matmulOp: OpDefinition = {
   recompute: 'costly',
   pure: true,
   accumulators: [[0, 2]],
-  flops: ({ inputs: [a], outputs: [c] }) => 2 * c!.shape[0]! * c!.shape[1]! * (a!.shape[0]! * a!.shape[1]!) / c!.shape[0]!,
+  flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
   gradient(context) {
     const [a, b] = context.node.inputs as [Value, Value];
     const dy = context.outputGradients[0]!;

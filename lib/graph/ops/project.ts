@@ -1,0 +1,149 @@
+// A random projection P = Phat / sqrt(rank), (in_features, rank), entries of unit variance before the factor. It is a
+// pure function of seed, tensorId and epoch and is never a value of the graph: the three ops that use it generate it.
+import { compactError } from '../../errors.js';
+import type { Attribute, Attributes } from '../node.js';
+import type { OpDefinition } from '../op.js';
+import { splitSeed } from '../seed.js';
+import type { Value } from '../value.js';
+import { firstInputElements, floatDtypes, requireArgument, requireDtype, requireMatrix } from './checks.js';
+
+/** Laws of the entries, in the order of their numbers in plans. `identity` gives P = I when the rank is the width. */
+export const distributions = ['gaussian', 'rademacher', 'identity'] as const;
+export type Distribution = (typeof distributions)[number];
+
+export interface Projection {
+  /** Whole number from 0 to 2^53 - 1. */
+  readonly seed: number;
+  readonly tensorId: number;
+  readonly rank: number;
+  readonly distribution: Distribution;
+}
+
+/** z = x P: (tokens, in_features) to (tokens, rank). */
+export function project(x: Value, projection: Projection, epoch: Attribute): Value {
+  const [tokens, width] = requireMatrix('project', x);
+  requireRank('project', x, width, projection.rank);
+  const attributes = { ...keyAttributes(projection), epoch };
+  const [z] = x.graph.apply(projectOp, [x], attributes, [
+    {
+      name: 'compressedInput',
+      shape: [tokens, projection.rank],
+      dtype: x.dtype,
+      kind: 'compressedActivation',
+    },
+  ]);
+  return z!;
+}
+
+export interface ProjectBackUpdateOptions {
+  readonly epoch: Attribute;
+  readonly learningRate: Attribute;
+  readonly updateScale?: number;
+  readonly weightDecay?: number;
+  /** Present: round bf16 weights stochastically, from this seed and the step. */
+  readonly stochasticRounding?: { readonly seed: number; readonly step: Attribute };
+}
+
+/**
+ * weight = weight (1 - learningRate weightDecay) - learningRate updateScale P direction, in place:
+ * weight (in_features, out_features), direction (rank, out_features).
+ */
+export function projectBackUpdate(
+  weight: Value,
+  direction: Value,
+  projection: Projection,
+  options: ProjectBackUpdateOptions,
+): Value {
+  const [width, columns] = requireMatrix('projectBackUpdate', weight);
+  const [rank, directionColumns] = requireMatrix('projectBackUpdate', direction);
+  requireRank('projectBackUpdate', weight, width, projection.rank);
+  if (rank !== projection.rank || directionColumns !== columns)
+    throw compactError(
+      'ERR_COMPACT_SHAPE',
+      `projectBackUpdate: ${direction.name} does not fit ${weight.name}`,
+      {
+        op: 'projectBackUpdate',
+        expected: `[${projection.rank}, ${columns}]`,
+        received: `[${direction.shape.join(', ')}]`,
+      },
+    );
+  const { epoch, learningRate, updateScale = 1, weightDecay = 0, stochasticRounding } = options;
+  const attributes: Attributes = {
+    ...keyAttributes(projection),
+    epoch,
+    learningRate,
+    updateScale,
+    weightDecay,
+    ...roundingAttributes(stochasticRounding),
+  };
+  const [updated] = weight.graph.apply(projectBackUpdateOp, [weight, direction], attributes, [
+    { name: weight.name, shape: weight.shape, dtype: weight.dtype, kind: weight.kind },
+  ]);
+  return updated!;
+}
+
+export interface ProjectTransferOptions {
+  /** in_features of the weight whose moment it is: rows of P. */
+  readonly rows: number;
+  readonly oldEpoch: Attribute;
+  readonly newEpoch: Attribute;
+}
+
+/** moment = P_new^T P_old moment, in place: carries a first moment (rank, out_features) to the basis of a new epoch. */
+export function projectTransfer(
+  moment: Value,
+  projection: Projection,
+  options: ProjectTransferOptions,
+): Value {
+  const [rank] = requireMatrix('projectTransfer', moment);
+  requireArgument('projectTransfer', 'rank', rank, rank === projection.rank, `${projection.rank}`);
+  const attributes = { ...keyAttributes(projection), ...options };
+  const [moved] = moment.graph.apply(projectTransferOp, [moment], attributes, [
+    { name: moment.name, shape: moment.shape, dtype: moment.dtype, kind: moment.kind },
+  ]);
+  return moved!;
+}
+
+/** Attributes of ops that may round weights stochastically. */
+export function roundingAttributes(rounding: ProjectBackUpdateOptions['stochasticRounding']): Attributes {
+  if (rounding === undefined) return { stochasticRounding: 0 };
+  return { stochasticRounding: 1, roundingSeed: splitSeed(rounding.seed).seedLow, step: rounding.step };
+}
+
+function keyAttributes({ seed, tensorId, distribution }: Projection) {
+  return { ...splitSeed(seed), tensorId, distribution: distributions.indexOf(distribution) };
+}
+
+function requireRank(op: string, value: Value, width: number, rank: number): void {
+  requireDtype(op, value, ...floatDtypes);
+  if (!Number.isSafeInteger(rank) || rank < 1 || rank > width)
+    throw compactError('ERR_COMPACT_RANK', `${op}: the rank does not fit ${value.name}`, {
+      op,
+      expected: `a whole number from 1 to ${width}`,
+      received: String(rank),
+    });
+}
+
+export const projectOp: OpDefinition = {
+  name: 'project',
+  recompute: 'costly',
+  pure: true,
+  flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
+};
+
+export const projectBackUpdateOp: OpDefinition = {
+  name: 'projectBackUpdate',
+  recompute: 'costly',
+  pure: false,
+  updates: [[0, 0]],
+  flops: (node) => 2 * firstInputElements(node) * node.inputs[1]!.shape[0]!,
+};
+
+export const projectTransferOp: OpDefinition = {
+  name: 'projectTransfer',
+  recompute: 'costly',
+  pure: false,
+  updates: [[0, 0]],
+  // Two products of (rows, rank) with (rank, out_features).
+  flops: (node) => 4 * firstInputElements(node) * (node.attributes.rows as number),
+};

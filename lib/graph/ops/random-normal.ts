@@ -1,0 +1,30 @@
+import { numElements, type Value } from '../value.js';
+import type { OpDefinition } from '../op.js';
+import { splitSeed } from '../seed.js';
+import { requireArgument } from './checks.js';
+
+export interface RandomNormalOptions {
+  readonly seed: number;
+  readonly tensorId: number;
+  readonly standardDeviation: number;
+}
+
+/** Fills a persistent tensor with normal numbers: a pure function of seed and tensorId. */
+export function randomNormalPersistent(target: Value, options: RandomNormalOptions): void {
+  const { seed, tensorId, standardDeviation } = options;
+  requireArgument(
+    'randomNormal',
+    'standardDeviation',
+    standardDeviation,
+    standardDeviation >= 0,
+    'not negative',
+  );
+  target.graph.overwrite(randomNormalOp, target, { ...splitSeed(seed), tensorId, standardDeviation });
+}
+
+export const randomNormalOp: OpDefinition = {
+  name: 'randomNormal',
+  recompute: 'costly',
+  pure: false,
+  flops: ({ outputs }) => 6 * numElements(outputs[0]!.shape),
+};
