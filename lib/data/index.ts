@@ -1,1 +1,4 @@
+export { Dataset } from './dataset.js';
+export type { PreparedDataset } from './dataset.js';
+export { checkVocabulary, loadTokenizer } from './tokenizer.js';
 export * from './types.js';

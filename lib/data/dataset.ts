@@ -1,0 +1,206 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { compactError } from '../errors.js';
+import { permutation } from './permutation.js';
+import { findSources } from './sources.js';
+import type { SourceFile } from './sources.js';
+import { TokenFile } from './token-file.js';
+import { checkVocabulary, loadTokenizer } from './tokenizer.js';
+import { ignoreIndex } from './types.js';
+import type { Batch, DataOptions, Tokenizer } from './types.js';
+
+export interface DatasetOptions {
+  readonly sequenceLength: number;
+  /** Ids of the model; the tokenizer may have fewer. */
+  readonly vocabularySize: number;
+  /** Of the order of the training sequences. */
+  readonly seed: number;
+}
+
+/** A run of consecutive sequences of a token file. Sequence i predicts tokens i * length + 1 to (i + 1) * length. */
+interface Span {
+  readonly file: TokenFile;
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Packed sequences of a tokenised corpus, shuffled anew every epoch by a seed. It has no position of its own: a batch
+ * is a function of the number of sequences that were consumed before it, which is all that a checkpoint has to hold.
+ */
+export class Dataset implements AsyncDisposable {
+  readonly tokenizer: Tokenizer;
+  readonly numTokens: number;
+  readonly #options: DatasetOptions;
+  readonly #train: Span;
+  readonly #validation: Span | undefined;
+  readonly #temporaryFolder: string | undefined;
+  readonly #orders = new Map<number, (index: number) => number>();
+
+  private constructor(
+    tokenizer: Tokenizer,
+    options: DatasetOptions,
+    spans: { train: Span; validation: Span | undefined },
+    temporaryFolder: string | undefined,
+  ) {
+    this.tokenizer = tokenizer;
+    this.#options = options;
+    this.#train = spans.train;
+    this.#validation = spans.validation;
+    this.#temporaryFolder = temporaryFolder;
+    this.numTokens = spans.train.file.numTokens;
+  }
+
+  /** Finds the files and loads the tokenizer: everything that can be refused before any work. */
+  static async prepare(data: DataOptions, options: DatasetOptions): Promise<PreparedDataset> {
+    const tokenizer = await loadTokenizer(data.tokenizer);
+    checkVocabulary(tokenizer, options.vocabularySize);
+    const [train, validation] = await Promise.all([
+      findSources(data.train),
+      data.validation === undefined ? undefined : findSources(data.validation),
+    ]);
+    return { tokenizer, train, validation, data, options };
+  }
+
+  /**
+   * Tokenises, or finds what was tokenised before.
+   * @param cacheDirectory of the tokenised text; absent: a temporary folder, removed by `close`
+   * @throws ERR_COMPACT_DATA_TOO_SHORT and what TokenFile.open throws
+   */
+  static async open(prepared: PreparedDataset, cacheDirectory?: string): Promise<Dataset> {
+    const { tokenizer, data, options } = prepared;
+    const chosen = data.cacheDirectory ?? cacheDirectory;
+    const temporaryFolder =
+      chosen === undefined ? await mkdtemp(join(tmpdir(), 'compact-train-')) : undefined;
+    const folder = resolve(chosen ?? temporaryFolder!);
+    const files: TokenFile[] = [];
+    try {
+      const open = async (sources: readonly SourceFile[]): Promise<TokenFile> => {
+        files.push(await TokenFile.open(folder, sources, tokenizer));
+        return files.at(-1)!;
+      };
+      const all = wholeSpan(await open(prepared.train), options.sequenceLength, 'training');
+      const spans =
+        prepared.validation === undefined
+          ? holdOut(all, data.validationFraction ?? 0.05)
+          : {
+              train: all,
+              validation: wholeSpan(await open(prepared.validation), options.sequenceLength, 'validation'),
+            };
+      return new Dataset(tokenizer, options, spans, temporaryFolder);
+    } catch (error) {
+      await Promise.all(files.map((file) => file.close()));
+      if (temporaryFolder !== undefined) await rm(temporaryFolder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  get numTrainSequences(): number {
+    return this.#train.count;
+  }
+
+  get numValidationSequences(): number {
+    return this.#validation?.count ?? 0;
+  }
+
+  /** Differs when the order or content of training sequences does. */
+  get fingerprint(): string {
+    return `${this.#train.file.sha256.slice(0, 32)}:${this.#train.count}x${this.#options.sequenceLength}`;
+  }
+
+  /** The next `count` training sequences after `numConsumed`; epochs follow each other without a gap. */
+  trainBatch(numConsumed: number, count: number): Promise<Batch> {
+    const indices = Array.from({ length: count }, (_, i) => {
+      const position = numConsumed + i;
+      const epoch = Math.floor(position / this.#train.count);
+      return this.#order(epoch)(position % this.#train.count);
+    });
+    return this.#batch(this.#train, indices);
+  }
+
+  /**
+   * `count` held-out sequences from `first` on, in an order that is the same for every seed. Beyond the end, and
+   * beyond `limit`, targets are `ignoreIndex`.
+   */
+  validationBatch(first: number, count: number, limit = Infinity): Promise<Batch> {
+    const span = this.#validation;
+    if (span === undefined)
+      throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out text', {
+        op: 'data',
+        remedy: 'Give `validation` files, or a larger `validationFraction`',
+      });
+    const order = permutation(span.count, 0, 0);
+    const indices = Array.from({ length: count }, (_, i) =>
+      first + i < Math.min(span.count, limit) ? order(first + i) : undefined,
+    );
+    return this.#batch(span, indices);
+  }
+
+  async close(): Promise<void> {
+    const files = new Set([this.#train.file, this.#validation?.file]);
+    await Promise.all([...files].map((file) => file?.close()));
+    if (this.#temporaryFolder !== undefined)
+      await rm(this.#temporaryFolder, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #order(epoch: number): (index: number) => number {
+    const known = this.#orders.get(epoch);
+    if (known !== undefined) return known;
+    // A batch touches neighbouring epochs at most; older ones are never asked for again.
+    if (this.#orders.size > 8) this.#orders.clear();
+    const order = permutation(this.#train.count, this.#options.seed, epoch + 1);
+    this.#orders.set(epoch, order);
+    return order;
+  }
+
+  async #batch(span: Span, indices: readonly (number | undefined)[]): Promise<Batch> {
+    const length = this.#options.sequenceLength;
+    const tokens = new Int32Array(indices.length * length);
+    const targets = new Int32Array(indices.length * length).fill(ignoreIndex);
+    const read = async (index: number | undefined, row: number): Promise<void> => {
+      if (index === undefined) return;
+      const ids = await span.file.read((span.first + index) * length, length + 1);
+      tokens.set(ids.subarray(0, length), row * length);
+      targets.set(ids.subarray(1), row * length);
+    };
+    await Promise.all(indices.map(read));
+    return {
+      tokens,
+      targets,
+      numCountedTokens: indices.filter((index) => index !== undefined).length * length,
+    };
+  }
+}
+
+/** Inputs that were found good; see Dataset.prepare. */
+export interface PreparedDataset {
+  readonly tokenizer: Tokenizer;
+  readonly train: readonly SourceFile[];
+  readonly validation: readonly SourceFile[] | undefined;
+  readonly data: DataOptions;
+  readonly options: DatasetOptions;
+}
+
+function wholeSpan(file: TokenFile, sequenceLength: number, what: string): Span {
+  const count = Math.floor((file.numTokens - 1) / sequenceLength);
+  if (count < 1)
+    throw compactError('ERR_COMPACT_DATA_TOO_SHORT', `the ${what} text is shorter than one sequence`, {
+      op: 'data',
+      expected: `at least ${sequenceLength + 1} tokens`,
+      received: `${file.numTokens}`,
+      remedy: 'Use more text, or a smaller sequenceLength',
+    });
+  return { file, first: 0, count };
+}
+
+function holdOut(all: Span, fraction: number): { train: Span; validation: Span | undefined } {
+  const wanted = fraction === 0 ? 0 : Math.max(1, Math.round(all.count * fraction));
+  const held = Math.min(wanted, all.count - 1);
+  const train = { ...all, count: all.count - held };
+  return { train, validation: held === 0 ? undefined : { ...all, first: train.count, count: held } };
+}

@@ -1,0 +1,26 @@
+import { compactError } from '../errors.js';
+import { byteTokenizer } from './byte-tokenizer.js';
+import { loadHuggingFaceTokenizer } from './huggingface-tokenizer.js';
+import type { Tokenizer } from './types.js';
+
+/**
+ * The built-in byte tokenizer by the name 'bytes', any other from its tokenizer.json.
+ * @throws ERR_COMPACT_TOKENIZER
+ */
+export const loadTokenizer = async (nameOrPath = byteTokenizer.name): Promise<Tokenizer> =>
+  nameOrPath === byteTokenizer.name ? byteTokenizer : loadHuggingFaceTokenizer(nameOrPath);
+
+/** @throws ERR_COMPACT_TOKENIZER when the tokenizer has ids that the model has no row for */
+export function checkVocabulary(tokenizer: Tokenizer, vocabularySize: number): void {
+  if (tokenizer.vocabularySize <= vocabularySize) return;
+  throw compactError(
+    'ERR_COMPACT_TOKENIZER',
+    `ids of the tokenizer ${tokenizer.name} exceed the vocabulary of the model`,
+    {
+      op: 'tokenizer',
+      expected: `ids below ${vocabularySize}`,
+      received: `ids up to ${tokenizer.vocabularySize - 1}`,
+      remedy: `Use a model with a vocabulary of at least ${tokenizer.vocabularySize}, or another tokenizer`,
+    },
+  );
+}

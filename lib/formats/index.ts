@@ -1,0 +1,4 @@
+export { isTemporaryName, sync, writeAtomically } from './atomic-write.js';
+export { SafetensorsFile, writeSafetensors } from './safetensors.js';
+export type { TensorSource } from './safetensors.js';
+export type { TensorEntry } from './safetensors-header.js';

@@ -1,0 +1,162 @@
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { compactError } from '../errors.js';
+import { dtypeBytes, numElements } from '../graph/index.js';
+import type { DType } from '../graph/index.js';
+import { formatNames, invalid, maxHeaderBytes, parseHeader, truncated } from './safetensors-header.js';
+import type { SafetensorsHeader, TensorEntry } from './safetensors-header.js';
+
+/** A tensor to be written; its bytes come in pieces, so that no file is ever whole in memory. */
+export interface TensorSource {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  read(): AsyncIterable<Uint8Array>;
+}
+
+/** Writes a safetensors file and waits until it is on the disk; returns its size in bytes. */
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorSource[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let end = 0;
+  for (const { name, dtype, shape } of tensors) {
+    const begin = end;
+    end += numElements(shape) * dtypeBytes[dtype];
+    header[name] = { dtype: formatNames[dtype], shape, data_offsets: [begin, end] };
+  }
+  const json = Buffer.from(JSON.stringify(header), 'utf8');
+  // Spaces behind the JSON align the data to 8 bytes.
+  const headerBytes = Math.ceil(json.length / 8) * 8;
+  const start = Buffer.alloc(8 + headerBytes, ' ');
+  start.writeBigUInt64LE(BigInt(headerBytes), 0);
+  json.copy(start, 8);
+
+  const file = await open(path, 'wx');
+  try {
+    await writeFully(file, start);
+    for (const tensor of tensors) {
+      let written = 0;
+      for await (const piece of tensor.read()) {
+        await writeFully(file, piece);
+        written += piece.byteLength;
+      }
+      const expected = numElements(tensor.shape) * dtypeBytes[tensor.dtype];
+      if (written !== expected)
+        throw compactError('ERR_COMPACT_CHECKPOINT_WRITE', `tensor ${tensor.name} has the wrong size`, {
+          expected: `${expected} bytes`,
+          received: `${written}`,
+        });
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return start.length + end;
+}
+
+/** A safetensors file whose header has been checked; reads ranges of tensors. */
+export class SafetensorsFile implements AsyncDisposable {
+  readonly path: string;
+  readonly tensors: SafetensorsHeader['tensors'];
+  readonly metadata: SafetensorsHeader['metadata'];
+  readonly #file: FileHandle;
+
+  private constructor(path: string, file: FileHandle, header: SafetensorsHeader) {
+    this.path = path;
+    this.#file = file;
+    this.tensors = header.tensors;
+    this.metadata = header.metadata;
+  }
+
+  /** @throws ERR_COMPACT_CHECKPOINT_MISSING, _TRUNCATED or _INVALID */
+  static async open(path: string): Promise<SafetensorsFile> {
+    let file: FileHandle;
+    try {
+      file = await open(path, 'r');
+    } catch (cause) {
+      throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${path} cannot be opened`, {
+        received: (cause as Error).message,
+        cause,
+      });
+    }
+    try {
+      return new SafetensorsFile(path, file, await readHeader(path, file));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Bytes of a tensor, or of a part of it. The result has a buffer of its own. */
+  async read(name: string, range?: { byteOffset: number; byteLength: number }): Promise<Uint8Array> {
+    const tensor = this.#tensor(name);
+    const { byteOffset, byteLength } = range ?? { byteOffset: 0, byteLength: tensor.byteLength };
+    if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > tensor.byteLength)
+      throw compactError('ERR_COMPACT_ARGUMENT', `the range is outside of tensor ${name}`, {
+        expected: `at most ${tensor.byteLength} bytes`,
+        received: `${byteLength} bytes from ${byteOffset}`,
+      });
+    const bytes = new Uint8Array(byteLength);
+    const numRead = await readFully(this.#file, bytes, tensor.byteOffset + byteOffset);
+    if (numRead < byteLength)
+      throw truncated(this.path, tensor.byteOffset + byteOffset + byteLength, numRead);
+    return bytes;
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #tensor(name: string): TensorEntry {
+    const tensor = this.tensors.get(name);
+    if (tensor === undefined)
+      throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${this.path} has no tensor ${name}`);
+    return tensor;
+  }
+}
+
+async function readHeader(path: string, file: FileHandle): Promise<SafetensorsHeader> {
+  const { size: fileBytes } = await file.stat();
+  const length = Buffer.alloc(8);
+  if ((await readFully(file, length, 0)) < 8) throw truncated(path, 8, fileBytes);
+  const headerBytes = length.readBigUInt64LE();
+  if (headerBytes > BigInt(maxHeaderBytes))
+    throw invalid(path, 'the header is too long', {
+      expected: `at most ${maxHeaderBytes} bytes`,
+      received: `${headerBytes}`,
+    });
+  const dataOffset = 8 + Number(headerBytes);
+  if (dataOffset > fileBytes) throw truncated(path, dataOffset, fileBytes);
+  const bytes = Buffer.alloc(Number(headerBytes));
+  await readFully(file, bytes, 8);
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw invalid(path, 'the header is not UTF-8', { cause });
+  }
+  return parseHeader(path, text, dataOffset, fileBytes);
+}
+
+async function readFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const { bytesRead } = await file.read(bytes, done, bytes.byteLength - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength)
+    done += (await file.write(bytes, done, bytes.byteLength - done)).bytesWritten;
+}
