@@ -1,0 +1,64 @@
+import { Command, CommanderError } from 'commander';
+import { registerBench } from './bench/index.js';
+import { registerInspect } from './commands/inspect.js';
+import { registerPlan } from './commands/plan.js';
+import { registerSample } from './commands/sample.js';
+import { registerTrain } from './commands/train.js';
+import { fromCommander, printError } from './error-message.js';
+import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.js';
+import { surviveClosedPipes, Terminal } from './terminal.js';
+import { packageVersion } from './package-info.js';
+
+const examples = `
+Examples:
+  compact-train bench --quick                                    what compression saves, in a minute and a half
+  compact-train plan --model llama-1b --batch 16 --memory 24GiB  does it fit, and what would
+  compact-train train quickstart                                 train a small model on real text
+  compact-train train recipe.yaml --set learningRate=0.002       the same words as in the recipe
+  compact-train sample runs/quickstart/checkpoint-300 --prompt "Fellow citizens"
+
+Exit codes:
+  0    done
+  1    failed: the machine or the program
+  2    wrong usage or input: nothing was started, nothing was written
+  3    does not fit in the given memory
+  130  interrupted: what was running was saved (a second signal ends at once, unsaved)
+
+Environment: NO_COLOR and FORCE_COLOR are honoured.`;
+
+/** Runs one command line; every outcome is an exit code. */
+export async function main(args: readonly string[]): Promise<ExitCode> {
+  surviveClosedPipes();
+  // Known before parsing, because complaints about the arguments follow them too.
+  const terminal = new Terminal({ json: args.includes('--json'), quiet: args.includes('--quiet') });
+  try {
+    return await run(args, terminal);
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done; // --help, --version
+    if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage; // was printed
+    const known = error instanceof CommanderError ? fromCommander(error, 'compact-train') : error;
+    printError(terminal, known);
+    return exitCodeOf(known);
+  }
+}
+
+async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let code: ExitCode = exitCodes.done;
+  const finish = (result: ExitCode): void => void (code = result);
+  const program = new Command('compact-train')
+    .description('Train transformers in far less memory, planned to the byte.')
+    .version(packageVersion)
+    .option('--json', 'results for programs: JSON on standard output, and nothing else there')
+    .option('--quiet', 'no output but errors (and JSON, when asked for)')
+    .exitOverride()
+    .configureOutput({ outputError: () => {} }) // printed by main, once
+    .configureHelp({ showGlobalOptions: true, styleTitle: (title) => terminal.style('bold', title) })
+    .addHelpText('after', examples);
+  registerBench(program, terminal, finish);
+  registerTrain(program, terminal, finish);
+  registerSample(program, terminal);
+  registerPlan(program, terminal, finish);
+  registerInspect(program, terminal);
+  await program.parseAsync(args, { from: 'user' });
+  return code;
+}
