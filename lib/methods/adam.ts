@@ -1,0 +1,95 @@
+import { adamW, scalar, type AdamMoments, type Value } from '../graph/index.js';
+import type { UpdateContext } from './method.js';
+import { isNumberWithin, isWholeNumber, requireOneOf, requireOption } from './options.js';
+
+/** Settings of Adam that all methods share, in PyTorch's words. */
+export interface AdamOptions {
+  /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
+  readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment. */
+  readonly epsilon?: number;
+  /** Decoupled; matrices only: norm weights and biases are never decayed. Default 0. */
+  readonly weightDecay?: number;
+  /** Of both moments. Default 'f32'. */
+  readonly stateDtype?: 'f32' | 'bf16';
+  /** Round bf16 weights stochastically, so that small updates are not lost. Default true; f32 weights need none. */
+  readonly stochasticRounding?: boolean;
+  /** Of everything random that the method does. Default 42. */
+  readonly seed?: number;
+}
+
+export type ResolvedAdamOptions = Required<AdamOptions>;
+
+export const adamDefaults = {
+  betas: [0.9, 0.999],
+  weightDecay: 0,
+  stateDtype: 'f32',
+  stochasticRounding: true,
+  seed: 42,
+} as const;
+
+export const adamKeys: readonly (keyof AdamOptions)[] = [
+  'betas',
+  'epsilon',
+  'weightDecay',
+  'stateDtype',
+  'stochasticRounding',
+  'seed',
+];
+
+/** @throws ERR_COMPACT_CONFIG_VALUE */
+export function checkAdamOptions(options: ResolvedAdamOptions): void {
+  const { betas, epsilon, weightDecay, stateDtype, stochasticRounding, seed } = options;
+  const isBetas =
+    Array.isArray(betas) && betas.length === 2 && betas.every((beta) => isNumberWithin(beta, 0) && beta < 1);
+  requireOption('betas', betas, isBetas, 'two numbers from 0 to below 1');
+  requireOption('epsilon', epsilon, isNumberWithin(epsilon, 0), 'a number that is not negative');
+  requireOption('weightDecay', weightDecay, isNumberWithin(weightDecay, 0), 'a number that is not negative');
+  requireOneOf('stateDtype', stateDtype, ['f32', 'bf16']);
+  requireOneOf('stochasticRounding', stochasticRounding, [true, false]);
+  requireOption('seed', seed, isWholeNumber(seed, 0), 'a whole number from 0 to 2^53 - 1');
+}
+
+/** The two moments of a parameter's gradient, which start as zero. */
+export function momentsOf(
+  parameter: Value,
+  shape: readonly number[],
+  { stateDtype }: ResolvedAdamOptions,
+): AdamMoments {
+  const { graph, name } = parameter;
+  return {
+    expAvg: graph.state(`${name}.expAvg`, shape, stateDtype, 'optimizerState'),
+    expAvgSq: graph.state(`${name}.expAvgSq`, shape, stateDtype, 'optimizerState'),
+  };
+}
+
+/** Norm weights and biases have one dimension and are left alone, as is common practice; embeddings are decayed. */
+export const weightDecayOf = (parameter: Value, { weightDecay }: ResolvedAdamOptions): number =>
+  parameter.shape.length > 1 ? weightDecay : 0;
+
+export const roundsStochastically = (parameter: Value, options: ResolvedAdamOptions): boolean =>
+  options.stochasticRounding && parameter.dtype === 'bf16';
+
+/** Updates a parameter from its full gradient. */
+export function adamWUpdate(
+  parameter: Value,
+  gradient: Value,
+  { gradientScale }: UpdateContext,
+  options: ResolvedAdamOptions,
+  updateScale = 1,
+): void {
+  const { betas, epsilon, seed } = options;
+  adamW(parameter, gradient, momentsOf(parameter, gradient.shape, options), {
+    learningRate: scalar('learningRate'),
+    updateScale,
+    beta1: betas[0],
+    beta2: betas[1],
+    epsilon,
+    weightDecay: weightDecayOf(parameter, options),
+    step: scalar('step'),
+    gradientScale,
+    stochasticRounding: roundsStochastically(parameter, options)
+      ? { seed, tensorId: parameter.parameter!.tensorId }
+      : undefined,
+  });
+}

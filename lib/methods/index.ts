@@ -1,0 +1,11 @@
+export { compact } from './compact.js';
+export {
+  compressibleRoles,
+  type CompactOptions,
+  type CompressibleRole,
+  type RankOptions,
+} from './compact-options.js';
+export type { AdamOptions } from './adam.js';
+export { dense, type DenseOptions } from './dense.js';
+export { methodFromDescription, methodNames } from './from-description.js';
+export type { Keep, Method, UpdateContext } from './method.js';

@@ -1,0 +1,7 @@
+export {
+  learningRateSchedule,
+  learningRateScheduleNames,
+  type LearningRateSchedule,
+  type LearningRateScheduleName,
+  type LearningRateScheduleOptions,
+} from './schedule.js';

@@ -1,0 +1,139 @@
+// Learning-rate schedules with the names and curves of transformers.optimization. As with PyTorch's LambdaLR, the
+// argument is the number of optimizer steps already taken: 0 for the first step, so a warm-up starts at 0.
+import { compactError } from '../errors.js';
+
+export const learningRateScheduleNames = [
+  'linear',
+  'cosine',
+  'cosine_with_min_lr',
+  'constant',
+  'constant_with_warmup',
+  'inverse_sqrt',
+  'warmup_stable_decay',
+] as const;
+export type LearningRateScheduleName = (typeof learningRateScheduleNames)[number];
+
+export interface LearningRateScheduleOptions {
+  readonly type: LearningRateScheduleName;
+  /** The peak. */
+  readonly learningRate: number;
+  /** Optimizer steps of the whole run. */
+  readonly maxSteps: number;
+  /** Steps from 0 to the peak; this or `warmupRatio`. Default 0. */
+  readonly warmupSteps?: number;
+  /** The same as a share of `maxSteps`, rounded up. */
+  readonly warmupRatio?: number;
+  /**
+   * Last learning rate as a share of the peak, for 'cosine_with_min_lr' (default 0.1) and 'warmup_stable_decay'
+   * (default 0); this or `minLr`.
+   */
+  readonly minLrRate?: number;
+  readonly minLr?: number;
+  /** Steps of the last, cosine-shaped phase of 'warmup_stable_decay'. Default a tenth of `maxSteps`, rounded up. */
+  readonly decaySteps?: number;
+}
+
+/** Learning rate after a number of completed optimizer steps. */
+export type LearningRateSchedule = (completedSteps: number) => number;
+
+/** @throws ERR_COMPACT_CONFIG_VALUE */
+export function learningRateSchedule(options: LearningRateScheduleOptions): LearningRateSchedule {
+  if (!learningRateScheduleNames.includes(options.type))
+    throw outOfRange('lrSchedulerType', options.type, `one of ${learningRateScheduleNames.join(', ')}`);
+  const factorAt = curves[options.type](resolve(options));
+  return (completedSteps) => options.learningRate * factorAt(completedSteps);
+}
+
+interface Settings {
+  readonly maxSteps: number;
+  readonly warmupSteps: number;
+  readonly decaySteps: number;
+  readonly minLrRate: number;
+}
+
+function resolve(options: LearningRateScheduleOptions): Settings {
+  const { type, learningRate, maxSteps, warmupSteps, warmupRatio, minLrRate, minLr } = options;
+  const { decaySteps = Math.ceil(maxSteps / 10) } = options;
+  requireRange('learningRate', learningRate, learningRate >= 0 && learningRate < Infinity, 'not negative');
+  requireRange('maxSteps', maxSteps, Number.isSafeInteger(maxSteps) && maxSteps > 0, 'a whole number from 1');
+  if (warmupSteps !== undefined && warmupRatio !== undefined)
+    throw outOfRange(
+      'warmupSteps',
+      `${warmupSteps} and warmupRatio ${warmupRatio}`,
+      'warmupSteps or warmupRatio',
+    );
+  if (minLrRate !== undefined && minLr !== undefined)
+    throw outOfRange('minLrRate', `${minLrRate} and minLr ${minLr}`, 'minLrRate or minLr');
+  const ratio = warmupRatio ?? 0;
+  requireRange('warmupRatio', ratio, ratio >= 0 && ratio <= 1, 'from 0 to 1');
+  const warmup = warmupSteps ?? Math.ceil(maxSteps * ratio);
+  requireRange('warmupSteps', warmup, Number.isSafeInteger(warmup) && warmup >= 0, 'a whole number from 0');
+  const fallback = type === 'cosine_with_min_lr' ? 0.1 : 0;
+  const rate = minLrRate ?? (minLr === undefined ? fallback : minLr / learningRate);
+  requireRange(
+    minLr === undefined ? 'minLrRate' : 'minLr',
+    rate,
+    rate >= 0 && rate <= 1,
+    'from 0 to the peak',
+  );
+  requireRange(
+    'decaySteps',
+    decaySteps,
+    Number.isSafeInteger(decaySteps) && decaySteps >= 0,
+    'a whole number from 0',
+  );
+  return { maxSteps, warmupSteps: warmup, decaySteps, minLrRate: rate };
+}
+
+function requireRange(name: string, value: number, isValid: boolean, expected: string): void {
+  if (!isValid) throw outOfRange(name, value, expected);
+}
+
+const outOfRange = (name: string, received: unknown, expected: string): Error =>
+  compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is out of range`, {
+    op: name,
+    expected,
+    received: String(received),
+  });
+
+const linearWarmup = (step: number, warmupSteps: number): number => step / Math.max(1, warmupSteps);
+
+/** 1 at progress 0 to 0 at progress 1, along half a cosine. */
+const halfCosine = (progress: number): number => 0.5 * (1 + Math.cos(Math.PI * progress));
+
+/** Warm-up, then a curve over the share of the remaining steps that is done. */
+const warmupThen =
+  (after: (progress: number) => number) =>
+  ({ warmupSteps, maxSteps }: Settings): LearningRateSchedule =>
+  (step) =>
+    step < warmupSteps
+      ? linearWarmup(step, warmupSteps)
+      : Math.max(0, after((step - warmupSteps) / Math.max(1, maxSteps - warmupSteps)));
+
+const withFloor = (factor: number, minLrRate: number): number => factor * (1 - minLrRate) + minLrRate;
+
+const curves: Readonly<Record<LearningRateScheduleName, (settings: Settings) => LearningRateSchedule>> = {
+  constant: () => () => 1,
+  constant_with_warmup: warmupThen(() => 1),
+  linear: warmupThen((progress) => 1 - progress),
+  cosine: warmupThen(halfCosine),
+  cosine_with_min_lr: (settings) =>
+    warmupThen((progress) => withFloor(halfCosine(progress), settings.minLrRate))(settings),
+  // Falls as 1 / sqrt(step); without a warm-up the time scale is 10,000 steps.
+  inverse_sqrt({ warmupSteps }) {
+    const timescale = warmupSteps || 10_000;
+    return (step) =>
+      step < warmupSteps
+        ? linearWarmup(step, warmupSteps)
+        : 1 / Math.sqrt((step + timescale - warmupSteps) / timescale);
+  },
+  warmup_stable_decay({ warmupSteps, maxSteps, decaySteps, minLrRate }) {
+    const decayStart = Math.max(warmupSteps, maxSteps - decaySteps);
+    return (step) => {
+      if (step < warmupSteps) return withFloor(linearWarmup(step, warmupSteps), minLrRate);
+      if (step < decayStart) return 1;
+      if (step >= decayStart + decaySteps) return minLrRate;
+      return withFloor(halfCosine((step - decayStart) / decaySteps), minLrRate);
+    };
+  },
+};

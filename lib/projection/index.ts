@@ -1,0 +1,6 @@
+export {
+  ProjectionScheduler,
+  type ProjectionScalars,
+  type ProjectionState,
+  type RefreshOptions,
+} from './scheduler.js';
