@@ -61,6 +61,8 @@ export interface CompactErrorFields {
 export interface CompactError extends Error, Omit<CompactErrorFields, 'cause'> {
   readonly name: 'CompactError';
   readonly code: CompactErrorCode;
+  /** The message without its expectation and remedy. */
+  readonly what: string;
 }
 
 /** Makes (does not throw) a typed error. `what` is one sentence without a full stop. */
@@ -76,7 +78,7 @@ export function compactError(
   if (fields.remedy !== undefined) message += `. ${fields.remedy}`;
   const { cause, ...rest } = fields;
   const error = new errorKinds[code](message, cause === undefined ? undefined : { cause });
-  return Object.assign(error, rest, { name: 'CompactError' as const, code });
+  return Object.assign(error, rest, { name: 'CompactError' as const, code, what });
 }
 
 /** Whether a caught value is an error of this package, optionally of one code. */
