@@ -2,6 +2,7 @@ import type { Attribute, DType, Model } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
 
 export type RecomputePolicy = 'none' | 'cheap' | 'layer';
+export type Accounting = 'ours' | 'published';
 
 /** The machine that a plan is for, as data and one function, so that it need not be here. */
 export interface Target {
@@ -39,4 +40,11 @@ export interface CompileOptions {
   /** Batch and length of `evaluate` and `generate`; default those of training. Entries can be left out of a plan. */
   readonly entries?: readonly ('train' | 'evaluate' | 'generate' | 'initialize')[];
   readonly evaluateBatchSize?: number;
+  /** Of initial weights. Default 42. */
+  readonly seed?: number;
+  /**
+   * `published` plans what the published tables measured instead of what this package does (see accounting.ts).
+   * Default 'ours'.
+   */
+  readonly accounting?: Accounting;
 }

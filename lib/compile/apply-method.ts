@@ -1,0 +1,55 @@
+import { Graph, type Value, fill, gradientNorm, sumOfSquares } from '../graph/index.js';
+import type { Method } from '../methods/index.js';
+import { type Differentiated, gradientName } from './differentiate.js';
+import type { Program } from './program.js';
+
+/** Appends the update of every parameter that has a gradient: a whole optimizer step in one entry. */
+export function applyUpdates({ gradients, ...program }: Differentiated, method: Method): Program {
+  const { graph } = program;
+  for (const [parameter, gradient] of gradients) {
+    graph.at(parameter.layer, 'update', () =>
+      method.update(graph, parameter, gradient, { gradientScale: undefined }),
+    );
+  }
+  return { ...program, nodes: graph.nodes };
+}
+
+/**
+ * The second half of an optimizer step whose gradients live across micro-batches: an entry of its own that reads the
+ * gradients of the window, clips them by their global norm when `maxGradNorm` is positive, and updates.
+ */
+export function buildUpdate(
+  { gradients }: Pick<Differentiated, 'gradients'>,
+  method: Method,
+  maxGradNorm: number,
+): Program {
+  const graph = new Graph();
+  const outputs = new Map<string, Value>();
+  const windows = [...gradients].map(([parameter, gradient]) =>
+    graph.at(parameter.layer, 'update', () => ({
+      parameter: persistentCopy(graph, parameter),
+      gradient: graph.state(gradientName(parameter), gradient.shape, gradient.dtype, 'gradient'),
+    })),
+  );
+  let gradientScale: Value | undefined;
+  if (maxGradNorm > 0) {
+    graph.at('clipping', 'update', () => {
+      const shape = [windows.length];
+      let partials = fill(graph, { name: 'partials', shape, dtype: 'f32', kind: 'workspace' }, 0);
+      for (const [index, { gradient }] of windows.entries()) partials = sumOfSquares(gradient, partials, index);
+      const { norm, scale } = gradientNorm(partials, maxGradNorm);
+      outputs.set('gradNorm', norm);
+      gradientScale = scale;
+    });
+  }
+  for (const { parameter, gradient } of windows) {
+    graph.at(parameter.layer, 'update', () => method.update(graph, parameter, gradient, { gradientScale }));
+  }
+  return { name: 'update', graph, nodes: graph.nodes, outputs };
+}
+
+/** The same parameter in another graph; it is the same memory because it has the same name. */
+export function persistentCopy(graph: Graph, parameter: Value): Value {
+  const { name, shape, dtype, layer } = parameter;
+  return graph.at(layer, 'update', () => graph.parameter(name, shape, dtype, parameter.parameter!));
+}

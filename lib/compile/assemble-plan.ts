@@ -1,0 +1,109 @@
+import { type Value, valueBytes } from '../graph/index.js';
+import type { Arena } from './arena.js';
+import { type Lifetimes, aligned } from './lifetimes.js';
+import {
+  type Lifetime,
+  type Plan,
+  type PlanEntry,
+  type PlanInstruction,
+  type PlanValue,
+  type Region,
+  planVersion,
+} from './plan.js';
+import { type Program, definitionOf } from './program.js';
+
+/** An entry whose order, lifetimes and offsets are settled. */
+export interface LaidOutEntry {
+  readonly program: Program;
+  readonly lifetimes: Lifetimes;
+  /** Offsets of the storages, then of the workspaces. */
+  readonly arena: Arena;
+}
+
+/** Writes down the result of all stages; persistent values are packed in the order in which entries name them. */
+export function assemblePlan(entries: readonly LaidOutEntry[], device: Plan['device']): Plan {
+  const values = new PlanValues();
+  const planEntries = entries.map((entry) => assembleEntry(entry, values));
+  const arenaBytes = Math.max(0, ...planEntries.map((entry) => entry.arenaBytes));
+  return {
+    version: planVersion,
+    device,
+    values: values.all,
+    entries: Object.fromEntries(planEntries.map((entry) => [entry.name, entry])),
+    persistentBytes: values.persistentBytes,
+    arenaBytes,
+    arenaLowerBoundBytes: Math.max(0, ...planEntries.map((entry) => entry.arenaLowerBoundBytes)),
+    peakBytes: values.persistentBytes + arenaBytes,
+  };
+}
+
+class PlanValues {
+  readonly all: PlanValue[] = [];
+  readonly #persistent = new Map<string, number>();
+  persistentBytes = 0;
+
+  persistent(value: Value): number {
+    const known = this.#persistent.get(value.name);
+    if (known !== undefined) return known;
+    const id = this.add(value, value.name, 'persistent', this.persistentBytes);
+    this.#persistent.set(value.name, id);
+    this.persistentBytes += aligned(valueBytes(value));
+    return id;
+  }
+
+  add(value: Value, name: string, region: Region, offset: number): number {
+    const { layer, kind, dtype, shape } = value;
+    const id = this.all.length;
+    this.all.push({ id, name, layer, kind, dtype, shape, region, offset, bytes: valueBytes(value) });
+    return id;
+  }
+}
+
+function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: PlanValues): PlanEntry {
+  const ids = new Map<Value, number>();
+  const inputs: number[] = [];
+  const entryLifetimes: Lifetime[] = [];
+  const madeAt = new Map<Value, number>();
+  for (const [index, node] of program.nodes.entries()) for (const output of node.outputs) madeAt.set(output, index);
+  const outputNames = new Map([...program.outputs].map(([name, value]) => [value, name]));
+
+  for (const [index, storage] of lifetimes.storages.entries()) {
+    for (const [position, value] of storage.values.entries()) {
+      const isInput = value.producer === undefined;
+      const made = `${value.layer}/${value.producer?.op}.${value.name}`;
+      const name = isInput ? value.name : (outputNames.get(value) ?? made);
+      const id = values.add(value, name, 'arena', arena.offsets[index]!);
+      ids.set(value, id);
+      if (isInput) inputs.push(id);
+      // An in-place successor holds the bytes from the instruction that makes it on, so they are counted once.
+      const successor = storage.values[position + 1];
+      const last = successor === undefined ? storage.last : madeAt.get(successor)! - 1;
+      entryLifetimes.push({ value: id, first: madeAt.get(value) ?? 0, last });
+    }
+  }
+  const idOf = (value: Value): number =>
+    ids.get(value) ?? values.persistent(lifetimes.persistent.get(value) ?? value);
+
+  const instructions = program.nodes.map((node, index): PlanInstruction => {
+    const { rawBytes, kind } = lifetimes.workspaces[index]!;
+    return {
+      op: node.op,
+      inputs: node.inputs.map((input) => (input === undefined ? -1 : idOf(input))),
+      outputs: node.outputs.map(idOf),
+      attributes: node.attributes,
+      workspace: { offset: arena.offsets[lifetimes.storages.length + index]!, bytes: rawBytes, kind },
+      layer: node.layer,
+      phase: node.phase,
+      flops: definitionOf(node).flops(node),
+    };
+  });
+  return {
+    name: program.name,
+    instructions,
+    inputs,
+    outputs: [...program.outputs.values()].map(idOf),
+    lifetimes: entryLifetimes,
+    arenaBytes: arena.bytes,
+    arenaLowerBoundBytes: lifetimes.lowerBoundBytes,
+  };
+}

@@ -1,0 +1,151 @@
+import { type Node, type Value, type ValueKind, valueBytes } from '../graph/index.js';
+import type { Target } from './options.js';
+import { type Program, definitionOf, persistentTargets, requiredAliases } from './program.js';
+
+/** Offsets of values and workspaces are multiples of this many bytes. */
+export const alignmentBytes = 256;
+
+export const aligned = (bytes: number): number => Math.ceil(bytes / alignmentBytes) * alignmentBytes;
+
+/** A stretch of arena that is in use from one instruction to another (inclusive). */
+export interface Block {
+  readonly bytes: number; // aligned
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Values that share memory, one after the other: each but the first was made in place of the one before. */
+export interface Storage extends Block {
+  readonly values: readonly Value[];
+}
+
+export interface Workspace extends Block {
+  readonly kind: ValueKind;
+  /** What the kernel asked for. */
+  readonly rawBytes: number;
+}
+
+export interface Lifetimes {
+  readonly storages: readonly Storage[];
+  /** Of each instruction. */
+  readonly workspaces: readonly Workspace[];
+  /** New states of persistent values, and whose memory they are. */
+  readonly persistent: ReadonlyMap<Value, Value>;
+  /** Largest sum of bytes in use at one instruction: no layout can need less. */
+  readonly lowerBoundBytes: number;
+}
+
+/** Finds which values share memory, and from when to when memory is in use. */
+export function lifetimes(program: Program, target: Target): Lifetimes {
+  const storages = shareInPlace(program);
+  const workspaces = program.nodes.map((node, index) => workspaceOf(node, index, target));
+  return {
+    storages,
+    workspaces,
+    persistent: persistentTargets(program.nodes),
+    lowerBoundBytes: largestSum([...storages, ...workspaces], program.nodes.length),
+  };
+}
+
+/** The largest sum of bytes in use at one of `length` instructions. */
+export function largestSum(blocks: readonly Block[], length: number): number {
+  const changes = new Float64Array(length + 1);
+  for (const { bytes, first, last } of blocks) {
+    changes[first]! += bytes;
+    changes[last + 1]! -= bytes;
+  }
+  let sum = 0;
+  let largest = 0;
+  for (const change of changes) largest = Math.max(largest, (sum += change));
+  return largest;
+}
+
+interface Growing {
+  readonly values: Value[];
+  readonly bytes: number;
+  readonly first: number;
+  last: number;
+  /** Written by the caller before the run, or read after it: never given to another value. */
+  readonly isFixed: boolean;
+}
+
+function shareInPlace({ nodes, outputs }: Program): Storage[] {
+  const end = nodes.length - 1;
+  const results = new Set(outputs.values());
+  const lastReads = new Map<Value, number>();
+  for (const [index, node] of nodes.entries()) {
+    for (const input of node.inputs) if (input !== undefined) lastReads.set(input, index);
+  }
+  const storageOf = new Map<Value, Growing>();
+  const storages: Growing[] = [];
+  const place = (value: Value, first: number) => {
+    const bytes = aligned(valueBytes(value));
+    const isFixed = first < 0 || results.has(value);
+    const last = results.has(value) ? end : Math.max(first, 0);
+    const storage: Growing = { values: [value], bytes, first: Math.max(first, 0), last, isFixed };
+    storageOf.set(value, storage);
+    storages.push(storage);
+  };
+  const takeOver = (value: Value, storage: Growing, index: number) => {
+    storage.values.push(value);
+    storage.last = results.has(value) ? end : Math.max(storage.last, index);
+    storageOf.set(value, storage);
+  };
+
+  for (const [index, node] of nodes.entries()) {
+    for (const input of node.inputs) {
+      if (input === undefined || input.persistent) continue;
+      if (input.producer === undefined && !storageOf.has(input)) place(input, -1);
+      const storage = storageOf.get(input);
+      if (storage !== undefined) storage.last = Math.max(storage.last, index);
+    }
+    const required = new Map(requiredAliases(node));
+    const taken = new Set<Value>();
+    for (const [position, output] of node.outputs.entries()) {
+      if (output.persistent) continue;
+      const target = required.get(output);
+      if (target !== undefined) {
+        const storage = storageOf.get(target);
+        // Without one it is the memory of a persistent value.
+        if (storage !== undefined) takeOver(output, storage, index);
+        continue;
+      }
+      const dying = results.has(output)
+        ? undefined
+        : definitionOf(node)
+            .inPlace?.filter(([candidate]) => candidate === position)
+            .map(([, input]) => node.inputs[input])
+            .find((input) => {
+              if (input === undefined || taken.has(input) || lastReads.get(input) !== index) return false;
+              const storage = storageOf.get(input);
+              return storage !== undefined && !storage.isFixed && valueBytes(input) === valueBytes(output);
+            });
+      if (dying === undefined) {
+        place(output, index);
+        continue;
+      }
+      taken.add(dying);
+      takeOver(output, storageOf.get(dying)!, index);
+    }
+  }
+  return storages;
+}
+
+const workspaceKinds: Readonly<Record<string, ValueKind>> = {
+  linearCrossEntropy: 'logits',
+  linearCrossEntropyBackward: 'logits',
+  project: 'projectionScratch',
+  projectBackUpdate: 'projectionScratch',
+  projectTransfer: 'projectionScratch',
+};
+
+function workspaceOf(node: Node, index: number, target: Target): Workspace {
+  const rawBytes = target.workspaceBytes({
+    op: node.op,
+    inputs: node.inputs,
+    outputs: node.outputs,
+    attributes: node.attributes,
+  });
+  const kind = workspaceKinds[node.op] ?? 'workspace';
+  return { bytes: aligned(rawBytes), rawBytes, kind, first: index, last: index };
+}

@@ -1,0 +1,29 @@
+import type { Target } from '../../lib/compile/index.js';
+import { numElements } from '../../lib/graph/index.js';
+
+/**
+ * A machine for planner tests: workspaces by simple formulas of the size that real kernels ask for, so that plans can
+ * be tested without the addon.
+ */
+export const planTarget: Target = {
+  device: 'cpu',
+  workspaceBytes({ op, inputs, outputs, attributes }) {
+    switch (op) {
+      case 'linearCrossEntropy':
+      case 'linearCrossEntropyBackward': {
+        const [tokens] = inputs[0]!.shape;
+        const vocabulary = inputs[1]!.shape[attributes.transposeWeight === 1 ? 0 : 1]!;
+        return 4 * vocabulary * Math.min(tokens!, attributes.chunkTokens as number);
+      }
+      case 'rmsNormBackward':
+        return 4 * 64 * inputs[0]!.shape[1]!;
+      case 'matmul':
+      case 'project':
+        return 1 << 20;
+      case 'projectTransfer':
+        return 4 * numElements(outputs[0]!.shape);
+      default:
+        return 0;
+    }
+  },
+};
