@@ -9,11 +9,11 @@
 #include <cuda_runtime.h>
 
 // A shared array: CP_SHARED(float[32], partials). The type holds no comma.
-#define CP_SHARED(T, name)   \
-    using name##_type = T;   \
+#define CP_SHARED(T, name) \
+    using name##_type = T; \
     __shared__ __align__(16) name##_type name
 // Dynamic shared memory of the launch, as T*.
-#define CP_SHARED_DYNAMIC(T, name)                                          \
+#define CP_SHARED_DYNAMIC(T, name)                                           \
     extern __shared__ __align__(128) unsigned char compact_dynamic_shared[]; \
     T* name = reinterpret_cast<T*>(compact_dynamic_shared)
 #define CP_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
@@ -24,10 +24,10 @@
 
 // Slots are numbered per kernel file by the counter.
 static constexpr int kFirstSharedSlot = __COUNTER__ + 1;
-#define CP_SHARED(T, name)                                                            \
-    using name##_type = T;                                                            \
-    name##_type& name = *static_cast<name##_type*>(compact::emulation::shared_slot(   \
-        __COUNTER__ - kFirstSharedSlot, sizeof(name##_type)))
+#define CP_SHARED(T, name)                          \
+    using name##_type = T;                          \
+    name##_type& name = *static_cast<name##_type*>( \
+        compact::emulation::shared_slot(__COUNTER__ - kFirstSharedSlot, sizeof(name##_type)))
 #define CP_SHARED_DYNAMIC(T, name) T* name = static_cast<T*>(compact::emulation::dynamic_shared())
 #define CP_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
     compact::emulation::launch_kernel(kernel, grid, block, shared_bytes, __VA_ARGS__)
@@ -76,9 +76,7 @@ __device__ __forceinline__ void mma_16816(float (&d)[4], const uint32_t (&a)[4],
     const auto half = [](uint32_t word, int odd) {
         return __uint_as_float(odd != 0 ? word & 0xffff0000u : word << 16);
     };
-    const auto fragment = [&](int lane) {
-        return reinterpret_cast<const Fragment*>(slots[lane]);
-    };
+    const auto fragment = [&](int lane) { return reinterpret_cast<const Fragment*>(slots[lane]); };
     const int group = emulation::lane() >> 2, pair = emulation::lane() & 3;
     for (int i = 0; i < 4; ++i) {
         const int row = group + (i >= 2 ? 8 : 0), column = pair * 2 + (i & 1);
@@ -118,8 +116,8 @@ __device__ __forceinline__ void load_matrix_x4(uint32_t (&r)[4], const void* row
     }
     uint16_t own[8];
     std::memcpy(own, row, sizeof own);  // the lane reads its own row, so a bad one shows here
-    const auto* slots = emulation::warp_collective(0xffffffffu, kTransposed ? 102 : 101, own,
-                                                   sizeof own, __LINE__);
+    const auto* slots =
+        emulation::warp_collective(0xffffffffu, kTransposed ? 102 : 101, own, sizeof own, __LINE__);
     const int lane = emulation::lane(), q = lane / 4, p = lane % 4 * 2;
     for (int m = 0; m < 4; ++m) {
         uint16_t low, high;

@@ -143,9 +143,8 @@ inline void release([[maybe_unused]] void* address) {
 EMULATION_SCHEDULER void yield_to_scheduler() {
     Fiber* self = scheduler.current;
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(
-        self->state == State::kDone ? nullptr : &self->asan_fake_stack,
-        scheduler.main_stack_bottom, scheduler.main_stack_size);
+    __sanitizer_start_switch_fiber(self->state == State::kDone ? nullptr : &self->asan_fake_stack,
+                                   scheduler.main_stack_bottom, scheduler.main_stack_size);
 #endif
 #if defined(__SANITIZE_THREAD__)
     __tsan_switch_to_fiber(scheduler.main_tsan, 1);  // 1: no happens-before between the two

@@ -45,8 +45,9 @@ struct dim3 {
 
 // Barriers and collectives. Numbers tell collectives apart, so that lanes that meet in different
 // ones are caught.
-#define __syncthreads() \
-    ((void)compact::emulation::block_barrier(0, compact::emulation::BarrierResult::kCount, __LINE__))
+#define __syncthreads()                                                                    \
+    ((void)compact::emulation::block_barrier(0, compact::emulation::BarrierResult::kCount, \
+                                             __LINE__))
 #define __syncthreads_or(p) \
     compact::emulation::block_barrier(p, compact::emulation::BarrierResult::kOr, __LINE__)
 #define __syncwarp(...) \
@@ -78,14 +79,18 @@ inline unsigned ballot(unsigned mask, bool predicate, int line) {
 
 }  // namespace compact::emulation
 
-#define __shfl_sync(m, v, s) \
-    compact::emulation::shuffle(m, v, [=](int) { return (s) & 31; }, 2, __LINE__)
+#define __shfl_sync(m, v, s)     \
+    compact::emulation::shuffle( \
+        m, v, [=](int) { return (s)&31; }, 2, __LINE__)
 #define __shfl_xor_sync(m, v, x) \
-    compact::emulation::shuffle(m, v, [=](int l_) { return l_ ^ (x); }, 3, __LINE__)
+    compact::emulation::shuffle( \
+        m, v, [=](int l_) { return l_ ^ (x); }, 3, __LINE__)
 #define __shfl_down_sync(m, v, d) \
-    compact::emulation::shuffle(m, v, [=](int l_) { return l_ + (int)(d); }, 4, __LINE__)
-#define __shfl_up_sync(m, v, d) \
-    compact::emulation::shuffle(m, v, [=](int l_) { return l_ - (int)(d); }, 5, __LINE__)
+    compact::emulation::shuffle(  \
+        m, v, [=](int l_) { return l_ + (int)(d); }, 4, __LINE__)
+#define __shfl_up_sync(m, v, d)  \
+    compact::emulation::shuffle( \
+        m, v, [=](int l_) { return l_ - (int)(d); }, 5, __LINE__)
 #define __ballot_sync(m, p) compact::emulation::ballot(m, (p) != 0, __LINE__)
 #define __any_sync(m, p) (__ballot_sync(m, p) != 0)
 #define __all_sync(m, p) (__ballot_sync(m, p) == (m))

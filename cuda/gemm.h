@@ -1,0 +1,50 @@
+// C (+)= alpha * A B on one GPU: row-major operands of f32 or bf16, fp32 accumulation.
+//
+// bf16 runs on tensor cores (gemm_tensor.cuh), f32 and mixed operands on CUDA cores
+// (gemm_simple.cuh). Any size, stride and alignment; 16-byte aligned rows are faster. Small
+// products with a long inner dimension are split along it: partial sums go to the workspace and are
+// added in a fixed order, so results are the same on every run.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/device.h"
+#include "native/base/stochastic_rounding.h"
+
+namespace compact {
+
+struct CudaGemmOperand {
+    const void* data = nullptr;
+    int32_t dtype = CP_F32;
+    int64_t stride = 0;       // elements between rows of the stored matrix
+    bool transposed = false;  // the stored matrix is the transpose of the operand
+};
+
+// W = W (1 - decay) - step_size * sum, the update of a projected weight, in place of the store.
+struct WeightUpdate {
+    float keep = 1.0f;       // 1 - learning rate * weight decay
+    float step_size = 0.0f;  // learning rate * update scale / sqrt(rank)
+    bool stochastic_rounding = false;
+    RoundingKey key{};
+};
+
+struct CudaGemm {
+    int64_t m = 0, n = 0, k = 0;
+    CudaGemmOperand a, b;
+    void* c = nullptr;  // (m, n)
+    int32_t c_dtype = CP_F32;
+    int64_t c_stride = 0;
+    float alpha = 1.0f;
+    bool accumulate = false;
+    const WeightUpdate* update = nullptr;  // when set, C is the weight; alpha and accumulate unused
+};
+
+// Depends on the shape alone, so a plan can be made on any machine.
+int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dtype);
+CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
+              CpError* error);
+
+// How many parts the inner dimension is cut into.
+int64_t gemm_splits(int64_t m, int64_t n, int64_t k);
+
+}  // namespace compact
