@@ -1,9 +1,10 @@
 // Host memory for tensors: large blocks straight from the operating system, given back when freed.
 //
-// Training allocates two regions per engine, of up to many gigabytes. The general allocator keeps and
-// fragments such blocks when they are made on one thread and freed on another, so they are mapped
-// here: 2 MiB aligned with huge pages where that helps, and unmapped on release. Small blocks are
-// kept in a bounded cache, because opening many small engines would otherwise be all page faults.
+// Training allocates two regions per engine, of up to many gigabytes. The general allocator keeps
+// and fragments such blocks when they are made on one thread and freed on another, so they are
+// mapped here: 2 MiB aligned with huge pages where that helps, and unmapped on release. Small
+// blocks are kept in a bounded cache, because opening many small engines would otherwise be all
+// page faults.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
     int run = 0;
     for (const Case& test : cases()) {
         bool wanted = argc < 2;
-        for (int i = 1; i < argc; ++i) wanted = wanted || std::strstr(test.name, argv[i]) != nullptr;
+        for (int i = 1; i < argc; ++i)
+            wanted = wanted || std::strstr(test.name, argv[i]) != nullptr;
         if (!wanted) continue;
         ++run;
         const int before = failures();
