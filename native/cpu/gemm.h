@@ -8,14 +8,9 @@
 
 #include "native/backend/backend.h"
 #include "native/cpu/cpu_device.h"
+#include "native/cpu/projection.h"
 
 namespace compact {
-
-// The entries of Phat by (seed, tensor, epoch); see kernels in projection.h.
-struct ProjectionKey {
-    uint32_t seed_low, seed_high, tensor_id, epoch;
-    int distribution;  // 0 Gaussian, 1 Rademacher, 2 identity
-};
 
 struct GemmOperand {
     const void* data = nullptr;  // nullptr: the projection `key`
