@@ -39,19 +39,25 @@ __global__ void __launch_bounds__(kSimpleThreads)
                      : 0.0f;
         }
         __syncthreads();
+        CP_UNROLL
         for (int p = 0; p < kSimpleTileK; ++p) {
             float va[4], vb[4];
+            CP_UNROLL
             for (int i = 0; i < 4; ++i) {
                 va[i] = tile_a[p * kSimpleTile + row + i];
                 vb[i] = tile_b[p * kSimpleTile + column + i];
             }
+            CP_UNROLL
             for (int i = 0; i < 4; ++i) {
+                CP_UNROLL
                 for (int j = 0; j < 4; ++j) sums[i][j] = __fmaf_rn(va[i], vb[j], sums[i][j]);
             }
         }
         __syncthreads();
     }
+    CP_UNROLL
     for (int i = 0; i < 4; ++i) {
+        CP_UNROLL
         for (int j = 0; j < 4; j += 2) {
             epilogue(row_begin + row + i, column_begin + column + j, sums[i][j], sums[i][j + 1],
                      blockIdx.z);

@@ -6,12 +6,6 @@
 
 #include "cuda/gpu.h"
 
-#if defined(__CUDACC__)
-#define CP_UNROLL _Pragma("unroll")
-#else
-#define CP_UNROLL
-#endif
-
 namespace compact {
 
 inline constexpr int kTileM = 128, kTileN = 128, kTileK = 32;

@@ -45,6 +45,13 @@ void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
 }  // namespace compact::emulation
 #endif
 
+// Before a loop whose arrays must stay in registers.
+#if defined(__CUDACC__)
+#define CP_UNROLL _Pragma("unroll")
+#else
+#define CP_UNROLL
+#endif
+
 // A wrapper has three cases: device code, the host pass of nvcc (must compile to nothing), and the
 // emulation.
 #if defined(__CUDA_ARCH__)
