@@ -6,6 +6,8 @@ export interface OperandSignature {
   readonly name: string;
   /** 'f32' | 'i32' | 'u8' | 'i8', or a capital letter that stands for f32 or bf16. */
   readonly dtype: string;
+  /** Sizes as they stand in the brackets, e.g. ['n', 'h'] or ['#e']. */
+  readonly sizes: readonly string[];
   readonly isOptional: boolean;
   /** Outputs only: the input whose memory this output is. */
   readonly updates?: string;
@@ -57,6 +59,12 @@ function operand(word: string, inputs: readonly OperandSignature[]): OperandSign
     const input = inputs.find(({ name }) => name === word.slice(1))!;
     return { ...input, updates: input.name };
   }
-  const [, name, optional, updates, dtype] = /^(\w+)(\??)(?:=(\w+))?:(\w+)\[/.exec(word)!;
-  return { name: name!, dtype: dtype!, isOptional: optional === '?', ...(updates && { updates }) };
+  const [, name, optional, updates, dtype, sizes] = /^(\w+)(\??)(?:=(\w+))?:(\w+)\[(.*)\]$/.exec(word)!;
+  return {
+    name: name!,
+    dtype: dtype!,
+    sizes: sizes!.split(','),
+    isOptional: optional === '?',
+    ...(updates && { updates }),
+  };
 }

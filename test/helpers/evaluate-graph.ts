@@ -1,0 +1,56 @@
+/** Runs nodes of a graph with the float64 twins: gradient rules, methods and models can be tested without an engine. */
+import type { Node, RuntimeScalar, Value } from '../../lib/graph/index.js';
+import { computeTwin, numElements, type Tensor, tensor } from '../reference/index.js';
+import { signatures } from './signatures.js';
+
+export type Scalars = Readonly<Partial<Record<RuntimeScalar, number>>>;
+
+/**
+ * Adds to `tensors` the outputs of the nodes, in order. Values that are updated in place get their new numbers under
+ * both names.
+ */
+export function evaluateNodes(
+  nodes: readonly Node[],
+  tensors: Map<Value, Tensor>,
+  scalars: Scalars = {},
+): void {
+  for (const node of nodes) {
+    const signature = signatures.get(node.op)!;
+    const inputs = node.inputs.map((input) => input && tensorOf(input, tensors));
+    const outputs = computeTwin(
+      node.op,
+      Object.fromEntries(signature.inputs.map(({ name }, index) => [name, inputs[index]])),
+      attributesOf(node, scalars),
+    );
+    for (const [index, output] of node.outputs.entries()) {
+      const { name, updates } = signature.outputs[index]!;
+      const result = tensor(output.shape, outputs[name]!.data);
+      tensors.set(output, result);
+      const updated = signature.inputs.findIndex((input) => input.name === updates);
+      if (node.inputs[updated] !== undefined) tensors.set(node.inputs[updated], result);
+    }
+  }
+}
+
+function tensorOf(value: Value, tensors: ReadonlyMap<Value, Tensor>): Tensor {
+  const found = tensors.get(value);
+  if (found === undefined) throw new Error(`${value.layer}/${value.name} is read before it is written`);
+  return found;
+}
+
+/** Attributes with their defaults, and what a twin has to be told because its operands do not show it. */
+function attributesOf({ op, inputs, outputs, attributes }: Node, scalars: Scalars): Record<string, number> {
+  const [output] = outputs as [Value];
+  const numbers: Record<string, number> = {
+    rank: op === 'project' ? output.shape[1]! : (inputs[1]?.shape[0] ?? 0),
+    vocabulary: output.shape[0]!,
+    size: numElements(output.shape),
+  };
+  for (const [name, byDefault] of Object.entries(signatures.get(op)!.attributes)) {
+    const given = attributes[name] ?? byDefault;
+    const number = typeof given === 'object' ? scalars[given.scalar] : given;
+    if (number === undefined) throw new Error(`${op}: ${name} has no value`);
+    numbers[name] = number;
+  }
+  return numbers;
+}

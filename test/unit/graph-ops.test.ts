@@ -1,0 +1,346 @@
+/** Builders and definitions of all ops against the tables that the engine checks plans with. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import * as ops from '../../lib/graph/ops/index.js';
+import {
+  type DType,
+  Graph,
+  type Node,
+  numElements,
+  opDefinitions,
+  type Value,
+} from '../../lib/graph/index.js';
+import { type OperandSignature, signatures } from '../helpers/signatures.js';
+
+/** Makes a value named as the operand that it is to become. */
+type Make = (name: string, shape: readonly number[], dtype?: DType) => Value;
+
+const projection = { seed: 2 ** 40 + 3, tensorId: 7, rank: 4, distribution: 'rademacher' } as const;
+const rounding = { seed: 5, tensorId: 1, step: 3 };
+const moments = (make: Make) => ({ expAvg: make('expAvg', [6, 8]), expAvgSq: make('expAvgSq', [6, 8]) });
+const attentionOperands = (make: Make) =>
+  [make('q', [12, 8]), make('k', [12, 4]), make('v', [12, 4])] as const;
+const attentionAttributes = { sequenceLength: 6, headSize: 2, causal: 1, scale: 1 };
+const lossOperands = (make: Make) =>
+  [make('x', [5, 8]), make('weight', [8, 9]), make('targets', [5], 'i32')] as const;
+const lossAttributes = { transposeWeight: 0, lossScale: 1, ignoreIndex: -100, chunkTokens: 4 };
+
+/** One call of every op; a second one with the optional operands where there are some. */
+const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unknown)[]>> = {
+  matmul: [(make) => ops.matmul(make('a', [5, 6]), make('b', [8, 6]), { transposeB: true, dtype: 'bf16' })],
+  project: [(make) => ops.project(make('x', [5, 8]), projection, 0)],
+  projectBackUpdate: [
+    (make) =>
+      ops.projectBackUpdate(make('weight', [6, 8], 'bf16'), make('direction', [4, 8]), projection, {
+        epoch: 1,
+        learningRate: 0.1,
+        stochasticRounding: rounding,
+      }),
+  ],
+  projectTransfer: [
+    (make) => ops.projectTransfer(make('moment', [4, 8]), projection, { rows: 6, oldEpoch: 0, newEpoch: 1 }),
+  ],
+  embedding: [(make) => ops.embedding(make('table', [9, 8]), make('ids', [5], 'i32'))],
+  embeddingBackward: [
+    (make) => ops.embeddingBackward(make('ids', [5], 'i32'), make('dy', [5, 8]), 9, 'bf16'),
+  ],
+  rmsNorm: [(make) => ops.rmsNorm(make('x', [5, 8]), make('weight', [8]), 1e-6)],
+  rmsNormBackward: [false, true].map((hasResidual) => (make: Make) => {
+    const operands = {
+      x: make('x', [5, 8]),
+      weight: make('weight', [8]),
+      rstd: make('rstd', [5]),
+      dy: make('dy', [5, 8]),
+    };
+    const residualGradient = hasResidual ? make('residualGradient', [5, 8]) : undefined;
+    return ops.rmsNormBackward({ ...operands, residualGradient }, 'bf16');
+  }),
+  layerNorm: [(make) => ops.layerNorm(make('x', [5, 8]), make('weight', [8]), make('bias', [8]), 1e-6)],
+  layerNormBackward: [
+    (make) =>
+      ops.layerNormBackward(
+        {
+          x: make('x', [5, 8]),
+          weight: make('weight', [8]),
+          mean: make('mean', [5]),
+          rstd: make('rstd', [5]),
+          dy: make('dy', [5, 8]),
+        },
+        'bf16',
+      ),
+  ],
+  rope: [(make) => ops.rope(make('x', [12, 8]), make('cos', [6, 2]), make('sin', [6, 2]), { headSize: 4 })],
+  attention: [false, true].map((hasMask) => (make: Make) => {
+    const mask = hasMask ? make('mask', [12], 'u8') : undefined;
+    return ops.attention(...attentionOperands(make), { sequenceLength: 6, headSize: 2, mask });
+  }),
+  attentionBackward: [false, true].map((hasMask) => (make: Make) => {
+    const [q, k, v] = attentionOperands(make);
+    const rest = { o: make('o', [12, 8]), lse: make('lse', [12, 4]), dO: make('dO', [12, 8]) };
+    const mask = hasMask ? make('mask', [12], 'u8') : undefined;
+    return ops.attentionBackward({ q, k, v, ...rest, mask }, attentionAttributes);
+  }),
+  swiglu: [(make) => ops.swiglu(make('gate', [5, 8]), make('up', [5, 8]))],
+  swigluBackward: [
+    (make) => ops.swigluBackward(make('gate', [5, 8]), make('up', [5, 8]), make('dy', [5, 8])),
+  ],
+  silu: [(make) => ops.silu(make('x', [5, 8]))],
+  siluBackward: [(make) => ops.siluBackward(make('x', [5, 8]), make('dy', [5, 8]))],
+  gelu: [(make) => ops.gelu(make('x', [5, 8]), { approximate: true })],
+  geluBackward: [(make) => ops.geluBackward(make('x', [5, 8]), make('dy', [5, 8]))],
+  add: [(make) => ops.add(make('a', [5, 8]), make('b', [5, 8]))],
+  multiply: [(make) => ops.multiply(make('a', [5, 8]), make('b', [5, 8]))],
+  scale: [(make) => ops.scale(make('x', [5, 8]), 2)],
+  bias: [(make) => ops.bias(make('x', [5, 8]), make('bias', [8]))],
+  columnSum: [(make) => ops.columnSum(make('x', [5, 8]), 'bf16')],
+  dropout: [(make) => ops.dropout(make('x', [5, 8]), { probability: 0.1, ...rounding })],
+  selectRow: [(make) => ops.selectRow(make('x', [5, 8]), { scalar: 'row' })],
+  linearCrossEntropy: [(make) => ops.linearCrossEntropy(...lossOperands(make))],
+  linearCrossEntropyBackward: [
+    (make) => ops.linearCrossEntropyBackward(...lossOperands(make), lossAttributes, 'bf16'),
+  ],
+  crossEntropy: [(make) => ops.crossEntropy(make('logits', [5, 8]), make('targets', [5], 'i32'))],
+  crossEntropyBackward: [
+    (make) =>
+      ops.crossEntropyBackward(make('logits', [5, 8]), make('targets', [5], 'i32'), {
+        lossScale: 1,
+        ignoreIndex: 0,
+      }),
+  ],
+  adamDirection: [false, true].map((hasScale) => (make: Make) => {
+    const constants = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, firstMomentStep: 1, secondMomentStep: 2 };
+    const gradientScale = hasScale ? make('gradientScale', [1]) : undefined;
+    return ops.adamDirection(make('gradient', [6, 8]), moments(make), { ...constants, gradientScale });
+  }),
+  adamW: [false, true].map((hasScale) => (make: Make) => {
+    const constants = { learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 3 };
+    const gradientScale = hasScale ? make('gradientScale', [1]) : undefined;
+    const stochasticRounding = hasScale ? rounding : undefined;
+    return ops.adamW(make('weight', [6, 8], 'bf16'), make('gradient', [6, 8]), moments(make), {
+      ...constants,
+      gradientScale,
+      stochasticRounding,
+    });
+  }),
+  sgd: [false, true].map((isFull) => (make: Make) => {
+    const [weight, gradient] = [make('weight', [6, 8], 'bf16'), make('gradient', [6, 8])];
+    if (!isFull) return ops.sgd(weight, gradient, { learningRate: 0.1 });
+    return ops.sgd(weight, gradient, {
+      learningRate: 0.1,
+      momentum: { buffer: make('momentum', [6, 8]), factor: 0.9 },
+      gradientScale: make('gradientScale', [1]),
+      stochasticRounding: rounding,
+    });
+  }),
+  sumOfSquares: [(make) => ops.sumOfSquares(make('x', [5, 8], 'bf16'), make('partials', [3]), 2)],
+  gradientNorm: [(make) => ops.gradientNorm(make('partials', [3]), 1)],
+  cast: [(make) => ops.cast(make('x', [5, 8]), 'bf16')],
+  copy: [(make) => ops.copy(make('x', [5, 8]))],
+  fill: [
+    (_make, graph) => ops.fill(graph, { name: 'y', shape: [5], dtype: 'f32' }, 1),
+    (_make, graph) => ops.fillPersistent(graph.state('y', [5], 'f32', 'optimizerState'), 0),
+  ],
+  randomNormal: [
+    (_make, graph) =>
+      ops.randomNormalPersistent(graph.state('y', [5], 'bf16', 'parameter'), {
+        ...rounding,
+        standardDeviation: 0.02,
+      }),
+  ],
+  quantize: [(make) => ops.quantize(make('x', [5, 8]), 16)],
+  dequantize: [
+    (make) => ops.dequantize({ codes: make('codes', [5, 8], 'i8'), scales: make('scales', [3]) }, 16, 'bf16'),
+  ],
+};
+
+function call(build: (make: Make, graph: Graph) => unknown): Node {
+  const graph = new Graph();
+  build((name, shape, dtype = 'f32') => graph.input(name, shape, dtype), graph);
+  expect(graph.nodes).toHaveLength(1);
+  return graph.nodes[0]!;
+}
+
+test('every op of the signature table has one definition, and no others exist', () => {
+  expect([...opDefinitions.keys()].sort()).toEqual([...signatures.keys()].sort());
+  expect(Object.keys(calls).sort()).toEqual([...signatures.keys()].sort());
+});
+
+describe.each([...signatures.values()])('$op', (signature) => {
+  const nodes = calls[signature.op]!.map(call);
+
+  test('operands are those of the signature, in its order', () => {
+    for (const { op, inputs, outputs } of nodes) {
+      expect(op).toBe(signature.op);
+      expect(inputs).toHaveLength(signature.inputs.length);
+      for (const [index, operand] of signature.inputs.entries())
+        if (inputs[index] !== undefined) expect(inputs[index].name).toBe(operand.name);
+        else expect(operand.isOptional).toBe(true);
+      const present = signature.outputs.filter(({ updates }) => {
+        const operand = signature.inputs.findIndex(({ name }) => name === updates);
+        const isUpdate = opDefinitions.get(op)!.updates?.some(([, input]) => input === operand);
+        return !isUpdate || inputs[operand] !== undefined;
+      });
+      expect(outputs).toHaveLength(present.length);
+    }
+  });
+
+  test('dtypes and shapes agree with the signature', () => {
+    for (const { inputs, outputs } of nodes) {
+      const bound = new Map<string, unknown>();
+      for (const [index, value] of inputs.entries()) bind(signature.inputs[index]!, value, bound);
+      for (const [index, value] of outputs.entries()) bind(signature.outputs[index]!, value, bound);
+    }
+  });
+
+  test('attributes are known, and those without a default are given', () => {
+    for (const { attributes } of nodes) {
+      const known = Object.keys(signature.attributes);
+      expect(known).toEqual(expect.arrayContaining(Object.keys(attributes)));
+      for (const name of known)
+        if (signature.attributes[name] === undefined) expect(attributes).toHaveProperty(name);
+    }
+  });
+
+  test('updates, accumulators and outputs in place agree with the tables', () => {
+    const { updates = [], accumulators = [], inPlace = [] } = opDefinitions.get(signature.op)!;
+    const named = (pairs: readonly (readonly [number, number])[]) =>
+      pairs
+        .map(([output, input]) => `${signature.outputs[output]!.name} on ${signature.inputs[input]!.name}`)
+        .sort();
+    const shared = signature.outputs.filter((output) => output.updates !== undefined);
+    const isAccumulator = ({ updates: input }: OperandSignature) => /accumulator$/i.test(input!);
+    const inTable = (operands: readonly OperandSignature[]) =>
+      operands.map(({ name, updates: input }) => `${name} on ${input!}`).sort();
+    expect(named(updates)).toEqual(inTable(shared.filter((operand) => !isAccumulator(operand))));
+    expect(named(accumulators)).toEqual(inTable(shared.filter(isAccumulator)));
+    expect(named(inPlace)).toEqual(aliases.get(signature.op) ?? []);
+    expect(accumulators.length > 0).toBe('accumulate' in signature.attributes);
+  });
+});
+
+/** What the engine lets an op do in place, from native/base/op_aliases.h. */
+const aliases = new Map<string, string[]>();
+const aliasTable = readFileSync(join(__dirname, '../../native/base/op_aliases.h'), 'utf8');
+for (const [, op, output, input] of aliasTable.matchAll(/\{"(\w+)", "(\w+)", "(\w+)"\}/g))
+  aliases.set(op!, [...(aliases.get(op!) ?? []), `${output!} on ${input!}`].sort());
+
+/** Equal letters are equal dtypes and equal sizes. */
+function bind(
+  { dtype, sizes }: OperandSignature,
+  value: Value | undefined,
+  bound: Map<string, unknown>,
+): void {
+  if (value === undefined) return;
+  const bindTo = (key: string, found: unknown) => {
+    expect(found).toBe(bound.get(key) ?? found);
+    bound.set(key, found);
+  };
+  if (/^[A-Z]$/.test(dtype)) {
+    expect(['f32', 'bf16']).toContain(value.dtype);
+    bindTo(dtype, value.dtype);
+  } else expect(value.dtype).toBe(dtype);
+  if (sizes[0]!.startsWith('#')) return bindTo(sizes[0]!, numElements(value.shape));
+  expect(value.shape).toHaveLength(sizes.length);
+  for (const [index, size] of sizes.entries()) {
+    if (/^\d+$/.test(size)) expect(value.shape[index]).toBe(Number(size));
+    else if (size !== '*') bindTo(size, value.shape[index]);
+  }
+}
+
+describe('wrong operands are refused with a typed error', () => {
+  const graph = new Graph();
+  const make = (shape: readonly number[], dtype: DType = 'f32') => graph.input('operand', shape, dtype);
+  const [wide, tall, vector, ids] = [make([4, 6]), make([6, 4]), make([4]), make([4], 'i32')];
+  test.each<[string, () => unknown, string]>([
+    ['inner sizes of a product', () => ops.matmul(wide, wide), 'ERR_COMPACT_SHAPE'],
+    ['a vector in a product', () => ops.matmul(wide, vector), 'ERR_COMPACT_SHAPE'],
+    ['two dtypes in a product', () => ops.matmul(wide, make([6, 4], 'bf16')), 'ERR_COMPACT_TYPE'],
+    ['ids that are not integers', () => ops.embedding(wide, vector), 'ERR_COMPACT_TYPE'],
+    ['a norm weight of another width', () => ops.rmsNorm(wide, vector, 1e-6), 'ERR_COMPACT_SHAPE'],
+    ['a rank over the width', () => ops.project(tall, { ...projection, rank: 5 }, 0), 'ERR_COMPACT_RANK'],
+    ['a rank of zero', () => ops.project(tall, { ...projection, rank: 0 }, 0), 'ERR_COMPACT_RANK'],
+    ['a seed below zero', () => ops.project(tall, { ...projection, seed: -1 }, 0), 'ERR_COMPACT_ARGUMENT'],
+    ['a sum of different sizes', () => ops.add(wide, vector), 'ERR_COMPACT_SHAPE'],
+    ['an element-wise op on integers', () => ops.silu(ids), 'ERR_COMPACT_TYPE'],
+    [
+      'an odd head',
+      () => ops.rope(wide, make([2, 1]), make([2, 1]), { headSize: 3 }),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+    [
+      'a part of a sequence',
+      () => ops.attention(wide, wide, wide, { sequenceLength: 3, headSize: 2 }),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+    [
+      'key heads that do not divide the query heads',
+      () => ops.attention(wide, tall, tall, { sequenceLength: 2, headSize: 2 }),
+      'ERR_COMPACT_SHAPE',
+    ],
+    ['a loss with too few targets', () => ops.crossEntropy(tall, ids), 'ERR_COMPACT_SHAPE'],
+    ['a sure dropout', () => ops.dropout(wide, { probability: 1, ...rounding }), 'ERR_COMPACT_ARGUMENT'],
+    ['a partial sum out of range', () => ops.sumOfSquares(wide, vector, 4), 'ERR_COMPACT_ARGUMENT'],
+    [
+      'an initial value of a value that is not persistent',
+      () => ops.fillPersistent(wide, 0),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+    [
+      'a value of another graph',
+      () => ops.add(new Graph().input('stranger', [4], 'f32'), vector),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+  ])('%s', (_what, build, code) => {
+    expect(build).toThrow(expect.objectContaining({ name: 'CompactError', code }));
+  });
+});
+
+test('floating-point operations', () => {
+  const flops = (build: (make: Make, graph: Graph) => unknown) => {
+    const node = call(build);
+    return opDefinitions.get(node.op)!.flops(node);
+  };
+  // 2 m n k in every orientation.
+  for (const [transposeA, transposeB] of [
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ] as const)
+    expect(
+      flops((make) =>
+        ops.matmul(make('a', transposeA ? [7, 5] : [5, 7]), make('b', transposeB ? [3, 7] : [7, 3]), {
+          transposeA,
+          transposeB,
+        }),
+      ),
+    ).toBe(2 * 5 * 3 * 7);
+  expect(flops(calls.project![0]!)).toBe(2 * 5 * 8 * 4);
+  expect(flops(calls.projectBackUpdate![0]!)).toBe(2 * 6 * 8 * 4);
+  expect(flops(calls.projectTransfer![0]!)).toBe(2 * (2 * 6 * 4 * 8));
+  // Two products over the lower triangle of 6 x 6 positions, two sequences, four heads of two: half of all pairs.
+  expect(flops(calls.attention![0]!)).toBe(2 * (2 * 2 * 4 * 6 * 6 * 2) * 0.5);
+  expect(flops(calls.linearCrossEntropyBackward![0]!)).toBe(3 * 2 * 5 * 8 * 9);
+  for (const [op, builds] of Object.entries(calls)) {
+    const [node] = builds.map(call) as [Node];
+    expect({ op, isCount: Number.isSafeInteger(opDefinitions.get(op)!.flops(node)) }).toEqual({
+      op,
+      isCount: true,
+    });
+  }
+});
+
+test('equal calls of pure ops are one node, others are not', () => {
+  const graph = new Graph();
+  const x = graph.input('x', [5, 8], 'f32');
+  const z = ops.project(x, projection, { scalar: 'projectionEpoch' });
+  expect(ops.project(x, { ...projection }, { scalar: 'projectionEpoch' })).toBe(z);
+  expect(ops.project(x, { ...projection, tensorId: 8 }, { scalar: 'projectionEpoch' })).not.toBe(z);
+  expect(ops.cast(x, 'bf16')).not.toBe(ops.cast(x, 'f32'));
+  const zeros = { name: 'zeros', shape: [3], dtype: 'f32' } as const;
+  expect(ops.fill(graph, zeros, 0)).not.toBe(ops.fill(graph, zeros, 0));
+  expect(
+    graph.at('layers.0', 'backward', () => ops.project(x, projection, { scalar: 'projectionEpoch' })),
+  ).not.toBe(z);
+});
