@@ -1,0 +1,69 @@
+import { describeOps } from '../helpers/describe-ops.js';
+import { opCases } from '../helpers/op-case.js';
+import { randomTensor } from '../helpers/random.js';
+import { mapElements, type Tensor } from '../reference/index.js';
+
+const shapes = [[1], [2], [31], [32, 1], [3, 11], [41, 3], [123, 33], [4097]];
+
+/** Mostly ordinary values, and some far in both tails. */
+const wide = (name: string, shape: readonly number[]): Tensor =>
+  mapElements(randomTensor(name, shape, 2), (value, i) => (i % 7 === 3 ? value * 20 : value));
+
+describeOps('silu and gelu', () =>
+  shapes.flatMap((shape) => {
+    const x = wide('x', shape);
+    const dy = randomTensor('dy', shape);
+    const both = (op: string, attributes = {}) => [
+      ...opCases({ op, label: JSON.stringify(attributes), inputs: { x }, attributes }),
+      ...opCases({
+        op,
+        label: `in place ${JSON.stringify(attributes)}`,
+        inputs: { x },
+        attributes,
+        inPlace: { y: 'x' },
+      }),
+      ...[{}, { dx: 'x' }, { dx: 'dy' }].flatMap((inPlace) =>
+        opCases({
+          op: `${op}Backward`,
+          label: `${JSON.stringify(inPlace)} ${JSON.stringify(attributes)}`,
+          inputs: { x, dy },
+          attributes,
+          inPlace: inPlace as Record<string, string>,
+        }),
+      ),
+    ];
+    return [...both('silu'), ...both('gelu', { approximate: 0 }), ...both('gelu', { approximate: 1 })];
+  }),
+);
+
+describeOps('swiglu', () =>
+  shapes.flatMap((shape) => {
+    const inputs = { gate: wide('gate', shape), up: randomTensor('up', shape) };
+    const dy = randomTensor('dy', shape);
+    const forward = [{}, { y: 'gate' }, { y: 'up' }];
+    const backward = [
+      {},
+      { dGate: 'gate', dUp: 'up' },
+      { dGate: 'dy', dUp: 'up' },
+      { dGate: 'gate', dUp: 'dy' },
+    ];
+    return [
+      ...forward.flatMap((inPlace) =>
+        opCases({
+          op: 'swiglu',
+          label: JSON.stringify(inPlace),
+          inputs,
+          inPlace: inPlace as Record<string, string>,
+        }),
+      ),
+      ...backward.flatMap((inPlace) =>
+        opCases({
+          op: 'swigluBackward',
+          label: JSON.stringify(inPlace),
+          inputs: { ...inputs, dy },
+          inPlace: inPlace as Record<string, string>,
+        }),
+      ),
+    ];
+  }),
+);

@@ -1,0 +1,66 @@
+import { describeOps } from '../helpers/describe-ops.js';
+import { type OpCase, opCases } from '../helpers/op-case.js';
+import { randomIntegers, randomTensor } from '../helpers/random.js';
+import { computeTwin, mapElements, tensor, type Tensor } from '../reference/index.js';
+import { rounded } from '../helpers/storage.js';
+
+interface AttentionShape {
+  readonly sequences: number;
+  readonly sequenceLength: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly causal: number;
+  readonly mask?: 'random' | 'left' | 'nothing to see';
+}
+
+const shapes: readonly AttentionShape[] = [
+  { sequences: 1, sequenceLength: 1, heads: 1, kvHeads: 1, headSize: 2, causal: 1 },
+  { sequences: 3, sequenceLength: 2, heads: 2, kvHeads: 1, headSize: 6, causal: 1 },
+  { sequences: 2, sequenceLength: 31, heads: 4, kvHeads: 2, headSize: 8, causal: 1 },
+  { sequences: 1, sequenceLength: 33, heads: 3, kvHeads: 3, headSize: 32, causal: 0 },
+  { sequences: 2, sequenceLength: 41, heads: 4, kvHeads: 1, headSize: 10, causal: 0, mask: 'random' },
+  { sequences: 2, sequenceLength: 32, heads: 2, kvHeads: 2, headSize: 64, causal: 1, mask: 'random' },
+  { sequences: 2, sequenceLength: 17, heads: 1, kvHeads: 1, headSize: 16, causal: 1, mask: 'left' },
+  { sequences: 1, sequenceLength: 5, heads: 2, kvHeads: 1, headSize: 4, causal: 0, mask: 'nothing to see' },
+  { sequences: 1, sequenceLength: 123, heads: 2, kvHeads: 1, headSize: 24, causal: 1 },
+  { sequences: 1, sequenceLength: 130, heads: 1, kvHeads: 1, headSize: 128, causal: 1 },
+];
+
+function maskOf({ sequences, sequenceLength, mask }: AttentionShape): { mask?: Tensor } {
+  const tokens = sequences * sequenceLength;
+  if (mask === 'random')
+    return { mask: mapElements(randomIntegers('mask', [tokens], 4), (x) => Number(x > 0)) };
+  if (mask === 'nothing to see') return { mask: tensor([tokens]) };
+  if (mask !== 'left') return {};
+  return {
+    mask: tensor(
+      [tokens],
+      Array.from({ length: tokens }, (_, i) => Number(i % sequenceLength > 4)),
+    ),
+  };
+}
+
+/** Both passes for one dtype: backward reads what forward left in that dtype. */
+function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
+  const { sequences, sequenceLength, heads, kvHeads, headSize, causal } = shape;
+  const tokens = sequences * sequenceLength;
+  const attributes = { sequenceLength, headSize, causal, scale: 1 / Math.sqrt(headSize) };
+  const inputs = {
+    q: rounded(randomTensor('q', [tokens, heads * headSize], 1.5), dtype),
+    k: rounded(randomTensor('k', [tokens, kvHeads * headSize], 1.5), dtype),
+    v: rounded(randomTensor('v', [tokens, kvHeads * headSize]), dtype),
+    ...maskOf(shape),
+  };
+  const label = `${sequences} x ${sequenceLength}, ${heads}/${kvHeads} heads${causal ? ', causal' : ''}`;
+  const { o, lse } = computeTwin('attention', inputs, attributes);
+  const dO = randomTensor('dO', [tokens, heads * headSize]);
+  return [
+    ...opCases({ op: 'attention', label, inputs, attributes }, [dtype]),
+    ...opCases({ op: 'attentionBackward', label, inputs: { ...inputs, o, lse, dO }, attributes }, [dtype]),
+  ];
+}
+
+describeOps('attention', () =>
+  shapes.flatMap((shape) => [...bothPasses(shape, 'f32'), ...bothPasses(shape, 'bf16')]),
+);

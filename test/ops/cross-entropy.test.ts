@@ -1,0 +1,69 @@
+import { describeOps } from '../helpers/describe-ops.js';
+import { opCases } from '../helpers/op-case.js';
+import { randomIntegers, randomTensor } from '../helpers/random.js';
+import { mapElements, type Tensor } from '../reference/index.js';
+
+/** About one target in four does not count. */
+const targetsOf = (tokens: number, classes: number, ignoreIndex: number): Tensor =>
+  mapElements(randomIntegers('targets', [tokens], 4 * classes), (value) =>
+    value >= 3 * classes ? ignoreIndex : value % classes,
+  );
+
+describeOps('crossEntropy', () =>
+  [
+    [1, 1],
+    [2, 31],
+    [41, 33],
+    [123, 5],
+    [7, 1024],
+    [2, 4097],
+  ].flatMap(([tokens, classes]) =>
+    [-100, 0].flatMap((ignoreIndex) => {
+      const inputs = {
+        logits: randomTensor('logits', [tokens!, classes!], 4),
+        targets: targetsOf(tokens!, classes!, ignoreIndex),
+      };
+      const attributes = { lossScale: 1 / tokens!, ignoreIndex };
+      return [
+        ...opCases({ op: 'crossEntropy', label: `ignoring ${ignoreIndex}`, inputs, attributes }),
+        ...opCases({ op: 'crossEntropyBackward', label: `ignoring ${ignoreIndex}`, inputs, attributes }),
+      ];
+    }),
+  ),
+);
+
+describeOps('linearCrossEntropy', () =>
+  [
+    [1, 1, 1, 1024],
+    [2, 31, 33, 1],
+    [41, 32, 31, 16], // a short last chunk
+    [33, 9, 123, 32],
+    [20, 72, 257, 7],
+    [3, 5, 1025, 2],
+  ].flatMap(([tokens, width, vocabulary, chunkTokens]) =>
+    [0, 1].flatMap((transposeWeight) => {
+      const weightShape = transposeWeight ? [vocabulary!, width!] : [width!, vocabulary!];
+      const inputs = {
+        x: randomTensor('x', [tokens!, width!]),
+        weight: randomTensor('weight', weightShape, 2 / Math.sqrt(width!)),
+        targets: targetsOf(tokens!, vocabulary!, -100),
+      };
+      const attributes = { transposeWeight, lossScale: 1 / tokens!, chunkTokens: chunkTokens! };
+      const accumulator = randomTensor('accumulator', weightShape);
+      const label = `in chunks of ${chunkTokens}${transposeWeight ? ', weight transposed' : ''}`;
+      const op = 'linearCrossEntropyBackward';
+      return [
+        ...opCases({ op: 'linearCrossEntropy', label, inputs, attributes }),
+        ...opCases({ op, label, inputs, attributes }),
+        ...[0, 1].flatMap((accumulate) =>
+          opCases({
+            op,
+            label: `${label}, ${accumulate ? 'added' : 'overwriting'}`,
+            inputs: { ...inputs, accumulator },
+            attributes: { ...attributes, accumulate },
+          }),
+        ),
+      ];
+    }),
+  ),
+);

@@ -1,0 +1,57 @@
+import { describeOps } from '../helpers/describe-ops.js';
+import { type OpCase, opCases } from '../helpers/op-case.js';
+import { randomTensor } from '../helpers/random.js';
+
+const shapes: readonly (readonly [m: number, k: number, n: number])[] = [
+  [1, 1, 1],
+  [2, 1, 33],
+  [1, 123, 1],
+  [31, 2, 32],
+  [32, 33, 31],
+  [41, 123, 17],
+  [33, 1024, 9],
+  [5, 3, 1025],
+  [130, 65, 49], // more than one block in each direction
+  [3, 4097, 2],
+];
+
+function products(): OpCase[] {
+  return shapes.flatMap(([m, k, n]) =>
+    [0, 1, 2, 3].flatMap((orientation) => {
+      const [transposeA, transposeB] = [orientation & 1, orientation >> 1];
+      return opCases({
+        op: 'matmul',
+        label: `${transposeA ? 'a^T' : 'a'} ${transposeB ? 'b^T' : 'b'}`,
+        inputs: {
+          a: randomTensor('a', transposeA ? [k, m] : [m, k]),
+          b: randomTensor('b', transposeB ? [n, k] : [k, n]),
+        },
+        attributes: { transposeA, transposeB },
+      });
+    }),
+  );
+}
+
+describeOps('matmul', products);
+
+describeOps('matmul with alpha and accumulator', () =>
+  [
+    [33, 41, 31],
+    [130, 20, 100],
+    [1, 7, 40],
+  ].flatMap(([m, k, n]) =>
+    [0, 1].flatMap((accumulate) =>
+      opCases({
+        op: 'matmul',
+        label: accumulate ? 'added' : 'overwriting',
+        inputs: {
+          a: randomTensor('a', [k!, m!]),
+          b: randomTensor('b', [k!, n!]),
+          // What is overwritten must not matter, so it is far from the result.
+          accumulator: randomTensor('accumulator', [m!, n!], accumulate ? 3 : 1e6),
+        },
+        attributes: { transposeA: 1, alpha: -0.375, accumulate },
+      }),
+    ),
+  ),
+);

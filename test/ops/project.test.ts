@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import { environment } from '../../lib/runtime/index.js';
+import { describeOps, instructionSets } from '../helpers/describe-ops.js';
+import { type OpCase, opCases } from '../helpers/op-case.js';
+import { randomTensor } from '../helpers/random.js';
+import { projectionSha256, projectionTable } from '../reference/projection.js';
+
+const key = { seedLow: 0x89abcdef, seedHigh: 0x01234567, tensorId: 37, epoch: 5 };
+const [gaussian, rademacher, identity] = [0, 1, 2];
+
+const shapes: readonly (readonly [tokens: number, width: number, rank: number])[] = [
+  [1, 1, 1],
+  [2, 31, 1],
+  [33, 32, 32], // rank = width
+  [3, 123, 41], // rank > tokens
+  [41, 1024, 8],
+  [130, 72, 24],
+  [2, 4097, 33],
+  [9, 40, 129],
+];
+
+describeOps('project', () =>
+  shapes.flatMap(([tokens, width, rank]) =>
+    [gaussian, rademacher, identity].flatMap((distribution) =>
+      opCases({
+        op: 'project',
+        label: `distribution ${distribution}`,
+        inputs: { x: randomTensor('x', [tokens, width]) },
+        attributes: { ...key, distribution, rank },
+      }),
+    ),
+  ),
+);
+
+const update = { learningRate: 0.01, updateScale: 0.25, weightDecay: 0.5 };
+
+const backUpdates = (rows: number, columns: number, rank: number, distribution: number): OpCase[] =>
+  opCases({
+    op: 'projectBackUpdate',
+    label: `distribution ${distribution}`,
+    inputs: {
+      weight: randomTensor('weight', [rows, columns]),
+      direction: randomTensor('direction', [rank, columns], 30),
+    },
+    attributes: { ...key, ...update, distribution },
+  });
+
+describeOps('projectBackUpdate', () =>
+  shapes.flatMap(([columns, rows, rank]) =>
+    [gaussian, rademacher, identity].flatMap((distribution) =>
+      backUpdates(rows, columns, rank, distribution),
+    ),
+  ),
+);
+
+describeOps('projectTransfer', () =>
+  [
+    [1, 1, 1],
+    [32, 32, 31],
+    [123, 41, 2],
+    [1024, 8, 33],
+    [40, 129, 5],
+  ].flatMap(([rows, rank, columns]) =>
+    [gaussian, rademacher, identity].flatMap((distribution) =>
+      opCases({
+        op: 'projectTransfer',
+        label: `distribution ${distribution}, rows ${rows}`,
+        inputs: { moment: randomTensor('moment', [rank!, columns!]) },
+        attributes: { ...key, rows: rows!, oldEpoch: 3, newEpoch: 4, distribution },
+      }),
+    ),
+  ),
+);
+
+// One-hot rows read single entries of the projection: z is P itself, and its bits are those of the table.
+describeOps('rows of the projection', () =>
+  [1, 8, 13, 64].flatMap((rank) =>
+    opCases({
+      op: 'project',
+      label: 'of one-hot rows',
+      inputs: {
+        x: {
+          shape: [50, 50],
+          data: Float64Array.from({ length: 2500 }, (_, i) => Number(i % 51 === 0)),
+        },
+      },
+      attributes: { ...key, rank },
+    }),
+  ),
+);
+
+describe('projection table', () => {
+  test('every instruction set of this machine computes the published 65,536 values', () => {
+    const { sha256 } = environment().projection;
+    const found = Object.keys(sha256);
+    expect(found).toContain('scalar');
+    for (const instructionSet of found) {
+      expect(instructionSets).toContain(instructionSet);
+      expect(sha256[instructionSet]).toBe(projectionSha256);
+    }
+    const ours = Buffer.from(projectionTable().buffer);
+    expect(createHash('sha256').update(ours).digest('hex')).toBe(projectionSha256);
+  });
+});
