@@ -1,0 +1,226 @@
+/** Gradient rules: what they name, hence what backward keeps, and that they are the derivatives. */
+import { describe, expect, test } from '@jest/globals';
+import {
+  Graph,
+  type Node,
+  opDefinitions,
+  type Value,
+  add,
+  attention,
+  bias,
+  cast,
+  copy,
+  crossEntropy,
+  dropout,
+  embedding,
+  gelu,
+  layerNorm,
+  linearCrossEntropy,
+  matmul,
+  multiply,
+  rmsNorm,
+  rope,
+  scale,
+  silu,
+  swiglu,
+} from '../../lib/graph/index.js';
+import { evaluateNodes } from '../helpers/evaluate-graph.js';
+import { randomIntegers, randomTensor } from '../helpers/random.js';
+import { type Tensor, tensor } from '../reference/index.js';
+
+/** Makes an operand; whole numbers below the limit where one is given. */
+type Make = (name: string, shape: readonly number[], limit?: number) => Value;
+
+interface RuleCase {
+  /** What the gradients of all inputs read of the forward pass, beside the gradient of the output. */
+  readonly names: readonly string[];
+  readonly build: (make: Make) => Value;
+}
+
+const rules: Readonly<Record<string, RuleCase>> = {
+  add: { names: [], build: (make) => add(make('a', [3, 5]), make('b', [3, 5])) },
+  attention: {
+    names: ['q', 'k', 'v', 'o', 'lse'],
+    build: (make) =>
+      attention(make('q', [12, 8]), make('k', [12, 4]), make('v', [12, 4]), {
+        sequenceLength: 6,
+        headSize: 2,
+      }),
+  },
+  'attention with a mask': {
+    names: ['q', 'k', 'v', 'o', 'lse', 'mask'],
+    build: (make) => {
+      const q = make('q', [6, 8]);
+      const mask = q.graph.input('mask', [6], 'u8');
+      return attention(q, make('k', [6, 8]), make('v', [6, 8]), {
+        sequenceLength: 3,
+        headSize: 4,
+        causal: false,
+        mask,
+      });
+    },
+  },
+  bias: { names: [], build: (make) => bias(make('x', [3, 5]), make('bias', [5])) },
+  cast: { names: [], build: (make) => cast(make('x', [3, 5]), 'f32') },
+  copy: { names: [], build: (make) => copy(make('x', [3, 5])) },
+  crossEntropy: {
+    names: ['logits', 'targets'],
+    build: (make) => crossEntropy(make('logits', [3, 5]), make('targets', [3], 5), { lossScale: 0.5 }),
+  },
+  dropout: {
+    names: [],
+    build: (make) => dropout(make('x', [3, 50]), { probability: 0.3, seed: 3, tensorId: 1, step: 2 }),
+  },
+  embedding: { names: ['ids'], build: (make) => embedding(make('table', [4, 5]), make('ids', [6], 4)) },
+  gelu: { names: ['x'], build: (make) => gelu(make('x', [3, 5]), { approximate: true }) },
+  layerNorm: {
+    names: ['x', 'weight', 'mean', 'rstd'],
+    build: (make) => layerNorm(make('x', [3, 5]), make('weight', [5]), make('bias', [5]), 0.01),
+  },
+  linearCrossEntropy: {
+    names: ['x', 'weight', 'targets'],
+    build: (make) => linearCrossEntropy(make('x', [3, 5]), make('weight', [5, 7]), make('targets', [3], 7)),
+  },
+  'linearCrossEntropy with a tied head': {
+    names: ['x', 'weight', 'targets'],
+    build: (make) =>
+      linearCrossEntropy(make('x', [3, 5]), make('weight', [7, 5]), make('targets', [3], 7), {
+        transposeWeight: true,
+      }),
+  },
+  matmul: { names: ['a', 'b'], build: (make) => matmul(make('a', [3, 5]), make('b', [5, 4])) },
+  multiply: { names: ['a', 'b'], build: (make) => multiply(make('a', [3, 5]), make('b', [3, 5])) },
+  rmsNorm: {
+    names: ['x', 'weight', 'rstd'],
+    build: (make) => rmsNorm(make('x', [3, 5]), make('weight', [5]), 0.01),
+  },
+  rope: {
+    names: ['cos', 'sin'],
+    build: (make) => {
+      const x = make('x', [6, 8]);
+      const tables = (['cos', 'sin'] as const).map((name) => x.graph.state(name, [3, 2], 'f32', 'input'));
+      return rope(x, tables[0]!, tables[1]!, { headSize: 4 });
+    },
+  },
+  scale: { names: [], build: (make) => scale(make('x', [3, 5]), -1.5) },
+  silu: { names: ['x'], build: (make) => silu(make('x', [3, 5])) },
+  swiglu: { names: ['gate', 'up'], build: (make) => swiglu(make('gate', [3, 5]), make('up', [3, 5])) },
+};
+
+test('every op with a gradient is tried', () => {
+  const differentiable = [...opDefinitions.values()].filter(
+    ({ gradient, fusedLossGradient }) => gradient !== undefined || fusedLossGradient !== undefined,
+  );
+  const tried = new Set(Object.keys(rules).map((title) => title.split(' ')[0]!));
+  expect([...tried].sort()).toEqual(differentiable.map(({ name }) => name).sort());
+});
+
+describe.each(Object.entries(rules))('%s', (title, { names, build }) => {
+  const graph = new Graph();
+  const operands: { value: Value; tensor: Tensor; limit: number | undefined }[] = [];
+  const output = build((name, shape, limit) => {
+    const value = graph.input(name, shape, limit === undefined ? 'f32' : 'i32');
+    const data =
+      limit === undefined
+        ? randomTensor(`${title} ${name}`, shape)
+        : randomIntegers(`${title} ${name}`, shape, limit);
+    operands.push({ value, tensor: data, limit });
+    return value;
+  });
+  const forward = output.producer!;
+  const numForwardNodes = graph.nodes.length;
+  const outputGradient = graph.input('outputGradient', output.shape, 'f32');
+  const gradients = gradientsOf(forward, outputGradient);
+  const backward = graph.nodes.slice(numForwardNodes);
+
+  test('names no more than it needs', () => {
+    const read = new Set(backward.flatMap(({ inputs }) => inputs).filter((value) => value !== undefined));
+    const ofForward = [...forward.inputs, ...forward.outputs].filter((value) => value !== undefined);
+    const named = ofForward.filter((value) => read.has(value)).map(({ name }) => name);
+    expect(named.sort()).toEqual([...names].sort());
+  });
+
+  test('is the derivative', () => {
+    const weights = randomTensor(`${title} outputGradient`, output.shape);
+    if (forward.outputs[0]!.name === 'loss') weights.data.fill(1);
+    const tensors = () => {
+      const map = new Map<Value, Tensor>([[outputGradient, weights]]);
+      for (const { value, tensor: data } of operands) map.set(value, tensor(data.shape, data.data));
+      for (const value of forward.inputs) {
+        if (value?.name === 'mask') map.set(value, tensor(value.shape, [1, 0, 1, 1, 1, 0]));
+        if (value?.name === 'cos' || value?.name === 'sin')
+          map.set(
+            value,
+            tensor(
+              value.shape,
+              [0, 1, 2, 3, 4, 5].map((angle) => Math[value.name as 'cos'](angle)),
+            ),
+          );
+      }
+      return map;
+    };
+    /** The sum of the outputs, weighted by the given gradient. */
+    const objective = (map: Map<Value, Tensor>): number => {
+      evaluateNodes([forward], map);
+      return map.get(output)!.data.reduce((sum, value, i) => sum + value * weights.data[i]!, 0);
+    };
+    const exact = tensors();
+    objective(exact);
+    evaluateNodes(backward, exact);
+    for (const { value, limit } of operands) {
+      const gradient = gradients[forward.inputs.indexOf(value)];
+      expect(gradient === undefined).toBe(limit !== undefined);
+      if (gradient === undefined) continue;
+      expect(gradient.shape).toEqual(value.shape);
+      for (let element = 0; element < tensors().get(value)!.data.length; element++) {
+        // Central differences: the error of the formula is about step^2, that of rounding 1e-16 / step.
+        const step = 1e-5;
+        const [above, below] = [step, -step].map((shift) => {
+          const shifted = tensors();
+          shifted.get(value)!.data[element]! += shift;
+          return objective(shifted);
+        }) as [number, number];
+        const slope = (above - below) / (2 * step);
+        expect(Math.abs(exact.get(gradient)!.data[element]! - slope)).toBeLessThan(
+          1e-7 * Math.max(1, Math.abs(slope)),
+        );
+      }
+    }
+  });
+});
+
+/** Gradients of all inputs, as a method would take them that knows no compression. */
+function gradientsOf(node: Node, outputGradient: Value): readonly (Value | undefined)[] {
+  const definition = opDefinitions.get(node.op)!;
+  const context = {
+    node,
+    needs: () => true,
+    gradientDtype: 'f32',
+    weightGradient: ({ input, outputGradient: dy }) => matmul(input, dy, { transposeA: true }),
+    takeGathered: () => undefined,
+  } satisfies Parameters<NonNullable<typeof definition.fusedLossGradient>>[0];
+  if (definition.fusedLossGradient !== undefined) return definition.fusedLossGradient(context).inputGradients;
+  const outputGradients = node.outputs.map((_, index) => (index === 0 ? outputGradient : undefined));
+  return definition.gradient!({ ...context, outputGradients });
+}
+
+test('a norm takes over what the residual branch has gathered', () => {
+  const graph = new Graph();
+  const x = graph.input('x', [3, 5], 'bf16');
+  const y = rmsNorm(x, graph.input('weight', [5], 'bf16'), 1e-6);
+  const gathered = graph.input('gathered', [3, 5], 'bf16');
+  opDefinitions.get('rmsNorm')!.gradient!({
+    node: y.producer!,
+    outputGradients: [graph.input('dy', [3, 5], 'bf16'), undefined],
+    needs: () => true,
+    gradientDtype: 'f32',
+    weightGradient: () => x,
+    takeGathered: (index) => (index === 0 ? gathered : undefined),
+  });
+  const [, backward] = graph.nodes;
+  expect(backward!.inputs[4]).toBe(gathered);
+  expect(backward!.outputs.map(({ dtype, kind }) => [dtype, kind])).toEqual([
+    ['bf16', 'activation'],
+    ['f32', 'gradient'],
+  ]);
+});
