@@ -1,6 +1,19 @@
-// Entry of the addon.
+// Entry of the addon: the whole interface that lib/runtime/addon.ts sees.
 #include <napi.h>
 
-static Napi::Object init(Napi::Env, Napi::Object exports) { return exports; }
+#include "native/binding/describe.h"
+#include "native/binding/engine_object.h"
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+    exports.Set("NativeEngine", compact::EngineObject::define(env));
+    exports.Set("devices", Napi::Function::New<compact::devices>(env, "devices"));
+    exports.Set("ops", Napi::Function::New<compact::ops>(env, "ops"));
+    exports.Set("workspaceBytes",
+                Napi::Function::New<compact::workspace_bytes>(env, "workspaceBytes"));
+    exports.Set("cpuFeatures", Napi::Function::New<compact::cpu_features>(env, "cpuFeatures"));
+    exports.Set("projectionTable",
+                Napi::Function::New<compact::projection_table>(env, "projectionTable"));
+    return exports;
+}
 
 NODE_API_MODULE(compact_train, init)

@@ -1,0 +1,254 @@
+#include "native/binding/engine_object.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "native/backend/registry.h"
+#include "native/binding/errors.h"
+
+namespace compact {
+namespace {
+
+constexpr size_t kMaxPendingCalls = 1024;
+
+std::span<uint8_t> bytes_of(const Napi::TypedArray& array) {
+    return {static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(),
+            array.ByteLength()};
+}
+
+std::vector<Napi::Value> elements(const Napi::Value& value) {
+    const auto array = value.As<Napi::Array>();
+    std::vector<Napi::Value> result;
+    for (uint32_t i = 0; i < array.Length(); ++i) result.push_back(array.Get(i));
+    return result;
+}
+
+}  // namespace
+
+Napi::Function EngineObject::define(Napi::Env env) {
+    return DefineClass(
+        env, "NativeEngine",
+        {InstanceMethod<&EngineObject::open>("open"), InstanceMethod<&EngineObject::load>("load"),
+         InstanceMethod<&EngineObject::write>("write"), InstanceMethod<&EngineObject::read>("read"),
+         InstanceMethod<&EngineObject::run>("run"), InstanceMethod<&EngineObject::memory>("memory"),
+         InstanceMethod<&EngineObject::close>("close")});
+}
+
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    const Napi::Env env = info.Env();
+    guarded(env, [&] {
+        const auto options = info[0].As<Napi::Object>();
+        const std::string device = options.Get("device").As<Napi::String>();
+        const CpBackend* backend = find_backend(device);
+        if (backend == nullptr)
+            throw Error("ERR_COMPACT_DEVICE_UNAVAILABLE", "open", "a backend of this build",
+                        device);
+        EngineOptions engine_options;
+        engine_options.device_index = options.Get("deviceIndex").As<Napi::Number>();
+        engine_options.threads = options.Get("threads").As<Napi::Number>();
+        engine_options.instruction_set = options.Get("instructionSet").As<Napi::String>();
+        engine_options.memory_limit_bytes = options.Get("memoryLimitBytes").As<Napi::Number>();
+        engine_ = std::make_unique<Engine>(*backend, std::move(engine_options));
+        queue_ = std::make_unique<WorkQueue>(kMaxPendingCalls);
+    });
+    const auto on_wake = [](napi_env js_env, napi_value, void* context, void*) {
+        // Without an environment the loop is gone, and this object may be too.
+        if (js_env != nullptr) static_cast<EngineObject*>(context)->settle_finished(js_env);
+    };
+    const napi_status status = napi_create_threadsafe_function(
+        env, nullptr, nullptr, Napi::String::New(env, "compact-train engine"), 0, 1, nullptr,
+        nullptr, this, on_wake, &wake_);
+    if (status != napi_ok) throw Napi::Error::New(env);
+    napi_unref_threadsafe_function(env, wake_);  // an idle engine does not keep the process alive
+    // Hooks run last in, first out: this one comes before the thread-safe function's own.
+    napi_add_env_cleanup_hook(env, on_environment_end, this);
+}
+
+EngineObject::~EngineObject() { shut_down(Env()); }
+
+// ---- Calls
+
+std::unique_ptr<EngineObject::Call> EngineObject::new_call(Napi::Env env) const {
+    return std::make_unique<Call>(Call{Napi::Promise::Deferred::New(env), {}, {}, 0.0, {}, false});
+}
+
+std::span<uint8_t> EngineObject::pin(Call& call, const Napi::Value& typed_array) {
+    const auto array = typed_array.As<Napi::TypedArray>();
+    call.pinned.push_back(Napi::Persistent(array.As<Napi::Object>()));
+    return bytes_of(array);
+}
+
+Napi::Value EngineObject::open(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    call->work = [](Engine& engine) {
+        engine.open();
+        return 0.0;
+    };
+    return submit(info.Env(), std::move(call));
+}
+
+// (plan: Uint8Array)
+Napi::Value EngineObject::load(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    call->work = [plan = pin(*call, info[0])](Engine& engine) {
+        engine.load(plan);
+        return 0.0;
+    };
+    return submit(info.Env(), std::move(call));
+}
+
+// (name, byteOffset, data: TypedArray)
+Napi::Value EngineObject::write(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    call->work = [name = info[0].As<Napi::String>().Utf8Value(),
+                  offset = info[1].As<Napi::Number>().Int64Value(),
+                  data = pin(*call, info[2])](Engine& engine) {
+        engine.write(name, offset, data);
+        return 0.0;
+    };
+    return submit(info.Env(), std::move(call));
+}
+
+// (name, byteOffset, target: TypedArray)
+Napi::Value EngineObject::read(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    call->work = [name = info[0].As<Napi::String>().Utf8Value(),
+                  offset = info[1].As<Napi::Number>().Int64Value(),
+                  target = pin(*call, info[2])](Engine& engine) {
+        engine.read(name, offset, target);
+        return 0.0;
+    };
+    return submit(info.Env(), std::move(call));
+}
+
+// (entry, scalars: Float64Array, inputs: TypedArray[], outputs: TypedArray[], checkFinite,
+//  profileUs?: Float64Array): milliseconds
+Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    RunRequest request;
+    request.entry = info[0].As<Napi::String>().Utf8Value();
+    const auto scalars = info[1].As<Napi::Float64Array>();
+    request.scalars.assign(scalars.Data(), scalars.Data() + scalars.ElementLength());
+    for (const Napi::Value& input : elements(info[2]))
+        request.inputs.emplace_back(pin(*call, input));
+    for (const Napi::Value& output : elements(info[3]))
+        request.outputs.emplace_back(pin(*call, output));
+    request.check_finite = info[4].ToBoolean();
+    if (info[5].IsTypedArray()) {
+        pin(*call, info[5]);
+        auto profile = info[5].As<Napi::Float64Array>();
+        request.profile_us = std::span(profile.Data(), profile.ElementLength());
+    }
+    call->work = [request = std::move(request)](Engine& engine) { return engine.run(request); };
+    return submit(info.Env(), std::move(call));
+}
+
+Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
+    const EngineMemory memory = engine_->memory();
+    const auto result = Napi::Object::New(info.Env());
+    result.Set("persistentBytes", static_cast<double>(memory.persistent_bytes));
+    result.Set("arenaBytes", static_cast<double>(memory.arena_bytes));
+    result.Set("allocatedBytes", static_cast<double>(memory.allocated_bytes));
+    return result;
+}
+
+// Runs after all calls made before it; none can be made after it.
+Napi::Value EngineObject::close(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    call->closes = true;
+    call->work = [](Engine& engine) {
+        engine.close();
+        return 0.0;
+    };
+    return submit(info.Env(), std::move(call));
+}
+
+// ---- The way of a call
+
+Napi::Value EngineObject::submit(Napi::Env env, std::unique_ptr<Call> call) {
+    const auto promise = call->deferred.Promise();
+    if (closing_ || shut_down_) {
+        call->deferred.Reject(to_js(env, Error("ERR_COMPACT_DISPOSED", "", "", "")).Value());
+        return promise;
+    }
+    Call* queued = call.get();
+    if (!queue_->push([this, queued] { perform(*queued); })) {
+        const std::string limit = std::to_string(kMaxPendingCalls);
+        call->deferred.Reject(to_js(env, Error("ERR_COMPACT_ARGUMENT", "engine",
+                                               "at most " + limit + " pending calls", "more"))
+                                  .Value());
+        return promise;
+    }
+    closing_ = queued->closes;
+    if (calls_.empty()) {
+        Ref();
+        napi_ref_threadsafe_function(env, wake_);
+    }
+    calls_.push_back(std::move(call));
+    return promise;
+}
+
+void EngineObject::perform(Call& call) {
+    try {
+        call.result = call.work(*engine_);
+    } catch (...) {
+        call.error = current_error();
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        finished_.push_back(&call);
+    }
+    napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+}
+
+void EngineObject::settle_finished(Napi::Env env) {
+    const Napi::HandleScope scope(env);
+    const Napi::Value keep_alive = Value();
+    std::vector<Call*> finished;
+    {
+        const std::lock_guard lock(mutex_);
+        finished.swap(finished_);
+    }
+    if (finished.empty()) return;
+    account_memory(env);
+    bool closed = false;
+    for (Call* call : finished) {
+        if (call->error.has_value()) {
+            call->deferred.Reject(to_js(env, *call->error).Value());
+        } else {
+            call->deferred.Resolve(Napi::Number::New(env, call->result));
+        }
+        closed = closed || call->closes;
+        calls_.remove_if([call](const auto& pending) { return pending.get() == call; });
+    }
+    if (calls_.empty()) {
+        napi_unref_threadsafe_function(env, wake_);
+        Unref();
+    }
+    if (closed) shut_down(env);
+}
+
+void EngineObject::account_memory(Napi::Env env) {
+    const int64_t allocated = engine_->memory().allocated_bytes;
+    const int64_t change = allocated - std::exchange(accounted_bytes_, allocated);
+    if (change != 0) Napi::MemoryManagement::AdjustExternalMemory(env, change);
+}
+
+void EngineObject::shut_down(Napi::Env env) {
+    if (std::exchange(shut_down_, true) || queue_ == nullptr) return;
+    engine_->cancel();
+    queue_->stop();
+    calls_.clear();
+    engine_->close();
+    if (wake_ == nullptr) return;
+    napi_release_threadsafe_function(wake_, napi_tsfn_abort);
+    if (env == nullptr) return;  // the environment is going
+    account_memory(env);
+    napi_remove_env_cleanup_hook(env, on_environment_end, this);
+}
+
+void EngineObject::on_environment_end(void* self) {
+    static_cast<EngineObject*>(self)->shut_down(nullptr);
+}
+
+}  // namespace compact

@@ -1,0 +1,72 @@
+// The JavaScript class over one engine: a queue with a thread of its own, promises, lifetime.
+//
+// Calls run in order on the queue's thread and are settled on the loop's thread. Everything of
+// Node-API is touched on the loop's thread only. The object is held while calls are pending, so an
+// engine that is dropped without close() is freed by the garbage collector once it is idle.
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "native/core/engine.h"
+#include "native/core/error.h"
+#include "native/core/work_queue.h"
+
+namespace compact {
+
+class EngineObject : public Napi::ObjectWrap<EngineObject> {
+  public:
+    static Napi::Function define(Napi::Env env);
+
+    // ({ device, deviceIndex, threads, instructionSet, memoryLimitBytes })
+    explicit EngineObject(const Napi::CallbackInfo& info);
+    ~EngineObject() override;
+
+  private:
+    // One queued call.
+    struct Call {
+        Napi::Promise::Deferred deferred;
+        std::vector<Napi::ObjectReference> pinned;  // buffers that the work reads or writes
+        std::function<double(Engine&)> work;        // its number becomes the promise's value
+        double result = 0.0;
+        std::optional<Error> error;
+        bool closes = false;
+    };
+
+    Napi::Value open(const Napi::CallbackInfo& info);
+    Napi::Value load(const Napi::CallbackInfo& info);
+    Napi::Value write(const Napi::CallbackInfo& info);
+    Napi::Value read(const Napi::CallbackInfo& info);
+    Napi::Value run(const Napi::CallbackInfo& info);
+    Napi::Value memory(const Napi::CallbackInfo& info);
+    Napi::Value close(const Napi::CallbackInfo& info);
+
+    // The call that is being made up, before it is queued.
+    std::unique_ptr<Call> new_call(Napi::Env env) const;
+    static std::span<uint8_t> pin(Call& call, const Napi::Value& typed_array);
+    Napi::Value submit(Napi::Env env, std::unique_ptr<Call> call);
+
+    void perform(Call& call);  // on the queue's thread
+    void settle_finished(Napi::Env env);
+    void account_memory(Napi::Env env);
+    void shut_down(Napi::Env env);  // idempotent
+    static void on_environment_end(void* self);
+
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<WorkQueue> queue_;
+    napi_threadsafe_function wake_ = nullptr;  // tells the loop that calls have finished
+    std::list<std::unique_ptr<Call>> calls_;   // pending; loop thread only
+    std::mutex mutex_;
+    std::vector<Call*> finished_;  // guarded by mutex_
+    int64_t accounted_bytes_ = 0;  // told to the garbage collector
+    bool closing_ = false;
+    bool shut_down_ = false;
+};
+
+}  // namespace compact
