@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
@@ -43,8 +43,13 @@ export class TokenFile {
     const path = join(folder, `${cacheKey(sources, tokenizer)}.tokens`);
     const known = await openWhole(path);
     if (known !== undefined) return known;
-    await mkdir(folder, { recursive: true });
-    await writeAtomically(path, (temporaryPath) => tokenize(temporaryPath, sources, tokenizer));
+    const madeFolder = await mkdir(folder, { recursive: true });
+    try {
+      await writeAtomically(path, (temporaryPath) => tokenize(temporaryPath, sources, tokenizer));
+    } catch (error) {
+      if (madeFolder !== undefined) await rm(madeFolder, { recursive: true, force: true });
+      throw error;
+    }
     return (await openWhole(path))!;
   }
 

@@ -1,1 +1,6 @@
+export { listCheckpoints } from './checkpoint-folder.js';
+export type { FoundCheckpoint } from './checkpoint-folder.js';
+export { Sampler } from './sampler.js';
+export type { SamplerOptions } from './sampler.js';
+export { Trainer } from './trainer.js';
 export * from './types.js';

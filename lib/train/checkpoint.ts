@@ -1,0 +1,136 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Plan } from '../compile/index.js';
+import type { Tokenizer } from '../data/index.js';
+import { compactError } from '../errors.js';
+import { sync, writeAtomically } from '../formats/index.js';
+import type { SafetensorsFile } from '../formats/index.js';
+import type { Model } from '../graph/index.js';
+import type { Engine } from '../runtime/index.js';
+import { checkpointPath } from './checkpoint-folder.js';
+import { readState, stateFileName } from './checkpoint-state.js';
+import type { CheckpointState } from './checkpoint-state.js';
+import type { TrainerSettings } from './options.js';
+import { loadTensors, openTensors, saveTensors, tensorFiles } from './tensor-files.js';
+
+/** What a checkpoint's tensors belong to. */
+export interface CheckpointSubject {
+  readonly plan: Plan;
+  readonly model: Model;
+}
+
+/**
+ * Writes `checkpoint-<step>`: model.safetensors, optimizer.safetensors, trainer.json and the tokenizer's files. The
+ * folder appears under its name only when all of it is on the disk.
+ *
+ * @returns path and size in bytes
+ * @throws ERR_COMPACT_CHECKPOINT_WRITE; nothing is left behind
+ */
+export async function saveCheckpoint(
+  outputDirectory: string,
+  engine: Pick<Engine, 'read'>,
+  { plan, model }: CheckpointSubject,
+  tokenizer: Tokenizer,
+  state: CheckpointState,
+): Promise<{ path: string; numBytes: number }> {
+  const path = checkpointPath(outputDirectory, state.step);
+  let numBytes = 0;
+  await writeAtomically(path, async (folder) => {
+    await mkdir(folder);
+    for (const { name } of tensorFiles)
+      numBytes += await saveTensors(engine, plan, model, name, join(folder, name));
+    const texts = { [stateFileName]: `${JSON.stringify(state, undefined, 2)}\n`, ...tokenizer.files() };
+    for (const [name, text] of Object.entries(texts)) {
+      await writeFile(join(folder, name), text);
+      await sync(join(folder, name));
+      numBytes += Buffer.byteLength(text);
+    }
+  });
+  return { path, numBytes };
+}
+
+/** A checkpoint that was found whole and fitting; its tensors have not been read yet. */
+export interface OpenCheckpoint extends AsyncDisposable {
+  readonly path: string;
+  readonly state: CheckpointState;
+  /** Writes all tensors into an engine that has loaded the plan. */
+  loadInto(engine: Pick<Engine, 'write'>): Promise<void>;
+}
+
+/**
+ * Opens a checkpoint and checks all of it against a run, before anything is changed.
+ *
+ * @throws ERR_COMPACT_CHECKPOINT_MISSING, _TRUNCATED, _INVALID, _VERSION or _MISMATCH
+ */
+export async function openCheckpoint(
+  path: string,
+  { plan, model }: CheckpointSubject,
+): Promise<OpenCheckpoint> {
+  const state = await readState(path);
+  checkSame(path, 'model', state.model, model.describe());
+  const files: SafetensorsFile[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(files.map((file) => file.close()));
+  };
+  try {
+    for (const { name } of tensorFiles) files.push(await openTensors(join(path, name), plan, model, name));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    path,
+    state,
+    async loadInto(engine) {
+      for (const [index, { name }] of tensorFiles.entries())
+        await loadTensors(engine, plan, model, name, files[index]!);
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/**
+ * Checks that a run may go on from a checkpoint exactly: with the same method, on the same data in the same order.
+ * Learning rate, schedule, batch size, clipping and length of the run may change.
+ *
+ * @throws ERR_COMPACT_CHECKPOINT_MISMATCH naming what differs
+ */
+export function checkResumable(
+  path: string,
+  state: CheckpointState,
+  settings: TrainerSettings,
+  dataFingerprint: string,
+): void {
+  checkSame(path, 'method', state.method, settings.method.describe());
+  const { sequenceLength, dtype, seed } = state.training;
+  const { sequenceLength: wantedLength, dtype: wantedDtype, seed: wantedSeed } = settings;
+  checkSame(
+    path,
+    'run',
+    { sequenceLength, dtype, seed },
+    { sequenceLength: wantedLength, dtype: wantedDtype, seed: wantedSeed },
+  );
+  checkSame(path, 'corpus', { text: state.data.fingerprint }, { text: dataFingerprint });
+}
+
+function checkSame(
+  path: string,
+  what: string,
+  stored: Readonly<Record<string, unknown>>,
+  wanted: Readonly<Record<string, unknown>>,
+): void {
+  for (const key of new Set([...Object.keys(stored), ...Object.keys(wanted)])) {
+    const [found, expected] = [JSON.stringify(stored[key]), JSON.stringify(wanted[key])];
+    if (found === expected) continue;
+    throw compactError(
+      'ERR_COMPACT_CHECKPOINT_MISMATCH',
+      `${path} was made with another ${what}: ${key} differs`,
+      {
+        op: key,
+        expected: `${expected}, as this run has it`,
+        received: `${found}`,
+        remedy: 'Resume with what the checkpoint was made with, or start without it in another folder',
+      },
+    );
+  }
+}

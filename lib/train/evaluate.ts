@@ -1,0 +1,45 @@
+import type { Dataset } from '../data/index.js';
+import type { Engine } from '../runtime/index.js';
+import { compactError } from '../errors.js';
+import type { EvaluateReport } from './types.js';
+
+/**
+ * Mean cross-entropy and perplexity of the held-out sequences, or of the first `limit` of them in their fixed order.
+ * @throws ERR_COMPACT_DATA_EMPTY without held-out text, ERR_COMPACT_ABORTED
+ */
+export async function evaluateLoss(
+  engine: Pick<Engine, 'run'>,
+  dataset: Pick<Dataset, 'validationBatch' | 'numValidationSequences'>,
+  options: {
+    readonly step: number;
+    readonly batchSize: number;
+    readonly limit?: number;
+    readonly signal?: AbortSignal;
+  },
+): Promise<EvaluateReport> {
+  const { step, batchSize, limit = Infinity, signal } = options;
+  const start = performance.now();
+  const count = Math.min(dataset.numValidationSequences, limit);
+  let sum = 0;
+  let numTokens = 0;
+  let next = dataset.validationBatch(0, batchSize, limit);
+  for (let first = 0; first < count; first += batchSize) {
+    const { tokens, targets, numCountedTokens } = await next;
+    const running = engine.run('evaluate', {
+      inputs: { tokens, targets },
+      scalars: { lossScale: 1 },
+      signal,
+    });
+    if (first + batchSize < count) next = dataset.validationBatch(first + batchSize, batchSize, limit);
+    const [, { outputs }] = await Promise.all([next, running]);
+    sum += outputs['loss']![0]!;
+    numTokens += numCountedTokens;
+  }
+  if (numTokens === 0)
+    throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out text to evaluate on', {
+      op: 'data',
+      remedy: 'Give `validation` files, or a larger `validationFraction`',
+    });
+  const loss = sum / numTokens;
+  return { step, loss, perplexity: Math.exp(loss), numTokens, durationMs: performance.now() - start };
+}

@@ -1,0 +1,82 @@
+import type { Plan } from '../compile/index.js';
+import { compactError, isCompactError } from '../errors.js';
+import type { CompactError } from '../errors.js';
+import type { Engine } from '../runtime/index.js';
+import { openCheckpoint } from './checkpoint.js';
+import type { TrainerSettings } from './options.js';
+import { resetTensors } from './tensor-files.js';
+import type { AdvanceResult, TrainingState } from './training-state.js';
+
+/** Steps that are repeated at most to find where a number became NaN or infinite. */
+const maxRepeatedSteps = 1000;
+
+export interface NotFiniteContext {
+  readonly engine: Engine;
+  readonly plan: Plan;
+  readonly settings: TrainerSettings;
+  readonly state: TrainingState;
+  /** The newest checkpoint on disk, made before the step that failed. */
+  readonly lastCheckpoint: string | undefined;
+}
+
+/** The quantity of a step that is NaN or infinite, if one is. */
+export function findNotFinite({ loss, gradNorm }: AdvanceResult): readonly [string, number] | undefined {
+  if (!Number.isFinite(loss)) return ['loss', loss];
+  return gradNorm !== undefined && !Number.isFinite(gradNorm) ? ['gradient norm', gradNorm] : undefined;
+}
+
+/**
+ * Repeats a step whose loss or gradient norm was NaN or infinite with every operand checked, and makes the error that
+ * names the layer where the first such number came up, the step, and the checkpoint to go back to. The run cannot go on.
+ */
+export async function explainNotFinite(
+  [quantity, value]: readonly [string, number],
+  { isUpdated }: AdvanceResult,
+  context: NotFiniteContext,
+): Promise<Error> {
+  const { lastCheckpoint, state } = context;
+  const step = isUpdated ? state.step : state.step + 1;
+  const cause = await repeatChecked(step, isUpdated, context);
+  const { layer, value: tensor } = cause?.details ?? {};
+  const place = cause === undefined ? '' : `, first in layer ${String(layer)} (${cause.op})`;
+  return compactError('ERR_COMPACT_NOT_FINITE', `the ${quantity} of step ${step} is ${value}${place}`, {
+    op: cause?.op,
+    remedy:
+      (lastCheckpoint === undefined ? '' : `The last good checkpoint is ${lastCheckpoint}; `) +
+      'A lower learningRate, more warmupSteps or maxGradNorm usually help',
+    details: { step, quantity, value: String(value), layer, tensor, lastCheckpoint },
+    cause,
+  });
+}
+
+async function repeatChecked(
+  step: number,
+  isUpdated: boolean,
+  context: NotFiniteContext,
+): Promise<CompactError | undefined> {
+  const { state } = context;
+  try {
+    if (isUpdated) await goBack(context);
+    if (step - state.step > maxRepeatedSteps) return undefined;
+    while (state.step < step) await state.advance({ checkFinite: true });
+  } catch (error) {
+    if (isCompactError(error, 'ERR_COMPACT_NOT_FINITE')) return error;
+    throw error;
+  }
+  return undefined;
+}
+
+/**
+ * Where the update came before the loss was known, the weights that led to it are gone: back to the last checkpoint, or
+ * to the start, from where the steps come out the same to the bit.
+ */
+async function goBack({ engine, plan, settings, state, lastCheckpoint }: NotFiniteContext): Promise<void> {
+  if (lastCheckpoint === undefined) {
+    await resetTensors(engine, plan);
+    state.reset();
+    return;
+  }
+  await using checkpoint = await openCheckpoint(lastCheckpoint, { plan, model: settings.model });
+  await checkpoint.loadInto(engine);
+  state.restore(checkpoint.state);
+}

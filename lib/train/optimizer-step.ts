@@ -1,0 +1,47 @@
+import type { Plan } from '../compile/index.js';
+import type { Batch } from '../data/index.js';
+import type { RuntimeScalar } from '../graph/index.js';
+import type { Engine } from '../runtime/index.js';
+
+export interface OptimizerStepResult {
+  /** Mean over the counted tokens of the whole window. */
+  readonly loss: number;
+  /** Global norm before clipping; only when clipping is on. */
+  readonly gradNorm: number | undefined;
+  /** False when the loss was not finite in time to leave the weights alone. */
+  readonly isUpdated: boolean;
+  readonly computeMs: number;
+  readonly updateMs: number;
+}
+
+/**
+ * One optimizer step over a window of micro-batches. Loss and gradients are divided by the number of counted tokens of
+ * the whole window, so that a window cut into micro-batches, however unequal, gives what one large batch would.
+ */
+export async function runOptimizerStep(
+  engine: Pick<Engine, 'run'>,
+  plan: Plan,
+  window: readonly Batch[],
+  scalars: Readonly<Partial<Record<RuntimeScalar, number>>>,
+  options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
+): Promise<OptimizerStepResult> {
+  const numCountedTokens = window.reduce((sum, batch) => sum + batch.numCountedTokens, 0);
+  const lossScale = 1 / Math.max(1, numCountedTokens);
+  const isOneRun = plan.entries['step'] !== undefined;
+  const start = performance.now();
+  let loss = 0;
+  for (const [index, { tokens, targets }] of window.entries()) {
+    const { outputs } = await engine.run(isOneRun ? 'step' : 'accumulate', {
+      ...options,
+      inputs: { tokens, targets },
+      scalars: { ...scalars, lossScale, accumulate: index === 0 ? 0 : 1 },
+    });
+    loss += outputs['loss']![0]!;
+  }
+  const computeMs = performance.now() - start;
+  if (isOneRun) return { loss, gradNorm: undefined, isUpdated: true, computeMs, updateMs: 0 };
+  if (!Number.isFinite(loss)) return { loss, gradNorm: undefined, isUpdated: false, computeMs, updateMs: 0 };
+  const { outputs } = await engine.run('update', { scalars, checkFinite: options.checkFinite });
+  const updateMs = performance.now() - start - computeMs;
+  return { loss, gradNorm: outputs['gradNorm']?.[0], isUpdated: true, computeMs, updateMs };
+}

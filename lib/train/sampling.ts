@@ -1,0 +1,59 @@
+import { compactError } from '../errors.js';
+import type { SampleOptions } from './types.js';
+
+export type TokenRule = Required<Pick<SampleOptions, 'temperature' | 'topK' | 'topP'>>;
+
+/** @throws ERR_COMPACT_ARGUMENT */
+export function tokenRule({ temperature = 1, topK = 0, topP = 1 }: SampleOptions): TokenRule {
+  check('temperature', temperature, temperature >= 0 && Number.isFinite(temperature), 'a number from 0 on');
+  check('topK', topK, Number.isSafeInteger(topK) && topK >= 0, 'a whole number from 0 on');
+  check('topP', topP, topP > 0 && topP <= 1, 'a number above 0, at most 1');
+  return { temperature, topK, topP };
+}
+
+/**
+ * Draws a token: logits / temperature, cut to the `topK` likeliest and then to the likeliest that together reach
+ * `topP` (Holtzman et al. 2020), softmax of what is left. Equal logits keep the order of their ids.
+ *
+ * @param logits (vocabulary)
+ * @param uniform a random number in [0, 1)
+ */
+export function drawToken(logits: ArrayLike<number>, rule: TokenRule, uniform: number): number {
+  const ids = Array.from({ length: logits.length }, (_, id) => id);
+  ids.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  if (rule.temperature === 0) return ids[0]!;
+  if (rule.topK > 0) ids.length = Math.min(ids.length, rule.topK);
+  const largest = logits[ids[0]!]!;
+  const weights = ids.map((id) => Math.exp((logits[id]! - largest) / rule.temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let kept = 0;
+  let keptWeight = 0;
+  while (kept < ids.length && keptWeight < rule.topP * total) keptWeight += weights[kept++]!;
+  let rest = uniform * keptWeight;
+  for (let i = 0; i < kept; i++) {
+    rest -= weights[i]!;
+    if (rest < 0) return ids[i]!;
+  }
+  return ids[kept - 1]!;
+}
+
+/** Uniform numbers in [0, 1) from a seed: SplitMix64. */
+export function uniformNumbers(seed: number): () => number {
+  let state = BigInt(seed);
+  return () => {
+    state = BigInt.asUintN(64, state + 0x9e3779b97f4a7c15n);
+    let z = state;
+    z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+    z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+    return Number((z ^ (z >> 31n)) >> 11n) / 2 ** 53;
+  };
+}
+
+function check(name: string, value: number, isValid: boolean, expected: string): void {
+  if (isValid) return;
+  throw compactError('ERR_COMPACT_ARGUMENT', `${name} is out of range`, {
+    op: name,
+    expected,
+    received: String(value),
+  });
+}

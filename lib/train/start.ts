@@ -1,0 +1,131 @@
+import { join, resolve } from 'node:path';
+import { compile } from '../compile/index.js';
+import type { CompileOptions, Plan } from '../compile/index.js';
+import { Dataset } from '../data/index.js';
+import { compactError } from '../errors.js';
+import { cpuTarget, Engine } from '../runtime/index.js';
+import {
+  checkpointBytes,
+  checkpointPath,
+  listCheckpoints,
+  removeLeftovers,
+  resolveCheckpoint,
+} from './checkpoint-folder.js';
+import { checkResumable, openCheckpoint } from './checkpoint.js';
+import type { OpenCheckpoint } from './checkpoint.js';
+import type { CheckpointState } from './checkpoint-state.js';
+import { checkFits } from './fit.js';
+import { MetricsLog } from './metrics-log.js';
+import { resolveOptions } from './options.js';
+import type { TrainerSettings } from './options.js';
+import { Resources } from './resources.js';
+import { RunLock } from './run-lock.js';
+import { writeConstants } from './tensor-files.js';
+import { TrainingState } from './training-state.js';
+import type { CheckpointInfo, TrainerOptions } from './types.js';
+
+/** Everything that a started run consists of. */
+export interface TrainerParts {
+  readonly settings: TrainerSettings;
+  readonly plan: Plan;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly state: TrainingState;
+  readonly log: MetricsLog | undefined;
+  /** The checkpoint that the run goes on from. */
+  readonly resumed: { readonly path: string; readonly state: CheckpointState } | undefined;
+  /** The same, when it stands in the output folder. */
+  readonly present: CheckpointInfo | undefined;
+  readonly resources: Resources;
+}
+
+/** First everything that can be refused, then what is written, last what is allocated. */
+export async function startTrainer(options: TrainerOptions): Promise<TrainerParts> {
+  const settings = resolveOptions(options);
+  const { model, sequenceLength, seed, outputDirectory } = settings;
+  const resources = new Resources();
+  try {
+    const { vocabularySize } = model;
+    const prepared = await Dataset.prepare(settings.data, { sequenceLength, vocabularySize, seed });
+    const engine = resources.use(await Engine.open(settings));
+    const compileOptions = compileOptionsOf(settings);
+    const plan = compile(compileOptions);
+    checkFits(plan, compileOptions, settings.memoryLimitBytes);
+    const checkpoint = await findCheckpoint(settings, plan, resources);
+    const lock = await takeOutput(settings, checkpoint, resources);
+    const dataset = resources.use(
+      await Dataset.open(prepared, outputDirectory === undefined ? undefined : join(outputDirectory, 'data')),
+    );
+    const resumed = checkpoint && { path: checkpoint.path, state: checkpoint.state };
+    if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
+    await engine.load(plan);
+    await writeConstants(engine, model, sequenceLength);
+    await (checkpoint === undefined ? engine.run('initialize') : checkpoint.loadInto(engine));
+    const state = new TrainingState({ ...settings, engine, plan, dataset });
+    resources.add(() => state.settle());
+    if (resumed !== undefined) state.restore(resumed.state);
+    const log =
+      outputDirectory === undefined
+        ? undefined
+        : await MetricsLog.open(join(outputDirectory, 'metrics.jsonl'), state.step);
+    const present = resumed && (await presentCheckpoint(resumed, outputDirectory));
+    lock?.keep();
+    return { settings, plan, engine, dataset, state, log, resumed, present, resources };
+  } catch (error) {
+    await resources[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function compileOptionsOf(settings: TrainerSettings): CompileOptions {
+  const { model, method, threads, batchSize, sequenceLength, dtype, recompute, seed } = settings;
+  const { gradientAccumulationSteps, maxGradNorm, lossChunkTokens } = settings;
+  return {
+    ...{ model, method, batchSize, sequenceLength, dtype, recompute, seed, maxGradNorm, lossChunkTokens },
+    target: cpuTarget({ threads }),
+    accumulateGradients: gradientAccumulationSteps > 1,
+  };
+}
+
+async function findCheckpoint(
+  { resumeFromCheckpoint, outputDirectory, model }: TrainerSettings,
+  plan: Plan,
+  resources: Resources,
+): Promise<OpenCheckpoint | undefined> {
+  const path = await resolveCheckpoint(resumeFromCheckpoint, outputDirectory);
+  return path === undefined ? undefined : resources.use(await openCheckpoint(path, { plan, model }));
+}
+
+/**
+ * Takes the output folder. A run never writes over the checkpoints of another: those in the folder are the past of
+ * this one, or it is refused.
+ */
+async function takeOutput(
+  { outputDirectory }: TrainerSettings,
+  checkpoint: OpenCheckpoint | undefined,
+  resources: Resources,
+): Promise<RunLock | undefined> {
+  if (outputDirectory === undefined) return undefined;
+  const lock = resources.use(await RunLock.acquire(outputDirectory));
+  const others = (await listCheckpoints(outputDirectory)).filter(
+    ({ path, step }) => step >= (checkpoint?.state.step ?? 0) && resolve(path) !== checkpoint?.path,
+  );
+  if (others.length > 0)
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${outputDirectory} holds checkpoints of another run`, {
+      op: 'outputDirectory',
+      expected: checkpoint === undefined ? 'no checkpoints' : `none after ${checkpoint.path}`,
+      received: others.at(-1)!.path,
+      remedy: "Go on from it with resumeFromCheckpoint: 'latest', or choose another outputDirectory",
+    });
+  await removeLeftovers(outputDirectory);
+  return lock;
+}
+
+async function presentCheckpoint(
+  { path, state: { step, best } }: NonNullable<TrainerParts['resumed']>,
+  outputDirectory: string | undefined,
+): Promise<CheckpointInfo | undefined> {
+  if (outputDirectory === undefined || resolve(checkpointPath(outputDirectory, step)) !== path)
+    return undefined;
+  return { path, step, numBytes: await checkpointBytes(path), isBest: best?.step === step, durationMs: 0 };
+}

@@ -1,0 +1,198 @@
+import type { Plan, PlanValue } from '../compile/index.js';
+import { compactError } from '../errors.js';
+import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
+import type { TensorSource } from '../formats/index.js';
+import { dtypeBytes, Graph } from '../graph/index.js';
+import type { DType, Model } from '../graph/index.js';
+import type { Engine, HostArray } from '../runtime/index.js';
+
+/*
+ * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
+ * of Hugging Face's checkpoints, where a linear weight is (out_features, in_features) and so the transpose of ours;
+ * optimizer.safetensors holds the optimizer's states as they are.
+ */
+export const tensorFiles = [
+  { name: 'model.safetensors', kind: 'parameter' },
+  { name: 'optimizer.safetensors', kind: 'optimizerState' },
+] as const;
+export type TensorFileName = (typeof tensorFiles)[number]['name'];
+
+/** A persistent tensor and how it stands in its file. */
+interface StoredTensor {
+  readonly value: PlanValue;
+  readonly isTransposed: boolean;
+}
+
+/** Bytes that travel between engine and disk at a time. */
+const pieceBytes = 16 * 2 ** 20;
+
+/** Writes one of the files; returns its size in bytes. */
+export function saveTensors(
+  engine: Pick<Engine, 'read'>,
+  plan: Plan,
+  model: Model,
+  fileName: TensorFileName,
+  path: string,
+): Promise<number> {
+  const sources = storedTensors(plan, model, fileName).map((tensor) => sourceOf(engine, tensor));
+  return writeSafetensors(path, sources, { format: 'pt' });
+}
+
+/**
+ * Opens one of the files and checks that it holds the tensors of this plan, all of them and nothing else.
+ * @throws ERR_COMPACT_CHECKPOINT_MISMATCH and what SafetensorsFile.open throws
+ */
+export async function openTensors(
+  path: string,
+  plan: Plan,
+  model: Model,
+  fileName: TensorFileName,
+): Promise<SafetensorsFile> {
+  const file = await SafetensorsFile.open(path);
+  try {
+    const tensors = storedTensors(plan, model, fileName);
+    for (const tensor of tensors) {
+      const found = file.tensors.get(tensor.value.name);
+      const expected = describe(tensor.value.dtype, fileShape(tensor));
+      const received = found === undefined ? 'no such tensor' : describe(found.dtype, found.shape);
+      if (expected !== received) throw mismatch(path, tensor.value.name, expected, received);
+    }
+    const known = new Set(tensors.map(({ value }) => value.name));
+    const extra = [...file.tensors.keys()].find((name) => !known.has(name));
+    if (extra !== undefined)
+      throw mismatch(path, extra, 'no such tensor', 'one that this run has no place for');
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Writes a checked file's tensors into the engine. */
+export async function loadTensors(
+  engine: Pick<Engine, 'write'>,
+  plan: Plan,
+  model: Model,
+  fileName: TensorFileName,
+  file: SafetensorsFile,
+): Promise<void> {
+  for (const { value, isTransposed } of storedTensors(plan, model, fileName)) {
+    if (isTransposed) {
+      const [rows, columns] = value.shape as [number, number];
+      const stored = hostArray(value.dtype, await file.read(value.name));
+      await engine.write(value.name, transpose(stored, columns, rows));
+      continue;
+    }
+    for (const range of pieces(tensorBytes(value)))
+      await engine.write(
+        value.name,
+        hostArray(value.dtype, await file.read(value.name, range)),
+        range.byteOffset,
+      );
+  }
+}
+
+/** Host-made tables (rope); they are no part of a checkpoint. */
+export async function writeConstants(
+  engine: Pick<Engine, 'write'>,
+  model: Model,
+  sequenceLength: number,
+): Promise<void> {
+  for (const [name, data] of Object.entries(model.constants(sequenceLength))) await engine.write(name, data);
+}
+
+/** The state before the first step: parameters from the seed, optimizer states zero. */
+export async function resetTensors(engine: Pick<Engine, 'run' | 'write'>, plan: Plan): Promise<void> {
+  await engine.run('initialize');
+  for (const value of plan.values) {
+    if (value.region !== 'persistent' || value.kind !== 'optimizerState') continue;
+    for (const { byteOffset, byteLength } of pieces(tensorBytes(value)))
+      await engine.write(value.name, hostArray(value.dtype, new Uint8Array(byteLength)), byteOffset);
+  }
+}
+
+function storedTensors(plan: Plan, model: Model, fileName: TensorFileName): StoredTensor[] {
+  const { kind } = tensorFiles.find(({ name }) => name === fileName)!;
+  const linear = linearWeights(model);
+  return plan.values
+    .filter((value) => value.region === 'persistent' && value.kind === kind)
+    .map((value) => ({ value, isTransposed: kind === 'parameter' && linear.has(value.name) }));
+}
+
+/** Names of the matrices that multiply: all but embedding tables. */
+function linearWeights(model: Model): ReadonlySet<string> {
+  const graph = new Graph();
+  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'evaluate' });
+  const linear = graph.parameters.filter(
+    ({ shape, parameter }) => shape.length === 2 && parameter?.role !== 'embedding',
+  );
+  return new Set(linear.map(({ name }) => name));
+}
+
+function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSource {
+  const { value, isTransposed } = tensor;
+  return {
+    name: value.name,
+    dtype: value.dtype,
+    shape: fileShape(tensor),
+    async *read() {
+      if (isTransposed) {
+        const [rows, columns] = value.shape as [number, number];
+        yield bytesOf(transpose(await engine.read(value.name), rows, columns));
+        return;
+      }
+      for (const range of pieces(tensorBytes(value))) yield bytesOf(await engine.read(value.name, range));
+    },
+  };
+}
+
+/** (rows, columns) to (columns, rows), in blocks that fit the cache. */
+function transpose<T extends HostArray>(matrix: T, rows: number, columns: number): T {
+  const result = matrix.slice() as T;
+  const block = 64;
+  for (let rowBlock = 0; rowBlock < rows; rowBlock += block) {
+    for (let columnBlock = 0; columnBlock < columns; columnBlock += block) {
+      const rowEnd = Math.min(rows, rowBlock + block);
+      const columnEnd = Math.min(columns, columnBlock + block);
+      for (let row = rowBlock; row < rowEnd; row++)
+        for (let column = columnBlock; column < columnEnd; column++)
+          result[column * rows + row] = matrix[row * columns + column]!;
+    }
+  }
+  return result;
+}
+
+function* pieces(numBytes: number): Generator<{ byteOffset: number; byteLength: number }> {
+  for (let byteOffset = 0; byteOffset < numBytes; byteOffset += pieceBytes)
+    yield { byteOffset, byteLength: Math.min(pieceBytes, numBytes - byteOffset) };
+}
+
+const arrayTypes = {
+  f32: Float32Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+} as const;
+
+const hostArray = (dtype: DType, { buffer, byteOffset, byteLength }: Uint8Array): HostArray =>
+  new arrayTypes[dtype](buffer as ArrayBuffer, byteOffset, byteLength / dtypeBytes[dtype]);
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: HostArray): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+const fileShape = ({ value, isTransposed }: StoredTensor): readonly number[] =>
+  isTransposed ? value.shape.toReversed() : value.shape;
+
+const tensorBytes = ({ shape, dtype }: PlanValue): number =>
+  shape.reduce((product, size) => product * size, 1) * dtypeBytes[dtype];
+
+const describe = (dtype: DType, shape: readonly number[]): string => `${dtype} (${shape.join(', ')})`;
+
+function mismatch(path: string, name: string, expected: string, received: string): Error {
+  return compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `${path}: ${name} does not fit this run`, {
+    expected,
+    received,
+    remedy: 'Resume with the model, method and dtype that the checkpoint was made with',
+  });
+}

@@ -1,0 +1,295 @@
+import { EventEmitter } from 'node:events';
+import type { Plan } from '../compile/index.js';
+import type { Dataset } from '../data/index.js';
+import { compactError } from '../errors.js';
+import type { Engine } from '../runtime/index.js';
+import { pruneCheckpoints } from './checkpoint-folder.js';
+import { checkpointFormatVersion } from './checkpoint-state.js';
+import type { CheckpointState } from './checkpoint-state.js';
+import { saveCheckpoint } from './checkpoint.js';
+import { evaluateLoss } from './evaluate.js';
+import { explainNotFinite, findNotFinite } from './not-finite.js';
+import { describeSettings } from './options.js';
+import { sampleText } from './sample-text.js';
+import { startTrainer } from './start.js';
+import type { TrainerParts } from './start.js';
+import type { AdvanceResult } from './training-state.js';
+import type {
+  CheckpointInfo,
+  EvaluateReport,
+  MemoryUse,
+  SampleOptions,
+  SampleReport,
+  StepReport,
+  TrainerEvents,
+  TrainerOptions,
+  TrainResult,
+} from './types.js';
+
+/**
+ * A training run. Iterating it does the steps, one for each report, and nothing in between: what the body of the loop
+ * evaluates, samples or saves is the model right after that step. Leaving the loop ends after the step; iterating again
+ * goes on. Listeners of events are called as things happen and never waited for: `run()` with listeners keeps the
+ * machine busy whatever they do.
+ *
+ * @example
+ * await using trainer = await Trainer.create({ model, method, data: { train: 'sotu' }, batchSize: 8, sequenceLength: 256, maxSteps: 100, learningRate: 1e-3 });
+ * for await (const { step, loss } of trainer) console.log(step, loss);
+ */
+export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposable {
+  readonly #parts: TrainerParts;
+  #best: CheckpointState['best'];
+  #evaluation: EvaluateReport | undefined;
+  #checkpoint: CheckpointInfo | undefined;
+  #lastLoss: number | undefined;
+  #stopRequested = false;
+  #isBroken = false;
+  #closing: Promise<void> | undefined;
+  #work: Promise<unknown> = Promise.resolve();
+  #trainedMs = 0;
+  #trainedTokens = 0;
+
+  private constructor(parts: TrainerParts) {
+    super();
+    this.#parts = parts;
+    this.#best = parts.resumed?.state.best;
+    this.#checkpoint = parts.present;
+  }
+
+  /**
+   * Checks everything that can be checked, compiles the plan, and only then allocates and writes.
+   *
+   * @throws ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK, ERR_COMPACT_TOKENIZER, ERR_COMPACT_DATA_*,
+   * ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_OUTPUT_LOCKED
+   */
+  static async create(options: TrainerOptions): Promise<Trainer> {
+    return new Trainer(await startTrainer(options));
+  }
+
+  /** Optimizer steps done, those before a resume included. */
+  get step(): number {
+    return this.#parts.state.step;
+  }
+
+  get plan(): Plan {
+    return this.#parts.plan;
+  }
+
+  get device(): Engine['device'] {
+    return this.#parts.engine.device;
+  }
+
+  /** What the run reads. */
+  get data(): Pick<Dataset, 'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer'> {
+    return this.#parts.dataset;
+  }
+
+  /** The checkpoint that the run went on from. */
+  get resumedFrom(): string | undefined {
+    return this.#parts.resumed?.path;
+  }
+
+  memory(): MemoryUse {
+    const { plan, engine } = this.#parts;
+    return {
+      plannedBytes: plan.peakBytes,
+      allocatedBytes: engine.memory().allocatedBytes,
+      processBytes: process.memoryUsage.rss(),
+    };
+  }
+
+  /** @throws ERR_COMPACT_NOT_FINITE, ERR_COMPACT_ABORTED, ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_DISPOSED */
+  async *[Symbol.asyncIterator](): AsyncGenerator<StepReport, TrainResult> {
+    const start = performance.now();
+    while (!this.#stopRequested && this.step < this.#parts.settings.maxSteps)
+      yield await this.#exclusive(() => this.#oneStep());
+    const result = await this.#exclusive(() => this.#finish(start));
+    this.emit('end', result);
+    return result;
+  }
+
+  /** Does all the steps that are left; progress is told by events. */
+  async run(): Promise<TrainResult> {
+    const steps = this[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await steps.next();
+      if (done === true) return value;
+    }
+  }
+
+  /** Ends the iteration after the step that is under way, with a checkpoint where there is an output folder. */
+  requestStop(): void {
+    this.#stopRequested = true;
+  }
+
+  /** Loss and perplexity of the held-out text. */
+  evaluate(): Promise<EvaluateReport> {
+    return this.#exclusive(() => this.#evaluate());
+  }
+
+  /** Text from the model as it is now. */
+  sample(options?: SampleOptions): Promise<SampleReport> {
+    const { engine, dataset, settings } = this.#parts;
+    const { sequenceLength } = settings;
+    return this.#exclusive(() =>
+      sampleText(engine, { tokenizer: dataset.tokenizer, sequenceLength }, options),
+    );
+  }
+
+  /**
+   * Writes a checkpoint of this step; where it was written already, nothing happens.
+   * @throws ERR_COMPACT_CONFIG_VALUE without an output folder, ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_NOT_FINITE
+   */
+  save(): Promise<CheckpointInfo> {
+    return this.#exclusive(() => this.#save());
+  }
+
+  /** Waits for what is under way, then gives back memory, files and the output folder. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#work.then(() => this.#parts.resources[Symbol.asyncDispose]());
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Steps, evaluations, samples and saves happen one after the other, so each sees a whole state. */
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined)
+      return Promise.reject(compactError('ERR_COMPACT_DISPOSED', 'the trainer is closed', { op: 'Trainer' }));
+    const result = this.#work.then(work);
+    this.#work = result.catch(() => undefined);
+    return result;
+  }
+
+  async #oneStep(): Promise<StepReport> {
+    const { settings, state, dataset } = this.#parts;
+    const start = performance.now();
+    this.#refuseWhenBroken();
+    const result = await state.advance({ signal: settings.signal });
+    await this.#refuseNotFinite(result);
+    const { step } = state;
+    const isLast = step === settings.maxSteps;
+    if (result.refreshedEpoch !== undefined)
+      this.emit('refresh', { step, projectionEpoch: result.refreshedEpoch });
+    const trainedMs = performance.now() - start;
+    const evaluation = isDue(step, settings.evalSteps, isLast) ? await this.#evaluate() : undefined;
+    const checkpoint = isDue(step, settings.saveSteps, false) ? await this.#save() : undefined;
+    const { numSequencesSeen, numTokensSeen } = state.counters;
+    this.#lastLoss = result.loss;
+    this.#trainedMs += trainedMs;
+    this.#trainedTokens += result.numTokens;
+    const report: StepReport = {
+      step,
+      maxSteps: settings.maxSteps,
+      epoch: numSequencesSeen / dataset.numTrainSequences,
+      loss: result.loss,
+      learningRate: result.learningRate,
+      gradNorm: result.gradNorm,
+      numTokens: result.numTokens,
+      numTokensSeen,
+      tokensPerSecond: perSecond(result.numTokens, trainedMs),
+      time: {
+        dataMs: result.dataMs,
+        computeMs: result.computeMs,
+        updateMs: result.updateMs,
+        refreshMs: result.refreshMs,
+        evaluateMs: evaluation?.durationMs ?? 0,
+        saveMs: checkpoint?.durationMs ?? 0,
+        totalMs: performance.now() - start,
+      },
+      memory: this.memory(),
+      evaluation,
+      checkpoint,
+    };
+    if (isDue(step, settings.loggingSteps, isLast || step === 1)) await this.#log(report);
+    this.emit('step', report);
+    return report;
+  }
+
+  async #finish(start: number): Promise<TrainResult> {
+    const { settings, state } = this.#parts;
+    if (settings.outputDirectory !== undefined && this.step > 0 && !this.#isBroken) await this.#save();
+    return {
+      reason: this.step < settings.maxSteps ? 'stopped' : 'completed',
+      step: this.step,
+      loss: this.#lastLoss,
+      evaluation: this.#evaluation,
+      checkpoint: this.#checkpoint,
+      numTokensSeen: state.counters.numTokensSeen,
+      tokensPerSecond: perSecond(this.#trainedTokens, this.#trainedMs),
+      durationMs: performance.now() - start,
+      memory: this.memory(),
+    };
+  }
+
+  async #evaluate(): Promise<EvaluateReport> {
+    const { engine, dataset, settings, log } = this.#parts;
+    const { batchSize, evalSequences: limit, signal } = settings;
+    const report = await evaluateLoss(engine, dataset, { step: this.step, batchSize, limit, signal });
+    this.#evaluation = report;
+    await log?.write({ step: report.step, evalLoss: report.loss, evalPerplexity: report.perplexity });
+    this.emit('evaluate', report);
+    return report;
+  }
+
+  async #save(): Promise<CheckpointInfo> {
+    this.#refuseWhenBroken();
+    const { settings, engine, plan, dataset, state } = this.#parts;
+    const { outputDirectory, model, method } = settings;
+    if (outputDirectory === undefined)
+      throw compactError('ERR_COMPACT_CONFIG_VALUE', 'there is no folder to save into', {
+        op: 'outputDirectory',
+      });
+    if (this.#checkpoint?.step === this.step) return this.#checkpoint;
+    const start = performance.now();
+    const { step, loss = Infinity } = this.#evaluation ?? {};
+    const isBest = step === this.step && loss < (this.#best?.loss ?? Infinity);
+    const best = isBest ? { step, loss } : this.#best;
+    const saved = await saveCheckpoint(outputDirectory, engine, { plan, model }, dataset.tokenizer, {
+      formatVersion: checkpointFormatVersion,
+      ...state.counters,
+      model: model.describe(),
+      method: method.describe(),
+      training: describeSettings(settings),
+      data: { fingerprint: dataset.fingerprint, tokenizer: dataset.tokenizer.name },
+      best,
+    });
+    this.#best = best;
+    await pruneCheckpoints(outputDirectory, settings.saveTotalLimit, best?.step);
+    this.#checkpoint = { ...saved, step: this.step, isBest, durationMs: performance.now() - start };
+    this.emit('checkpoint', this.#checkpoint);
+    return this.#checkpoint;
+  }
+
+  async #log({ step, epoch, loss, learningRate, gradNorm, ...rest }: StepReport): Promise<void> {
+    const { numTokensSeen, tokensPerSecond, memory } = rest;
+    await this.#parts.log?.write({
+      ...{ step, epoch, loss, learningRate, gradNorm, numTokensSeen, tokensPerSecond },
+      allocatedBytes: memory.allocatedBytes,
+      processBytes: memory.processBytes,
+    });
+  }
+
+  #refuseWhenBroken(): void {
+    if (!this.#isBroken) return;
+    throw compactError('ERR_COMPACT_NOT_FINITE', 'the weights of this run are no longer numbers', {
+      op: 'Trainer',
+      remedy: 'Resume from the last good checkpoint',
+    });
+  }
+
+  async #refuseNotFinite(result: AdvanceResult): Promise<void> {
+    const found = findNotFinite(result);
+    if (found === undefined) return;
+    this.#isBroken = true;
+    const lastCheckpoint = this.#checkpoint?.path ?? this.#parts.resumed?.path;
+    throw await explainNotFinite(found, result, { ...this.#parts, lastCheckpoint });
+  }
+}
+
+const isDue = (step: number, every: number, isAlso: boolean): boolean =>
+  every > 0 && (step % every === 0 || isAlso);
+
+const perSecond = (count: number, ms: number): number => (ms > 0 ? (1000 * count) / ms : 0);
