@@ -19,9 +19,18 @@ export function readTensors(file: string): ReadonlyMap<string, Tensor> {
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, Header>;
   return new Map(
-    Object.entries(header).map(([name, { dtype, shape, data_offsets: [begin, end] }]) => {
-      const [type, width] = dtype === 'F32' ? (['f32', 4] as const) : (['bf16', 2] as const);
-      return [name, tensor(shape, load(bytes, start + begin, (end - begin) / width, type))];
-    }),
+    Object.entries(header).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => {
+        const [type, width] = dtype === 'F32' ? (['f32', 4] as const) : (['bf16', 2] as const);
+        return [name, tensor(shape, load(bytes, start + begin, (end - begin) / width, type))];
+      },
+    ),
   );
 }

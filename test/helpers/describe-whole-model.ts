@@ -1,0 +1,267 @@
+/** Tests of whole training runs, for whatever can run a plan: an engine, or the float64 twins. */
+import { describe, expect, test } from '@jest/globals';
+import type { CompileOptions, Plan, RecomputePolicy, Target } from '../../lib/compile/index.js';
+import type { CompactOptions } from '../../lib/methods/index.js';
+import { llama, type LlamaConfig } from '../../lib/models/index.js';
+import { compile } from '../../lib/compile/index.js';
+import { readJson, readTensors } from './fixtures.js';
+import {
+  batches,
+  largestDifference,
+  type Machine,
+  methodOf,
+  parameterNames,
+  putWeights,
+  readValues,
+  type RecordedRun,
+  startTiny,
+  tinyLlama,
+  tinyPlan,
+  tinyTensors,
+  trainTiny,
+} from './whole-model.js';
+
+export interface WholeModelOptions {
+  readonly target: Target;
+  /** Gives `body` a machine with the plan loaded, and closes it afterwards. */
+  withMachine(plan: Plan, body: (machine: Machine) => Promise<void>): Promise<void>;
+}
+
+/** Error of a result of size `scale`: twice the naive fp32 program's, and the rounding of fp32 storage. */
+const allowed = (naive: number, scale: number): number => 2 * naive + 2 ** -22 * scale;
+
+const policies: readonly RecomputePolicy[] = ['none', 'cheap', 'layer'];
+const adam = { betas: [0.9, 0.99], epsilon: 1e-4, weightDecay: 0.1 } as const;
+const fourSteps = { microBatches: 1, learningRates: [0.01, 0.01, 0.01, 0.01] };
+
+export function describeWholeModel({ target, withMachine }: WholeModelOptions): void {
+  /** Losses of a short run and the parameters after it. */
+  async function outcome(
+    method: RecordedRun['method'],
+    options: Partial<CompileOptions> = {},
+    run: Pick<RecordedRun, 'microBatches' | 'learningRates'> = fourSteps,
+  ): Promise<{ losses: readonly number[]; parameters: Readonly<Record<string, Float64Array>> }> {
+    const rules = methodOf(method);
+    const plan = tinyPlan(rules, target, { entries: ['train'], ...options });
+    const parameters: Record<string, Float64Array> = {};
+    let losses: readonly number[] = [];
+    await withMachine(plan, async (machine) => {
+      await startTiny(machine, plan);
+      ({ losses } = await trainTiny(machine, plan, rules, run));
+      for (const name of parameterNames(plan)) parameters[name] = await readValues(machine, plan, name);
+    });
+    return { losses, parameters };
+  }
+
+  describe('loss and gradients of the recorded model', () => {
+    for (const kind of ['untied', 'tied'] as const) {
+      test.each(policies)(`${kind} head, recompute %s`, async (recompute) => {
+        const { loss, naiveLossError, naiveErrors } = tinyLlama.gradients[kind];
+        const options = { accumulateGradients: true, recompute };
+        const plan = tinyPlan(methodOf({ name: 'dense' }), target, options, {
+          tieWordEmbeddings: kind === 'tied',
+        });
+        await withMachine(plan, async (machine) => {
+          await startTiny(machine, plan);
+          const { tokens, targets, numCountedTokens } = batches[0]!;
+          const inputs = { tokens, targets };
+          const lossScale = 1 / numCountedTokens;
+          const { outputs } = await machine.run('accumulate', {
+            inputs,
+            scalars: { accumulate: 0, lossScale },
+          });
+          expect(Math.abs(outputs.loss![0]! - loss)).toBeLessThan(allowed(naiveLossError, loss));
+          for (const [name, naive] of Object.entries(naiveErrors)) {
+            const right = tinyTensors.get(`${kind}.${name}`)!.data;
+            const found = await readValues(machine, plan, `${name}.gradient`);
+            expect(largestDifference(found, right)).toBeLessThan(
+              allowed(naive, Math.max(...right.map(Math.abs))),
+            );
+          }
+          const evaluated = await machine.run('evaluate', { inputs, scalars: { lossScale } });
+          expect(evaluated.outputs.loss![0]).toBe(outputs.loss![0]);
+        });
+      });
+    }
+  });
+
+  describe('ten recorded steps', () => {
+    test.each(tinyLlama.runs)('$name', async (run) => {
+      const { naiveErrors: naive, maxGradNorm, microBatches } = run;
+      const method = methodOf(run.method);
+      const accumulateGradients = microBatches > 1;
+      const plan = tinyPlan(method, target, { accumulateGradients, maxGradNorm, entries: ['train'] });
+      await withMachine(plan, async (machine) => {
+        await startTiny(machine, plan);
+        const { losses, gradientNorms } = await trainTiny(machine, plan, method, run);
+        expect(largestDifference(losses, run.losses)).toBeLessThan(allowed(naive.losses, run.losses[0]!));
+        if (maxGradNorm > 0) {
+          const norms = gradientNorms.map(Number);
+          const largest = Math.max(...run.gradientNorms);
+          expect(largest).toBeGreaterThan(maxGradNorm); // clipping has something to do
+          expect(largestDifference(norms, run.gradientNorms)).toBeLessThan(
+            allowed(naive.gradientNorms, largest),
+          );
+        }
+        for (const [name, right] of Object.entries(run.sumsAndNorms)) {
+          const values = await readValues(machine, plan, name);
+          const sum = values.reduce((a, b) => a + b, 0);
+          const norm = Math.sqrt(values.reduce((a, b) => a + b * b, 0));
+          expect(largestDifference([sum, norm], right)).toBeLessThan(allowed(naive.sumsAndNorms, norm));
+        }
+      });
+    });
+  });
+
+  describe('equal by construction', () => {
+    const compactOptions = { ...adam, rankRatio: 0.5, refreshInterval: 2 };
+
+    test('recompute policies change no bit of a dense run', async () => {
+      const [none, ...others] = await inOrder(policies, (recompute) =>
+        outcome({ name: 'dense', ...adam }, { recompute }),
+      );
+      for (const other of others) expect(other).toEqual(none);
+    });
+
+    test.each(['keep', 'reset', 'transfer'] as const)(
+      'neither policies nor laziness change a bit of a compact run (moments at refresh: %s)',
+      async (momentsAtRefresh) => {
+        const variants = (['stored', 'lazy'] as const).flatMap((store) =>
+          policies.map((recompute) => ({ store, recompute })),
+        );
+        const [first, ...others] = await inOrder(variants, ({ store, recompute }) =>
+          outcome({ name: 'compact', ...compactOptions, momentsAtRefresh, store }, { recompute }),
+        );
+        for (const other of others) expect(other).toEqual(first);
+      },
+    );
+
+    test('compact with the identity at full rank is dense training', async () => {
+      const identity: CompactOptions = {
+        ...{ ...adam, distribution: 'identity', rankRatio: 1, updateScale: 1, outputUpdateScale: 1 },
+        refreshInterval: 2,
+      };
+      const dense = await outcome({ name: 'dense', ...adam });
+      const found = await outcome({ name: 'compact', ...identity });
+      // The same numbers through other kernels: a few roundings of weights near 1 in four steps.
+      expect(largestDifference(found.losses, dense.losses)).toBeLessThan(1e-5);
+      for (const [name, values] of Object.entries(dense.parameters))
+        expect(largestDifference(found.parameters[name]!, values)).toBeLessThan(1e-5);
+    });
+
+    test.each(['dense', 'compact'] as const)('three micro-batches are one large batch (%s)', async (name) => {
+      const method: RecordedRun['method'] =
+        name === 'dense' ? { name, ...adam } : { name, ...compactOptions };
+      const windows = { microBatches: 3, learningRates: [0.01, 0.01, 0.01] };
+      const small = await outcome(method, { accumulateGradients: true, maxGradNorm: 0.5 }, windows);
+      const rules = methodOf(method);
+      const batchSize = 3 * tinyLlama.sequences;
+      const plan = tinyPlan(rules, target, { batchSize, maxGradNorm: 0.5, entries: ['train'] });
+      await withMachine(plan, async (machine) => {
+        await startTiny(machine, plan);
+        const merged = [0, 3, 6].map((first) => mergeBatches(first, 3));
+        const { losses } = await trainTiny(machine, plan, rules, { ...windows, microBatches: 1 }, merged);
+        expect(largestDifference(losses, small.losses)).toBeLessThan(1e-5);
+        for (const [parameter, values] of Object.entries(small.parameters))
+          expect(largestDifference(await readValues(machine, plan, parameter), values)).toBeLessThan(1e-5);
+      });
+    });
+
+    test('separate silu and product are swiglu', async () => {
+      const method = { name: 'dense', ...adam } as const;
+      const [fused, separate] = [await outcome(method), await outcome(method, { fuseSwiglu: false })];
+      expect(largestDifference(separate.losses, fused.losses)).toBeLessThan(1e-5);
+    });
+  });
+
+  describe('bf16', () => {
+    test.each(['f32', 'bf16'] as const)(
+      'gradients in %s are near the recorded ones',
+      async (gradientDtype) => {
+        const { loss, naiveErrors } = tinyLlama.gradients.untied;
+        const options = { accumulateGradients: true, dtype: 'bf16', gradientDtype } as const;
+        const plan = tinyPlan(methodOf({ name: 'dense' }), target, options);
+        await withMachine(plan, async (machine) => {
+          await startTiny(machine, plan);
+          const { tokens, targets, numCountedTokens } = batches[0]!;
+          const scalars = { accumulate: 0, lossScale: 1 / numCountedTokens };
+          const { outputs } = await machine.run('accumulate', { inputs: { tokens, targets }, scalars });
+          expect(Math.abs(outputs.loss![0]! / loss - 1)).toBeLessThan(0.01);
+          for (const name of Object.keys(naiveErrors)) {
+            const right = tinyTensors.get(`untied.${name}`)!.data;
+            const found = await readValues(machine, plan, `${name}.gradient`);
+            const error = right.reduce((sum, value, i) => sum + (found[i]! - value) ** 2, 0);
+            const size = right.reduce((sum, value) => sum + value ** 2, 0);
+            // About ten roundings of relative size 2^-9 between a weight and its gradient, none of them correlated.
+            expect(Math.sqrt(error / size)).toBeLessThan(0.04);
+          }
+        });
+      },
+    );
+  });
+
+  describe('two layers of stories260K', () => {
+    const stories = readJson<Stories>('stories260k.json');
+    const { config, tokens, naiveErrors } = stories;
+    const model = llama(config);
+    const sequenceLength = tokens.length - 1;
+    const plan = compile({
+      ...{ model, method: methodOf({ name: 'dense' }), target, batchSize: 1, sequenceLength, dtype: 'f32' },
+      accumulateGradients: true,
+    });
+    const inputs = {
+      tokens: Int32Array.from(tokens.slice(0, -1)),
+      targets: Int32Array.from(tokens.slice(1)),
+    };
+
+    test('loss, last logits and gradient norms', async () => {
+      await withMachine(plan, async (machine) => {
+        const weights = readTensors('stories260k.safetensors');
+        await putWeights(machine, plan, weights, model.constants(sequenceLength));
+        const scalars = { accumulate: 0, lossScale: 1 / sequenceLength };
+        const { outputs } = await machine.run('accumulate', { inputs, scalars });
+        expect(Math.abs(outputs.loss![0]! - stories.loss)).toBeLessThan(
+          allowed(naiveErrors.loss, stories.loss),
+        );
+        for (const [name, norm] of Object.entries(stories.gradientNorms)) {
+          const gradient = await readValues(machine, plan, `${name}.gradient`);
+          const found = Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0));
+          expect(Math.abs(found - norm)).toBeLessThan(allowed(naiveErrors.gradientNorms, norm));
+        }
+        const row = sequenceLength - 1;
+        const generated = await machine.run('generate', {
+          inputs: { tokens: inputs.tokens },
+          scalars: { row },
+        });
+        const largest = Math.max(...stories.lastLogits.map(Math.abs));
+        const difference = largestDifference(generated.outputs.logits!, stories.lastLogits);
+        expect(difference).toBeLessThan(allowed(naiveErrors.lastLogits, largest));
+      });
+    });
+  });
+}
+
+interface Stories {
+  readonly config: LlamaConfig;
+  readonly tokens: readonly number[];
+  readonly loss: number;
+  readonly lastLogits: readonly number[];
+  readonly gradientNorms: Readonly<Record<string, number>>;
+  readonly naiveErrors: Readonly<Record<'loss' | 'lastLogits' | 'gradientNorms', number>>;
+}
+
+async function inOrder<T, R>(items: readonly T[], body: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const item of items) results.push(await body(item));
+  return results;
+}
+
+/** Several recorded batches as one of as many more sequences. */
+function mergeBatches(first: number, count: number): (typeof batches)[number] {
+  const parts = batches.slice(first, first + count);
+  return {
+    tokens: Int32Array.from(parts.flatMap(({ tokens }) => [...tokens])),
+    targets: Int32Array.from(parts.flatMap(({ targets }) => [...targets])),
+    numCountedTokens: parts.reduce((sum, { numCountedTokens }) => sum + numCountedTokens, 0),
+  };
+}

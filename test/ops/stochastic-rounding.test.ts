@@ -1,0 +1,85 @@
+/** Weights in bf16 that are rounded by chance: the same numbers as the twin draws, and right on average. */
+import { describe, expect, test } from '@jest/globals';
+import { cpuTarget } from '../../lib/runtime/index.js';
+import { instructionSets, runOps, withEngine } from '../helpers/describe-ops.js';
+import { type OpCase, opCases } from '../helpers/op-case.js';
+import { opPlan, outputOf } from '../helpers/op-plan.js';
+import { randomTensor } from '../helpers/random.js';
+import { mapElements, tensor, type Tensor } from '../reference/index.js';
+
+const rounding = { stochasticRounding: 1, roundingSeed: 77, tensorId: 5, step: 12 };
+const powersOfTwo = (shape: readonly number[]): Tensor =>
+  mapElements(randomTensor('sign', shape), (value, i) => Math.sign(value) * 2 ** ((i % 5) - 2));
+
+/**
+ * Updates whose fp32 arithmetic is exact: bf16 weights near 1, and steps of a few bits below their last place. So
+ * every device must round the same number, and the result is the twin's, bit for bit.
+ */
+function exactCases(shape: readonly number[]): OpCase[] {
+  const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : (shape as [number, number]);
+  const weight = mapElements(randomTensor('weight', shape), (value) => Math.sign(value) * 1.25);
+  const gradient = mapElements(powersOfTwo(shape), (value, i) => value * (1 + (i % 3)) * 2 ** -12);
+  const sgd = opCases(
+    { op: 'sgd', inputs: { weight, gradient }, attributes: { ...rounding, learningRate: 0.5 } },
+    ['bf16 f32'],
+  );
+  if (shape.length === 1) return sgd;
+  const identity = { seedLow: 1, seedHigh: 0, epoch: 0, distribution: 2, learningRate: 0.5 };
+  const direction = mapElements(powersOfTwo([rows, columns]), (value) => value * 2 ** -11);
+  const update = { op: 'projectBackUpdate', inputs: { weight, direction } };
+  return [...sgd, ...opCases({ ...update, attributes: { ...rounding, ...identity } }, ['bf16 f32'])];
+}
+
+describe('stochastic rounding', () => {
+  test.each(instructionSets)('draws the stated numbers (%s)', async (instructionSet) => {
+    const cases = [[1], [7], [41], [1024], [3, 9], [33, 64], [130, 72]].flatMap(exactCases);
+    const planned = opPlan(cases, cpuTarget({ threads: 2 }));
+    await withEngine(instructionSet, 2, async (engine) => {
+      await engine.load(planned.plan);
+      const after = await runOps(engine, planned);
+      for (const placed of planned.cases) {
+        const right = placed.opCase.right.weight!.data;
+        const isRounded = right.some((value, i) => value !== placed.opCase.naive.weight!.data[i]);
+        expect([placed.opCase.name, outputOf(placed, 'weight', after)]).toEqual([placed.opCase.name, right]);
+        expect(isRounded).toBe(false); // the twin in fp32 draws the same numbers: the case is exact
+      }
+    });
+  });
+
+  test.each(['adamW', 'projectBackUpdate'] as const)('%s is right on average', async (op) => {
+    // The weight moves by an eighth of its last place; nearest rounding would leave it where it was.
+    const shape = [64, 256];
+    const step = 2 ** -7 / 8;
+    const learningRate = 1;
+    const weight = tensor(shape, Array<number>(64 * 256).fill(1));
+    const common = {
+      weight,
+      gradient: tensor(shape, weight.data),
+      expAvg: tensor(shape),
+      expAvgSq: tensor(shape),
+    };
+    const adam = { beta1: 0, beta2: 0, epsilon: 0, updateScale: -step };
+    const [opCase] =
+      op === 'adamW'
+        ? opCases({ op, inputs: common, attributes: { ...rounding, ...adam, learningRate } }, [
+            'bf16 f32 f32',
+          ])
+        : opCases(
+            {
+              op,
+              inputs: { weight, direction: mapElements(weight, () => -step) },
+              attributes: { ...rounding, seedLow: 1, seedHigh: 0, epoch: 0, distribution: 2, learningRate },
+            },
+            ['bf16 f32'],
+          );
+    const planned = opPlan([opCase!], cpuTarget({ threads: 2 }));
+    await withEngine('scalar', 2, async (engine) => {
+      await engine.load(planned.plan);
+      const values = outputOf(planned.cases[0]!, 'weight', await runOps(engine, planned));
+      const ups = values.filter((value) => value === 1 + 2 ** -7).length;
+      expect(values.every((value) => value === 1 || value === 1 + 2 ** -7)).toBe(true);
+      const z = (ups - values.length / 8) / Math.sqrt((values.length * 7) / 64);
+      expect(Math.abs(z)).toBeLessThan(3.5);
+    });
+  });
+});
