@@ -31,21 +31,12 @@ function errorText(terminal: Terminal, error: unknown): string {
     const stack = error instanceof Error && process.env['DEBUG'] !== undefined ? `\n${error.stack}` : '';
     return `${title}: ${messageOf(error)}${stack}`;
   }
-  const { code, expected, received, remedy } = error;
-  const lines = [`${title}: ${whatOf(error)} ${terminal.style('dim', `(${code})`)}`];
+  const { code, what, expected, received, remedy } = error;
+  const lines = [`${title}: ${what} ${terminal.style('dim', `(${code})`)}`];
   if (expected !== undefined) lines.push(`  expected  ${expected}`);
   if (received !== undefined) lines.push(`  received  ${received}`);
   if (remedy !== undefined) lines.push(`  remedy    ${remedy.split('\n').join(`\n            `)}`);
   return lines.join('\n');
-}
-
-/** The message without the parts that are printed on lines of their own. */
-function whatOf(error: CompactError): string {
-  let what = error.message;
-  if (error.remedy !== undefined) what = what.replace(`. ${error.remedy}`, '');
-  if (error.received !== undefined) what = what.replace(`; received ${error.received}`, '');
-  if (error.expected !== undefined) what = what.replace(`; expected ${error.expected}`, '');
-  return what;
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

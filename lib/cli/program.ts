@@ -54,7 +54,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<ExitCod
     .configureOutput({ outputError: () => {} }) // printed by main, once
     .configureHelp({ showGlobalOptions: true, styleTitle: (title) => terminal.style('bold', title) })
     .addHelpText('after', examples);
-  registerBench(program, terminal, finish);
+  registerBench(program, terminal);
   registerTrain(program, terminal, finish);
   registerSample(program, terminal);
   registerPlan(program, terminal, finish);

@@ -87,7 +87,7 @@ export function setRecipeValue(values: Record<string, unknown>, assignment: stri
   const last = path.pop()!;
   let target = values;
   for (const part of path) {
-    const inner = target[part];
+    const inner = Object.hasOwn(target, part) ? target[part] : undefined;
     target = isRecord(inner) ? inner : ((target[part] = expandShorthand(part, inner)) as Record<string, unknown>);
   }
   target[last] = parse(value);
@@ -110,7 +110,7 @@ function lineOf(document: Document, lines: LineCounter, path: readonly string[])
   for (const part of path) {
     if (!isMap(node)) break;
     const pair = node.items.find((item) => isScalar(item.key) && item.key.value === part);
-    if (pair === undefined) return undefined;
+    if (pair === undefined) break; // not in the file: the section that it belongs to
     offset = isScalar(pair.key) ? pair.key.range?.[0] : offset;
     node = pair.value;
   }

@@ -154,7 +154,6 @@ function demoRun(variant: string, learningRate: number, lossGap: number, share: 
     baseProcessBytes: 88 * 2 ** 20,
     eventLoopDelayP99Ms: 1.2,
     byKind: { parameter: plannedBytes / 2, activation: plannedBytes / 2 },
-    timeline: timeline(4, share / 8),
     sample: { prompt: 'My fellow Americans, ', text: '<the> state of the Union & its people' },
   };
 }

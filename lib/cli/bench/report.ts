@@ -1,3 +1,4 @@
+import type { Accounting } from '../../compile/index.js';
 import type { Phase, ValueKind } from '../../graph/index.js';
 
 /**
@@ -29,9 +30,6 @@ export interface Machine {
   readonly instructionSet: string;
   readonly memoryBytes: number;
 }
-
-/** How bytes are counted; see `compact-train plan --help`. */
-export type Accounting = 'ours' | 'published';
 
 export type KindBytes = Readonly<Partial<Record<ValueKind, number>>>;
 
@@ -134,7 +132,6 @@ export interface DemoRun {
   readonly baseProcessBytes: number; // the same before the engine was made
   readonly eventLoopDelayP99Ms: number;
   readonly byKind: KindBytes;
-  readonly timeline: Timeline;
   readonly sample: { readonly prompt: string; readonly text: string };
 }
 

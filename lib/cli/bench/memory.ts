@@ -1,0 +1,140 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { compactError, nearestName } from '../../errors.js';
+import type { Target } from '../../compile/index.js';
+import type { LlamaPreset } from '../../models/index.js';
+import { cpuTarget } from '../../runtime/index.js';
+import { describeRequest, planRequest } from '../plan-request.js';
+import type { Terminal } from '../terminal.js';
+import { reportFigure } from './charts/figure.js';
+import { runDemo } from './demo.js';
+import { appendToLedger, type LedgerRow } from './ledger.js';
+import { thisMachine } from './machine.js';
+import { reportPage } from './page.js';
+import { allModels, plannedSavings, plannedTable, timelineRequests } from './planned-peaks.js';
+import { printReport } from './print-report.js';
+import { reportVersion, type BenchReport, type NamedTimeline } from './report.js';
+import { StatusLine } from './status-line.js';
+import { timelineOf } from './timeline.js';
+
+const quickModels = ['llama-60m', 'llama-350m', 'llama-1b', 'llama-7b'] as const;
+const timelineModel = 'llama-350m';
+const demoSteps = { full: 600, quick: 100 } as const;
+
+const help = `
+Plans the peak memory of LLaMA models from 60M to 65B under each method (nothing is allocated for that), then trains a
+small model on real text with and without compression, each in a process of its own.
+
+Writes report.json, report.svg and report.html (one file, works offline) into the output folder.
+
+Examples:
+  compact-train bench memory                    within 6 minutes on two cores
+  compact-train bench memory --quick            within 90 seconds
+  compact-train bench memory --json | jq .demo.runs[].perplexity`;
+
+export interface MemoryBenchFlags {
+  readonly quick?: boolean;
+  readonly output: string;
+  readonly ledger?: string;
+}
+
+export function registerMemoryBench(bench: Command, terminal: Terminal): void {
+  bench
+    .command('memory', { isDefault: true })
+    .summary('planned peaks of every method, and a small model trained with and without (default)')
+    .description('The main job: what compression saves, planned to the byte and measured.')
+    .option('--quick', 'fewer models, fewer steps')
+    .option('--output <folder>', 'where the report goes', 'compact-train-report')
+    .option('--ledger <file>', 'append the measured figures as JSON lines')
+    .addHelpText('after', help)
+    .allowExcessArguments(true)
+    .action((flags: MemoryBenchFlags, command: Command) => {
+      refuseName(command.args[0], bench);
+      return memoryBench(flags, terminal);
+    });
+}
+
+/** As the default, this command also gets the misspelled names of the others. */
+function refuseName(name: string | undefined, bench: Command): void {
+  if (name === undefined) return;
+  const known = bench.commands.map((command) => command.name());
+  const nearest = nearestName(name, known);
+  throw compactError('ERR_COMPACT_ARGUMENT', `unknown benchmark '${name}'`, {
+    expected: `one of ${known.join(', ')}`,
+    remedy: nearest && `Did you mean '${nearest}'?`,
+  });
+}
+
+async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise<void> {
+  const startedAt = performance.now();
+  const status = new StatusLine(terminal);
+  // Made first: a folder that cannot be written is found before the work, not after it.
+  mkdirSync(flags.output, { recursive: true });
+  const models = flags.quick ? quickModels : allModels;
+  const target = cpuTarget();
+  const ours = plannedTable('ours', models, target, (model) => status.show('planning', model));
+  const publishedModels = models.filter((model) => !flags.quick || model !== 'llama-7b');
+  const published = plannedTable('published', publishedModels, target, (model) => status.show('planning', model));
+  const { demo, timelines } = await runDemo(flags.quick ? demoSteps.quick : demoSteps.full, (variant, { step, maxSteps, loss }) =>
+    status.show(`training ${variant}`, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
+  );
+  const report: BenchReport = {
+    type: 'bench-memory',
+    reportVersion,
+    createdAt: new Date().toISOString(),
+    quick: flags.quick ?? false,
+    machine: thisMachine(),
+    planned: [ours, published],
+    savings: plannedSavings(published),
+    timelines: [...presetTimelines(timelineModel, target), ...timelines],
+    demo,
+    durationSeconds: (performance.now() - startedAt) / 1000,
+  };
+  status.clear();
+  const files = writeReport(flags.output, report);
+  if (flags.ledger !== undefined) appendToLedger(flags.ledger, ledgerRows(report));
+  printReport(terminal, report);
+  terminal.line(`\nDone in ${Math.round(report.durationSeconds)} s. Open ${files.page} in a browser.`);
+  const { timelines: _, ...printed } = report;
+  terminal.object({ ...printed, files });
+}
+
+/** Writes the report in its three forms; the numbers are the same in all of them. */
+function writeReport(folder: string, report: BenchReport): { data: string; figure: string; page: string } {
+  const files = {
+    data: join(folder, 'report.json'),
+    figure: join(folder, 'report.svg'),
+    page: join(folder, 'report.html'),
+  };
+  writeFileSync(files.data, `${JSON.stringify(report)}\n`);
+  writeFileSync(files.figure, reportFigure(report));
+  writeFileSync(files.page, reportPage(report));
+  return files;
+}
+
+function presetTimelines(model: LlamaPreset, target: Target): NamedTimeline[] {
+  return timelineRequests(model).map((request) => ({
+    ...timelineOf(planRequest(request, target).plan),
+    title: `${model}, ${request.batch} × ${request.sequence} tokens, ${request.dtype}`,
+    variant: describeRequest(request),
+  }));
+}
+
+function ledgerRows({ demo }: BenchReport): LedgerRow[] {
+  const shape = `llama-demo ${demo.batchSize}x${demo.sequenceLength}, ${demo.maxSteps} steps`;
+  return demo.runs.flatMap((run) =>
+    (
+      [
+        ['held-out loss', 'nats', run.finalLoss],
+        ['throughput', 'tokens/s', run.tokensPerSecond],
+        ['planned', 'bytes', run.plannedBytes],
+        ['process', 'bytes', run.processBytes],
+        ['event-loop delay p99', 'ms', run.eventLoopDelayP99Ms],
+      ] as const
+    ).map(([metric, unit, value]) => ({
+      case: 'memory-demo', provider: run.variant, metric, unit, shape, dtype: demo.dtype,
+      p20: value, p50: value, p80: value, repeats: 1,
+    })), // prettier-ignore
+  );
+}

@@ -1,0 +1,226 @@
+import { Option, type Command } from 'commander';
+import type { Plan } from '../../compile/index.js';
+import { compile } from '../../compile/index.js';
+import { compact, dense, type Method } from '../../methods/index.js';
+import { llama, llamaPresets, type LlamaPreset } from '../../models/index.js';
+import { cpuTarget, environment } from '../../runtime/index.js';
+import { formatPercent } from '../format.js';
+import { positiveInteger } from '../options.js';
+import { renderTable } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { appendToLedger, type LedgerRow } from './ledger.js';
+import { opProfile, type OpProfileRow } from './op-profile.js';
+import { quantiles } from './quantiles.js';
+import { StatusLine } from './status-line.js';
+import { timeSteps } from './step-runner.js';
+import { timeTorchPeer, type PeerResult } from './torch-peer.js';
+
+const help = `
+Ours and PyTorch take turns in one run on the same threads. Ratios are against dense training here, and against the
+fastest PyTorch variant (whole or chunked logits, eager or compiled).
+
+Examples:
+  compact-train bench step-time
+  compact-train bench step-time --dtype bf16 --profile        where the time of a step goes
+  compact-train bench step-time --ledger bench/results/step-time.jsonl`;
+
+interface StepTimeFlags {
+  readonly model: LlamaPreset;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly threads?: number;
+  readonly dtype?: 'f32' | 'bf16';
+  readonly rounds: number;
+  readonly compile?: boolean;
+  readonly peer: boolean;
+  readonly profile?: boolean;
+  readonly ledger?: string;
+}
+
+/** One way of training at one dtype, and its times. */
+interface StepTimeRow {
+  readonly provider: string;
+  readonly dtype: string;
+  readonly p20: number; // milliseconds a step
+  readonly p50: number;
+  readonly p80: number;
+  readonly repeats: number;
+  readonly ofDense?: number;
+  readonly ofTorch?: number;
+}
+
+export function registerStepTimeBench(bench: Command, terminal: Terminal): void {
+  bench
+    .command('step-time')
+    .summary('time of one training step, beside PyTorch')
+    .description('Times whole training steps: dense and compact here, and the same model in PyTorch if it is installed.')
+    .addOption(new Option('--model <preset>', 'a model preset').choices(Object.keys(llamaPresets)).default('llama-60m'))
+    .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
+    .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
+    .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
+    .addOption(new Option('--dtype <type>', 'one dtype (default: both)').choices(['f32', 'bf16']))
+    .option('--rounds <count>', 'turns of each variant, three timed steps a turn', positiveInteger, 5)
+    .option('--compile', 'also torch.compile (takes minutes)')
+    .option('--no-peer', 'without PyTorch')
+    .option('--profile', 'time by operation')
+    .option('--ledger <file>', 'append the figures as JSON lines')
+    .addHelpText('after', help)
+    .action((flags: StepTimeFlags) => stepTimeBench(flags, terminal));
+}
+
+const variants: readonly (readonly [string, Method])[] = [
+  ['dense', dense()],
+  ['compact n/2, stored', compact({ rankRatio: 1 / 2 })],
+  ['compact n/4, stored', compact({ rankRatio: 1 / 4 })],
+  ['compact n/4, lazy', compact({ rankRatio: 1 / 4, store: 'lazy' })],
+  ['compact n/8, stored', compact({ rankRatio: 1 / 8 })],
+];
+
+async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<void> {
+  const status = new StatusLine(terminal);
+  const threads = flags.threads ?? environment().cpu.threads;
+  const dtypes = flags.dtype === undefined ? (['f32', 'bf16'] as const) : [flags.dtype];
+  const rows: StepTimeRow[] = [];
+  const profiles: Record<string, readonly OpProfileRow[]> = {};
+  let torch: PeerResult = { skipped: 'not asked for (--no-peer)' };
+  for (const dtype of dtypes) {
+    const cases = variants.map(([name, method]) => new TimedCase(name, method, dtype, flags, threads));
+    const half = Math.ceil(flags.rounds / 2);
+    const turn = async (round: number): Promise<void> => {
+      // Alternating order, so that a machine that slows down or speeds up favours nobody.
+      for (const timed of round % 2 === 0 ? cases : [...cases].reverse()) {
+        status.show(`timing ${dtype}`, `${timed.name}, round ${round + 1}/${flags.rounds}`);
+        await timed.run();
+      }
+    };
+    for (let round = 0; round < half; round++) await turn(round);
+    if (flags.peer) {
+      status.show(`timing ${dtype} in PyTorch`);
+      const { model, batch, sequence } = flags;
+      const modes = flags.compile ? ['eager', 'compile'] : ['eager'];
+      const steps = 3 * flags.rounds;
+      torch = await timeTorchPeer({ model, batch, sequence, threads, dtypes: [dtype], modes, steps });
+    }
+    for (let round = half; round < flags.rounds; round++) await turn(round);
+    rows.push(...compared(cases, torch, dtype));
+    if (flags.profile)
+      for (const timed of cases) {
+        status.show(`profiling ${dtype}`, timed.name);
+        profiles[`${timed.name}, ${dtype}`] = await timed.profile();
+      }
+  }
+  status.clear();
+  const shape = `${flags.model} ${flags.batch}x${flags.sequence}`;
+  const peerSkipped = torch.skipped;
+  if (flags.ledger !== undefined) appendToLedger(flags.ledger, rows.map((row) => ledgerRow(row, shape)));
+  terminal.object({ type: 'bench-step-time', shape, threads, rows, peerSkipped, profiles: flags.profile ? profiles : undefined });
+  printRows(terminal, `${shape}, ${threads} threads`, rows);
+  if (peerSkipped !== undefined) terminal.line(`\nPyTorch skipped: ${peerSkipped}.`);
+  for (const [title, profile] of Object.entries(profiles)) printProfile(terminal, title, profile);
+}
+
+/** One variant with its plan, whose engine lives for one turn only: variants never share memory. */
+class TimedCase {
+  readonly name: string;
+  readonly msPerStep: number[] = [];
+  readonly #plan: Plan;
+  readonly #options: Omit<Parameters<typeof timeSteps>[0], 'plan' | 'warmupSteps' | 'steps'>;
+
+  constructor(name: string, method: Method, dtype: 'f32' | 'bf16', flags: StepTimeFlags, threads: number) {
+    const model = llama(flags.model);
+    const sequenceLength = flags.sequence;
+    this.name = name;
+    this.#plan = compile({
+      model,
+      method,
+      target: cpuTarget({ threads }),
+      batchSize: flags.batch,
+      sequenceLength,
+      dtype,
+      entries: ['initialize', 'train'],
+    });
+    this.#options = { model, sequenceLength, numTokens: flags.batch * sequenceLength, threads };
+  }
+
+  async run(): Promise<void> {
+    const { msPerStep } = await timeSteps({ ...this.#options, plan: this.#plan, warmupSteps: 2, steps: 3 });
+    this.msPerStep.push(...msPerStep);
+  }
+
+  async profile(): Promise<OpProfileRow[]> {
+    const timed = await timeSteps({ ...this.#options, plan: this.#plan, warmupSteps: 2, steps: 3, profile: true });
+    return opProfile(this.#plan.entries['step']!.instructions, timed.profileUs!);
+  }
+}
+
+function compared(cases: readonly TimedCase[], torch: PeerResult, dtype: string): StepTimeRow[] {
+  const peers =
+    torch.skipped === undefined
+      ? torch.rows
+          .filter((row) => row.skipped === undefined)
+          .map(({ mode, loss, p20, p50, p80, repeats }) => ({
+            provider: `torch ${torch.torch} ${mode}, ${loss} logits`, dtype, p20, p50, p80, repeats,
+          })) // prettier-ignore
+      : [];
+  const fastest = Math.min(...peers.map((row) => row.p50));
+  const own = cases.map((timed) => ({
+    provider: timed.name,
+    dtype,
+    ...quantiles(timed.msPerStep),
+    repeats: timed.msPerStep.length,
+  }));
+  const ofOwn = own.map((row) => ({
+    ...row,
+    ofDense: row.p50 / own[0]!.p50,
+    ofTorch: peers.length === 0 ? undefined : row.p50 / fastest,
+  }));
+  return [...ofOwn, ...peers];
+}
+
+function ledgerRow({ provider, dtype, p20, p50, p80, repeats }: StepTimeRow, shape: string): LedgerRow {
+  return { case: 'step-time', provider, metric: 'step', unit: 'ms', shape, dtype, p20, p50, p80, repeats };
+}
+
+function printRows(terminal: Terminal, shape: string, rows: readonly StepTimeRow[]): void {
+  const cells = rows.map((row) => [
+    row.provider,
+    row.dtype,
+    row.p50.toFixed(1),
+    `${row.p20.toFixed(1)} - ${row.p80.toFixed(1)}`,
+    row.ofDense === undefined ? '' : row.ofDense.toFixed(3),
+    row.ofTorch === undefined ? '' : row.ofTorch.toFixed(3),
+  ]);
+  const right = { align: 'right' } as const;
+  terminal.line(terminal.style('bold', `Milliseconds of a step: ${shape}`));
+  terminal.line(
+    renderTable(
+      [
+        { title: '' },
+        { title: 'dtype' },
+        { title: 'median', ...right },
+        { title: 'p20 - p80', ...right },
+        { title: 'of dense', ...right },
+        { title: 'of torch', ...right },
+      ],
+      cells,
+    ),
+  );
+}
+
+function printProfile(terminal: Terminal, title: string, rows: readonly OpProfileRow[]): void {
+  terminal.line(`\n${terminal.style('bold', title)}`);
+  const right = { align: 'right' } as const;
+  terminal.line(
+    renderTable(
+      [{ title: 'operation' }, { title: 'phase' }, { title: 'calls', ...right }, { title: 'ms', ...right }, { title: 'share', ...right }, { title: 'GFLOP/s', ...right }],
+      rows.map((row) => [
+        row.op,
+        row.phase,
+        String(row.calls),
+        row.ms.toFixed(2),
+        formatPercent(row.share),
+        row.flops === 0 ? '' : (row.flops / row.ms / 1e6).toFixed(0),
+      ]),
+    ),
+  );
+}

@@ -1,0 +1,131 @@
+import type { Command } from 'commander';
+import { compactError } from '../../errors.js';
+import { llamaPresets } from '../../models/index.js';
+import { cpuTarget } from '../../runtime/index.js';
+import { exitCodes, type ExitCode } from '../exit-codes.js';
+import { largestBatches, remediesFor, type LargestBatch, type Remedy } from '../fit.js';
+import { formatBytes, formatCount, formatPercent } from '../format.js';
+import { byteCount, choice, positiveInteger, ratio } from '../options.js';
+import { describeRequest, planRequest, type PlannedRequest, type PlanRequest } from '../plan-request.js';
+import { renderTable } from '../table.js';
+import type { Terminal } from '../terminal.js';
+
+const help = `
+Batch is one micro-batch: sequences whose activations exist at the same time.
+Accounting: 'ours' is what this program allocates. 'published' counts as the CompAct paper does: one projection per
+weight, bf16 gradients and moments, gradients alive across micro-batches, and all that plain autograd keeps.
+
+Examples:
+  compact-train plan --model llama-350m --batch 128 --sequence 256 --dtype bf16
+  compact-train plan --model llama-350m --batch 128 --sequence 256 --dtype bf16 --method compact --rank-ratio 1/4 --store lazy
+  compact-train plan --model llama-7b --batch 4 --sequence 2048 --dtype bf16 --memory 80GiB    exit code 3 if too large`;
+
+interface PlanFlags extends PlanRequest {
+  readonly memory?: number;
+  readonly deviceMemory?: number;
+}
+
+export function registerPlan(program: Command, terminal: Terminal, finish: (code: ExitCode) => void): void {
+  program
+    .command('plan')
+    .summary('peak memory of a training run, before it starts')
+    .description('Plans one training step to the byte: the peak, what it is for, and what fits on a device.')
+    .requiredOption('--model <preset>', `one of ${Object.keys(llamaPresets).join(', ')}`)
+    .option('--batch <sequences>', 'sequences of a micro-batch', positiveInteger, 16)
+    .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
+    .addOption(choice('--dtype <type>', 'of weights and activations', ['f32', 'bf16']).default('bf16'))
+    .addOption(choice('--state-dtype <type>', 'of the optimizer\'s moments', ['f32', 'bf16']).default('f32'))
+    .addOption(choice('--method <method>', 'how weight gradients are made', ['dense', 'compact']).default('dense'))
+    .option('--rank-ratio <ratio>', 'rank as a share of a layer\'s input width, e.g. 0.25 or 1/4 (compact)', ratio)
+    .option('--rank <count>', 'rank as a count, instead of the ratio (compact)', positiveInteger)
+    .addOption(choice('--store <store>', 'keep compressed inputs, or rebuild them in backward (compact)', ['stored', 'lazy']))
+    .addOption(choice('--sharing <sharing>', 'one projection per layer input or per weight (compact)', ['input', 'weight']))
+    .addOption(choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'))
+    .addOption(choice('--accounting <rules>', 'whose bytes are counted', ['ours', 'published']).default('ours'))
+    .option('--memory <bytes>', 'memory of the device, e.g. 24GiB: says what fits', byteCount)
+    .option('--device-memory <bytes>', 'the same', byteCount)
+    .addHelpText('after', help)
+    .action((flags: PlanFlags) => {
+      const { memory, deviceMemory = memory, ...request } = flags;
+      finish(plan(request, deviceMemory, terminal));
+    });
+}
+
+function plan(request: PlanRequest, memoryBytes: number | undefined, terminal: Terminal): ExitCode {
+  const target = cpuTarget();
+  const planned = planRequest(request, target);
+  const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind, atPeak } = planned.report;
+  const { planSeconds } = planned;
+  const result = { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind, atPeak, planSeconds };
+  if (!terminal.json) printPlan(terminal, request, planned);
+  if (memoryBytes === undefined) {
+    terminal.object(result);
+    return exitCodes.done;
+  }
+  const fits = peakBytes <= memoryBytes;
+  const largest = largestBatches(request, memoryBytes, target);
+  terminal.object({ ...result, memoryBytes, fits, largestBatches: largest });
+  printLargest(terminal, request, memoryBytes, largest);
+  if (!fits) throw doesNotFit(request, peakBytes, memoryBytes, remediesFor(request, memoryBytes, target));
+  return exitCodes.done;
+}
+
+function doesNotFit(request: PlanRequest, peakBytes: number, memoryBytes: number, remedies: readonly Remedy[]): Error {
+  const lines = remedies.map(
+    ({ change, peakBytes: bytes, fits }) => `${change}  needs ${formatBytes(bytes)}${fits ? '' : ', still too much'}`,
+  );
+  return compactError(
+    'ERR_COMPACT_DOES_NOT_FIT',
+    `${request.model}, ${describeRequest(request)}, does not fit at ${request.batch} x ${request.sequence} tokens`,
+    {
+      expected: `at most ${formatBytes(memoryBytes)}`,
+      received: `a peak of ${formatBytes(peakBytes)}`,
+      remedy: lines.join('\n'),
+      details: { peakBytes, memoryBytes, remedies },
+    },
+  );
+}
+
+function printPlan(terminal: Terminal, request: PlanRequest, { report, planSeconds }: PlannedRequest): void {
+  const tokens = (request.batch * request.sequence).toLocaleString('en');
+  terminal.line(
+    `${terminal.style('bold', request.model)}, ${describeRequest(request)}: ${request.batch} x ${request.sequence} = ` +
+      `${tokens} tokens, ${request.dtype}, ${request.accounting} accounting`,
+  );
+  terminal.line();
+  terminal.line(`  peak  ${terminal.style('bold', formatBytes(report.peakBytes))}  (${report.peakBytes.toLocaleString('en')} bytes)`);
+  terminal.line(
+    `  persistent ${formatBytes(report.persistentBytes)}, arena ${formatBytes(report.arenaBytes)} ` +
+      `(${formatPercent(report.arenaBytes / report.arenaLowerBoundBytes - 1)} over its lower bound), ` +
+      `planned in ${planSeconds.toFixed(2)} s`,
+  );
+  terminal.line();
+  const kinds = Object.entries(report.byKind)
+    .filter(([, bytes]) => bytes > 0)
+    .sort(([, a], [, b]) => b - a)
+    .map(([kind, bytes]) => [kind, formatBytes(bytes), formatPercent(bytes / report.peakBytes)]);
+  terminal.line(renderTable([{ title: 'at the peak' }, { title: 'bytes', align: 'right' }, { title: 'share', align: 'right' }], kinds));
+  terminal.line();
+  const largest = [...report.atPeak]
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, 8)
+    .map(({ name, kind, bytes }) => [name, kind, formatBytes(bytes)]);
+  terminal.line(renderTable([{ title: 'largest tensors then' }, { title: 'kind' }, { title: 'bytes', align: 'right' }], largest));
+}
+
+function printLargest(
+  terminal: Terminal,
+  request: PlanRequest,
+  memoryBytes: number,
+  largest: readonly LargestBatch[],
+): void {
+  terminal.line();
+  const rows = largest.map(({ variant, batch, peakBytes }) => [
+    variant,
+    batch === 0 ? 'none' : formatCount(batch),
+    peakBytes === undefined ? '' : formatBytes(peakBytes),
+  ]);
+  const title = `what fits in ${formatBytes(memoryBytes)} at ${request.sequence} tokens a sequence`;
+  terminal.line(renderTable([{ title }, { title: 'largest batch', align: 'right' }, { title: 'peak', align: 'right' }], rows));
+  terminal.line();
+}

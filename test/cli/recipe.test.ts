@@ -1,0 +1,118 @@
+import { describe, expect, test } from '@jest/globals';
+import { packagedRecipes, parseRecipe, readRecipeFile, setRecipeValue } from '../../lib/cli/recipe-file.js';
+import { applyRecipeFlags } from '../../lib/cli/recipe-flags.js';
+import { trainerOptions } from '../../lib/cli/recipe.js';
+
+const minimal = `
+model: llama-demo
+method: dense
+data: corpus.txt
+batchSize: 2
+sequenceLength: 16
+maxSteps: 3
+learningRate: 0.001
+`;
+
+const optionsOf = (text: string) => trainerOptions(parseRecipe(text, 'recipe.yaml'));
+
+describe('a recipe', () => {
+  test('gives the options of a trainer; names stand for mappings', () => {
+    const options = optionsOf(minimal);
+    expect(options).toMatchObject({ batchSize: 2, maxSteps: 3, data: { train: 'corpus.txt' } });
+    expect(options.method.name).toBe('dense');
+    expect(options.model.describe()).toMatchObject({ hiddenSize: 192 });
+  });
+
+  test('builds a method from its own options', () => {
+    const options = optionsOf(minimal.replace('method: dense', 'method: {name: compact, rankRatio: 0.5, store: lazy}'));
+    expect(options.method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.5, store: 'lazy' });
+  });
+
+  test('overrides single values of a preset', () => {
+    const options = optionsOf(minimal.replace('llama-demo', '{preset: llama-demo, numHiddenLayers: 1}'));
+    expect(options.model.describe()).toMatchObject({ numHiddenLayers: 1, hiddenSize: 192 });
+  });
+
+  test.each([
+    ['an unknown key', `${minimal}lerningRate: 0.1\n`, 'recipe.yaml:9', "Did you mean 'learningRate'?"],
+    ['an unknown data key', minimal.replace('data: corpus.txt', 'data:\n  train: a\n  validaton: b'), 'recipe.yaml:6', "Did you mean 'validation'?"],
+    ['an unknown method option', minimal.replace('dense', '{name: compact, rankRato: 0.5}'), 'recipe.yaml:3', "Did you mean 'rankRatio'?"],
+    ['an unknown model option', minimal.replace('llama-demo', '{preset: llama-demo, hiddenSiz: 8}'), 'recipe.yaml:2', "Did you mean 'hiddenSize'?"],
+  ])('refuses %s with its line and the nearest known name', (_, text, place, remedy) => {
+    expect(() => optionsOf(text)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_COMPACT_CONFIG_UNKNOWN_KEY',
+        what: expect.stringContaining(place),
+        remedy,
+      }),
+    );
+  });
+
+  test.each([
+    ['zero batch', minimal.replace('batchSize: 2', 'batchSize: 0'), 'ERR_COMPACT_CONFIG_VALUE', 'batchSize'],
+    ['text for a number', minimal.replace('maxSteps: 3', 'maxSteps: many'), 'ERR_COMPACT_CONFIG_VALUE', 'maxSteps'],
+    ['an unknown schedule', `${minimal}lrSchedulerType: cosin\n`, 'ERR_COMPACT_CONFIG_VALUE', 'lrSchedulerType'],
+    ['an unknown preset', minimal.replace('llama-demo', 'llama-demmo'), 'ERR_COMPACT_MODEL_UNKNOWN', 'llama-demo'],
+    ['an unknown method', minimal.replace('dense', 'dens'), 'ERR_COMPACT_CONFIG_VALUE', 'dense'],
+    ['both ranks', minimal.replace('dense', '{name: compact, rank: 8, rankRatio: 0.5}'), 'ERR_COMPACT_RANK', 'both'],
+    ['no rank', minimal.replace('dense', 'compact'), 'ERR_COMPACT_RANK', 'neither'],
+    ['a missing key', minimal.replace('maxSteps: 3', ''), 'ERR_COMPACT_CONFIG_VALUE', 'maxSteps'],
+  ])('refuses %s', (_, text, code, word) => {
+    expect(() => optionsOf(text)).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(word) }),
+    );
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['a list', '- 1'],
+    ['broken YAML', 'a: [1'],
+  ])('refuses %s', (_, text) => {
+    expect(() => optionsOf(text)).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE' }));
+  });
+
+  test('that does not exist names the packaged ones', () => {
+    expect(() => readRecipeFile('quickstrat')).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', remedy: 'Did you mean quickstart?' }),
+    );
+  });
+});
+
+describe('flags over a recipe', () => {
+  const withFlags = (given: Record<string, unknown>) => {
+    const file = parseRecipe(minimal, 'recipe.yaml');
+    applyRecipeFlags(file.values, { set: [], ...given });
+    return trainerOptions(file);
+  };
+
+  test('replace values; a method comes before its options', () => {
+    const options = withFlags({ method: 'compact', rankRatio: '0.5', maxSteps: '7', data: 'other.txt' });
+    expect(options.method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.5 });
+    expect(options).toMatchObject({ maxSteps: 7, data: { train: 'other.txt' } });
+  });
+
+  test('--set reaches into sections and wins', () => {
+    const set = ['maxSteps=9', 'model.numHiddenLayers=1', 'data.validationFraction=0.5'];
+    const options = withFlags({ maxSteps: '7', set });
+    expect(options).toMatchObject({ maxSteps: 9, data: { train: 'corpus.txt', validationFraction: 0.5 } });
+    expect(options.model.describe()).toMatchObject({ numHiddenLayers: 1 });
+  });
+
+  test('--set refuses what is not an assignment', () => {
+    expect(() => setRecipeValue({}, 'maxSteps')).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT' }));
+  });
+
+  test('--set cannot reach what is not a recipe', () => {
+    setRecipeValue({}, '__proto__.polluted=1');
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+});
+
+describe('packaged recipes', () => {
+  test.each(packagedRecipes())('%s is a valid recipe', (name) => {
+    const options = trainerOptions(readRecipeFile(name));
+    const tokens = options.batchSize * (options.gradientAccumulationSteps ?? 1) * options.sequenceLength;
+    // The published global batch, or the two-minute demo's.
+    expect([131_072, 2048]).toContain(tokens);
+  });
+});
