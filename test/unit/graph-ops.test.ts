@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { fill } from '../../lib/graph/ops/fill.js';
 import * as ops from '../../lib/graph/ops/index.js';
 import {
   type DType,
@@ -138,7 +139,7 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   cast: [(make) => ops.cast(make('x', [5, 8]), 'bf16')],
   copy: [(make) => ops.copy(make('x', [5, 8]))],
   fill: [
-    (_make, graph) => ops.fill(graph, { name: 'y', shape: [5], dtype: 'f32' }, 1),
+    (_make, graph) => fill(graph, { name: 'y', shape: [5], dtype: 'f32' }, 1),
     (_make, graph) => ops.fillPersistent(graph.state('y', [5], 'f32', 'optimizerState'), 0),
   ],
   randomNormal: [
@@ -160,6 +161,16 @@ function call(build: (make: Make, graph: Graph) => unknown): Node {
   expect(graph.nodes).toHaveLength(1);
   return graph.nodes[0]!;
 }
+
+function flops(build: (make: Make, graph: Graph) => unknown): number {
+  const node = call(build);
+  return opDefinitions.get(node.op)!.flops(node);
+}
+
+const isAccumulator = ({ updates }: OperandSignature) => /accumulator$/i.test(updates!);
+
+const inTable = (operands: readonly OperandSignature[]) =>
+  operands.map(({ name, updates }) => `${name} on ${updates!}`).sort();
 
 test('every op of the signature table has one definition, and no others exist', () => {
   expect([...opDefinitions.keys()].sort()).toEqual([...signatures.keys()].sort());
@@ -209,9 +220,6 @@ describe.each([...signatures.values()])('$op', (signature) => {
         .map(([output, input]) => `${signature.outputs[output]!.name} on ${signature.inputs[input]!.name}`)
         .sort();
     const shared = signature.outputs.filter((output) => output.updates !== undefined);
-    const isAccumulator = ({ updates: input }: OperandSignature) => /accumulator$/i.test(input!);
-    const inTable = (operands: readonly OperandSignature[]) =>
-      operands.map(({ name, updates: input }) => `${name} on ${input!}`).sort();
     expect(named(updates)).toEqual(inTable(shared.filter((operand) => !isAccumulator(operand))));
     expect(named(accumulators)).toEqual(inTable(shared.filter(isAccumulator)));
     expect(named(inPlace)).toEqual(aliases.get(signature.op) ?? []);
@@ -297,10 +305,6 @@ describe('wrong operands are refused with a typed error', () => {
 });
 
 test('floating-point operations', () => {
-  const flops = (build: (make: Make, graph: Graph) => unknown) => {
-    const node = call(build);
-    return opDefinitions.get(node.op)!.flops(node);
-  };
   // 2 m n k in every orientation.
   for (const [transposeA, transposeB] of [
     [false, false],
@@ -339,7 +343,7 @@ test('equal calls of pure ops are one node, others are not', () => {
   expect(ops.project(x, { ...projection, tensorId: 8 }, { scalar: 'projectionEpoch' })).not.toBe(z);
   expect(ops.cast(x, 'bf16')).not.toBe(ops.cast(x, 'f32'));
   const zeros = { name: 'zeros', shape: [3], dtype: 'f32' } as const;
-  expect(ops.fill(graph, zeros, 0)).not.toBe(ops.fill(graph, zeros, 0));
+  expect(fill(graph, zeros, 0)).not.toBe(fill(graph, zeros, 0));
   expect(
     graph.at('layers.0', 'backward', () => ops.project(x, projection, { scalar: 'projectionEpoch' })),
   ).not.toBe(z);

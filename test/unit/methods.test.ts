@@ -1,0 +1,427 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  type Attribute,
+  Graph,
+  type Node,
+  type ParameterRole,
+  type Value,
+  matmul,
+  scalar,
+  sgd,
+} from '../../lib/graph/index.js';
+import {
+  compact,
+  type CompactOptions,
+  dense,
+  type Method,
+  methodFromDescription,
+  methodNames,
+} from '../../lib/methods/index.js';
+import { llama, type LlamaConfig } from '../../lib/models/index.js';
+import { evaluateNodes } from '../helpers/evaluate-graph.js';
+import { randomTensor } from '../helpers/random.js';
+import { TwinTrainer } from '../helpers/twin-trainer.js';
+import { type Tensor, tensor } from '../reference/index.js';
+import { product } from '../reference/matmul.js';
+import { projection } from '../reference/projection.js';
+import { exact } from '../reference/tensor.js';
+
+const tiny: LlamaConfig = {
+  vocabSize: 11,
+  hiddenSize: 8,
+  intermediateSize: 16,
+  numHiddenLayers: 1,
+  numAttentionHeads: 2,
+};
+const shape = { batchSize: 2, sequenceLength: 4 };
+
+/** What a method adds to a graph for one linear layer (24 to 6 features, 5 tokens). */
+function linearLayer(method: Method, role: ParameterRole = 'query', dtype: 'f32' | 'bf16' = 'f32') {
+  const graph = new Graph();
+  const input = graph.at('layers.0', 'forward', () => graph.input('x', [5, 24], dtype));
+  const outputGradient = graph.input('dy', [5, 6], dtype);
+  const info = { role, initializer: { type: 'constant', value: 0 }, tensorId: 3, inputTensorId: 2 } as const;
+  const weight = graph.parameter('weight', [24, 6], dtype, info);
+  const gradient = graph.at('layers.0', 'backward', () =>
+    method.weightGradient(graph, { input, outputGradient, weight }, 'f32'),
+  );
+  graph.at('layers.0', 'update', () => method.update(graph, weight, gradient, { gradientScale: undefined }));
+  const [forward, backward, update] = (['forward', 'backward', 'update'] as const).map((phase) =>
+    graph.nodes.filter((node) => node.phase === phase),
+  ) as [Node[], Node[], Node[]];
+  return { graph, input, outputGradient, weight, gradient, forward, backward, update };
+}
+
+const roundingOf = (method: Method, dtype: 'f32' | 'bf16') =>
+  linearLayer(method, 'query', dtype).update[0]!.attributes.stochasticRounding;
+
+/** Rank that compact chooses for a weight of some input width. */
+function rankOf(options: Partial<CompactOptions>, role: ParameterRole = 'query', width = 24) {
+  const graph = new Graph();
+  const x = graph.input('x', [2, width], 'f32');
+  const info = { role, initializer: { type: 'constant', value: 0 }, tensorId: 0 } as const;
+  const weight = graph.parameter('weight', [width, 4], 'f32', info);
+  const linear = { input: x, outputGradient: graph.input('dy', [2, 4], 'f32'), weight };
+  return compact(options).weightGradient(graph, linear, 'f32').shape[0];
+}
+
+const refresh = (momentsAtRefresh: 'keep' | 'reset' | 'transfer') =>
+  compact({ rank: 8, refreshInterval: 7, momentsAtRefresh }).refresh!;
+
+const namesOf = (nodes: readonly Node[]) => nodes.map(({ op }) => op);
+const numbersOf = (map: ReadonlyMap<Value, Tensor>, value: Value) => [...map.get(value)!.data];
+const error = (code: string, fields: object = {}) =>
+  expect.objectContaining({ name: 'CompactError', code, ...fields });
+
+describe('dense', () => {
+  test('keeps the input, has a full gradient, and updates by AdamW', () => {
+    const { input, backward, gradient, update } = linearLayer(dense({ weightDecay: 0.1 }), 'query', 'bf16');
+    expect(namesOf(backward)).toEqual(['matmul']);
+    expect(backward[0]!.inputs).toContain(input);
+    expect(gradient).toMatchObject({ shape: [24, 6], dtype: 'f32', kind: 'gradient' });
+    expect(namesOf(update)).toEqual(['adamW']);
+    expect(update[0]!.attributes).toMatchObject({
+      learningRate: { scalar: 'learningRate' },
+      step: { scalar: 'step' },
+      updateScale: 1,
+      weightDecay: 0.1,
+      epsilon: 1e-8,
+      stochasticRounding: 1,
+      tensorId: 3,
+    });
+    expect(dense().keep(input)).toBe('keep');
+    expect(dense().refresh).toBeUndefined();
+  });
+
+  test('decays matrices only', () => {
+    const trainer = new TwinTrainer(llama(tiny), dense({ weightDecay: 0.1 }), shape);
+    const program = trainer.differentiated();
+    const graph = new Graph();
+    for (const [parameter, gradient] of program.gradients) {
+      const copy = graph.parameter(parameter.name, parameter.shape, 'f32', parameter.parameter!);
+      const context = { gradientScale: undefined };
+      dense({ weightDecay: 0.1 }).update(
+        graph,
+        copy,
+        graph.input('gradient', gradient.shape, 'f32'),
+        context,
+      );
+    }
+    const decayed = graph.nodes.filter(({ attributes }) => attributes.weightDecay !== 0);
+    const matrices = graph.parameters.filter((parameter) => parameter.shape.length === 2);
+    expect(decayed.map(({ inputs }) => inputs[0]!.name)).toEqual(matrices.map(({ name }) => name));
+    expect(matrices.length).toBeLessThan(graph.parameters.length);
+  });
+
+  test('rounds fp32 weights to nearest, and bf16 ones too when asked', () => {
+    expect(roundingOf(dense(), 'f32')).toBe(0);
+    expect(roundingOf(dense(), 'bf16')).toBe(1);
+    expect(roundingOf(dense({ stochasticRounding: false }), 'bf16')).toBe(0);
+  });
+});
+
+describe('compact: what it keeps and makes', () => {
+  test('stored: the input is read in forward only', () => {
+    const { input, forward, backward, update, gradient, graph } = linearLayer(compact({ rankRatio: 1 / 3 }));
+    expect(namesOf(forward)).toEqual(['project']);
+    expect(forward[0]!.outputs[0]).toMatchObject({
+      shape: [5, 8],
+      kind: 'compressedActivation',
+      layer: 'layers.0',
+    });
+    expect(namesOf(backward)).toEqual(['matmul']);
+    expect([...backward, ...update].some(({ inputs }) => inputs.includes(input))).toBe(false);
+    expect(gradient).toMatchObject({
+      name: 'compressedGradient',
+      shape: [8, 6],
+      dtype: 'f32',
+      kind: 'gradient',
+    });
+    expect(namesOf(update)).toEqual(['adamDirection', 'projectBackUpdate']);
+    const states = graph.persistentValues.filter(({ kind }) => kind === 'optimizerState');
+    expect(states.map(({ name, shape }) => [name, shape])).toEqual([
+      ['weight.expAvg', [8, 6]],
+      ['weight.expAvgSq', [8, 6]],
+    ]);
+  });
+
+  test('lazy: the input is projected in backward, and cheap values may be rebuilt', () => {
+    const method = compact({ rank: 8, store: 'lazy' });
+    const { input, forward, backward } = linearLayer(method);
+    expect(forward).toEqual([]);
+    expect(namesOf(backward)).toEqual(['project', 'matmul']);
+    expect(backward[0]!.inputs).toContain(input);
+    expect(method.keep(input)).toBe('recompute-if-cheap');
+    expect(compact({ rank: 8 }).keep(input)).toBe('keep');
+  });
+
+  test.each([
+    ['input', 3],
+    ['weight', 6],
+  ] as const)('sharing by %s: %d projections a layer', (sharing, numProjections) => {
+    const trainer = new TwinTrainer(llama(tiny), compact({ rankRatio: 1, sharing }), shape);
+    const projections = trainer.differentiated().nodes.filter(({ op }) => op === 'project');
+    expect(projections).toHaveLength(numProjections);
+    expect(new Set(projections.map(({ attributes }) => attributes.tensorId)).size).toBe(numProjections);
+  });
+
+  test('the seed, tensor and epoch of forward, update and refresh are the same', () => {
+    const method = compact({
+      rank: 8,
+      seed: 2 ** 32 + 9,
+      distribution: 'rademacher',
+      momentsAtRefresh: 'transfer',
+    });
+    const { forward, update, weight, graph } = linearLayer(method);
+    method.refresh!.build!(graph, weight);
+    const key = { seedLow: 9, seedHigh: 1, tensorId: 2, distribution: 1 };
+    expect(forward[0]!.attributes).toEqual({ ...key, epoch: { scalar: 'projectionEpoch' } });
+    expect(update[1]!.attributes).toMatchObject({ ...key, epoch: { scalar: 'projectionEpoch' } });
+    expect(graph.nodes.at(-1)!.attributes).toEqual({
+      ...key,
+      rows: 24,
+      oldEpoch: { scalar: 'previousProjectionEpoch' },
+      newEpoch: { scalar: 'projectionEpoch' },
+    });
+  });
+
+  test.each(['output', 'embedding', 'head', 'norm', 'bias', 'linear'] as const)('%s stays dense', (role) => {
+    expect(namesOf(linearLayer(compact({ rank: 8 }), role).update)).toEqual(['adamW']);
+  });
+
+  test('target modules and the output projection', () => {
+    const only = compact({ rank: 8, targetModules: ['down'] });
+    expect(namesOf(linearLayer(only, 'query').update)).toEqual(['adamW']);
+    expect(namesOf(linearLayer(only, 'down').forward)).toEqual(['project']);
+    const scaleOf = (options: Partial<CompactOptions>, role: ParameterRole) =>
+      linearLayer(compact({ rank: 8, ...options }), role).update.at(-1)!.attributes.updateScale;
+    expect(scaleOf({}, 'query')).toBe(0.25);
+    expect(scaleOf({}, 'head')).toBe(1);
+    expect(scaleOf({}, 'output')).toBe(0.125);
+    expect(scaleOf({ updateScale: 1 }, 'output')).toBe(0.5);
+    expect(scaleOf({ outputUpdateScale: 1, outputProjection: 'lazy' }, 'output')).toBe(1);
+    // Attention keeps this input anyway, so even the stored form projects it in backward.
+    const { forward, backward } = linearLayer(compact({ rank: 8, outputProjection: 'lazy' }), 'output');
+    expect([namesOf(forward), namesOf(backward)]).toEqual([[], ['project', 'matmul']]);
+  });
+
+  test('ranks', () => {
+    expect(rankOf({ rank: 4 })).toBe(4);
+    expect(rankOf({ rank: 24 })).toBe(24);
+    expect(rankOf({ rankRatio: 0.25 }, 'down', 5461)).toBe(1368); // 1365.25 to a multiple of 8
+    expect(rankOf({ rankRatio: 0.25 }, 'down', 1376)).toBe(344);
+    expect(rankOf({ rankRatio: 1 }, 'down', 5461)).toBe(5461);
+    expect(rankOf({ rankRatio: 0.01 }, 'query', 64)).toBe(8);
+    expect(rankOf({ rankRatio: 0.5, overrides: { down: { rank: 3 } } }, 'down')).toBe(3);
+    expect(rankOf({ rankRatio: 0.5, overrides: { down: { rank: 3 } } }, 'up')).toBe(16); // 12, half-way, goes up
+    expect(() => rankOf({ rank: 25 })).toThrow(error('ERR_COMPACT_RANK', { op: 'weight', received: '25' }));
+  });
+});
+
+describe('compact: mathematics, with the float64 twins', () => {
+  const scalars = { learningRate: 0.1, step: 1, firstMomentStep: 1, secondMomentStep: 1, projectionEpoch: 4 };
+
+  test.each(['stored', 'lazy'] as const)('gradient and update of one layer, %s', (store) => {
+    const options = { rank: 7, seed: 5, updateScale: 0.5, weightDecay: 0.2, epsilon: 0, store } as const;
+    const { graph, input, outputGradient, weight, gradient } = linearLayer(compact(options));
+    const [x, dy, w] = [randomTensor('x', [5, 24]), randomTensor('dy', [5, 6]), randomTensor('w', [24, 6])];
+    const tensors = new Map<Value, Tensor>([
+      [input, x],
+      [outputGradient, dy],
+      [weight, w],
+    ]);
+    for (const state of graph.persistentValues) if (state !== weight) tensors.set(state, tensor(state.shape));
+    const inOrder = ['forward', 'backward', 'update'].flatMap((phase) =>
+      graph.nodes.filter((node) => node.phase === phase),
+    );
+    evaluateNodes(inOrder, tensors, scalars);
+
+    const p = projection(24, 7, { seedLow: 5, seedHigh: 0, tensorId: 2, epoch: 4, distribution: 0 });
+    const full = product(x, dy, exact, true);
+    const compressed = product(p, full, exact, true); // P^T (x^T dy) is (x P)^T dy
+    for (const [i, value] of numbersOf(tensors, gradient).entries())
+      expect(value).toBeCloseTo(compressed.data[i]!, 12);
+    // Adam's very first direction is the sign of the gradient.
+    const signs = { shape: compressed.shape, data: compressed.data.map(Math.sign) };
+    const step = product(p, signs, exact);
+    const expected = w.data.map((value, i) => value * (1 - 0.1 * 0.2) - 0.1 * 0.5 * step.data[i]!);
+    for (const [i, value] of numbersOf(tensors, weight).entries())
+      expect(value).toBeCloseTo(expected[i]!, 12);
+  });
+
+  test('with the identity at full rank, steps are those of dense', () => {
+    const adam = { betas: [0.9, 0.99], epsilon: 1e-7, weightDecay: 0.1 } as const;
+    const exactly = { rankRatio: 1, distribution: 'identity', updateScale: 1, outputUpdateScale: 1 } as const;
+    const trainers = [
+      new TwinTrainer(llama(tiny), dense(adam), shape),
+      ...(['stored', 'lazy'] as const).map(
+        (store) => new TwinTrainer(llama(tiny), compact({ ...adam, ...exactly, store }), shape),
+      ),
+    ];
+    for (const step of [1, 2, 3]) {
+      const now = { learningRate: 0.05, step, firstMomentStep: step, secondMomentStep: step };
+      const [first, ...others] = trainers.map((trainer) => trainer.step(`batch ${step}`, now));
+      for (const loss of others) expect(loss).toBeCloseTo(first!, 10);
+    }
+    const [first, second] = trainers.map(({ persistent }) => persistent) as [
+      Map<string, Tensor>,
+      Map<string, Tensor>,
+    ];
+    for (const [name, { data }] of first)
+      for (const [i, value] of data.entries()) expect(second.get(name)!.data[i]).toBeCloseTo(value, 9);
+  });
+
+  test('projected back, the gradient is an unbiased estimate', () => {
+    const trainer = new TwinTrainer(llama(tiny), compact({ rank: 4, sharing: 'weight' }), shape);
+    const name = 'model.layers.0.mlp.down_proj.weight';
+    const right = new TwinTrainer(llama(tiny), dense(), shape).gradients('batch').gradients.get(name)!;
+    const weight = trainer.differentiated().graph.parameters.find((value) => value.name === name)!;
+    const { tensorId } = weight.parameter!;
+    const numEpochs = 400;
+    const sum = new Float64Array(right.data.length);
+    const sumOfSquares = new Float64Array(right.data.length);
+    for (let epoch = 0; epoch < numEpochs; epoch++) {
+      const compressed = trainer.gradients('batch', { projectionEpoch: epoch }).gradients.get(name)!;
+      const p = projection(16, 4, { seedLow: 42, seedHigh: 0, tensorId, epoch, distribution: 0 });
+      for (const [i, value] of product(p, compressed, exact).data.entries()) {
+        sum[i]! += value;
+        sumOfSquares[i]! += value * value;
+      }
+    }
+    const scores = right.data.map((value, i) => {
+      const mean = sum[i]! / numEpochs;
+      const deviation = Math.sqrt((sumOfSquares[i]! / numEpochs - mean ** 2) / numEpochs);
+      return (mean - value) / deviation;
+    });
+    // 128 correlated z-scores: the largest of as many independent ones is over 4.5 once in a thousand times.
+    expect(Math.max(...scores.map(Math.abs))).toBeLessThan(4.5);
+    const meanSquare = scores.reduce((total, score) => total + score ** 2, 0) / scores.length;
+    expect(meanSquare).toBeLessThan(2);
+  });
+});
+
+describe('compact: refresh', () => {
+  test('keep does nothing', () => {
+    expect(refresh('keep')).toEqual({ everySteps: 7, resetsFirstMoment: false, build: undefined });
+  });
+
+  test('reset fills the first moment of compressed weights with zeros', () => {
+    expect(refresh('reset').resetsFirstMoment).toBe(true);
+    const { graph, weight } = linearLayer(compact({ rank: 8 }));
+    const before = graph.nodes.length;
+    refresh('reset').build!(graph, weight);
+    const [node] = graph.nodes.slice(before);
+    expect(node).toMatchObject({ op: 'fill', attributes: { value: 0 } });
+    expect(node!.outputs.map(({ name }) => name)).toEqual(['weight.expAvg']);
+  });
+
+  test('transfer carries the first moment to the new basis', () => {
+    expect(refresh('transfer').resetsFirstMoment).toBe(false);
+    const { graph, weight } = linearLayer(compact({ rank: 8 }));
+    const before = graph.nodes.length;
+    refresh('transfer').build!(graph, weight);
+    const moment = graph.persistentValues.find(({ name }) => name === 'weight.expAvg')!;
+    const old = randomTensor('moment', [8, 6]);
+    const tensors = new Map([[moment, old]]);
+    evaluateNodes(graph.nodes.slice(before), tensors, { previousProjectionEpoch: 1, projectionEpoch: 2 });
+    const [from, to] = [1, 2].map((epoch) =>
+      projection(24, 8, { seedLow: 42, seedHigh: 0, tensorId: 2, epoch, distribution: 0 }),
+    ) as [Tensor, Tensor];
+    const expected = product(to, product(from, old, exact), exact, true);
+    for (const [i, value] of numbersOf(tensors, moment).entries())
+      expect(value).toBeCloseTo(expected.data[i]!, 12);
+  });
+
+  test('weights that are not compressed have nothing to move', () => {
+    const { graph, weight } = linearLayer(compact({ rank: 8 }), 'head');
+    const before = graph.nodes.length;
+    refresh('reset').build!(graph, weight);
+    expect(graph.nodes).toHaveLength(before);
+  });
+});
+
+describe('options', () => {
+  test.each<[string, object, string]>([
+    ['neither rank nor ratio', {}, 'ERR_COMPACT_RANK'],
+    ['both', { rank: 8, rankRatio: 0.5 }, 'ERR_COMPACT_RANK'],
+    ['rank zero', { rank: 0 }, 'ERR_COMPACT_RANK'],
+    ['half a column', { rank: 1.5 }, 'ERR_COMPACT_RANK'],
+    ['ratio zero', { rankRatio: 0 }, 'ERR_COMPACT_RANK'],
+    ['a ratio over one', { rankRatio: 1.5 }, 'ERR_COMPACT_RANK'],
+    ['a ratio that is no number', { rankRatio: '0.5' }, 'ERR_COMPACT_RANK'],
+    [
+      'an override with both',
+      { rank: 8, overrides: { up: { rank: 8, rankRatio: 0.5 } } },
+      'ERR_COMPACT_RANK',
+    ],
+    [
+      'an override of an unknown role',
+      { rank: 8, overrides: { upper: { rank: 8 } } },
+      'ERR_COMPACT_CONFIG_VALUE',
+    ],
+    ['an unknown option', { rank: 8, refreshIntervals: 5 }, 'ERR_COMPACT_CONFIG_UNKNOWN_KEY'],
+    ['no refresh interval', { rank: 8, refreshInterval: 0 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a negative scale', { rank: 8, updateScale: -1 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['an unknown law', { rank: 8, distribution: 'uniform' }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['no targets', { rank: 8, targetModules: [] }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a target that no model has', { rank: 8, targetModules: ['query', 'head'] }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['betas of one', { rank: 8, betas: [1, 0.9] }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a seed below zero', { rank: 8, seed: -1 }, 'ERR_COMPACT_CONFIG_VALUE'],
+  ])('%s is refused', (_what, options, code) => {
+    expect(() => compact(options)).toThrow(error(code));
+  });
+
+  test('dense checks its own', () => {
+    expect(() => dense({ weightdecay: 0.1 } as object)).toThrow(
+      error('ERR_COMPACT_CONFIG_UNKNOWN_KEY', { remedy: "Did you mean 'weightDecay'?" }),
+    );
+    expect(() => dense({ epsilon: Number.NaN })).toThrow(error('ERR_COMPACT_CONFIG_VALUE'));
+  });
+
+  test('a description gives the same method', () => {
+    const methods = [
+      dense({ weightDecay: 0.1, seed: 3 }),
+      compact({
+        rankRatio: 0.25,
+        overrides: { down: { rank: 8 } },
+        store: 'lazy',
+        momentsAtRefresh: 'reset',
+      }),
+    ];
+    expect(methods.map(({ name }) => name)).toEqual(methodNames);
+    for (const method of methods) {
+      const description = JSON.parse(JSON.stringify(method.describe())) as Record<string, unknown>;
+      expect(methodFromDescription(description).describe()).toEqual(method.describe());
+    }
+    expect(() => methodFromDescription({ name: 'compcat' })).toThrow(
+      error('ERR_COMPACT_CONFIG_VALUE', { remedy: "Did you mean 'compact'?" }),
+    );
+    expect(() => methodFromDescription({})).toThrow(error('ERR_COMPACT_CONFIG_VALUE'));
+  });
+});
+
+test('a method is a handful of rules: gradient descent as a third one', () => {
+  const learningRate: Attribute = scalar('learningRate');
+  const descent: Method = {
+    name: 'descent',
+    weightGradient: (_graph, { input, outputGradient }, dtype) =>
+      matmul(input, outputGradient, { transposeA: true, dtype }),
+    keep: () => 'keep',
+    update: (_graph, weight, gradient) => void sgd(weight, gradient, { learningRate }),
+    describe: () => ({ name: 'descent' }),
+  };
+  const trainer = new TwinTrainer(llama(tiny), descent, shape);
+  const before = new Map([...trainer.persistent].map(([name, { data }]) => [name, data.slice()]));
+  const { loss, gradients } = trainer.gradients('batch');
+  const rate = 1e-4;
+  expect(trainer.step('batch', { learningRate: rate })).toBe(loss);
+  let squaredNorm = 0;
+  for (const [name, { data }] of gradients) {
+    for (const [i, value] of data.entries()) {
+      squaredNorm += value * value;
+      expect(trainer.persistent.get(name)!.data[i]).toBeCloseTo(before.get(name)![i]! - rate * value, 14);
+    }
+  }
+  // A small step lowers the loss by rate times the squared norm, to first order.
+  expect((loss - trainer.gradients('batch').loss) / (rate * squaredNorm)).toBeCloseTo(1, 2);
+});
