@@ -15,7 +15,7 @@ const shapes: readonly (readonly [tokens: number, width: number])[] = [
 const epsilon = 1e-6;
 
 /** Inputs of both norms; a row's mean is well away from zero, as after a residual branch. */
-const inputsOf = (tokens: number, width: number): Inputs => ({
+const inputsOf = (tokens: number, width: number) => ({
   x: mapElements(randomTensor('x', [tokens, width], 2), (value) => value + 0.5),
   weight: mapElements(randomTensor('weight', [width], 0.1), (value) => value + 1),
 });

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { environment } from '../../lib/runtime/index.js';
-import { describeOps, instructionSets } from '../helpers/describe-ops.js';
+import { cpuTarget, environment } from '../../lib/runtime/index.js';
+import { describeOps, instructionSets, runOps, withEngine } from '../helpers/describe-ops.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
+import { opPlan, outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
+import { tensor } from '../reference/index.js';
 import { projectionSha256, projectionTable } from '../reference/projection.js';
 
 const key = { seedLow: 0x89abcdef, seedHigh: 0x01234567, tensorId: 37, epoch: 5 };
@@ -80,17 +82,48 @@ describeOps('rows of the projection', () =>
       op: 'project',
       label: 'of one-hot rows',
       inputs: {
-        x: {
-          shape: [50, 50],
-          data: Float64Array.from({ length: 2500 }, (_, i) => Number(i % 51 === 0)),
-        },
+        x: tensor(
+          [50, 50],
+          Array.from({ length: 2500 }, (_, i) => Number(i % 51 === 0)),
+        ),
       },
       attributes: { ...key, rank },
     }),
   ),
 );
 
-describe('projection table', () => {
+describe('projection', () => {
+  test('P P^T tends to the identity over epochs', async () => {
+    const [rows, rank, epochs] = [12, 6, 500];
+    const x = tensor(
+      [rows, rows],
+      Array.from({ length: rows * rows }, (_, i) => Number(i % (rows + 1) === 0)),
+    );
+    const cases = Array.from({ length: epochs }, (_, epoch) =>
+      opCases({ op: 'project', inputs: { x }, attributes: { ...key, epoch, rank } }, ['f32']),
+    ).flat();
+    const planned = opPlan(cases, cpuTarget({ threads: 2 }));
+    const sums = new Float64Array(rows * rows);
+    await withEngine('scalar', 2, async (engine) => {
+      await engine.load(planned.plan);
+      const after = await runOps(engine, planned);
+      for (const placed of planned.cases) {
+        const p = outputOf(placed, 'z', after);
+        for (let i = 0; i < rows; i++)
+          for (let j = 0; j < rows; j++)
+            for (let l = 0; l < rank; l++) sums[i * rows + j]! += p[i * rank + l]! * p[j * rank + l]!;
+      }
+    });
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < rows; j++) {
+        // Standard deviation of one entry of P P^T: sqrt(2 / rank) on the diagonal, sqrt(1 / rank) beside it.
+        const deviation = Math.sqrt((i === j ? 2 : 1) / rank / epochs);
+        const z = (sums[i * rows + j]! / epochs - Number(i === j)) / deviation;
+        expect(Math.abs(z)).toBeLessThan(4.5); // 144 entries: a fair draw passes 999 times of 1,000
+      }
+    }
+  });
+
   test('every instruction set of this machine computes the published 65,536 values', () => {
     const { sha256 } = environment().projection;
     const found = Object.keys(sha256);
