@@ -1,7 +1,14 @@
 import { compactError } from '../errors.js';
 import { distributions, type Distribution, type ParameterRole, type Value } from '../graph/index.js';
 import { adamDefaults, adamKeys, checkAdamOptions, type AdamOptions } from './adam.js';
-import { isNumberWithin, isWholeNumber, requireKnownKeys, requireOneOf, requireOption } from './options.js';
+import {
+  isNumberWithin,
+  isWholeNumber,
+  requireKnownKeys,
+  requireOneOf,
+  requireOption,
+  withDefaults,
+} from './options.js';
 
 /** Roles of weights that can be compressed; `output` is chosen by its own option. */
 export const compressibleRoles = ['query', 'key', 'value', 'gate', 'up', 'down'] as const;
@@ -78,7 +85,10 @@ const knownKeys: readonly string[] = [
 export function resolveCompactOptions(options: CompactOptions): ResolvedCompactOptions {
   requireKnownKeys('compact', options, [...new Set(knownKeys)]);
   const updateScale = options.updateScale ?? defaults.updateScale;
-  const resolved = { ...defaults, outputUpdateScale: updateScale / 2, ...options };
+  const resolved: ResolvedCompactOptions = withDefaults(options, {
+    ...defaults,
+    outputUpdateScale: updateScale / 2,
+  });
   checkAdamOptions(resolved);
   requireRank('compact', resolved);
   const { overrides, refreshInterval, outputUpdateScale, targetModules } = resolved;

@@ -8,7 +8,7 @@ import {
   type ResolvedAdamOptions,
 } from './adam.js';
 import type { Method } from './method.js';
-import { requireKnownKeys } from './options.js';
+import { requireKnownKeys, withDefaults } from './options.js';
 
 /** Epsilon is 1e-8 by default, as in PyTorch. */
 export type DenseOptions = AdamOptions;
@@ -20,7 +20,7 @@ export type DenseOptions = AdamOptions;
  */
 export function dense(options: DenseOptions = {}): Method {
   requireKnownKeys('dense', options, adamKeys);
-  const adam: ResolvedAdamOptions = { ...adamDefaults, epsilon: 1e-8, ...options };
+  const adam: ResolvedAdamOptions = withDefaults(options, { ...adamDefaults, epsilon: 1e-8 });
   checkAdamOptions(adam);
   return {
     name: 'dense',

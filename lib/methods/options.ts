@@ -2,6 +2,12 @@ import { compactError, nearestName, type CompactErrorCode } from '../errors.js';
 
 // What every method checks of its options, so that a mistake is found where it is written and not in a plan.
 
+/** The options over their defaults; one that is undefined counts as not given. */
+export function withDefaults<T extends object, D extends object>(given: T, defaults: D): D & T {
+  const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { ...defaults, ...defined } as D & T;
+}
+
 /** @throws ERR_COMPACT_CONFIG_UNKNOWN_KEY with the nearest known name */
 export function requireKnownKeys(what: string, given: object, known: readonly string[]): void {
   for (const key of Object.keys(given)) {

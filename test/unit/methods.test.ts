@@ -371,6 +371,12 @@ describe('options', () => {
     expect(() => compact(options)).toThrow(error(code));
   });
 
+  test('an option that is undefined is not given', () => {
+    const options = { rank: undefined, rankRatio: 0.5, seed: undefined, store: undefined };
+    expect(compact(options).describe()).toEqual(compact({ rankRatio: 0.5 }).describe());
+    expect(dense({ epsilon: undefined }).describe()).toEqual(dense().describe());
+  });
+
   test('dense checks its own', () => {
     expect(() => dense({ weightdecay: 0.1 } as object)).toThrow(
       error('ERR_COMPACT_CONFIG_UNKNOWN_KEY', { remedy: "Did you mean 'weightDecay'?" }),
