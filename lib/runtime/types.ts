@@ -1,4 +1,4 @@
-import type { DType, RuntimeScalar } from '../graph/index.js';
+import type { RuntimeScalar } from '../graph/index.js';
 
 export type DeviceKind = 'cpu' | 'cuda' | 'cuda-emulated';
 
@@ -42,10 +42,4 @@ export interface EngineMemory {
   readonly arenaBytes: number;
   /** What the allocator holds for this engine; equals the plan. */
   readonly allocatedBytes: number;
-}
-
-export interface PersistentInfo {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
 }

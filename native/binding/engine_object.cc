@@ -1,6 +1,6 @@
 #include "native/binding/engine_object.h"
 
-#include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "native/backend/registry.h"
@@ -122,7 +122,7 @@ Napi::Value EngineObject::read(const Napi::CallbackInfo& info) {
 }
 
 // (entry, scalars: Float64Array, inputs: TypedArray[], outputs: TypedArray[], checkFinite,
-//  profileUs?: Float64Array): milliseconds
+//  cancelled: Uint8Array, profileUs?: Float64Array): milliseconds
 Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
     auto call = new_call(info.Env());
     RunRequest request;
@@ -134,12 +134,18 @@ Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
     for (const Napi::Value& output : elements(info[3]))
         request.outputs.emplace_back(pin(*call, output));
     request.check_finite = info[4].ToBoolean();
-    if (info[5].IsTypedArray()) {
-        pin(*call, info[5]);
-        auto profile = info[5].As<Napi::Float64Array>();
+    uint8_t& cancelled = pin(*call, info[5])[0];
+    if (info[6].IsTypedArray()) {
+        pin(*call, info[6]);
+        auto profile = info[6].As<Napi::Float64Array>();
         request.profile_us = std::span(profile.Data(), profile.ElementLength());
     }
-    call->work = [request = std::move(request)](Engine& engine) { return engine.run(request); };
+    call->work = [request = std::move(request), &cancelled](Engine& engine) {
+        // Set by an abort signal while the call waited.
+        if (std::atomic_ref(cancelled).load() != 0)
+            throw Error("ERR_COMPACT_ABORTED", request.entry, "", "");
+        return engine.run(request);
+    };
     return submit(info.Env(), std::move(call));
 }
 
@@ -203,7 +209,7 @@ void EngineObject::perform(Call& call) {
 
 void EngineObject::settle_finished(Napi::Env env) {
     const Napi::HandleScope scope(env);
-    const Napi::Value keep_alive = Value();
+    [[maybe_unused]] const Napi::Value keep_alive = Value();
     std::vector<Call*> finished;
     {
         const std::lock_guard lock(mutex_);

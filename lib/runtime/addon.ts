@@ -1,0 +1,107 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { compactError } from '../errors.js';
+
+/** One engine of the addon. Every promise settles in the order of the calls. */
+export interface NativeEngine {
+  open(): Promise<number>;
+  load(plan: Uint8Array): Promise<number>;
+  write(value: string, byteOffset: number, data: NodeJS.TypedArray): Promise<number>;
+  read(value: string, byteOffset: number, target: NodeJS.TypedArray): Promise<number>;
+  /** Fills `outputs` and `profileUs`; gives milliseconds. `cancelled[0] !== 0` when its turn comes: not run. */
+  run(
+    entry: string,
+    scalars: Float64Array,
+    inputs: readonly NodeJS.TypedArray[],
+    outputs: readonly NodeJS.TypedArray[],
+    checkFinite: boolean,
+    cancelled: Uint8Array,
+    profileUs: Float64Array | undefined,
+  ): Promise<number>;
+  memory(): { persistentBytes: number; arenaBytes: number; allocatedBytes: number };
+  close(): Promise<number>;
+}
+
+export interface NativeEngineOptions {
+  readonly device: string;
+  readonly deviceIndex: number;
+  readonly threads: number;
+  readonly instructionSet: string;
+  readonly memoryLimitBytes: number;
+}
+
+interface NativeOperand {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+/** The interface of the `.node` file: native/binding. Arguments are trusted to be of these types. */
+export interface NativeAddon {
+  readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
+  devices(): { kind: string; numDevices: number; reason?: string }[];
+  ops(device: string): { name: string; operands: string; attributes: string }[];
+  workspaceBytes(
+    device: string,
+    op: string,
+    inputs: readonly (NativeOperand | undefined)[],
+    outputs: readonly NativeOperand[],
+    attributes: Readonly<Record<string, unknown>>,
+    threads: number,
+  ): number;
+  cpuFeatures(): { features: string[]; instructionSets: string[]; best: string };
+  projectionTable(instructionSet: string): Uint16Array;
+}
+
+const packageRoot = join(__dirname, '..', '..');
+let loaded: NativeAddon | undefined;
+
+/**
+ * The addon, loaded at the first call.
+ * @throws ERR_COMPACT_ADDON_LOAD with what was looked for and what to do
+ */
+export function addon(): NativeAddon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NativeAddon {
+  try {
+    const nodeGypBuild = require('node-gyp-build') as (directory: string) => NativeAddon;
+    return nodeGypBuild(packageRoot);
+  } catch (cause) {
+    throw loadError(cause);
+  }
+}
+
+function loadError(cause: unknown): Error {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const platform = `${process.platform}-${process.arch}`;
+  const places = [
+    join(packageRoot, 'build', 'Release'),
+    join(packageRoot, 'build', 'Debug'),
+    join(packageRoot, 'prebuilds', platform),
+  ];
+  const found = places.flatMap((place) => nodeFiles(place).map((name) => join(place, name)));
+  const isDisabled = code === 'ERR_DLOPEN_DISABLED';
+  const remedies = isDisabled
+    ? [
+        'Start Node without --no-addons (see also the variable NODE_OPTIONS)',
+        'With --permission or --experimental-permission, add --allow-addons where your Node has it',
+      ]
+    : [
+        'In a checkout of the package: npm run build:native (needs CMake 3.21 and a C++20 compiler)',
+        `In a project: remove node_modules/compact-train and install again on this machine, for ${platform}; ` +
+          'prebuilt files are there for linux-x64 with glibc 2.34 or newer',
+        'With a bundler: mark compact-train as external, so that its files stay where they are',
+      ];
+  return compactError('ERR_COMPACT_ADDON_LOAD', 'the native addon cannot be loaded', {
+    expected: `a .node file for ${platform} in one of ${places.join(', ')}`,
+    received: found.length === 0 ? 'none' : `${found.join(', ')}, which failed: ${message}`,
+    remedy: `Remedies:\n${remedies.map((remedy, i) => `  ${i + 1}. ${remedy}`).join('\n')}`,
+    cause,
+  });
+}
+
+function nodeFiles(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith('.node')) : [];
+}

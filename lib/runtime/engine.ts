@@ -1,0 +1,207 @@
+import { encodePlan, type Plan } from '../compile/index.js';
+import { compactError } from '../errors.js';
+import { dtypeBytes } from '../graph/index.js';
+import { addon, type NativeEngine } from './addon.js';
+import { checkHostArray, checkWholeNumber, newHostArray } from './arguments.js';
+import { memoryBytes, physicalCores } from './cpu.js';
+import { type Device, findDevice, findInstructionSet } from './device.js';
+import { inputCopies, LoadedPlan, outputArrays, scalarSlots } from './loaded-plan.js';
+import { awaiting, calling, callerOf } from './native-error.js';
+import type { EngineMemory, EngineOptions, HostArray, RunOptions, RunResult } from './types.js';
+
+const maxThreads = 1024;
+
+/**
+ * Executes plans on one device, on a thread of its own: calls are queued and run in order, the event loop stays free.
+ * Arguments are checked before anything is queued. An engine that is not closed is freed by the garbage collector
+ * once it is idle, and does not keep the process alive.
+ *
+ * @example
+ * await using engine = await Engine.open({ device: 'cpu' });
+ * await engine.load(plan);
+ * await engine.run('initialize');
+ * const { outputs } = await engine.run('step', { inputs: { tokens, targets }, scalars });
+ */
+export class Engine implements AsyncDisposable {
+  readonly device: Device;
+  readonly threads: number;
+  /** Name of the CPU instruction set in use. */
+  readonly instructionSet: string;
+  readonly #native: NativeEngine;
+  readonly #memoryLimitBytes: number;
+  #plan: LoadedPlan | undefined;
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: EngineOptions) {
+    this.device = findDevice(options.device ?? 'auto');
+    this.threads = checkWholeNumber('threads', options.threads ?? physicalCores(), 1, maxThreads);
+    this.instructionSet = findInstructionSet(options.instructionSet ?? 'auto');
+    this.#memoryLimitBytes = checkWholeNumber(
+      'memoryLimitBytes',
+      options.memoryLimitBytes ?? memoryBytes(),
+      1,
+      Number.MAX_SAFE_INTEGER,
+    );
+    const { device, threads, instructionSet } = this;
+    this.#native = calling(
+      () =>
+        new (addon().NativeEngine)({
+          device: device.kind,
+          deviceIndex: device.index,
+          threads,
+          instructionSet,
+          memoryLimitBytes: this.#memoryLimitBytes,
+        }),
+    );
+  }
+
+  /**
+   * Opens a device.
+   * @throws ERR_COMPACT_ADDON_LOAD, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_ARGUMENT
+   */
+  static async open(options: EngineOptions = {}): Promise<Engine> {
+    const caller = callerOf(Engine.open);
+    const engine = new Engine(options);
+    await awaiting(engine.#native.open(), caller);
+    return engine;
+  }
+
+  /**
+   * Checks a plan whole, allocates its two regions and sets the persistent one to zero. The plan of before is dropped,
+   * but stays when the new one is refused.
+   * @throws ERR_COMPACT_PLAN_DEVICE, ERR_COMPACT_PLAN_INVALID, ERR_COMPACT_OP_UNSUPPORTED,
+   *   ERR_COMPACT_DOES_NOT_FIT, ERR_COMPACT_OUT_OF_MEMORY, ERR_COMPACT_DISPOSED
+   */
+  async load(plan: Plan): Promise<void> {
+    this.#checkOpen();
+    if (plan.device !== this.device.kind)
+      throw compactError('ERR_COMPACT_PLAN_DEVICE', 'the plan is for another device', {
+        expected: `a plan for ${this.device.kind}`,
+        received: plan.device,
+        remedy: 'Compile it with the target of this device',
+      });
+    if (plan.peakBytes > this.#memoryLimitBytes)
+      throw compactError('ERR_COMPACT_DOES_NOT_FIT', 'the plan does not fit the memory limit', {
+        op: 'load',
+        expected: `at most ${this.#memoryLimitBytes} bytes`,
+        received: `${plan.peakBytes} bytes`,
+        remedy: 'Lower the batch size or the sequence length, or choose a recompute policy that keeps less',
+      });
+    await awaiting(this.#native.load(encodePlan(plan)), callerOf(this.load));
+    this.#plan = new LoadedPlan(plan);
+  }
+
+  /**
+   * Writes a persistent value, or a part of it from `byteOffset` on. `data` is copied before the call returns.
+   * @throws ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_TYPE, ERR_COMPACT_SHAPE, ERR_COMPACT_DISPOSED
+   */
+  async write(name: string, data: HostArray, byteOffset = 0): Promise<void> {
+    const { dtype, bytes } = this.#loaded().persistent(name);
+    checkHostArray(name, data, dtype);
+    checkRange(name, byteOffset, data.byteLength, bytes, dtypeBytes[dtype]);
+    await awaiting(this.#native.write(name, byteOffset, data.slice()), callerOf(this.write));
+  }
+
+  /**
+   * Reads a persistent value, or a part of it.
+   * @throws ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_SHAPE, ERR_COMPACT_DISPOSED
+   */
+  async read(name: string, range?: { byteOffset: number; byteLength: number }): Promise<HostArray> {
+    const { dtype, bytes } = this.#loaded().persistent(name);
+    const { byteOffset, byteLength } = range ?? { byteOffset: 0, byteLength: bytes };
+    checkRange(name, byteOffset, byteLength, bytes, dtypeBytes[dtype]);
+    const target = newHostArray(dtype, byteLength / dtypeBytes[dtype]);
+    await awaiting(this.#native.read(name, byteOffset, target), callerOf(this.read));
+    return target;
+  }
+
+  /**
+   * Runs one entry of the plan. After an error the engine can go on; what the entry had written by then stays.
+   * @throws ERR_COMPACT_ENTRY_UNKNOWN, ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_ARGUMENT, ERR_COMPACT_TYPE,
+   *   ERR_COMPACT_SHAPE, ERR_COMPACT_INDEX, ERR_COMPACT_NOT_FINITE, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
+   */
+  async run(entryName: string, options: RunOptions = {}): Promise<RunResult> {
+    const program = this.#loaded().entry(entryName);
+    const { signal, checkFinite = false, profile = false } = options;
+    const scalars = scalarSlots(program, options.scalars);
+    const inputs = inputCopies(program, options.inputs);
+    const outputs = outputArrays(program);
+    const profileUs = profile ? new Float64Array(program.entry.instructions.length) : undefined;
+    const cancelled = new Uint8Array(1);
+    const onAbort = (): void => void (cancelled[0] = 1);
+    if (signal?.aborted === true) throw aborted(entryName, signal);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const durationMs = await awaiting(
+        this.#native.run(entryName, scalars, inputs, outputs, checkFinite, cancelled, profileUs),
+        callerOf(this.run),
+      );
+      return {
+        outputs: Object.fromEntries(program.outputs.map(({ name }, i) => [name, outputs[i]!])),
+        durationMs,
+        ...(profileUs !== undefined && { profileUs }),
+      };
+    } catch (error) {
+      throw signal !== undefined && cancelled[0] === 1 && isAborted(error)
+        ? aborted(entryName, signal)
+        : error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Bytes that the engine holds; equal to the plan's. */
+  memory(): EngineMemory {
+    this.#checkOpen();
+    return this.#native.memory();
+  }
+
+  /** Waits for the calls that were made before, then gives back memory, threads and device. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= awaiting(this.#native.close(), callerOf(this.close)).then(() => undefined);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined)
+      throw compactError('ERR_COMPACT_DISPOSED', 'the engine is closed', {
+        remedy: 'Open another with Engine.open()',
+      });
+  }
+
+  #loaded(): LoadedPlan {
+    this.#checkOpen();
+    if (this.#plan !== undefined) return this.#plan;
+    throw compactError('ERR_COMPACT_ARGUMENT', 'the engine has no plan', {
+      expected: 'load() to have finished',
+      received: 'no plan',
+    });
+  }
+}
+
+const isAborted = (error: unknown): boolean => (error as { code?: unknown }).code === 'ERR_COMPACT_ABORTED';
+
+const aborted = (entry: string, signal: AbortSignal): Error =>
+  compactError('ERR_COMPACT_ABORTED', `the run of ${entry} was aborted`, { cause: signal.reason });
+
+function checkRange(
+  name: string,
+  byteOffset: number,
+  byteLength: number,
+  bytes: number,
+  elementBytes: number,
+): void {
+  const isWhole = [byteOffset, byteLength].every(
+    (count) => Number.isSafeInteger(count) && count >= 0 && count % elementBytes === 0,
+  );
+  if (isWhole && byteOffset + byteLength <= bytes) return;
+  throw compactError('ERR_COMPACT_SHAPE', `the range of ${name} is not within it`, {
+    op: name,
+    expected: `whole elements of ${elementBytes} bytes within ${bytes} bytes`,
+    received: `${byteLength} bytes from ${byteOffset}`,
+  });
+}

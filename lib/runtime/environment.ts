@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { addon } from './addon.js';
+import { cpuModel, memoryBytes, physicalCores } from './cpu.js';
+import { type DeviceReport, devices } from './device.js';
+
+export interface Environment {
+  /** Of this package. */
+  readonly version: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly cpu: {
+    readonly model: string;
+    readonly features: readonly string[];
+    readonly instructionSets: readonly string[];
+    /** Instruction set that an engine uses unless told otherwise. */
+    readonly chosen: string;
+    readonly threads: number;
+  };
+  readonly memoryBytes: number;
+  readonly devices: readonly DeviceReport[];
+  readonly ops: readonly string[];
+  /** Hash of the 65,536 outputs of the projection's generator, as computed by the running code. */
+  readonly projection: { readonly sha256: Readonly<Record<string, string>> };
+}
+
+/** What this machine offers, for bug reports and benchmarks: the output of `compact-train inspect --json`. */
+export function environment(): Environment {
+  const { version } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  const { features, instructionSets, best } = addon().cpuFeatures();
+  return {
+    version,
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+    cpu: { model: cpuModel(), features, instructionSets, chosen: best, threads: physicalCores() },
+    memoryBytes: memoryBytes(),
+    devices: devices(),
+    ops: addon()
+      .ops('cpu')
+      .map(({ name }) => name),
+    projection: { sha256: Object.fromEntries(instructionSets.map((set) => [set, tableHash(set)])) },
+  };
+}
+
+/** SHA-256 of the table's little-endian bytes. */
+function tableHash(instructionSet: string): string {
+  const { buffer, byteOffset, byteLength } = addon().projectionTable(instructionSet);
+  return createHash('sha256')
+    .update(new Uint8Array(buffer, byteOffset, byteLength))
+    .digest('hex');
+}

@@ -1,0 +1,112 @@
+import type { Plan, PlanEntry, PlanValue } from '../compile/index.js';
+import { compactError } from '../errors.js';
+import { numElements, type RuntimeScalar, runtimeScalars } from '../graph/index.js';
+import { checkHostArray, findNamed, newHostArray } from './arguments.js';
+import type { HostArray, RunOptions } from './types.js';
+
+/** An entry of a plan, and what a run of it must be given. */
+interface LoadedEntry {
+  readonly entry: PlanEntry;
+  readonly inputs: ReadonlyMap<string, PlanValue>;
+  readonly outputs: readonly PlanValue[];
+  readonly scalars: ReadonlySet<RuntimeScalar>;
+}
+
+const scalarNames: ReadonlyMap<string, number> = new Map(runtimeScalars.map((name, slot) => [name, slot]));
+
+/** The plan that an engine holds, indexed by name, for checks before anything is queued. */
+export class LoadedPlan {
+  readonly #persistent: ReadonlyMap<string, PlanValue>;
+  readonly #entries: ReadonlyMap<string, LoadedEntry>;
+
+  constructor(plan: Plan) {
+    this.#persistent = byName(plan.values.filter(({ region }) => region === 'persistent'));
+    const valuesOf = (ids: readonly number[]) => ids.map((id) => plan.values[id]!);
+    this.#entries = new Map(
+      Object.values(plan.entries).map((entry) => [
+        entry.name,
+        {
+          entry,
+          inputs: byName(valuesOf(entry.inputs)),
+          outputs: valuesOf(entry.outputs),
+          scalars: scalarsOf(entry),
+        },
+      ]),
+    );
+  }
+
+  persistent(name: string): PlanValue {
+    return findNamed(this.#persistent, name, 'ERR_COMPACT_VALUE_UNKNOWN', 'persistent value');
+  }
+
+  entry(name: string): LoadedEntry {
+    return findNamed(this.#entries, name, 'ERR_COMPACT_ENTRY_UNKNOWN', 'entry');
+  }
+}
+
+/** The values of the runtime scalars in slot order; those that the entry does not use are 0. */
+export function scalarSlots(
+  { entry, scalars }: LoadedEntry,
+  given: RunOptions['scalars'] = {},
+): Float64Array {
+  const slots = new Float64Array(runtimeScalars.length);
+  for (const [name, value] of Object.entries(given)) {
+    const slot = findNamed(scalarNames, name, 'ERR_COMPACT_ARGUMENT', 'runtime scalar');
+    if (value === undefined) continue;
+    if (typeof value !== 'number' || !Number.isFinite(value))
+      throw compactError('ERR_COMPACT_ARGUMENT', `the scalar ${name} is not a finite number`, {
+        op: name,
+        expected: 'a finite number',
+        received: String(value),
+      });
+    slots[slot] = value;
+  }
+  for (const name of scalars) {
+    if (given[name] === undefined)
+      throw compactError('ERR_COMPACT_ARGUMENT', `the entry ${entry.name} needs the scalar ${name}`, {
+        op: name,
+        expected: `scalars: ${[...scalars].join(', ')}`,
+        received: `no ${name}`,
+      });
+  }
+  return slots;
+}
+
+/** Copies of the inputs in the entry's order, so that the caller may change its arrays at once. */
+export function inputCopies({ entry, inputs }: LoadedEntry, given: RunOptions['inputs'] = {}): HostArray[] {
+  for (const name of Object.keys(given))
+    findNamed(inputs, name, 'ERR_COMPACT_VALUE_UNKNOWN', `input of ${entry.name}`);
+  return [...inputs.values()].map(({ name, dtype, shape }) => {
+    const data: unknown = given[name];
+    if (data === undefined)
+      throw compactError('ERR_COMPACT_ARGUMENT', `the entry ${entry.name} needs the input ${name}`, {
+        op: name,
+        expected: `${dtype} [${shape.join(', ')}]`,
+        received: 'nothing',
+      });
+    checkHostArray(name, data, dtype);
+    if (data.length !== numElements(shape))
+      throw compactError('ERR_COMPACT_SHAPE', `the input ${name} has the wrong size`, {
+        op: name,
+        expected: `${numElements(shape)} elements [${shape.join(', ')}]`,
+        received: `${data.length} elements`,
+      });
+    return data.slice();
+  });
+}
+
+/** New arrays for the outputs, in the entry's order. */
+export const outputArrays = ({ outputs }: LoadedEntry): HostArray[] =>
+  outputs.map(({ dtype, shape }) => newHostArray(dtype, numElements(shape)));
+
+const byName = (values: readonly PlanValue[]): ReadonlyMap<string, PlanValue> =>
+  new Map(values.map((value) => [value.name, value]));
+
+function scalarsOf(entry: PlanEntry): ReadonlySet<RuntimeScalar> {
+  const scalars = new Set<RuntimeScalar>();
+  for (const { attributes } of entry.instructions) {
+    for (const attribute of Object.values(attributes))
+      if (typeof attribute !== 'number') scalars.add(attribute.scalar);
+  }
+  return scalars;
+}
