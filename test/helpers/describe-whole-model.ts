@@ -138,7 +138,11 @@ export function describeWholeModel({ target, withMachine }: WholeModelOptions): 
 
     test('compact with the identity at full rank is dense training', async () => {
       const identity: CompactOptions = {
-        ...{ ...adam, distribution: 'identity', rankRatio: 1, updateScale: 1, outputUpdateScale: 1 },
+        ...adam,
+        distribution: 'identity',
+        rankRatio: 1,
+        updateScale: 1,
+        outputUpdateScale: 1,
         refreshInterval: 2,
       };
       const dense = await outcome({ name: 'dense', ...adam });
@@ -206,7 +210,12 @@ export function describeWholeModel({ target, withMachine }: WholeModelOptions): 
     const model = llama(config);
     const sequenceLength = tokens.length - 1;
     const plan = compile({
-      ...{ model, method: methodOf({ name: 'dense' }), target, batchSize: 1, sequenceLength, dtype: 'f32' },
+      model,
+      method: methodOf({ name: 'dense' }),
+      target,
+      batchSize: 1,
+      sequenceLength,
+      dtype: 'f32',
       accumulateGradients: true,
     });
     const inputs = {

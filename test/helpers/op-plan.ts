@@ -67,7 +67,13 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
     const call = { op: opCase.op, inputs: opCase.inputs, outputs: opCase.outputs, attributes };
     const workspace = place(target.workspaceBytes(call));
     instructions.push({
-      ...{ op: opCase.op, inputs, outputs, attributes, layer: opCase.name, phase: 'forward', flops: 0 },
+      op: opCase.op,
+      inputs,
+      outputs,
+      attributes,
+      layer: opCase.name,
+      phase: 'forward',
+      flops: 0,
       workspace: { ...workspace, kind: 'workspace' },
     });
     return { opCase, outputs: outputPlaces, workspace };
@@ -77,7 +83,12 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
   const before = Uint8Array.from({ length: arenaBytes }, (_, i) => guardByte[i % 2]!);
   for (const [at, { values: data, dtype }] of contents) store(before, at.offset, data!.data, dtype);
   const entry = (name: string, given: Partial<Plan['entries'][string]>) => ({
-    ...{ name, instructions: [], inputs: [], outputs: [], lifetimes: [], arenaBytes },
+    name,
+    instructions: [],
+    inputs: [],
+    outputs: [],
+    lifetimes: [],
+    arenaBytes,
     arenaLowerBoundBytes: arenaBytes,
     ...given,
   });

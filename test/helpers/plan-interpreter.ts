@@ -56,7 +56,9 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
       ...signature.attributes,
       ...Object.fromEntries(given),
       // What an op reads off its output's shape.
-      ...{ rank: shape.at(-1)!, vocabulary: shape[0]!, size: numElements(shape) },
+      rank: shape.at(-1)!,
+      vocabulary: shape[0]!,
+      size: numElements(shape),
     };
     const results = computeTwin(
       instruction.op,
