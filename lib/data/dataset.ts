@@ -138,8 +138,8 @@ export class Dataset implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    const files = new Set([this.#train.file, this.#validation?.file]);
-    await Promise.all([...files].map((file) => file?.close()));
+    const files = new Set([this.#train, this.#validation ?? this.#train].map(({ file }) => file));
+    await Promise.all([...files].map((file) => file.close()));
     if (this.#temporaryFolder !== undefined)
       await rm(this.#temporaryFolder, { recursive: true, force: true });
   }

@@ -1,3 +1,4 @@
+export { memoryBytes } from './cpu.js';
 export { cpuTarget } from './cpu-target.js';
 export { type Device, type DeviceReport, devices } from './device.js';
 export { Engine } from './engine.js';

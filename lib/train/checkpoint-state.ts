@@ -68,7 +68,8 @@ export async function readState(checkpoint: string): Promise<CheckpointState> {
   try {
     state = JSON.parse(text);
   } catch (cause) {
-    const code = text.trimEnd().endsWith('}')
+    // What was written whole ends with the brace of the outermost object on a line of its own.
+    const code = text.endsWith('\n}\n')
       ? 'ERR_COMPACT_CHECKPOINT_INVALID'
       : 'ERR_COMPACT_CHECKPOINT_TRUNCATED';
     throw compactError(code, `${path} is not JSON`, { received: (cause as Error).message, cause });

@@ -128,7 +128,7 @@ function checkSame(
       {
         op: key,
         expected: `${expected}, as this run has it`,
-        received: `${found}`,
+        received: found,
         remedy: 'Resume with what the checkpoint was made with, or start without it in another folder',
       },
     );

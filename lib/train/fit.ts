@@ -1,14 +1,7 @@
-import { totalmem } from 'node:os';
 import { compile } from '../compile/index.js';
 import type { CompileOptions, Plan } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { compact } from '../methods/index.js';
-
-/** Memory that this process may use: that of the machine, or of the container around it. */
-export function availableMemoryBytes(): number {
-  const constrained = process.constrainedMemory() as number | undefined;
-  return constrained !== undefined && constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
-}
 
 /** A change of options and the bytes that it would need. */
 export interface Remedy {

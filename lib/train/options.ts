@@ -2,8 +2,8 @@ import { compactError } from '../errors.js';
 import { splitSeed } from '../graph/index.js';
 import { learningRateSchedule } from '../optim/index.js';
 import type { LearningRateSchedule } from '../optim/index.js';
+import { memoryBytes } from '../runtime/index.js';
 import type { CheckpointState } from './checkpoint-state.js';
-import { availableMemoryBytes } from './fit.js';
 import type { TrainerOptions } from './types.js';
 
 const defaults = {
@@ -28,7 +28,7 @@ export type TrainerSettings = TrainerOptions &
 /** @throws ERR_COMPACT_CONFIG_VALUE */
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const settings = { ...defaults, memoryLimitBytes: availableMemoryBytes(), ...given } as Omit<
+  const settings = { ...defaults, memoryLimitBytes: memoryBytes(), ...given } as Omit<
     TrainerSettings,
     'schedule'
   >;
@@ -68,8 +68,18 @@ export function describeSettings(settings: TrainerSettings): CheckpointState['tr
   const { batchSize, gradientAccumulationSteps, sequenceLength, maxSteps, dtype, seed } = settings;
   const { learningRate, lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm } = settings;
   return {
-    ...{ batchSize, gradientAccumulationSteps, sequenceLength, maxSteps, dtype, seed },
-    ...{ learningRate, lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm },
+    batchSize,
+    gradientAccumulationSteps,
+    sequenceLength,
+    maxSteps,
+    dtype,
+    seed,
+    learningRate,
+    lrSchedulerType,
+    warmupSteps,
+    warmupRatio,
+    minLrRate,
+    maxGradNorm,
   };
 }
 

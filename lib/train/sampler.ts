@@ -6,10 +6,10 @@ import { compactError } from '../errors.js';
 import type { Model } from '../graph/index.js';
 import { dense } from '../methods/index.js';
 import { modelFromDescription } from '../models/index.js';
-import { cpuTarget, Engine } from '../runtime/index.js';
+import { cpuTarget, Engine, memoryBytes } from '../runtime/index.js';
 import { listCheckpoints } from './checkpoint-folder.js';
 import { readState } from './checkpoint-state.js';
-import { checkFits, availableMemoryBytes } from './fit.js';
+import { checkFits } from './fit.js';
 import { Resources } from './resources.js';
 import { sampleText } from './sample-text.js';
 import { loadTensors, openTensors, writeConstants } from './tensor-files.js';
@@ -67,11 +67,16 @@ export class Sampler implements AsyncDisposable {
     try {
       const engine = resources.use(await Engine.open(options));
       const compileOptions = {
-        ...{ model, sequenceLength, dtype, batchSize: 1, method: dense(), entries: ['generate' as const] },
+        model,
+        sequenceLength,
+        dtype,
+        batchSize: 1,
+        method: dense(),
+        entries: ['generate' as const],
         target: cpuTarget({ threads: options.threads }),
       };
       const plan = compile(compileOptions);
-      checkFits(plan, compileOptions, options.memoryLimitBytes ?? availableMemoryBytes());
+      checkFits(plan, compileOptions, options.memoryLimitBytes ?? memoryBytes());
       const fileName = 'model.safetensors';
       await using file = await openTensors(join(checkpoint, fileName), plan, model, fileName);
       await engine.load(plan);

@@ -81,7 +81,15 @@ function compileOptionsOf(settings: TrainerSettings): CompileOptions {
   const { model, method, threads, batchSize, sequenceLength, dtype, recompute, seed } = settings;
   const { gradientAccumulationSteps, maxGradNorm, lossChunkTokens } = settings;
   return {
-    ...{ model, method, batchSize, sequenceLength, dtype, recompute, seed, maxGradNorm, lossChunkTokens },
+    model,
+    method,
+    batchSize,
+    sequenceLength,
+    dtype,
+    recompute,
+    seed,
+    maxGradNorm,
+    lossChunkTokens,
     target: cpuTarget({ threads }),
     accumulateGradients: gradientAccumulationSteps > 1,
   };

@@ -79,8 +79,8 @@ export async function loadTensors(
   for (const { value, isTransposed } of storedTensors(plan, model, fileName)) {
     if (isTransposed) {
       const [rows, columns] = value.shape as [number, number];
-      const stored = hostArray(value.dtype, await file.read(value.name));
-      await engine.write(value.name, transpose(stored, columns, rows));
+      const bytes = transpose(await file.read(value.name), value.dtype, columns, rows);
+      await engine.write(value.name, hostArray(value.dtype, bytes));
       continue;
     }
     for (const range of pieces(tensorBytes(value)))
@@ -138,7 +138,7 @@ function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSou
     async *read() {
       if (isTransposed) {
         const [rows, columns] = value.shape as [number, number];
-        yield bytesOf(transpose(await engine.read(value.name), rows, columns));
+        yield transpose(bytesOf(await engine.read(value.name)), value.dtype, rows, columns);
         return;
       }
       for (const range of pieces(tensorBytes(value))) yield bytesOf(await engine.read(value.name, range));
@@ -146,9 +146,14 @@ function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSou
   };
 }
 
-/** (rows, columns) to (columns, rows), in blocks that fit the cache. */
-function transpose<T extends HostArray>(matrix: T, rows: number, columns: number): T {
-  const result = matrix.slice() as T;
+/**
+ * (rows, columns) to (columns, rows), in blocks that fit the cache. Elements travel as whole numbers: as floating point
+ * a NaN would not keep its bits.
+ */
+function transpose(bytes: Uint8Array, dtype: DType, rows: number, columns: number): Uint8Array {
+  const Words = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[dtypeBytes[dtype]]!;
+  const matrix = new Words(bytes.buffer as ArrayBuffer, bytes.byteOffset, rows * columns);
+  const result = new Words(rows * columns);
   const block = 64;
   for (let rowBlock = 0; rowBlock < rows; rowBlock += block) {
     for (let columnBlock = 0; columnBlock < columns; columnBlock += block) {
@@ -159,7 +164,7 @@ function transpose<T extends HostArray>(matrix: T, rows: number, columns: number
           result[column * rows + row] = matrix[row * columns + column]!;
     }
   }
-  return result;
+  return new Uint8Array(result.buffer);
 }
 
 function* pieces(numBytes: number): Generator<{ byteOffset: number; byteLength: number }> {

@@ -263,13 +263,11 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     return this.#checkpoint;
   }
 
-  async #log({ step, epoch, loss, learningRate, gradNorm, ...rest }: StepReport): Promise<void> {
-    const { numTokensSeen, tokensPerSecond, memory } = rest;
-    await this.#parts.log?.write({
-      ...{ step, epoch, loss, learningRate, gradNorm, numTokensSeen, tokensPerSecond },
-      allocatedBytes: memory.allocatedBytes,
-      processBytes: memory.processBytes,
-    });
+  async #log(report: StepReport): Promise<void> {
+    const { step, epoch, loss, learningRate, gradNorm, numTokensSeen, tokensPerSecond, memory } = report;
+    const { allocatedBytes, processBytes } = memory;
+    const progress = { step, epoch, loss, learningRate, gradNorm, numTokensSeen, tokensPerSecond };
+    await this.#parts.log?.write({ ...progress, allocatedBytes, processBytes });
   }
 
   #refuseWhenBroken(): void {

@@ -41,6 +41,33 @@ const rows = (batch: Batch, length: number): number[][] =>
 const counting = (length: number): string =>
   Array.from({ length }, (_, i) => String.fromCodePoint(0x20 + (i % 90))).join('');
 
+/** A tokenizer.json of four tokens, one merge and an end of text. */
+const bpe = (extra: Record<string, number> = {}) =>
+  JSON.stringify({
+    version: '1.0',
+    added_tokens: [
+      {
+        id: 4,
+        content: '<end>',
+        special: true,
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+      },
+    ],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: { type: 'Fuse' },
+    model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, c: 3, ...extra }, merges: ['a b'], unk_token: null },
+  });
+
+const sorted = (list: number[][]): string[] => list.map((row) => row.join()).toSorted();
+
+const temporaryFolders = async (): Promise<string[]> =>
+  (await readdir(tmpdir())).filter((name) => name.startsWith('compact-train-'));
+
 describe('permutation', () => {
   test.each([1, 2, 3, 5, 16, 17, 64, 65, 1000, 4097])('is a bijection of %i entries', (size) => {
     const order = permutation(size, 42, 3);
@@ -78,31 +105,10 @@ describe('permutation', () => {
 describe('tokenizers', () => {
   test('bytes: any text comes back; ids are its UTF-8', async () => {
     const tokenizer = await loadTokenizer();
-    expect([...(tokenizer.encode('aé€') as Iterable<number>)]).toEqual([0x61, 0xc3, 0xa9, 0xe2, 0x82, 0xac]);
+    expect([...(tokenizer.encode('aé€') as Uint8Array)]).toEqual([0x61, 0xc3, 0xa9, 0xe2, 0x82, 0xac]);
     expect(tokenizer.decode([0x61, 0xc3, 0xa9, 256])).toBe('aé');
     expect(tokenizer.vocabularySize).toBe(257);
   });
-
-  const bpe = (extra: Record<string, number> = {}) =>
-    JSON.stringify({
-      version: '1.0',
-      added_tokens: [
-        {
-          id: 4,
-          content: '<end>',
-          special: true,
-          single_word: false,
-          lstrip: false,
-          rstrip: false,
-          normalized: false,
-        },
-      ],
-      normalizer: null,
-      pre_tokenizer: null,
-      post_processor: null,
-      decoder: { type: 'Fuse' },
-      model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, c: 3, ...extra }, merges: ['a b'], unk_token: null },
-    });
 
   test('tokenizer.json from a folder, with its end of text', async () => {
     await file('tokenizer.json', bpe());
@@ -154,7 +160,6 @@ describe('datasets', () => {
       ...ids.slice(4 * i + 1, 4 * i + 5),
     ]);
     const epoch = rows(await dataset.trainBatch(0, 10), 4);
-    const sorted = (list: number[][]): string[] => list.map((row) => row.join()).toSorted();
     expect(sorted(epoch)).toEqual(sorted(expected));
     expect(epoch).not.toEqual(expected);
     const second = rows(await dataset.trainBatch(10, 10), 4);
@@ -232,15 +237,13 @@ describe('datasets', () => {
   });
 
   test('without a folder the tokenised text is temporary', async () => {
-    const folders = async (): Promise<string[]> =>
-      (await readdir(tmpdir())).filter((name) => name.startsWith('compact-train-'));
-    const before = await folders();
+    const before = await temporaryFolders();
     const path = await file('a.txt', counting(12_345));
     const options = { sequenceLength: 4, vocabularySize: 257, seed: 1 };
     const dataset = await Dataset.open(await Dataset.prepare({ train: path }, options));
     // Other tests make such folders too: ours holds a file of exactly this many two-byte ids.
     const mine: string[] = [];
-    for (const name of (await folders()).filter((folder) => !before.includes(folder))) {
+    for (const name of (await temporaryFolders()).filter((folder) => !before.includes(folder))) {
       const [tokens] = await readdir(join(tmpdir(), name)).catch(() => []);
       const size =
         tokens === undefined ? 0 : (await stat(join(tmpdir(), name, tokens)).catch(() => undefined))?.size;
@@ -248,7 +251,7 @@ describe('datasets', () => {
     }
     expect(mine).toHaveLength(1);
     await dataset.close();
-    expect(await folders()).not.toContain(mine[0]);
+    expect(await temporaryFolders()).not.toContain(mine[0]);
   });
 
   test.each<[string, () => Promise<DataOptions>, object]>([

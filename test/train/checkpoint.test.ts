@@ -1,0 +1,225 @@
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { compile } from '../../lib/compile/index.js';
+import type { Plan } from '../../lib/compile/index.js';
+import { loadTokenizer } from '../../lib/data/index.js';
+import { SafetensorsFile } from '../../lib/formats/index.js';
+import type { Model } from '../../lib/graph/index.js';
+import { compact, dense } from '../../lib/methods/index.js';
+import type { Method } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import {
+  listCheckpoints,
+  pruneCheckpoints,
+  removeLeftovers,
+  resolveCheckpoint,
+} from '../../lib/train/checkpoint-folder.js';
+import type { CheckpointState } from '../../lib/train/checkpoint-state.js';
+import { checkResumable, openCheckpoint, saveCheckpoint } from '../../lib/train/checkpoint.js';
+import type { TrainerSettings } from '../../lib/train/options.js';
+import { MemoryEngine } from '../helpers/memory-engine.js';
+import { planTarget } from '../helpers/plan-target.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'compact-checkpoint-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const model = llama({
+  vocabSize: 260,
+  hiddenSize: 16,
+  intermediateSize: 24,
+  numHiddenLayers: 2,
+  numAttentionHeads: 2,
+  numKeyValueHeads: 1,
+});
+const method = compact({ rank: 8 });
+
+function planOf(dtype: 'f32' | 'bf16' = 'f32', trained: Model = model, by: Method = method): Plan {
+  return compile({ model: trained, method: by, target: planTarget, batchSize: 1, sequenceLength: 8, dtype });
+}
+
+function stateOf(step: number): CheckpointState {
+  return {
+    formatVersion: 1,
+    step,
+    numSequencesSeen: step,
+    numTokensSeen: 8 * step,
+    model: model.describe(),
+    method: method.describe(),
+    training: {
+      batchSize: 1,
+      gradientAccumulationSteps: 1,
+      sequenceLength: 8,
+      maxSteps: 10,
+      learningRate: 0.1,
+      lrSchedulerType: 'linear',
+      maxGradNorm: 0,
+      dtype: 'f32',
+      seed: 42,
+    },
+    data: { fingerprint: 'text', tokenizer: 'bytes' },
+    projection: { completedSteps: step, stepsSinceRefresh: step, firstMomentSteps: step, epoch: 0 },
+    best: { step: 1, loss: 2.5 },
+  };
+}
+
+async function save(step: number, plan = planOf(), engine = new MemoryEngine(plan)): Promise<string> {
+  const saved = await saveCheckpoint(folder, engine, { plan, model }, await loadTokenizer(), stateOf(step));
+  return saved.path;
+}
+
+describe('checkpoints', () => {
+  test.each(['f32', 'bf16'] as const)('%s: every bit of parameters and moments comes back', async (dtype) => {
+    const plan = planOf(dtype);
+    const engine = new MemoryEngine(plan);
+    engine.scramble(1);
+    const path = await save(3, plan, engine);
+    expect((await readdir(folder)).sort()).toEqual(['checkpoint-3']);
+    const other = new MemoryEngine(plan);
+    await using checkpoint = await openCheckpoint(path, { plan, model });
+    await checkpoint.loadInto(other);
+    const kept = plan.values.filter(({ kind }) => kind === 'parameter' || kind === 'optimizerState');
+    expect(kept.length).toBeGreaterThan(40);
+    const differing = kept.filter(
+      ({ name, region }) =>
+        region === 'persistent' && Buffer.compare(other.tensors.get(name)!, engine.tensors.get(name)!) !== 0,
+    );
+    expect(differing).toEqual([]);
+    expect(checkpoint.state).toEqual(JSON.parse(JSON.stringify(stateOf(3))));
+  });
+
+  test('weights are in the layout of PyTorch: (out_features, in_features), tables as they are', async () => {
+    const plan = planOf();
+    const engine = new MemoryEngine(plan);
+    const down = 'model.layers.1.mlp.down_proj.weight'; // (24, 16) here
+    await engine.write(
+      down,
+      Float32Array.from({ length: 24 * 16 }, (_, i) => i),
+    );
+    await using file = await SafetensorsFile.open(join(await save(1, plan, engine), 'model.safetensors'));
+    expect(file.tensors.get(down)!.shape).toEqual([16, 24]);
+    const stored = new Float32Array((await file.read(down)).buffer);
+    expect([stored[0], stored[1], stored[24], stored[24 * 15 + 23]]).toEqual([0, 16, 1, 23 * 16 + 15]);
+    expect(file.tensors.get('model.embed_tokens.weight')!.shape).toEqual([260, 16]);
+    expect(file.tensors.get('lm_head.weight')!.shape).toEqual([260, 16]);
+    expect(file.metadata).toEqual({ format: 'pt' });
+  });
+
+  test('a save that fails leaves nothing behind and the older one whole', async () => {
+    const plan = planOf();
+    const older = await save(1, plan);
+    const engine = new MemoryEngine(plan);
+    let reads = 0;
+    const read = engine.read.bind(engine);
+    engine.read = async (name, range) => {
+      if (++reads === 30)
+        throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+      return read(name, range);
+    };
+    await expect(save(2, plan, engine)).rejects.toMatchObject({ code: 'ERR_COMPACT_CHECKPOINT_WRITE' });
+    expect(await readdir(folder)).toEqual(['checkpoint-1']);
+    await (await openCheckpoint(older, { plan, model }))[Symbol.asyncDispose]();
+  });
+
+  test.each(['model.safetensors', 'optimizer.safetensors', 'trainer.json'])(
+    '%s cut at any length is refused with a typed error before anything is loaded',
+    async (name) => {
+      const plan = planOf();
+      const path = await save(1, plan);
+      const whole = await readFile(join(path, name));
+      const cuts = [0, 1, 7, 8, 9, 100, whole.length >> 1, whole.length - 2];
+      for (const length of cuts) {
+        await truncate(join(path, name), length);
+        await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+          code: 'ERR_COMPACT_CHECKPOINT_TRUNCATED',
+        });
+        await writeFile(join(path, name), whole);
+      }
+      await rm(join(path, name));
+      await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+        code: 'ERR_COMPACT_CHECKPOINT_MISSING',
+      });
+    },
+  );
+
+  const edit = async (path: string, change: (state: Record<string, unknown>) => void): Promise<void> => {
+    const file = join(path, 'trainer.json');
+    const state = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    change(state);
+    await writeFile(file, JSON.stringify(state));
+  };
+
+  test.each<[string, (state: Record<string, unknown>) => void, string]>([
+    ['of a newer format', (state) => (state['formatVersion'] = 2), 'VERSION'],
+    ['without a format', (state) => delete state['formatVersion'], 'INVALID'],
+    ['with a step that is no number', (state) => (state['step'] = '1'), 'INVALID'],
+    ['with a negative position', (state) => (state['numSequencesSeen'] = -1), 'INVALID'],
+    ['with half a projection', (state) => (state['projection'] = { epoch: 1 }), 'INVALID'],
+    [
+      'of another model',
+      (state) => (state['model'] = { ...(state['model'] as object), hiddenSize: 32 }),
+      'MISMATCH',
+    ],
+  ])('one %s is refused', async (_, change, code) => {
+    const plan = planOf();
+    const path = await save(1, plan);
+    await edit(path, change);
+    await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+      code: `ERR_COMPACT_CHECKPOINT_${code}`,
+    });
+  });
+
+  test.each<[string, () => Plan]>([
+    ['another dtype', () => planOf('bf16')],
+    ['another rank', () => planOf('f32', model, compact({ rank: 4 }))],
+    ['another method', () => planOf('f32', model, dense())],
+  ])('tensors of %s are refused', async (_, makePlan) => {
+    const path = await save(1);
+    await expect(openCheckpoint(path, { plan: makePlan(), model })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CHECKPOINT_MISMATCH',
+    });
+  });
+
+  test.each<[string, Partial<TrainerSettings>, string]>([
+    ['rank', { method: compact({ rank: 4 }) }, 'text'],
+    ['seed', { seed: 1 }, 'text'],
+    ['sequence length', { sequenceLength: 4 }, 'text'],
+    ['corpus', {}, 'other text'],
+  ])('a run with another %s cannot go on from it', (_, change, fingerprint) => {
+    const settings = { method, seed: 42, sequenceLength: 8, dtype: 'f32', ...change } as TrainerSettings;
+    expect(() => checkResumable('here', stateOf(1), settings, fingerprint)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CHECKPOINT_MISMATCH' }),
+    );
+  });
+});
+
+describe('output folders', () => {
+  test('the latest is the one of the highest step; other names are not checkpoints', async () => {
+    for (const name of ['checkpoint-9', 'checkpoint-10', 'checkpoint-x', '.checkpoint-11.1.partial', 'data'])
+      await mkdir(join(folder, name));
+    expect((await listCheckpoints(folder)).map(({ step }) => step)).toEqual([9, 10]);
+    expect(await resolveCheckpoint('latest', folder)).toBe(join(folder, 'checkpoint-10'));
+    expect(await resolveCheckpoint('auto', folder)).toBe(join(folder, 'checkpoint-10'));
+    expect(await resolveCheckpoint(join(folder, 'checkpoint-9'), folder)).toBe(join(folder, 'checkpoint-9'));
+    expect(await resolveCheckpoint('auto', join(folder, 'data'))).toBeUndefined();
+    await expect(resolveCheckpoint('latest', join(folder, 'data'))).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CHECKPOINT_MISSING',
+    });
+    await removeLeftovers(folder);
+    expect(await readdir(folder)).not.toContain('.checkpoint-11.1.partial');
+  });
+
+  test('the newest stay, and the best', async () => {
+    const whole = await save(1);
+    for (const step of [2, 3, 10]) await cp(whole, join(folder, `checkpoint-${step}`), { recursive: true });
+    await pruneCheckpoints(folder, 0, undefined);
+    expect(await listCheckpoints(folder)).toHaveLength(4);
+    await pruneCheckpoints(folder, 2, 1);
+    expect((await listCheckpoints(folder)).map(({ step }) => step)).toEqual([1, 3, 10]);
+    await pruneCheckpoints(folder, 1, undefined);
+    expect((await listCheckpoints(folder)).map(({ step }) => step)).toEqual([10]);
+  });
+});
