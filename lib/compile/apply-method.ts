@@ -36,7 +36,8 @@ export function buildUpdate(
     graph.at('clipping', 'update', () => {
       const shape = [windows.length];
       let partials = fill(graph, { name: 'partials', shape, dtype: 'f32', kind: 'workspace' }, 0);
-      for (const [index, { gradient }] of windows.entries()) partials = sumOfSquares(gradient, partials, index);
+      for (const [index, { gradient }] of windows.entries())
+        partials = sumOfSquares(gradient, partials, index);
       const { norm, scale } = gradientNorm(partials, maxGradNorm);
       outputs.set('gradNorm', norm);
       gradientScale = scale;

@@ -1,66 +1,52 @@
-import type { Block } from './lifetimes.js';
+import { searchPlacement } from './arena-search.js';
+import { type Block, liveBytes } from './lifetimes.js';
+import { Placer, type Placement, type RankedBlock } from './placement.js';
 
-export interface Arena {
-  /** Of each block, in the order given. */
-  readonly offsets: Float64Array;
-  readonly bytes: number;
-}
+/** Arenas within this factor of the lower bound are not improved any further. */
+const tolerance = 1.005;
 
 /**
- * Gives every block an offset so that no two blocks that are in use at the same time overlap. Several orders of
- * placing are tried, each block at the lowest gap that is free for its whole life; the smallest arena wins, and the
- * search ends early when it meets the lower bound.
+ * Gives every block an offset so that no two blocks that are in use at the same time overlap, in an arena close to
+ * the lower bound. Sorted orders are tried first; where they leave gaps, a short search among the few blocks around
+ * the peak follows. The result is a pure function of the blocks.
+ * @param length number of instructions
  */
-export function placeBlocks(blocks: readonly Block[], lowerBoundBytes: number): Arena {
-  const real = [...blocks.keys()].filter((index) => blocks[index]!.bytes > 0);
-  let best: Arena | undefined;
+export function placeBlocks(blocks: readonly Block[], length: number): Placement {
+  const live = liveBytes(blocks, length);
+  const lowerBoundBytes = live.reduce((largest, bytes) => Math.max(largest, bytes), 0);
+  const ranked = rank(blocks, live);
+  const placer = new Placer(blocks, lowerBoundBytes);
+  let best: Placement | undefined;
   for (const compare of strategies) {
-    const order = real.toSorted((a, b) => compare(blocks[a]!, blocks[b]!) || a - b);
-    const arena = placeInOrder(blocks, order);
-    if (best === undefined || arena.bytes < best.bytes) best = arena;
-    if (best.bytes === lowerBoundBytes) break;
+    const placement = placer.place(ranked.toSorted(compare));
+    if (best === undefined || placement.bytes < best.bytes) best = placement;
+    if (best.bytes === lowerBoundBytes) return best;
   }
-  return best!;
+  const goalBytes = tolerance * lowerBoundBytes;
+  if (best!.bytes <= goalBytes) return best!;
+  const found = searchPlacement(placer, ranked.toSorted(strategies[0]), {
+    lowerBoundBytes,
+    goalBytes,
+    length,
+  });
+  return found.bytes < best!.bytes ? found : best!;
 }
-
-const duration = ({ first, last }: Block): number => last - first + 1;
 
 /**
  * Long lives first suits training: what forward saves is freed in reverse order, so it stacks without gaps, and the
  * short-lived rest goes above the stack's height of its own time.
  */
-const strategies: readonly ((a: Block, b: Block) => number)[] = [
-  (a, b) => duration(b) - duration(a) || b.bytes - a.bytes,
-  (a, b) => b.bytes * duration(b) - a.bytes * duration(a),
-  (a, b) => b.bytes - a.bytes || duration(b) - duration(a),
-  (a, b) => a.first - b.first || duration(b) - duration(a),
+const strategies: readonly ((a: RankedBlock, b: RankedBlock) => number)[] = [
+  (a, b) => b.pressureBytes - a.pressureBytes || b.duration - a.duration || b.bytes - a.bytes,
+  (a, b) => b.duration - a.duration || b.bytes - a.bytes,
+  (a, b) => b.bytes - a.bytes || b.duration - a.duration,
 ];
 
-function placeInOrder(blocks: readonly Block[], order: readonly number[]): Arena {
-  const offsets = new Float64Array(blocks.length);
-  // The blocks placed so far, by rising offset.
-  const starts = new Float64Array(order.length);
-  const ends = new Float64Array(order.length);
-  const firsts = new Int32Array(order.length);
-  const lasts = new Int32Array(order.length);
-  let bytes = 0;
-  for (const [placed, index] of order.entries()) {
-    const block = blocks[index]!;
-    let offset = 0;
-    for (let other = 0; other < placed; other++) {
-      if (firsts[other]! > block.last || lasts[other]! < block.first) continue;
-      if (starts[other]! - offset >= block.bytes) break;
-      if (ends[other]! > offset) offset = ends[other]!;
-    }
-    offsets[index] = offset;
-    bytes = Math.max(bytes, offset + block.bytes);
-    let slot = placed;
-    while (slot > 0 && starts[slot - 1]! > offset) slot--;
-    for (const column of [starts, ends, firsts, lasts]) column.copyWithin(slot + 1, slot, placed);
-    starts[slot] = offset;
-    ends[slot] = offset + block.bytes;
-    firsts[slot] = block.first;
-    lasts[slot] = block.last;
-  }
-  return { offsets, bytes };
+function rank(blocks: readonly Block[], live: Float64Array): RankedBlock[] {
+  return blocks.flatMap(({ bytes, first, last }, index) => {
+    if (bytes === 0) return [];
+    let pressureBytes = 0;
+    for (let moment = first; moment <= last; moment++) pressureBytes = Math.max(pressureBytes, live[moment]!);
+    return [{ index, bytes, duration: last - first + 1, pressureBytes }];
+  });
 }

@@ -1,5 +1,4 @@
 import { type Value, valueBytes } from '../graph/index.js';
-import type { Arena } from './arena.js';
 import { type Lifetimes, aligned } from './lifetimes.js';
 import {
   type Lifetime,
@@ -10,6 +9,7 @@ import {
   type Region,
   planVersion,
 } from './plan.js';
+import type { Placement } from './placement.js';
 import { type Program, definitionOf } from './program.js';
 
 /** An entry whose order, lifetimes and offsets are settled. */
@@ -17,7 +17,7 @@ export interface LaidOutEntry {
   readonly program: Program;
   readonly lifetimes: Lifetimes;
   /** Offsets of the storages, then of the workspaces. */
-  readonly arena: Arena;
+  readonly arena: Placement;
 }
 
 /** Writes down the result of all stages; persistent values are packed in the order in which entries name them. */
@@ -64,7 +64,8 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
   const inputs: number[] = [];
   const entryLifetimes: Lifetime[] = [];
   const madeAt = new Map<Value, number>();
-  for (const [index, node] of program.nodes.entries()) for (const output of node.outputs) madeAt.set(output, index);
+  for (const [index, node] of program.nodes.entries())
+    for (const output of node.outputs) madeAt.set(output, index);
   const outputNames = new Map([...program.outputs].map(([name, value]) => [value, name]));
 
   for (const [index, storage] of lifetimes.storages.entries()) {

@@ -28,7 +28,7 @@ export function compile(options: CompileOptions): Plan {
     .map(withoutDeadNodes)
     .map((program) => recompute(program, settings.recompute ?? 'none', settings.method))
     .map((program) => smallestOrder(program, target))
-    .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.lifetimes.lowerBoundBytes) }));
+    .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
   return assemblePlan(entries, target.device);
 }
 

@@ -58,7 +58,8 @@ export function differentiate(forward: Forward, options: DifferentiateOptions): 
       continue;
     }
     const outputGradients = node.outputs.map((output) => gathered.get(output));
-    if (!node.outputs.some((output) => wanted.has(output)) || outputGradients.every((g) => g === undefined)) continue;
+    if (!node.outputs.some((output) => wanted.has(output)) || outputGradients.every((g) => g === undefined))
+      continue;
     const inputGradients = graph.at(node.layer, 'backward', () =>
       definition.gradient?.({ ...context, outputGradients }),
     );
@@ -188,7 +189,8 @@ class GatheredGradients {
       const latest = outputs[index]!;
       for (const [original, current] of replaced) if (current === old) replaced.set(original, latest);
       replaced.set(old, latest);
-      for (const [owner, gathered] of this.#sums) if (gathered.value === old) this.#sums.set(owner, { ...gathered, value: latest });
+      for (const [owner, gathered] of this.#sums)
+        if (gathered.value === old) this.#sums.set(owner, { ...gathered, value: latest });
     }
     this.#set(target, { value: outputs[output]!, exclusive: true });
     return true;
@@ -209,9 +211,13 @@ interface Contribution {
 }
 
 function withoutAccumulator(parameter: Value, gradient: Value): Error {
-  return compactError('ERR_COMPACT_OP_UNSUPPORTED', `the gradient of ${parameter.name} cannot add up over a window`, {
-    op: gradient.producer?.op,
-    expected: 'a gradient made by an op with an accumulator',
-    received: gradient.producer?.op ?? gradient.name,
-  });
+  return compactError(
+    'ERR_COMPACT_OP_UNSUPPORTED',
+    `the gradient of ${parameter.name} cannot add up over a window`,
+    {
+      op: gradient.producer?.op,
+      expected: 'a gradient made by an op with an accumulator',
+      received: gradient.producer?.op ?? gradient.name,
+    },
+  );
 }

@@ -22,7 +22,11 @@ export function buildEntries(options: CompileOptions): Program[] {
       gradientDtype: options.gradientDtype ?? 'f32',
       window,
     });
-    if (window) programs.push({ ...differentiated, name: 'accumulate' }, buildUpdate(differentiated, method, maxGradNorm));
+    if (window)
+      programs.push(
+        { ...differentiated, name: 'accumulate' },
+        buildUpdate(differentiated, method, maxGradNorm),
+      );
     else programs.push(applyUpdates(differentiated, method));
     const refresh = buildRefresh(parameters, options);
     if (refresh.nodes.length > 0) programs.push(refresh);

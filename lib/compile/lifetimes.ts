@@ -43,21 +43,19 @@ export function lifetimes(program: Program, target: Target): Lifetimes {
     storages,
     workspaces,
     persistent: persistentTargets(program.nodes),
-    lowerBoundBytes: largestSum([...storages, ...workspaces], program.nodes.length),
+    lowerBoundBytes: Math.max(0, ...liveBytes([...storages, ...workspaces], program.nodes.length)),
   };
 }
 
-/** The largest sum of bytes in use at one of `length` instructions. */
-export function largestSum(blocks: readonly Block[], length: number): number {
-  const changes = new Float64Array(length + 1);
+/** Bytes in use at each of `length` instructions. */
+export function liveBytes(blocks: readonly Block[], length: number): Float64Array {
+  const live = new Float64Array(length);
   for (const { bytes, first, last } of blocks) {
-    changes[first]! += bytes;
-    changes[last + 1]! -= bytes;
+    live[first]! += bytes;
+    if (last + 1 < length) live[last + 1]! -= bytes;
   }
-  let sum = 0;
-  let largest = 0;
-  for (const change of changes) largest = Math.max(largest, (sum += change));
-  return largest;
+  for (let moment = 1; moment < length; moment++) live[moment]! += live[moment - 1]!;
+  return live;
 }
 
 interface Growing {

@@ -68,7 +68,9 @@ function backwardOrder(
       const position = indices.get(producers.get(input!)!);
       if (input === undefined || position === undefined || position < made) continue;
       made = position;
-      next = Math.min(...readers.get(input)!.map((reader) => (isLeaf(reader) ? Infinity : indices.get(reader)!)));
+      next = Math.min(
+        ...readers.get(input)!.map((reader) => (isLeaf(reader) ? Infinity : indices.get(reader)!)),
+      );
     }
     positions.set(node, place === 'early' || next === Infinity ? made + 0.5 : next - 0.5);
   }
