@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import type { CommanderError } from 'commander';
 import { compactError, isCompactError, type CompactError } from '../errors.js';
 import type { Terminal } from './terminal.js';
 

@@ -22,7 +22,7 @@ export function formatCount(count: number): string {
   return `${Math.round(count)}`;
 }
 
-export const formatRate = (perSecond: number): string => `${formatCount(perSecond)}/s`;
+export const formatRate = (tokensPerSecond: number): string => `${formatCount(tokensPerSecond)} tokens/s`;
 
 export const formatPercent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
 
@@ -31,12 +31,13 @@ export function formatDuration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   const minutes = Math.floor(whole / 60) % 60;
-  const pad = (n: number): string => String(n).padStart(2, '0');
   const tail = `${pad(minutes)}:${pad(whole % 60)}`;
   return whole < 3600 ? tail : `${Math.floor(whole / 3600)}:${tail}`;
 }
 
 /** A learning rate or another small number, without noise. */
 export const formatSmall = (value: number): string => String(Number(value.toPrecision(3)));
+
+const pad = (n: number): string => String(n).padStart(2, '0');
 
 const threeDigits = (value: number): string => value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);

@@ -4,7 +4,8 @@ import { InvalidArgumentError, Option } from 'commander';
 
 export function positiveInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number above 0');
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('expected a whole number above 0');
   return value;
 }
 
@@ -17,7 +18,8 @@ export function positiveNumber(text: string): number {
 export function ratio(text: string): number {
   const [numerator, denominator = '1'] = text.split('/');
   const value = Number(numerator) / Number(denominator);
-  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('expected a ratio in (0, 1], e.g. 0.25 or 1/4');
+  if (!(value > 0 && value <= 1))
+    throw new InvalidArgumentError('expected a ratio in (0, 1], e.g. 0.25 or 1/4');
   return value;
 }
 
@@ -33,7 +35,8 @@ export function byteCount(text: string): number {
   const [, number, unit = ''] = /^([\d.]+)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
   const factor = byteUnits[unit.toLowerCase()];
   const bytes = Number(number) * (factor ?? NaN);
-  if (!Number.isFinite(bytes) || bytes <= 0) throw new InvalidArgumentError('expected bytes, e.g. 24GiB or 80GB');
+  if (!Number.isFinite(bytes) || bytes <= 0)
+    throw new InvalidArgumentError('expected bytes, e.g. 24GiB or 80GB');
   return Math.floor(bytes);
 }
 

@@ -1,8 +1,15 @@
-import { compile, type Accounting, type Plan, type RecomputePolicy, type Target } from '../compile/index.js';
+import {
+  compile,
+  type Accounting,
+  type CompileOptions,
+  type Plan,
+  type RecomputePolicy,
+  type Target,
+} from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { memoryReport, type MemoryReport } from '../memory/index.js';
 import { compact, dense, type Method } from '../methods/index.js';
-import { llama, type LlamaPreset } from '../models/index.js';
+import { llama } from '../models/index.js';
 
 /** One training run as `compact-train plan` is asked about it: everything that decides its bytes. */
 export interface PlanRequest {
@@ -18,6 +25,8 @@ export interface PlanRequest {
   readonly store?: 'stored' | 'lazy';
   readonly sharing?: 'input' | 'weight';
   readonly recompute?: RecomputePolicy;
+  /** Gradients live across micro-batches. */
+  readonly accumulate?: boolean;
   readonly accounting: Accounting;
 }
 
@@ -27,54 +36,78 @@ export interface PlannedRequest {
   readonly planSeconds: number;
 }
 
-export const defaultRankRatio = 0.25;
+const defaultRankRatio = 0.25;
 
 /** Compiles one request. Nothing is allocated, so any model can be planned on any machine. */
 export function planRequest(request: PlanRequest, target: Target): PlannedRequest {
   const startedAt = performance.now();
-  const plan = compile({
-    model: llama(request.model as LlamaPreset, { maxPositionEmbeddings: Math.max(2048, request.sequence) }),
-    method: methodOf(request),
-    target,
-    batchSize: request.batch,
-    sequenceLength: request.sequence,
-    recompute: request.recompute ?? 'none',
-    entries: ['train'],
-    dtype: request.dtype,
-    accounting: request.accounting,
-  });
+  const plan = compile(compileOptions(request, target));
   const report = memoryReport(plan);
   return { plan, report, planSeconds: (performance.now() - startedAt) / 1000 };
 }
 
-function methodOf(request: PlanRequest): Method {
-  if (request.method === 'dense') {
-    for (const option of ['rank', 'rankRatio', 'store', 'sharing'] as const)
-      if (request[option] !== undefined)
-        throw compactError('ERR_COMPACT_ARGUMENT', `${option} belongs to --method compact`, {
-          op: option,
-          received: `--method dense with ${option} ${request[option]}`,
-          remedy: 'Leave it out, or ask for --method compact',
-        });
-    return dense({ stateDtype: request.stateDtype ?? 'f32' });
-  }
-  const size =
-    request.rank === undefined && request.rankRatio === undefined
-      ? { rankRatio: defaultRankRatio }
-      : { ...(request.rank && { rank: request.rank }), ...(request.rankRatio && { rankRatio: request.rankRatio }) };
-  const { stateDtype = 'f32', sharing = 'input', store = 'stored' } = request;
-  return compact({ ...size, stateDtype, sharing, store });
+export function compileOptions(request: PlanRequest, target: Target): CompileOptions {
+  const { batch, sequence, dtype, recompute, accumulate, accounting } = request;
+  return {
+    model: llama(request.model, { maxPositionEmbeddings: Math.max(2048, sequence) }),
+    method: methodOf(request),
+    target,
+    batchSize: batch,
+    sequenceLength: sequence,
+    dtype,
+    recompute,
+    accumulateGradients: accumulate,
+    accounting,
+    entries: ['train'],
+  };
 }
 
-/** The request in a few words, e.g. 'compact n/4, lazy'. */
+function methodOf({ method, stateDtype, rank, rankRatio, store, sharing }: PlanRequest): Method {
+  if (method === 'compact') {
+    const isRankGiven = rank !== undefined || rankRatio !== undefined;
+    return compact({
+      rank,
+      rankRatio: isRankGiven ? rankRatio : defaultRankRatio,
+      stateDtype,
+      store,
+      sharing,
+    });
+  }
+  for (const [option, value] of Object.entries({ rank, rankRatio, store, sharing }))
+    if (value !== undefined)
+      throw compactError('ERR_COMPACT_ARGUMENT', `${option} belongs to the method compact`, {
+        op: option,
+        received: `method dense with ${option} ${value}`,
+        remedy: 'Leave it out, or ask for --method compact',
+      });
+  return dense({ stateDtype });
+}
+
+/** Method and policy in a few words, e.g. 'compact n/4, lazy'. */
 export function describeRequest({ method, rank, rankRatio, store, recompute }: PlanRequest): string {
-  const policy = { none: '', cheap: ', cheap recompute', layer: ', layer checkpointing' }[recompute ?? 'none'];
+  const policy = { none: '', cheap: ', cheap recompute', layer: ', layer checkpointing' }[
+    recompute ?? 'none'
+  ];
   if (method === 'dense') return `dense${policy}`;
   return `compact ${describeRank(rank, rankRatio)}, ${store ?? 'stored'}${policy}`;
 }
 
-function describeRank(rank: number | undefined, rankRatio: number | undefined): string {
+function describeRank(rank: number | undefined, rankRatio = defaultRankRatio): string {
   if (rank !== undefined) return `rank ${rank}`;
-  const denominator = 1 / (rankRatio ?? defaultRankRatio);
+  const denominator = 1 / rankRatio;
   return Number.isInteger(denominator) ? `n/${denominator}` : `${rankRatio} n`;
+}
+
+/** The methods that are compared when a size is asked for: from what everybody runs to what holds least. */
+export function alternatives({ rank, rankRatio, ...request }: PlanRequest): PlanRequest[] {
+  const dense = { ...request, method: 'dense', store: undefined, sharing: undefined } as const;
+  const compact = { ...request, method: 'compact', rank, rankRatio } as const;
+  return [
+    { ...dense, recompute: 'none' },
+    { ...dense, recompute: 'cheap' },
+    { ...dense, recompute: 'layer' },
+    { ...compact, store: 'stored', recompute: 'none' },
+    { ...compact, store: 'lazy', recompute: 'none' },
+    { ...compact, store: 'lazy', recompute: 'layer' },
+  ];
 }

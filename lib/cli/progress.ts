@@ -55,7 +55,7 @@ export class Progress {
     return {
       held_out: this.#heldOut,
       loss: report.loss.toFixed(3),
-      rate: `${formatRate(report.tokensPerSecond).replace('/s', ' tokens/s')}`,
+      rate: formatRate(report.tokensPerSecond),
       bytes: formatBytes(report.memory.allocatedBytes),
       eta_text: `ETA ${formatDuration(this.#secondsLeft(report))}`,
     };
@@ -67,7 +67,7 @@ export class Progress {
       `loss ${report.loss.toFixed(4)}`,
       `lr ${formatSmall(report.learningRate)}`,
       ...(report.gradNorm === undefined ? [] : [`grad norm ${formatSmall(report.gradNorm)}`]),
-      formatRate(report.tokensPerSecond).replace('/s', ' tokens/s'),
+      formatRate(report.tokensPerSecond),
       formatBytes(report.memory.allocatedBytes),
       `ETA ${formatDuration(this.#secondsLeft(report))}`,
     ];

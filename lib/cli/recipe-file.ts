@@ -88,7 +88,9 @@ export function setRecipeValue(values: Record<string, unknown>, assignment: stri
   let target = values;
   for (const part of path) {
     const inner = Object.hasOwn(target, part) ? target[part] : undefined;
-    target = isRecord(inner) ? inner : ((target[part] = expandShorthand(part, inner)) as Record<string, unknown>);
+    target = isRecord(inner)
+      ? inner
+      : ((target[part] = expandShorthand(part, inner)) as Record<string, unknown>);
   }
   target[last] = parse(value);
 }

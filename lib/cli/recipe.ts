@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { compactError, isCompactError, nearestName } from '../errors.js';
 import { methodFromDescription } from '../methods/index.js';
-import { llama, type LlamaConfig, type LlamaPreset, type Model } from '../models/index.js';
+import { llama, type LlamaConfig, type Model } from '../models/index.js';
 import { learningRateScheduleNames } from '../optim/index.js';
 import type { TrainerOptions } from '../train/index.js';
 import { expandShorthand, isRecord, type RecipeFile } from './recipe-file.js';
@@ -79,9 +79,7 @@ export function trainerOptions(file: RecipeFile): TrainerOptions {
 }
 
 function buildModel({ preset, ...config }: Recipe['model']): Model {
-  return preset === undefined
-    ? llama(config as unknown as LlamaConfig)
-    : llama(preset as LlamaPreset, config as Partial<LlamaConfig>);
+  return preset === undefined ? llama(config as unknown as LlamaConfig) : llama(preset as string, config);
 }
 
 /** Adds the place in the recipe to what a model or method says about its options. */
@@ -96,7 +94,11 @@ function inSection<T>(file: RecipeFile, section: string, build: () => T): T {
   }
 }
 
-function complaint(file: RecipeFile, values: Record<string, unknown>, issues: readonly z.core.$ZodIssue[]): Error {
+function complaint(
+  file: RecipeFile,
+  values: Record<string, unknown>,
+  issues: readonly z.core.$ZodIssue[],
+): Error {
   // A wrong name explains a missing one: unknown keys first.
   const issue = issues.find((candidate) => candidate.code === 'unrecognized_keys') ?? issues[0]!;
   const path = issue.path.map(String);
@@ -104,12 +106,16 @@ function complaint(file: RecipeFile, values: Record<string, unknown>, issues: re
     const known = Object.keys((path[0] === 'data' ? dataSchema : recipeSchema).shape);
     const key = issue.keys[0]!;
     const nearest = nearestName(key, known);
-    return compactError('ERR_COMPACT_CONFIG_UNKNOWN_KEY', `${file.locate([...path, key])}: unknown key '${key}'`, {
-      op: [...path, key].join('.'),
-      expected: `one of ${known.join(', ')}`,
-      received: key,
-      remedy: nearest && `Did you mean '${nearest}'?`,
-    });
+    return compactError(
+      'ERR_COMPACT_CONFIG_UNKNOWN_KEY',
+      `${file.locate([...path, key])}: unknown key '${key}'`,
+      {
+        op: [...path, key].join('.'),
+        expected: `one of ${known.join(', ')}`,
+        received: key,
+        remedy: nearest && `Did you mean '${nearest}'?`,
+      },
+    );
   }
   const key = path.join('.');
   const received = path.reduce<unknown>((value, part) => (isRecord(value) ? value[part] : undefined), values);

@@ -34,7 +34,12 @@ export class Terminal {
 
   /** One line for people. */
   line(text = ''): void {
-    if (!this.json && !this.quiet) process.stdout.write(`${text}\n`);
+    this.write(`${text}\n`);
+  }
+
+  /** Text for people, as it is. */
+  write(text: string): void {
+    if (!this.json && !this.quiet) process.stdout.write(text);
   }
 
   /** One object for programs, on a line of its own. */

@@ -58,12 +58,25 @@ export function fixtureReport(): BenchReport {
 }
 
 const variants: readonly (readonly [string, KindBytes])[] = [
-  ['dense', { parameter: 0.7, optimizerState: 1.4, gradient: 0.1, activation: 26, logits: 0.2, workspace: 0.1 }],
-  ['dense, cheap recompute', { parameter: 0.7, optimizerState: 1.4, gradient: 0.1, activation: 19, logits: 0.2 }],
+  [
+    'dense',
+    { parameter: 0.7, optimizerState: 1.4, gradient: 0.1, activation: 26, logits: 0.2, workspace: 0.1 },
+  ],
+  [
+    'dense, cheap recompute',
+    { parameter: 0.7, optimizerState: 1.4, gradient: 0.1, activation: 19, logits: 0.2 },
+  ],
   ['layer checkpointing', { parameter: 0.7, optimizerState: 1.4, gradient: 0.1, activation: 3, logits: 0.2 }],
   [
     'compact n/4, stored',
-    { parameter: 0.7, optimizerState: 0.6, gradient: 0.1, activation: 18, compressedActivation: 0.9, logits: 0.2 },
+    {
+      parameter: 0.7,
+      optimizerState: 0.6,
+      gradient: 0.1,
+      activation: 18,
+      compressedActivation: 0.9,
+      logits: 0.2,
+    },
   ],
   ['compact n/4, lazy', { parameter: 0.7, optimizerState: 0.6, gradient: 0.1, activation: 18, logits: 0.2 }],
 ];
@@ -88,7 +101,9 @@ function plannedTable(accounting: 'ours' | 'published'): PlannedTable {
 }
 
 function peak(variant: string, gib: KindBytes, size: number): PlannedPeak {
-  const byKind = Object.fromEntries(Object.entries(gib).map(([kind, value]) => [kind, Math.round(value * size * 2 ** 30)]));
+  const byKind = Object.fromEntries(
+    Object.entries(gib).map(([kind, value]) => [kind, Math.round(value * size * 2 ** 30)]),
+  );
   const peakBytes = Object.values(byKind).reduce((a, b) => a + b, 0);
   const persistentBytes = byKind['parameter']! + byKind['optimizerState']!;
   const arenaBytes = peakBytes - persistentBytes;
@@ -115,14 +130,30 @@ function timeline(layers: number, share: number): Timeline {
     const forward = i < total / 2;
     const layer = forward ? Math.floor(i / 2) : Math.floor((total - 1 - i) / 2);
     const op = forward ? ['rmsNorm', 'matmul'][i % 2]! : ['matmul', 'adamW'][i % 2]!;
-    instructions.push({ op, layer: `layers.${layer}`, phase: forward ? 'forward' : i % 2 ? 'update' : 'backward' });
+    instructions.push({
+      op,
+      layer: `layers.${layer}`,
+      phase: forward ? 'forward' : i % 2 ? 'update' : 'backward',
+    });
   }
   const bytes = Math.round(400 * share) * mib;
   for (let layer = 0; layer < layers; layer++) {
     const place = { layer: `layers.${layer}`, first: 2 * layer, last: total - 1 - 2 * layer };
-    blocks.push({ name: `layers.${layer}/input`, kind: 'activation', offset: layer * (bytes + 40 * mib), bytes, ...place });
+    blocks.push({
+      name: `layers.${layer}/input`,
+      kind: 'activation',
+      offset: layer * (bytes + 40 * mib),
+      bytes,
+      ...place,
+    });
     const offset = layer * (bytes + 40 * mib) + bytes;
-    blocks.push({ name: `layers.${layer}/z`, kind: 'compressedActivation', offset, bytes: 40 * mib, ...place });
+    blocks.push({
+      name: `layers.${layer}/z`,
+      kind: 'compressedActivation',
+      offset,
+      bytes: 40 * mib,
+      ...place,
+    });
   }
   const arenaBytes = layers * (bytes + 40 * mib);
   const persistent = { parameter: 700 * mib, optimizerState: 1400 * share * mib };
@@ -134,7 +165,8 @@ function demoRun(variant: string, learningRate: number, lossGap: number, share: 
   const losses: LossPoint[] = Array.from({ length: 300 }, (_, i) => ({
     step: i + 1,
     numTokens: (i + 1) * 2048,
-    loss: (1.75 + 3.8 * Math.exp(-i / 45)) * (1 + lossGap) + 0.06 * Math.sin(12.9898 * i) * Math.cos(78.233 * i),
+    loss:
+      (1.75 + 3.8 * Math.exp(-i / 45)) * (1 + lossGap) + 0.06 * Math.sin(12.9898 * i) * Math.cos(78.233 * i),
   }));
   const evaluations = losses.filter((point) => point.step % 50 === 0);
   const finalLoss = evaluations.at(-1)!.loss;

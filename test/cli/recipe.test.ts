@@ -24,7 +24,9 @@ describe('a recipe', () => {
   });
 
   test('builds a method from its own options', () => {
-    const options = optionsOf(minimal.replace('method: dense', 'method: {name: compact, rankRatio: 0.5, store: lazy}'));
+    const options = optionsOf(
+      minimal.replace('method: dense', 'method: {name: compact, rankRatio: 0.5, store: lazy}'),
+    );
     expect(options.method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.5, store: 'lazy' });
   });
 
@@ -35,9 +37,24 @@ describe('a recipe', () => {
 
   test.each([
     ['an unknown key', `${minimal}lerningRate: 0.1\n`, 'recipe.yaml:9', "Did you mean 'learningRate'?"],
-    ['an unknown data key', minimal.replace('data: corpus.txt', 'data:\n  train: a\n  validaton: b'), 'recipe.yaml:6', "Did you mean 'validation'?"],
-    ['an unknown method option', minimal.replace('dense', '{name: compact, rankRato: 0.5}'), 'recipe.yaml:3', "Did you mean 'rankRatio'?"],
-    ['an unknown model option', minimal.replace('llama-demo', '{preset: llama-demo, hiddenSiz: 8}'), 'recipe.yaml:2', "Did you mean 'hiddenSize'?"],
+    [
+      'an unknown data key',
+      minimal.replace('data: corpus.txt', 'data:\n  train: a\n  validaton: b'),
+      'recipe.yaml:6',
+      "Did you mean 'validation'?",
+    ],
+    [
+      'an unknown method option',
+      minimal.replace('dense', '{name: compact, rankRato: 0.5}'),
+      'recipe.yaml:3',
+      "Did you mean 'rankRatio'?",
+    ],
+    [
+      'an unknown model option',
+      minimal.replace('llama-demo', '{preset: llama-demo, hiddenSiz: 8}'),
+      'recipe.yaml:2',
+      "Did you mean 'hiddenSize'?",
+    ],
   ])('refuses %s with its line and the nearest known name', (_, text, place, remedy) => {
     expect(() => optionsOf(text)).toThrow(
       expect.objectContaining({
@@ -50,11 +67,31 @@ describe('a recipe', () => {
 
   test.each([
     ['zero batch', minimal.replace('batchSize: 2', 'batchSize: 0'), 'ERR_COMPACT_CONFIG_VALUE', 'batchSize'],
-    ['text for a number', minimal.replace('maxSteps: 3', 'maxSteps: many'), 'ERR_COMPACT_CONFIG_VALUE', 'maxSteps'],
-    ['an unknown schedule', `${minimal}lrSchedulerType: cosin\n`, 'ERR_COMPACT_CONFIG_VALUE', 'lrSchedulerType'],
-    ['an unknown preset', minimal.replace('llama-demo', 'llama-demmo'), 'ERR_COMPACT_MODEL_UNKNOWN', 'llama-demo'],
+    [
+      'text for a number',
+      minimal.replace('maxSteps: 3', 'maxSteps: many'),
+      'ERR_COMPACT_CONFIG_VALUE',
+      'maxSteps',
+    ],
+    [
+      'an unknown schedule',
+      `${minimal}lrSchedulerType: cosin\n`,
+      'ERR_COMPACT_CONFIG_VALUE',
+      'lrSchedulerType',
+    ],
+    [
+      'an unknown preset',
+      minimal.replace('llama-demo', 'llama-demmo'),
+      'ERR_COMPACT_MODEL_UNKNOWN',
+      'llama-demo',
+    ],
     ['an unknown method', minimal.replace('dense', 'dens'), 'ERR_COMPACT_CONFIG_VALUE', 'dense'],
-    ['both ranks', minimal.replace('dense', '{name: compact, rank: 8, rankRatio: 0.5}'), 'ERR_COMPACT_RANK', 'both'],
+    [
+      'both ranks',
+      minimal.replace('dense', '{name: compact, rank: 8, rankRatio: 0.5}'),
+      'ERR_COMPACT_RANK',
+      'both',
+    ],
     ['no rank', minimal.replace('dense', 'compact'), 'ERR_COMPACT_RANK', 'neither'],
     ['a missing key', minimal.replace('maxSteps: 3', ''), 'ERR_COMPACT_CONFIG_VALUE', 'maxSteps'],
   ])('refuses %s', (_, text, code, word) => {
@@ -99,7 +136,9 @@ describe('flags over a recipe', () => {
   });
 
   test('--set refuses what is not an assignment', () => {
-    expect(() => setRecipeValue({}, 'maxSteps')).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT' }));
+    expect(() => setRecipeValue({}, 'maxSteps')).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT' }),
+    );
   });
 
   test('--set cannot reach what is not a recipe', () => {

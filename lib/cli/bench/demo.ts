@@ -71,7 +71,11 @@ export async function runDemo(
     runs,
   };
   const title = `The demo model, ${common.batchSize} × ${common.sequenceLength} tokens, ${common.dtype}`;
-  const timelines = outcomes.map(({ timeline }, index) => ({ ...timeline, title, variant: methods[index]!.variant }));
+  const timelines = outcomes.map(({ timeline }, index) => ({
+    ...timeline,
+    title,
+    variant: methods[index]!.variant,
+  }));
   return { demo, timelines };
 }
 

@@ -12,13 +12,12 @@ import { runDemo } from './demo.js';
 import { appendToLedger, type LedgerRow } from './ledger.js';
 import { thisMachine } from './machine.js';
 import { reportPage } from './page.js';
-import { allModels, plannedSavings, plannedTable, timelineRequests } from './planned-peaks.js';
+import { plannedSavings, plannedTable, timelineRequests } from './planned-peaks.js';
 import { printReport } from './print-report.js';
 import { reportVersion, type BenchReport, type NamedTimeline } from './report.js';
 import { StatusLine } from './status-line.js';
 import { timelineOf } from './timeline.js';
 
-const quickModels = ['llama-60m', 'llama-350m', 'llama-1b', 'llama-7b'] as const;
 const timelineModel = 'llama-350m';
 const demoSteps = { full: 600, quick: 100 } as const;
 
@@ -44,7 +43,7 @@ export function registerMemoryBench(bench: Command, terminal: Terminal): void {
     .command('memory', { isDefault: true })
     .summary('planned peaks of every method, and a small model trained with and without (default)')
     .description('The main job: what compression saves, planned to the byte and measured.')
-    .option('--quick', 'fewer models, fewer steps')
+    .option('--quick', 'a shorter training run')
     .option('--output <folder>', 'where the report goes', 'compact-train-report')
     .option('--ledger <file>', 'append the measured figures as JSON lines')
     .addHelpText('after', help)
@@ -71,13 +70,13 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
   const status = new StatusLine(terminal);
   // Made first: a folder that cannot be written is found before the work, not after it.
   mkdirSync(flags.output, { recursive: true });
-  const models = flags.quick ? quickModels : allModels;
   const target = cpuTarget();
-  const ours = plannedTable('ours', models, target, (model) => status.show('planning', model));
-  const publishedModels = models.filter((model) => !flags.quick || model !== 'llama-7b');
-  const published = plannedTable('published', publishedModels, target, (model) => status.show('planning', model));
-  const { demo, timelines } = await runDemo(flags.quick ? demoSteps.quick : demoSteps.full, (variant, { step, maxSteps, loss }) =>
-    status.show(`training ${variant}`, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
+  const ours = plannedTable('ours', target, (model) => status.show('planning', model));
+  const published = plannedTable('published', target, (model) => status.show('planning', model));
+  const { demo, timelines } = await runDemo(
+    flags.quick ? demoSteps.quick : demoSteps.full,
+    (variant, { step, maxSteps, loss }) =>
+      status.show(`training ${variant}`, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
   );
   const report: BenchReport = {
     type: 'bench-memory',
@@ -123,7 +122,8 @@ function presetTimelines(model: LlamaPreset, target: Target): NamedTimeline[] {
 
 function ledgerRows({ demo }: BenchReport): LedgerRow[] {
   const shape = `llama-demo ${demo.batchSize}x${demo.sequenceLength}, ${demo.maxSteps} steps`;
-  return demo.runs.flatMap((run) =>
+  return demo.runs.flatMap(
+    (run) =>
     (
       [
         ['held-out loss', 'nats', run.finalLoss],

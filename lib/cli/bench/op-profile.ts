@@ -12,7 +12,10 @@ export interface OpProfileRow {
 }
 
 /** Sums the time of each instruction by operation and phase; longest first. */
-export function opProfile(instructions: readonly PlanInstruction[], profileUs: readonly number[]): OpProfileRow[] {
+export function opProfile(
+  instructions: readonly PlanInstruction[],
+  profileUs: readonly number[],
+): OpProfileRow[] {
   const total = profileUs.reduce((a, b) => a + b, 0);
   const rows = new Map<string, OpProfileRow>();
   instructions.forEach(({ op, phase, flops }, index) => {

@@ -60,7 +60,7 @@ report.json. Published figures: Shamshoum et al., CompAct, NAACL 2025 (arXiv 241
 }
 
 function machineLine({ machine, quick, durationSeconds }: BenchReport): string {
-  const quickNote = quick ? 'Quick run: fewer models, fewer steps. ' : '';
+  const quickNote = quick ? 'Quick run: a short training. ' : '';
   return (
     `${quickNote}${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads, ${machine.instructionSet}, ` +
     `${formatBytes(machine.memoryBytes)}, Node ${machine.node}. Done in ${Math.round(durationSeconds)} s.`
@@ -109,7 +109,9 @@ function plannedTable(table: PlannedTable): string {
   const variants = table.models[0]!.peaks.map((peak) => peak.variant);
   const rows = table.models.map((model) => [
     escape(model.model),
-    ...model.peaks.map((peak) => `${formatGiB(peak.peakBytes)}<small>${formatPercent(peak.shareOfPlain)}</small>`),
+    ...model.peaks.map(
+      (peak) => `${formatGiB(peak.peakBytes)}<small>${formatPercent(peak.shareOfPlain)}</small>`,
+    ),
   ]);
   return htmlTable(['GiB', ...variants], rows);
 }
@@ -122,7 +124,9 @@ function timelineSection(timelines: readonly NamedTimeline[]): string {
       const highest = 1.03 * Math.max(...group.map((timeline) => timeline.peakBytes));
       const highestArena = 1.03 * Math.max(...group.map((timeline) => timeline.arenaBytes));
       const shown = kindGroups.filter((kind) =>
-        group.some((t) => groupBytes(kind, t.persistent) > 0 || t.blocks.some((b) => groupOf(b.kind) === kind)),
+        group.some(
+          (t) => groupBytes(kind, t.persistent) > 0 || t.blocks.some((b) => groupOf(b.kind) === kind),
+        ),
       );
       const legend = kindLegend(shown, width);
       const charts = group.map((timeline, index) => {
@@ -162,7 +166,9 @@ function demoSection(demo: DemoReport): string {
   const rows = demo.runs.map((run) => [
     escape(run.variant),
     formatSmall(run.learningRate),
-    run === demo.runs[0] ? run.finalLoss.toFixed(3) : `${run.finalLoss.toFixed(3)}<small>${signed(run.lossGap)}</small>`,
+    run === demo.runs[0]
+      ? run.finalLoss.toFixed(3)
+      : `${run.finalLoss.toFixed(3)}<small>${signed(run.lossGap)}</small>`,
     run.perplexity.toFixed(2),
     formatCount(run.tokensPerSecond),
     formatBytes(run.plannedBytes),
@@ -179,7 +185,17 @@ ${demo.batchSize} × ${demo.sequenceLength} tokens, ${demo.dtype}, tokenizer ${e
 for every method, each with its own tuned learning rate. Loss in nats per token; dots are held-out text.</p>
 ${chart(lossCurves(demo.runs, width, 340), 340)}
 ${htmlTable(
-  ['method', 'learning rate', 'held-out loss', 'perplexity', 'tokens/s', 'planned', 'allocated', 'process', 'event loop p99'],
+  [
+    'method',
+    'learning rate',
+    'held-out loss',
+    'perplexity',
+    'tokens/s',
+    'planned',
+    'allocated',
+    'process',
+    'event loop p99',
+  ],
   rows,
 )}
 ${samples.join('')}`;
@@ -193,7 +209,10 @@ function savingsTable({ savings }: BenchReport): string {
     ...ratios.map((ratio) => {
       const saving = savings.find((candidate) => candidate.model === model && candidate.rankRatio === ratio);
       if (saving === undefined) return '';
-      const paper = saving.publishedBytes === undefined ? 'dense did not fit' : `paper ${formatGiB(saving.publishedBytes)}`;
+      const paper =
+        saving.publishedBytes === undefined
+          ? 'dense did not fit'
+          : `paper ${formatGiB(saving.publishedBytes)}`;
       return `${formatGiB(saving.plannedBytes)}<small>${paper}</small>`;
     }),
   ]);
@@ -206,7 +225,10 @@ function publishedTable(): string {
     ['', ...models],
     rows.map(({ method, results }) => [
       escape(method),
-      ...results.map(({ perplexity, peakGiB }) => `${perplexity.toFixed(2)}<small>${peakGiB?.toFixed(2) ?? 'over 80'} GiB</small>`),
+      ...results.map(
+        ({ perplexity, peakGiB }) =>
+          `${perplexity.toFixed(2)}<small>${peakGiB?.toFixed(2) ?? 'over 80'} GiB</small>`,
+      ),
     ]),
   );
 }

@@ -8,7 +8,7 @@ import type { PlannedModel, PlannedPeak, PlannedSaving, PlannedTable } from './r
 const size = { batch: 128, sequence: 256, dtype: 'bf16' } as const;
 const rankRatios = [1 / 2, 1 / 4, 1 / 8] as const;
 
-export const allModels: readonly LlamaPreset[] = [
+const plannedModels: readonly LlamaPreset[] = [
   'llama-60m', 'llama-130m', 'llama-350m', 'llama-1b', 'llama-3b', 'llama-7b', 'llama-13b', 'llama-33b', 'llama-65b',
 ]; // prettier-ignore
 
@@ -26,7 +26,6 @@ function variants(model: string, accounting: Accounting): PlanRequest[] {
 /** Planned peaks of every model and method; `onModel` is told before each model. */
 export function plannedTable(
   accounting: Accounting,
-  models: readonly LlamaPreset[],
   target: Target,
   onModel: (model: string) => void,
 ): PlannedTable {
@@ -35,7 +34,7 @@ export function plannedTable(
     batchSize: size.batch,
     sequenceLength: size.sequence,
     dtype: size.dtype,
-    models: models.map((model) => {
+    models: plannedModels.map((model) => {
       onModel(model);
       return plannedModel(model, accounting, target);
     }),
@@ -43,7 +42,10 @@ export function plannedTable(
 }
 
 function plannedModel(model: LlamaPreset, accounting: Accounting, target: Target): PlannedModel {
-  const planned = variants(model, accounting).map((request) => ({ request, ...planRequest(request, target) }));
+  const planned = variants(model, accounting).map((request) => ({
+    request,
+    ...planRequest(request, target),
+  }));
   const plain = planned[0]!.report.peakBytes;
   const selective = planned.find(({ request }) => request.recompute === 'cheap')?.report.peakBytes;
   const peaks = planned.map(({ request, report, planSeconds }): PlannedPeak => {

@@ -8,11 +8,15 @@ export function printReport(terminal: Terminal, report: BenchReport): void {
   const { machine, demo } = report;
   const heading = (text: string): void => terminal.line(`\n${terminal.style('bold', text)}`);
   terminal.line(
-    terminal.style('dim', `${machine.cpu}, ${machine.cores} cores, ${machine.instructionSet}, Node ${machine.node}`),
+    terminal.style(
+      'dim',
+      `${machine.cpu}, ${machine.cores} cores, ${machine.instructionSet}, Node ${machine.node}`,
+    ),
   );
   for (const table of report.planned) {
     const tokens = `${table.batchSize} x ${table.sequenceLength} tokens, ${table.dtype}`;
-    const accounting = table.accounting === 'ours' ? 'as this program allocates' : "in the paper's accounting";
+    const accounting =
+      table.accounting === 'ours' ? 'as this program allocates' : "in the paper's accounting";
     heading(`Planned peak, GiB (share of dense): ${tokens}, ${accounting}`);
     terminal.line(plannedPeaks(table));
   }
@@ -34,7 +38,9 @@ function plannedPeaks(table: PlannedTable): string {
     variant,
     ...table.models.map(({ peaks }) => {
       const { peakBytes, shareOfPlain } = peaks[index]!;
-      return index === 0 ? formatGiB(peakBytes) : `${formatGiB(peakBytes)} ${Math.round(100 * shareOfPlain)}%`;
+      return index === 0
+        ? formatGiB(peakBytes)
+        : `${formatGiB(peakBytes)} ${Math.round(100 * shareOfPlain)}%`;
     }),
   ]);
   return renderTable(columns, rows);
@@ -56,7 +62,17 @@ function savings({ savings: list }: BenchReport): string {
 function demoRuns({ demo }: BenchReport): string {
   const columns = [
     { title: '' },
-    ...['lr', 'held-out loss', 'vs dense', 'perplexity', 'tokens/s', 'planned', 'allocated', 'process', 'loop p99'].map(right),
+    ...[
+      'lr',
+      'held-out loss',
+      'vs dense',
+      'perplexity',
+      'tokens/s',
+      'planned',
+      'allocated',
+      'process',
+      'loop p99',
+    ].map(right),
   ];
   const rows = demo.runs.map((run) => [
     run.variant,

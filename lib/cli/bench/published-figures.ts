@@ -7,7 +7,10 @@ export interface PublishedResult {
   readonly peakGiB: number | undefined; // undefined: over 80, did not fit
 }
 
-const result = (perplexity: number, peakGiB: number | undefined): PublishedResult => ({ perplexity, peakGiB });
+const result = (perplexity: number, peakGiB: number | undefined): PublishedResult => ({
+  perplexity,
+  peakGiB,
+});
 
 export const publishedResults = {
   models: ['llama-60m', 'llama-130m', 'llama-350m', 'llama-1b'],
@@ -30,7 +33,9 @@ export const publishedResults = {
 /** Bytes that the paper's runs saved against its dense run; undefined where that run did not fit. */
 export function publishedSavingBytes(model: string, rankRatio: number): number | undefined {
   const column = publishedResults.models.findIndex((name) => name === model);
-  const row = publishedResults.rows.find((candidate) => 'rankRatio' in candidate && candidate.rankRatio === rankRatio);
+  const row = publishedResults.rows.find(
+    (candidate) => 'rankRatio' in candidate && candidate.rankRatio === rankRatio,
+  );
   const dense = publishedResults.rows[0].results[column]?.peakGiB;
   const compact = row?.results[column]?.peakGiB;
   return dense === undefined || compact === undefined ? undefined : (dense - compact) * 2 ** 30;

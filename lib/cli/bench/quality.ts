@@ -63,7 +63,9 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
   const status = new StatusLine(terminal);
   const methods = [
     ['dense', { name: 'dense' }],
-    ...flags.rankRatios.map((rankRatio) => [`compact ${rankRatio} n`, { name: 'compact', rankRatio, store: 'lazy' }] as const),
+    ...flags.rankRatios.map(
+      (rankRatio) => [`compact ${rankRatio} n`, { name: 'compact', rankRatio, store: 'lazy' }] as const,
+    ),
   ] as const;
   const runs: QualityRun[] = [];
   for (const [variant, method] of methods)
@@ -82,11 +84,14 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
   printRuns(terminal, runs, flags.learningRates);
   printResults(terminal, results);
   if (flags.svg === undefined) return;
-  const best = results.map(
-    (result) => runs.find((run) => run.variant === result.variant && run.learningRate === result.learningRate)!,
+  const best = results.map((result) =>
+    runs.find((run) => run.variant === result.variant && run.learningRate === result.learningRate)!,
   );
   const size = { width: 960, height: 420 };
-  writeFileSync(flags.svg, standalone(lossCurves(best, size.width, size.height), size, 'Loss of each method against tokens'));
+  writeFileSync(
+    flags.svg,
+    standalone(lossCurves(best, size.width, size.height), size, 'Loss of each method against tokens'),
+  );
 }
 
 /** The learning rate with the lowest mean loss over the seeds, for each method. */

@@ -31,7 +31,8 @@ export interface Machine {
   readonly memoryBytes: number;
 }
 
-export type KindBytes = Readonly<Partial<Record<ValueKind, number>>>;
+/** `unused` is alignment and gaps between tensors. */
+export type KindBytes = Readonly<Partial<Record<ValueKind | 'unused', number>>>;
 
 /** Planned peaks of every model under one accounting. */
 export interface PlannedTable {

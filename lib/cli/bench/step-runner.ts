@@ -24,7 +24,8 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
   const { plan, model, threads, warmupSteps, steps, profile = false } = options;
   await using engine = await Engine.open({ device: 'cpu', threads });
   await engine.load(plan);
-  for (const [name, table] of Object.entries(model.constants(options.sequenceLength))) await engine.write(name, table);
+  for (const [name, table] of Object.entries(model.constants(options.sequenceLength)))
+    await engine.write(name, table);
   await engine.run('initialize');
   const inputs = randomBatch(options.numTokens, model.vocabularySize);
   const msPerStep: number[] = [];
@@ -56,5 +57,8 @@ function randomBatch(count: number, vocabularySize: number): { tokens: Int32Arra
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor((state / 2 ** 32) * vocabularySize);
   };
-  return { tokens: Int32Array.from({ length: count }, next), targets: Int32Array.from({ length: count }, next) };
+  return {
+    tokens: Int32Array.from({ length: count }, next),
+    targets: Int32Array.from({ length: count }, next),
+  };
 }

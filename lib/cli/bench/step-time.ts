@@ -53,8 +53,14 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
   bench
     .command('step-time')
     .summary('time of one training step, beside PyTorch')
-    .description('Times whole training steps: dense and compact here, and the same model in PyTorch if it is installed.')
-    .addOption(new Option('--model <preset>', 'a model preset').choices(Object.keys(llamaPresets)).default('llama-60m'))
+    .description(
+      'Times whole training steps: dense and compact here, and the same model in PyTorch if it is installed.',
+    )
+    .addOption(
+      new Option('--model <preset>', 'a model preset')
+        .choices(Object.keys(llamaPresets))
+        .default('llama-60m'),
+    )
     .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
     .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
@@ -88,7 +94,7 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
     const half = Math.ceil(flags.rounds / 2);
     const turn = async (round: number): Promise<void> => {
       // Alternating order, so that a machine that slows down or speeds up favours nobody.
-      for (const timed of round % 2 === 0 ? cases : [...cases].reverse()) {
+      for (const timed of round % 2 === 0 ? cases : cases.toReversed()) {
         status.show(`timing ${dtype}`, `${timed.name}, round ${round + 1}/${flags.rounds}`);
         await timed.run();
       }
@@ -112,8 +118,19 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   status.clear();
   const shape = `${flags.model} ${flags.batch}x${flags.sequence}`;
   const peerSkipped = torch.skipped;
-  if (flags.ledger !== undefined) appendToLedger(flags.ledger, rows.map((row) => ledgerRow(row, shape)));
-  terminal.object({ type: 'bench-step-time', shape, threads, rows, peerSkipped, profiles: flags.profile ? profiles : undefined });
+  if (flags.ledger !== undefined)
+    appendToLedger(
+      flags.ledger,
+      rows.map((row) => ledgerRow(row, shape)),
+    );
+  terminal.object({
+    type: 'bench-step-time',
+    shape,
+    threads,
+    rows,
+    peerSkipped,
+    profiles: flags.profile ? profiles : undefined,
+  });
   printRows(terminal, `${shape}, ${threads} threads`, rows);
   if (peerSkipped !== undefined) terminal.line(`\nPyTorch skipped: ${peerSkipped}.`);
   for (const [title, profile] of Object.entries(profiles)) printProfile(terminal, title, profile);
@@ -148,7 +165,13 @@ class TimedCase {
   }
 
   async profile(): Promise<OpProfileRow[]> {
-    const timed = await timeSteps({ ...this.#options, plan: this.#plan, warmupSteps: 2, steps: 3, profile: true });
+    const timed = await timeSteps({
+      ...this.#options,
+      plan: this.#plan,
+      warmupSteps: 2,
+      steps: 3,
+      profile: true,
+    });
     return opProfile(this.#plan.entries['step']!.instructions, timed.profileUs!);
   }
 }
@@ -212,7 +235,14 @@ function printProfile(terminal: Terminal, title: string, rows: readonly OpProfil
   const right = { align: 'right' } as const;
   terminal.line(
     renderTable(
-      [{ title: 'operation' }, { title: 'phase' }, { title: 'calls', ...right }, { title: 'ms', ...right }, { title: 'share', ...right }, { title: 'GFLOP/s', ...right }],
+      [
+        { title: 'operation' },
+        { title: 'phase' },
+        { title: 'calls', ...right },
+        { title: 'ms', ...right },
+        { title: 'share', ...right },
+        { title: 'GFLOP/s', ...right },
+      ],
       rows.map((row) => [
         row.op,
         row.phase,

@@ -1,10 +1,11 @@
 import type { Plan } from '../../compile/index.js';
-import type { KindBytes, Timeline, TimelineBlock } from './report.js';
+import type { ValueKind } from '../../graph/index.js';
+import type { Timeline, TimelineBlock } from './report.js';
 
 /** The life and place of every tensor and workspace of the entry with the highest peak: the training step. */
 export function timelineOf(plan: Plan): Timeline {
   const entry = Object.values(plan.entries).reduce((a, b) => (b.arenaBytes > a.arenaBytes ? b : a));
-  const persistent: Record<string, number> = {};
+  const persistent: Partial<Record<ValueKind, number>> = {};
   for (const value of plan.values)
     if (value.region === 'persistent') persistent[value.kind] = (persistent[value.kind] ?? 0) + value.bytes;
   const tensors = entry.lifetimes.map(({ value: id, first, last }): TimelineBlock => {
@@ -18,7 +19,7 @@ export function timelineOf(plan: Plan): Timeline {
   );
   return {
     peakBytes: plan.persistentBytes + entry.arenaBytes,
-    persistent: persistent as KindBytes,
+    persistent,
     arenaBytes: entry.arenaBytes,
     instructions: entry.instructions.map(({ op, layer, phase }) => ({ op, layer, phase })),
     blocks: [...tensors, ...workspaces],

@@ -33,13 +33,15 @@ export async function timeTorchPeer(options: {
   readonly modes: readonly string[];
   readonly steps: number;
 }): Promise<PeerResult> {
-  if (!existsSync(script)) return { skipped: 'the peer program comes with the repository, not with the package' };
+  if (!existsSync(script))
+    return { skipped: 'the peer program comes with the repository, not with the package' };
   try {
     await run('python3', ['-c', 'import torch']);
   } catch {
     return { skipped: 'python3 with torch was not found' };
   }
-  const { vocabSize, hiddenSize, intermediateSize, numAttentionHeads, numHiddenLayers } = llamaPresets[options.model];
+  const { vocabSize, hiddenSize, intermediateSize, numAttentionHeads, numHiddenLayers } =
+    llamaPresets[options.model];
   const shape = {
     vocab: vocabSize,
     hidden: hiddenSize,

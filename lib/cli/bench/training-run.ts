@@ -36,7 +36,9 @@ export function runTraining(
   job: TrainingJob,
   onStep: (progress: Extract<TrainingMessage, { type: 'step' }>) => void,
 ): Promise<TrainingOutcome> {
-  const child = fork(join(__dirname, 'training-worker.js'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(join(__dirname, 'training-worker.js'), {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   return new Promise<TrainingOutcome>((resolve, reject) => {
     child.on('message', (message: TrainingMessage) => {
       if (message.type === 'step') onStep(message);
@@ -44,7 +46,9 @@ export function runTraining(
       else reject(Object.assign(new Error(message.message), message.fields));
     });
     child.on('error', reject);
-    child.on('exit', (code, signal) => reject(new Error(`a training process ended early (${signal ?? code})`)));
+    child.on('exit', (code, signal) =>
+      reject(new Error(`a training process ended early (${signal ?? code})`)),
+    );
     child.send(job);
   });
 }

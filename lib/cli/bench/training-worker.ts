@@ -18,7 +18,11 @@ process.once('message', (job: TrainingJob) => {
     .then((outcome) => send({ type: 'outcome', outcome }))
     .catch((error: Error & Record<string, unknown>) => {
       const { code, what, op, expected, received, remedy } = error;
-      return send({ type: 'error', message: error.message, fields: { code, what, op, expected, received, remedy } });
+      return send({
+        type: 'error',
+        message: error.message,
+        fields: { code, what, op, expected, received, remedy },
+      });
     })
     .then(() => process.disconnect());
 });

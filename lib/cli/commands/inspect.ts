@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { environment } from '../../runtime/index.js';
+import { environment, type Environment } from '../../runtime/index.js';
+import { formatBytes } from '../format.js';
 import type { Terminal } from '../terminal.js';
 
 export function registerInspect(program: Command, terminal: Terminal): void {
@@ -14,20 +15,32 @@ export function registerInspect(program: Command, terminal: Terminal): void {
     .action(() => {
       const found = environment();
       terminal.object(found);
-      for (const line of describe(found as unknown as Record<string, unknown>)) terminal.line(line);
+      for (const line of describeEnvironment(found)) terminal.line(line);
     });
 }
 
-/** Nested facts as indented lines; lists of words on one line. */
-function describe(facts: Readonly<Record<string, unknown>>, indent = ''): string[] {
-  const width = Math.max(...Object.keys(facts).map((key) => key.length));
-  return Object.entries(facts).flatMap(([key, value]) => {
-    if (Array.isArray(value) && value.every((item) => typeof item === 'string'))
-      return [`${indent}${key.padEnd(width)}  ${value.join(' ')}`];
-    if (Array.isArray(value))
-      return [`${indent}${key}`, ...value.flatMap((item) => describe(item as Record<string, unknown>, `${indent}  `))];
-    if (typeof value === 'object' && value !== null)
-      return [`${indent}${key}`, ...describe(value as Record<string, unknown>, `${indent}  `)];
-    return [`${indent}${key.padEnd(width)}  ${String(value)}`];
-  });
+function describeEnvironment({
+  version,
+  node,
+  platform,
+  cpu,
+  memoryBytes,
+  devices,
+  ops,
+  projection,
+}: Environment): string[] {
+  const facts: [string, string][] = [
+    ['compact-train', `${version}, Node ${node}, ${platform}`],
+    ['CPU', `${cpu.model}, ${cpu.threads} threads, ${formatBytes(memoryBytes)}`],
+    ['features', cpu.features.join(' ')],
+    ['instruction sets', `${cpu.instructionSets.join(' ')}; ${cpu.chosen} is used`],
+    ...devices.map(({ kind, numDevices, reason }): [string, string] => [
+      kind,
+      reason ?? `${numDevices} there`,
+    ]),
+    ['operations', `${ops.length}: ${ops.join(' ')}`],
+    ...Object.entries(projection.sha256).map(([set, hash]): [string, string] => [`projection ${set}`, hash]),
+  ];
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
 }

@@ -1,12 +1,19 @@
 import type { Command } from 'commander';
 import { compactError } from '../../errors.js';
+import { largestBatch, remedies, type LargestBatch, type Remedy } from '../../memory/index.js';
 import { llamaPresets } from '../../models/index.js';
 import { cpuTarget } from '../../runtime/index.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
-import { largestBatches, remediesFor, type LargestBatch, type Remedy } from '../fit.js';
 import { formatBytes, formatCount, formatPercent } from '../format.js';
 import { byteCount, choice, positiveInteger, ratio } from '../options.js';
-import { describeRequest, planRequest, type PlannedRequest, type PlanRequest } from '../plan-request.js';
+import {
+  alternatives,
+  compileOptions,
+  describeRequest,
+  planRequest,
+  type PlannedRequest,
+  type PlanRequest,
+} from '../plan-request.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
@@ -34,14 +41,34 @@ export function registerPlan(program: Command, terminal: Terminal, finish: (code
     .option('--batch <sequences>', 'sequences of a micro-batch', positiveInteger, 16)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
     .addOption(choice('--dtype <type>', 'of weights and activations', ['f32', 'bf16']).default('bf16'))
-    .addOption(choice('--state-dtype <type>', 'of the optimizer\'s moments', ['f32', 'bf16']).default('f32'))
-    .addOption(choice('--method <method>', 'how weight gradients are made', ['dense', 'compact']).default('dense'))
-    .option('--rank-ratio <ratio>', 'rank as a share of a layer\'s input width, e.g. 0.25 or 1/4 (compact)', ratio)
+    .addOption(choice('--state-dtype <type>', "of the optimizer's moments", ['f32', 'bf16']).default('f32'))
+    .addOption(
+      choice('--method <method>', 'how weight gradients are made', ['dense', 'compact']).default('dense'),
+    )
+    .option(
+      '--rank-ratio <ratio>',
+      "rank as a share of a layer's input width, e.g. 0.25 or 1/4 (compact)",
+      ratio,
+    )
     .option('--rank <count>', 'rank as a count, instead of the ratio (compact)', positiveInteger)
-    .addOption(choice('--store <store>', 'keep compressed inputs, or rebuild them in backward (compact)', ['stored', 'lazy']))
-    .addOption(choice('--sharing <sharing>', 'one projection per layer input or per weight (compact)', ['input', 'weight']))
-    .addOption(choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'))
-    .addOption(choice('--accounting <rules>', 'whose bytes are counted', ['ours', 'published']).default('ours'))
+    .addOption(
+      choice('--store <store>', 'keep compressed inputs, or rebuild them in backward (compact)', [
+        'stored',
+        'lazy',
+      ]),
+    )
+    .addOption(
+      choice('--sharing <sharing>', 'one projection per layer input or per weight (compact)', [
+        'input',
+        'weight',
+      ]),
+    )
+    .addOption(
+      choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'),
+    )
+    .addOption(
+      choice('--accounting <rules>', 'whose bytes are counted', ['ours', 'published']).default('ours'),
+    )
     .option('--memory <bytes>', 'memory of the device, e.g. 24GiB: says what fits', byteCount)
     .option('--device-memory <bytes>', 'the same', byteCount)
     .addHelpText('after', help)
@@ -56,23 +83,46 @@ function plan(request: PlanRequest, memoryBytes: number | undefined, terminal: T
   const planned = planRequest(request, target);
   const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind, atPeak } = planned.report;
   const { planSeconds } = planned;
-  const result = { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind, atPeak, planSeconds };
+  const result = {
+    peakBytes,
+    persistentBytes,
+    arenaBytes,
+    arenaLowerBoundBytes,
+    byKind,
+    atPeak,
+    planSeconds,
+  };
   if (!terminal.json) printPlan(terminal, request, planned);
   if (memoryBytes === undefined) {
     terminal.object(result);
     return exitCodes.done;
   }
   const fits = peakBytes <= memoryBytes;
-  const largest = largestBatches(request, memoryBytes, target);
-  terminal.object({ ...result, memoryBytes, fits, largestBatches: largest });
-  printLargest(terminal, request, memoryBytes, largest);
-  if (!fits) throw doesNotFit(request, peakBytes, memoryBytes, remediesFor(request, memoryBytes, target));
+  const largestBatches = alternatives(request).map((alternative) => ({
+    variant: describeRequest(alternative),
+    batch: 0,
+    ...renamed(largestBatch(compileOptions(alternative, target), memoryBytes)),
+  }));
+  terminal.object({ ...result, memoryBytes, fits, largestBatches });
+  printLargest(terminal, request, memoryBytes, largestBatches);
+  if (!fits)
+    throw doesNotFit(request, peakBytes, memoryBytes, remedies(compileOptions(request, target), memoryBytes));
   return exitCodes.done;
 }
 
-function doesNotFit(request: PlanRequest, peakBytes: number, memoryBytes: number, remedies: readonly Remedy[]): Error {
-  const lines = remedies.map(
-    ({ change, peakBytes: bytes, fits }) => `${change}  needs ${formatBytes(bytes)}${fits ? '' : ', still too much'}`,
+const renamed = (found: LargestBatch | undefined) =>
+  found && { batch: found.batchSize, peakBytes: found.peakBytes };
+
+function doesNotFit(
+  request: PlanRequest,
+  peakBytes: number,
+  memoryBytes: number,
+  found: readonly Remedy[],
+): Error {
+  const changes = found.map(({ change, ...remedy }) => ({ change: flagsOf(change), ...remedy }));
+  const lines = changes.map(
+    ({ change, peakBytes: bytes, fits }) =>
+      `${change}  needs ${formatBytes(bytes)}${fits ? '' : ', still too much'}`,
   );
   return compactError(
     'ERR_COMPACT_DOES_NOT_FIT',
@@ -81,9 +131,18 @@ function doesNotFit(request: PlanRequest, peakBytes: number, memoryBytes: number
       expected: `at most ${formatBytes(memoryBytes)}`,
       received: `a peak of ${formatBytes(peakBytes)}`,
       remedy: lines.join('\n'),
-      details: { peakBytes, memoryBytes, remedies },
+      details: { peakBytes, memoryBytes, remedies: changes },
     },
   );
+}
+
+/** A change in the words of recipes as flags of this command. */
+function flagsOf(change: Remedy['change']): string {
+  const names: Readonly<Record<string, string>> = { batchSize: 'batch', rankRatio: 'rank-ratio' };
+  const flags = Object.entries(change).map(([key, value]) =>
+    key === 'gradientAccumulationSteps' ? '--accumulate' : `--${names[key] ?? key} ${value}`,
+  );
+  return flags.join(' ');
 }
 
 function printPlan(terminal: Terminal, request: PlanRequest, { report, planSeconds }: PlannedRequest): void {
@@ -93,7 +152,9 @@ function printPlan(terminal: Terminal, request: PlanRequest, { report, planSecon
       `${tokens} tokens, ${request.dtype}, ${request.accounting} accounting`,
   );
   terminal.line();
-  terminal.line(`  peak  ${terminal.style('bold', formatBytes(report.peakBytes))}  (${report.peakBytes.toLocaleString('en')} bytes)`);
+  terminal.line(
+    `  peak  ${terminal.style('bold', formatBytes(report.peakBytes))}  (${report.peakBytes.toLocaleString('en')} bytes)`,
+  );
   terminal.line(
     `  persistent ${formatBytes(report.persistentBytes)}, arena ${formatBytes(report.arenaBytes)} ` +
       `(${formatPercent(report.arenaBytes / report.arenaLowerBoundBytes - 1)} over its lower bound), ` +
@@ -104,20 +165,30 @@ function printPlan(terminal: Terminal, request: PlanRequest, { report, planSecon
     .filter(([, bytes]) => bytes > 0)
     .sort(([, a], [, b]) => b - a)
     .map(([kind, bytes]) => [kind, formatBytes(bytes), formatPercent(bytes / report.peakBytes)]);
-  terminal.line(renderTable([{ title: 'at the peak' }, { title: 'bytes', align: 'right' }, { title: 'share', align: 'right' }], kinds));
+  terminal.line(
+    renderTable(
+      [{ title: 'at the peak' }, { title: 'bytes', align: 'right' }, { title: 'share', align: 'right' }],
+      kinds,
+    ),
+  );
   terminal.line();
   const largest = [...report.atPeak]
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, 8)
     .map(({ name, kind, bytes }) => [name, kind, formatBytes(bytes)]);
-  terminal.line(renderTable([{ title: 'largest tensors then' }, { title: 'kind' }, { title: 'bytes', align: 'right' }], largest));
+  terminal.line(
+    renderTable(
+      [{ title: 'largest tensors then' }, { title: 'kind' }, { title: 'bytes', align: 'right' }],
+      largest,
+    ),
+  );
 }
 
 function printLargest(
   terminal: Terminal,
   request: PlanRequest,
   memoryBytes: number,
-  largest: readonly LargestBatch[],
+  largest: readonly { readonly variant: string; readonly batch: number; readonly peakBytes?: number }[],
 ): void {
   terminal.line();
   const rows = largest.map(({ variant, batch, peakBytes }) => [
@@ -126,6 +197,11 @@ function printLargest(
     peakBytes === undefined ? '' : formatBytes(peakBytes),
   ]);
   const title = `what fits in ${formatBytes(memoryBytes)} at ${request.sequence} tokens a sequence`;
-  terminal.line(renderTable([{ title }, { title: 'largest batch', align: 'right' }, { title: 'peak', align: 'right' }], rows));
+  terminal.line(
+    renderTable(
+      [{ title }, { title: 'largest batch', align: 'right' }, { title: 'peak', align: 'right' }],
+      rows,
+    ),
+  );
   terminal.line();
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Trainer, type TrainerOptions, type TrainResult } from '../../train/index.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
-import { formatBytes, formatCount, formatDuration } from '../format.js';
+import { formatBytes, formatCount, formatDuration, formatRate } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
 import { Progress } from '../progress.js';
 import { packagedRecipes, readRecipeFile } from '../recipe-file.js';
@@ -26,7 +26,9 @@ export function registerTrain(program: Command, terminal: Terminal, finish: (cod
   const command = program
     .command('train')
     .summary('train a model from a recipe')
-    .description('Trains a model as a recipe says: a path, or the name of a packaged recipe. Flags win over the recipe.')
+    .description(
+      'Trains a model as a recipe says: a path, or the name of a packaged recipe. Flags win over the recipe.',
+    )
     .argument('<recipe>', 'path of a YAML file, or the name of a packaged recipe')
     .addHelpText('after', help);
   addRecipeFlags(command).action(async (recipe: string, flags: RecipeFlags) => {
@@ -37,14 +39,13 @@ export function registerTrain(program: Command, terminal: Terminal, finish: (cod
 }
 
 async function train(options: TrainerOptions, terminal: Terminal): Promise<ExitCode> {
-  let trainer: Trainer | undefined;
+  let stop = (): void => process.exit(exitCodes.interrupted); // nothing has started, nothing is lost
   using interrupt = onInterrupt((signal) => {
-    if (trainer === undefined) process.exit(exitCodes.interrupted); // nothing has started, nothing is lost
-    trainer.requestStop();
+    stop();
     terminal.warn(`\n${signal}: ends after this step and saves. Once more: ends at once, unsaved.`);
   });
-  trainer = await Trainer.create(options);
-  await using _closing = trainer;
+  await using trainer = await Trainer.create(options);
+  stop = () => trainer.requestStop();
   announce(options, trainer, terminal);
   const progress = new Progress(terminal, options.loggingSteps ?? 10);
   trainer.on('step', (report) => {
@@ -76,11 +77,16 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
       plannedBytes: plan.peakBytes,
       resumedFrom,
     });
-  const fact = (name: string, text: string): void => terminal.line(`${terminal.style('dim', name.padEnd(7))} ${text}`);
-  const batch = gradientAccumulationSteps === 1 ? `${batchSize}` : `${gradientAccumulationSteps} x ${batchSize}`;
+  const fact = (name: string, text: string): void =>
+    terminal.line(`${terminal.style('dim', name.padEnd(7))} ${text}`);
+  const batch =
+    gradientAccumulationSteps === 1 ? `${batchSize}` : `${gradientAccumulationSteps} x ${batchSize}`;
   fact('model', `${model.name}, ${formatCount(model.numParameters)} parameters, ${options.dtype ?? 'f32'}`);
   fact('method', describeMethod(method.describe()));
-  fact('data', `${formatCount(data.numTokens)} tokens (${data.tokenizer.name}), ${batch} x ${sequenceLength} a step`);
+  fact(
+    'data',
+    `${formatCount(data.numTokens)} tokens (${data.tokenizer.name}), ${batch} x ${sequenceLength} a step`,
+  );
   fact('device', device.reason === undefined ? device.name : `${device.name} (${device.reason})`);
   fact('memory', `${formatBytes(plan.peakBytes)}, planned and allocated`);
   if (resumedFrom !== undefined) fact('from', resumedFrom);
@@ -90,7 +96,9 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
 /** Name and the options that decide memory and speed. */
 function describeMethod(description: Readonly<Record<string, unknown>>): string {
   const shown = ['rank', 'rankRatio', 'store', 'sharing', 'refreshInterval', 'updateScale'];
-  const options = shown.filter((key) => description[key] !== undefined).map((key) => `${key} ${String(description[key])}`);
+  const options = shown
+    .filter((key) => description[key] !== undefined)
+    .map((key) => `${key} ${String(description[key])}`);
   return [String(description['name']), ...options].join(', ');
 }
 
@@ -98,10 +106,12 @@ function summarize(result: TrainResult, terminal: Terminal): void {
   const { reason, step, evaluation, checkpoint, tokensPerSecond, durationMs } = result;
   const parts = [
     `${reason === 'completed' ? 'Done' : 'Stopped'} at step ${step} after ${formatDuration(durationMs / 1000)}`,
-    `${formatCount(tokensPerSecond)} tokens/s`,
+    formatRate(tokensPerSecond),
   ];
   if (evaluation !== undefined)
-    parts.push(`held out: loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`);
+    parts.push(
+      `held out: loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`,
+    );
   terminal.line(`\n${terminal.style('bold', parts[0]!)}, ${parts.slice(1).join(', ')}`);
   if (checkpoint === undefined) return;
   terminal.line(`Saved ${checkpoint.path} (${formatBytes(checkpoint.numBytes)})`);

@@ -59,5 +59,9 @@ export function reportFigure(report: BenchReport): string {
     ),
     translate(inset, curvesTop, lossCurves(demo.runs, inner, curvesHeight)),
   ].join('');
-  return standalone(svg, { width, height }, 'Planned peak memory by method, and loss curves of the demo model');
+  return standalone(
+    svg,
+    { width, height },
+    'Planned peak memory by method, and loss curves of the demo model',
+  );
 }

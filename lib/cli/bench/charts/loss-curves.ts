@@ -30,7 +30,10 @@ export function lossCurves(runs: readonly Run[], width: number, height: number):
     ),
     text(x(lastToken / 2), height - 4, 'tokens', { 'text-anchor': 'middle', class: 'soft' }),
   ];
-  const at = (point: LossPoint): readonly [number, number] => [x(point.numTokens), Math.max(y(point.loss), margin.top)];
+  const at = (point: LossPoint): readonly [number, number] => [
+    x(point.numTokens),
+    Math.max(y(point.loss), margin.top),
+  ];
   const curves = runs.flatMap((run, index) => {
     const colour = seriesColours[index % seriesColours.length]!;
     return [
@@ -57,9 +60,7 @@ export function lossCurves(runs: readonly Run[], width: number, height: number):
 /** Names at the ends of the lines, moved apart where they would collide. */
 function endLabels(runs: readonly Run[], x: number, y: (loss: number) => number, height: number): string[] {
   const gap = 34;
-  const labels = runs
-    .map((run, index) => ({ run, index, y: y(lastLoss(run)) }))
-    .sort((a, b) => a.y - b.y);
+  const labels = runs.map((run, index) => ({ run, index, y: y(lastLoss(run)) })).sort((a, b) => a.y - b.y);
   for (let i = 1; i < labels.length; i++) labels[i]!.y = Math.max(labels[i]!.y, labels[i - 1]!.y + gap);
   const overflow = (labels.at(-1)?.y ?? 0) + 20 - (height - margin.bottom);
   if (overflow > 0) for (const label of labels) label.y -= overflow;

@@ -10,7 +10,12 @@ const phaseOpacity = { forward: 0.15, backward: 0.45, update: 0.85 } as const;
  * Bytes in use during one training step, instruction by instruction, stacked by what they are for. `highestBytes` sets
  * the vertical scale, so that charts of several methods can be compared by eye.
  */
-export function memoryTimeline(timeline: Timeline, width: number, height: number, highestBytes: number): string {
+export function memoryTimeline(
+  timeline: Timeline,
+  width: number,
+  height: number,
+  highestBytes: number,
+): string {
   const { x, y } = timelineScales(timeline, width, height, highestBytes);
   const steps = timeline.instructions.length;
   const live = liveBytes(timeline);
@@ -22,7 +27,7 @@ export function memoryTimeline(timeline: Timeline, width: number, height: number
     const bottom = stepLine(floor, x, y);
     bytes.forEach((b, i) => (floor[i]! += b));
     const top = stepLine(floor, x, y);
-    return [path([...top, ...bottom.reverse()], { fill: group.colour })];
+    return [path([...top, ...bottom.toReversed()], { fill: group.colour })];
   });
   const peakY = y(timeline.peakBytes);
   return [
@@ -80,7 +85,8 @@ function liveBytes(timeline: Timeline): Float64Array[] {
 function stepLine(heights: Float64Array, x: Scale, y: Scale): [number, number][] {
   const points: [number, number][] = [];
   for (let i = 0; i < heights.length; i++) {
-    if (i > 0 && i < heights.length - 1 && heights[i] === heights[i - 1] && heights[i] === heights[i + 1]) continue;
+    if (i > 0 && i < heights.length - 1 && heights[i] === heights[i - 1] && heights[i] === heights[i + 1])
+      continue;
     points.push([x(i), y(heights[i]!)], [x(i + 1), y(heights[i]!)]);
   }
   return points;
@@ -97,16 +103,25 @@ function byteGrid(highest: number, from: number, to: number, y: Scale): string[]
 function phaseStrip({ instructions }: Timeline, x: Scale, y: number): string[] {
   const strip: string[] = [];
   const labelled = new Set<string>();
-  for (let first = 0; first < instructions.length; ) {
+  for (let first = 0; first < instructions.length;) {
     const phase = instructions[first]!.phase;
     let end = first + 1;
     while (end < instructions.length && instructions[end]!.phase === phase) end++;
     const width = x(end) - x(first);
     strip.push(
-      element('rect', { x: x(first), y: y + 4, width, height: 5, fill: 'currentColor', 'fill-opacity': phaseOpacity[phase] }),
+      element('rect', {
+        x: x(first),
+        y: y + 4,
+        width,
+        height: 5,
+        fill: 'currentColor',
+        'fill-opacity': phaseOpacity[phase],
+      }),
     );
     if (!labelled.has(phase) && phase !== 'update') {
-      strip.push(text(x(first), y + 24, phase === 'forward' ? 'forward' : 'backward and update', { class: 'soft' }));
+      strip.push(
+        text(x(first), y + 24, phase === 'forward' ? 'forward' : 'backward and update', { class: 'soft' }),
+      );
       labelled.add(phase);
     }
     first = end;

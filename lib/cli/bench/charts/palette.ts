@@ -6,7 +6,7 @@ export interface KindGroup {
   readonly id: string;
   readonly label: string;
   readonly colour: string;
-  readonly kinds: readonly ValueKind[];
+  readonly kinds: readonly (ValueKind | 'unused')[];
 }
 
 /** Colours of Okabe and Ito, told apart with every common colour vision and on both backgrounds. */
@@ -21,7 +21,7 @@ export const kindGroups: readonly KindGroup[] = [
     id: 'other',
     label: 'workspace, inputs',
     colour: '#8b929c',
-    kinds: ['workspace', 'projectionScratch', 'input', 'output'],
+    kinds: ['workspace', 'projectionScratch', 'input', 'output', 'unused'],
   },
 ];
 

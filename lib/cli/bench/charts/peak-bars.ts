@@ -43,14 +43,16 @@ export function peakBars(
       return bytes > 0 ? segment : '';
     });
     const middle = rowHeight / 2 + 4;
-    const total = `${formatBytes(peak.peakBytes)}`;
+    const total = formatBytes(peak.peakBytes);
     return translate(
       0,
       top + row * rowHeight,
       text(labelWidth - 12, middle, peak.variant, { 'text-anchor': 'end' }),
       ...segments,
       text(x(from) + 8, middle, total, { class: 'strong tabular' }),
-      text(x(from) + 16 + total.length * 6.6, middle, formatPercent(peak.shareOfPlain), { class: 'soft tabular' }),
+      text(x(from) + 16 + total.length * 6.6, middle, formatPercent(peak.shareOfPlain), {
+        class: 'soft tabular',
+      }),
     );
   });
   return { svg: [legend.svg, ...grid.flat(), ...bars].join(''), height: bottom + 26 };

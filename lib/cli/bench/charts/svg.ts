@@ -31,7 +31,10 @@ export const path = (
   points: readonly (readonly [number, number])[],
   attributes: Readonly<Record<string, AttributeValue>>,
 ): string =>
-  element('path', { d: points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${round(x)} ${round(y)}`).join(''), ...attributes });
+  element('path', {
+    d: points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${round(x)} ${round(y)}`).join(''),
+    ...attributes,
+  });
 
 export const escapeText = (content: string): string =>
   content.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
@@ -62,5 +65,8 @@ export function byteTicks(high: number, count: number): { readonly value: number
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, high * 0.9)) / 10));
   const factor = 1024 ** unit;
-  return ticks(0, high / factor, count).map((value) => ({ value: value * factor, label: `${value} ${units[unit]}` }));
+  return ticks(0, high / factor, count).map((value) => ({
+    value: value * factor,
+    label: `${value} ${units[unit]}`,
+  }));
 }

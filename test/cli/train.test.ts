@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { hasTerminalProgram, runCommand, runOnTerminal } from './run-command.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'compact-train-cli-'));
+  const words = 'the quick brown fox jumps over the lazy dog and then again '.split(' ');
+  const text = Array.from({ length: 4000 }, (_, i) => words[(i * 7 + (i >> 3)) % words.length]).join(' ');
+  writeFileSync(join(folder, 'corpus.txt'), text);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let nextRun = 0;
+/** Writes a recipe for a model of one small layer; returns its path and output folder. */
+function recipe(options: Record<string, unknown> = {}): { path: string; output: string } {
+  const name = `run-${nextRun++}`;
+  const values = {
+    model: { vocabSize: 257, hiddenSize: 32, intermediateSize: 64, numHiddenLayers: 1, numAttentionHeads: 2 },
+    method: { name: 'compact', rankRatio: 0.5 },
+    data: join(folder, 'corpus.txt'),
+    batchSize: 2,
+    sequenceLength: 32,
+    maxSteps: 4,
+    learningRate: 0.01,
+    threads: 1,
+    loggingSteps: 1,
+    outputDirectory: join(folder, name),
+    ...options,
+  };
+  const path = join(folder, `${name}.yaml`);
+  writeFileSync(path, JSON.stringify(values)); // JSON is YAML
+  return { path, output: values.outputDirectory };
+}
+
+const objects = (stdout: string): Record<string, unknown>[] =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+const endlessSteps = 1_000_000;
+
+describe('train --json', () => {
+  test('prints one object a line: start, steps, and the result last', async () => {
+    const { path, output } = recipe();
+    const { code, stdout, stderr } = await runCommand(['train', path, '--json']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = objects(stdout);
+    expect(lines.map(({ type }) => type)).toEqual(['start', 'step', 'step', 'step', 'step', 'result']);
+    expect(lines[1]).toMatchObject({ step: 1, loss: expect.any(Number), memory: expect.any(Object) });
+    expect(lines.at(-1)).toMatchObject({ reason: 'completed', step: 4, interrupted: false });
+    expect(readdirSync(output)).toContain('checkpoint-4');
+  });
+
+  test('with --quiet prints the result alone', async () => {
+    const { stdout } = await runCommand(['train', recipe().path, '--json', '--quiet']);
+    expect(objects(stdout).map(({ type }) => type)).toEqual(['result']);
+  });
+
+  test('takes flags over the recipe', async () => {
+    const { path } = recipe();
+    const args = ['--max-steps', '2', '--method', 'dense', '--set', 'data.validationFraction=0.2'];
+    const { stdout } = await runCommand(['train', path, '--json', ...args]);
+    expect(objects(stdout)[0]).toMatchObject({ method: { name: 'dense' } });
+    expect(objects(stdout).at(-1)).toMatchObject({ step: 2 });
+  });
+});
+
+describe('train for people', () => {
+  test('prints plain lines into a pipe', async () => {
+    const { code, stdout } = await runCommand(['train', recipe({ evalSteps: 2 }).path]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^step 1\/4 {2}loss \d\.\d+ {2}lr \S+ {2}\S+ tokens\/s {2}\S+ [KM]iB {2}ETA /m);
+    expect(stdout).toMatch(/held out: loss/);
+    expect(stdout).toMatch(/Saved .*checkpoint-4/);
+    // No escape sequences, no overwritten lines.
+    expect(stdout).not.toMatch(/[\x1b\r]/); // oxlint-disable-line no-control-regex
+  });
+
+  test('prints nothing with --quiet', async () => {
+    const { code, stdout, stderr } = await runCommand(['train', recipe().path, '--quiet']);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  test('colours when told to, never when told not to', async () => {
+    const coloured = await runCommand(['train', recipe().path], { env: { FORCE_COLOR: '1' } });
+    expect(coloured.stdout).toContain('\x1b[');
+    const plain = await runCommand(['train', recipe().path], { env: { NO_COLOR: '1' } });
+    expect(plain.stdout).not.toContain('\x1b[');
+  });
+
+  const onTerminal = hasTerminalProgram ? test : test.skip;
+  if (!hasTerminalProgram) process.stderr.write('skipped: no `script` program to make a terminal with\n');
+
+  onTerminal('draws a bar with time left, loss, rate and bytes on a terminal', async () => {
+    const { code, stdout } = await runOnTerminal(['train', recipe({ maxSteps: 400 }).path]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/━+─* \d+\/400 {2}loss \d\.\d+ {2}\S+ tokens\/s {2}\S+ [KM]iB {2}ETA /);
+  });
+
+  onTerminal('colours a terminal unless NO_COLOR is set', async () => {
+    const sgr = /\x1b\[\d*m/; // oxlint-disable-line no-control-regex
+    expect((await runOnTerminal(['inspect', '--help'])).stdout).toMatch(sgr);
+    expect((await runOnTerminal(['inspect', '--help'], { env: { NO_COLOR: '1' } })).stdout).not.toMatch(sgr);
+  });
+});
+
+describe('interruption', () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'by %s ends after the step, saves, and can be resumed',
+    async (signal) => {
+      const { path, output } = recipe({ maxSteps: endlessSteps });
+      let sent = false;
+      const { code, stdout } = await runCommand(['train', path, '--json'], {
+        onOutput: (text, child) => {
+          if (!sent && text.includes('"step":3')) sent = child.kill(signal);
+        },
+      });
+      expect(code).toBe(130);
+      const result = objects(stdout).at(-1)!;
+      expect(result).toMatchObject({ type: 'result', reason: 'stopped', interrupted: true });
+      const saved = join(output, `checkpoint-${String(result['step'])}`);
+      expect(existsSync(saved)).toBe(true);
+
+      const steps = Number(result['step']) + 2;
+      const args = [
+        'train',
+        path,
+        '--json',
+        '--resume-from-checkpoint',
+        'latest',
+        '--max-steps',
+        String(steps),
+      ];
+      const resumed = objects((await runCommand(args)).stdout);
+      expect(resumed[0]).toMatchObject({ resumedFrom: saved });
+      expect(resumed.filter(({ type }) => type === 'step').map(({ step }) => step)).toEqual([
+        steps - 1,
+        steps,
+      ]);
+    },
+  );
+
+  test('twice ends at once', async () => {
+    const { path } = recipe({ maxSteps: endlessSteps, batchSize: 64, sequenceLength: 128 });
+    let sent = false;
+    const { code, stdout } = await runCommand(['train', path, '--json'], {
+      onOutput: (text, child) => {
+        if (sent || !text.includes('"step":2')) return;
+        sent = child.kill('SIGINT');
+        child.kill('SIGTERM');
+      },
+    });
+    expect(code).toBe(130);
+    expect(objects(stdout).at(-1)).toMatchObject({ type: 'step' });
+  });
+});
+
+describe('a reader that goes away', () => {
+  test('does not end the work and leaves no noise', async () => {
+    const { path, output } = recipe({ maxSteps: 50 });
+    const { code, stderr } = await runCommand(['train', path], {
+      onOutput: (_, child) => child.stdout!.destroy(),
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(readdirSync(output)).toContain('checkpoint-50');
+  });
+});
+
+describe('refusals', () => {
+  test('a plan over the memory limit: code 3, remedies, nothing written', async () => {
+    const { path, output } = recipe();
+    const { code, stderr } = await runCommand(['train', path, '--memory-limit', '16KiB']);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/ERR_COMPACT_DOES_NOT_FIT/);
+    expect(existsSync(output)).toBe(false);
+  });
+
+  test('text shorter than one sequence: code 2, nothing written', async () => {
+    const { path, output } = recipe({ sequenceLength: 2048, data: join(folder, 'short.txt') });
+    writeFileSync(join(folder, 'short.txt'), 'too short');
+    const { code, stderr } = await runCommand(['train', path]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/ERR_COMPACT_DATA_TOO_SHORT/);
+    expect(existsSync(output)).toBe(false);
+  });
+});
+
+describe('sample', () => {
+  test('writes from a checkpoint, the same text for the same seed', async () => {
+    const { path, output } = recipe();
+    await runCommand(['train', path, '--quiet']);
+    const args = ['sample', output, '--prompt', 'the ', '--max-new-tokens', '20', '--threads', '1'];
+    const first = objects((await runCommand([...args, '--json'])).stdout)[0]!;
+    const second = objects((await runCommand([...args, '--json'])).stdout)[0]!;
+    expect(first).toMatchObject({ type: 'sample', prompt: 'the ', step: 4 });
+    expect(second['text']).toBe(first['text']);
+    const { code, stdout } = await runCommand(args);
+    expect(code).toBe(0);
+    expect(stdout.startsWith('the ')).toBe(true);
+    const { code: wrong } = await runCommand([...args, '--top-p', '2']);
+    expect(wrong).toBe(2);
+  });
+});
