@@ -1,0 +1,92 @@
+import { type CompileOptions, compile } from '../compile/index.js';
+import { compact } from '../methods/index.js';
+
+export interface LargestBatch {
+  /** Sequences of one micro-batch. */
+  readonly batchSize: number;
+  readonly peakBytes: number;
+}
+
+/**
+ * The largest micro-batch whose peak fits, undefined when not even one sequence does. The peak grows almost linearly
+ * with the batch, so a straight line through two known points lands next to the answer; every guess is planned in full.
+ */
+export function largestBatch(options: CompileOptions, memoryBytes: number): LargestBatch | undefined {
+  const planned = (batchSize: number) => compile({ ...options, batchSize });
+  const single = planned(1);
+  if (single.peakBytes > memoryBytes) return undefined;
+  let fitting: LargestBatch = { batchSize: 1, peakBytes: single.peakBytes };
+  let previous: LargestBatch = { batchSize: 0, peakBytes: single.persistentBytes };
+  let tooLarge = Infinity;
+  while (tooLarge - fitting.batchSize > 1) {
+    const slope = (fitting.peakBytes - previous.peakBytes) / (fitting.batchSize - previous.batchSize);
+    const guess = fitting.batchSize + Math.floor((memoryBytes - fitting.peakBytes) / Math.max(slope, 1));
+    // Between what is known to fit and what is known not to; a leap is bounded in case the first points mislead.
+    const furthest = Math.min(tooLarge - 1, 64 * fitting.batchSize);
+    const batchSize = Math.max(fitting.batchSize + 1, Math.min(guess, furthest));
+    const { peakBytes } = planned(batchSize);
+    if (peakBytes > memoryBytes) tooLarge = batchSize;
+    else [previous, fitting] = [fitting, { batchSize, peakBytes }];
+  }
+  return fitting;
+}
+
+/** A change of options, and what it would need. */
+export interface Remedy {
+  /** The options to change, in the words of options and recipes. */
+  readonly change: Readonly<Record<string, string | number>>;
+  readonly peakBytes: number;
+  readonly fits: boolean;
+}
+
+/**
+ * Up to three changes that would help a run that does not fit: those that fit come first, from the cheapest in speed
+ * and quality to the dearest; where fewer fit, the smallest of the others follow.
+ */
+export function remedies(options: CompileOptions, memoryBytes: number): readonly Remedy[] {
+  const current = peakOf(options);
+  const found = changes(options, memoryBytes)
+    .map(({ change, changed }): Remedy => {
+      const peakBytes = peakOf({ ...options, ...changed });
+      return { change, peakBytes, fits: peakBytes <= memoryBytes };
+    })
+    .filter(({ peakBytes }) => peakBytes < current);
+  const others = found.filter(({ fits }) => !fits).toSorted((a, b) => a.peakBytes - b.peakBytes);
+  return [...found.filter(({ fits }) => fits), ...others].slice(0, 3);
+}
+
+interface Change {
+  readonly change: Remedy['change'];
+  readonly changed: Partial<CompileOptions>;
+}
+
+function changes(options: CompileOptions, memoryBytes: number): readonly Change[] {
+  const { recompute = 'none', batchSize } = options;
+  const list: Change[] = [];
+  if (recompute === 'none') list.push({ change: { recompute: 'cheap' }, changed: { recompute: 'cheap' } });
+  const batch = largestBatch({ ...options, accumulateGradients: true }, memoryBytes)?.batchSize ?? 1;
+  if (batch < batchSize) {
+    list.push({
+      change: { batchSize: batch, gradientAccumulationSteps: Math.ceil(batchSize / batch) },
+      changed: { batchSize: batch, accumulateGradients: true },
+    });
+  }
+  for (const rankRatio of [0.25, 0.125]) list.push(lazyCompact(options, rankRatio));
+  if (recompute !== 'layer') list.push({ change: { recompute: 'layer' }, changed: { recompute: 'layer' } });
+  const smallest = lazyCompact(options, 0.125);
+  list.push({
+    change: { ...smallest.change, recompute: 'layer', batchSize: 1 },
+    changed: { ...smallest.changed, recompute: 'layer', batchSize: 1 },
+  });
+  return list;
+}
+
+function lazyCompact({ method }: CompileOptions, rankRatio: number): Change {
+  const stateDtype = method.describe().stateDtype === 'bf16' ? 'bf16' : 'f32';
+  return {
+    change: { method: 'compact', rankRatio, store: 'lazy' },
+    changed: { method: compact({ rankRatio, store: 'lazy', stateDtype }) },
+  };
+}
+
+const peakOf = (options: CompileOptions): number => compile(options).peakBytes;
