@@ -4,15 +4,14 @@
 // queries, so maxima, sums and the causal mask need no work across lanes.
 #pragma once
 
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/tile_product.h"
 
 namespace compact::COMPACT_ISA {
 
 // Queries and keys of one tile: S^T takes 16 KiB, a third of an L1 cache.
 inline constexpr int64_t kTile = 64;
-inline constexpr int64_t kMaxHeadSize = 256;
 
 struct AttentionShape {
     int64_t tokens, length, sequences;
@@ -45,35 +44,6 @@ struct AttentionShape {
         return causal ? std::min(length, first_query + kTile) : length;
     }
 };
-
-inline CpStatus check_attention(const CpCall* call, const char* op, const CpTensor& lse,
-                                CpError* error) {
-    int64_t length = 0, head_size = 0, causal = 0;
-    if (constant_integer(*call, op, "sequenceLength", 1, &length, error) != CP_OK ||
-        constant_integer(*call, op, "headSize", 8, &head_size, error) != CP_OK ||
-        constant_integer(*call, op, "causal", 0, &causal, error) != CP_OK) {
-        return CP_FAILED;
-    }
-    const int64_t tokens = call->inputs[0].shape[0], width = call->inputs[0].shape[1];
-    const int64_t kv_width = call->inputs[1].shape[1];
-    if (head_size % 8 != 0 || head_size > kMaxHeadSize) {
-        return fail_shape(error, op, message("a headSize that is a multiple of 8 up to %lld", kMaxHeadSize),
-                          message("headSize %lld", head_size));
-    }
-    if (width % head_size != 0 || kv_width % head_size != 0 || width % kv_width != 0) {
-        return fail_shape(error, op, message("whole heads of %lld, heads a multiple of kv heads", head_size),
-                          message("q width %lld, k width %lld", width, kv_width));
-    }
-    if (lse.shape[1] != width / head_size) {
-        return fail_shape(error, op, message("lse of %lld heads", width / head_size),
-                          message("%lld", lse.shape[1]));
-    }
-    if (tokens % length != 0) {
-        return fail_shape(error, op, message("whole sequences of %lld tokens", length),
-                          message("%lld tokens", tokens));
-    }
-    return CP_OK;
-}
 
 // to (rows, padded_size) = factor * from (rows, head_size), fp32, zeros to the right and below up to
 // `padded_rows`.

@@ -2,8 +2,8 @@
 // element e is kept when word e mod 4 of Philox counter e / 4 is at least p 2^32, so the op is its
 // own gradient.
 // Srivastava et al., "Dropout", 2014.
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/ops.h"
 #include "native/cpu/random_words.h"
 

@@ -4,8 +4,8 @@
 // and each row of the table belongs to one task, which sums its rows in that order.
 #include <cstring>
 
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {

@@ -64,37 +64,12 @@ struct Workspace {
 
 // ---- Checks -------------------------------------------------------------------------------------
 
-CpStatus check_operands(const CpCall* call, const char* op, CpError* error) {
-    int64_t transposed = 0, chunk = 0;
-    if (constant_integer(*call, op, "transposeWeight", 0, &transposed, error) != CP_OK ||
-        constant_integer(*call, op, "chunkTokens", 1, &chunk, error) != CP_OK) {
-        return CP_FAILED;
-    }
-    const CpTensor& weight = call->inputs[1];
-    const int64_t width = call->inputs[0].shape[1];
-    if (weight.shape[transposed != 0 ? 1 : 0] != width) {
-        return fail_shape(error, op,
-                          message(transposed != 0 ? "a weight of %lld columns"
-                                                  : "a weight of %lld rows", width),
-                          message("(%lld, %lld)", weight.shape[0], weight.shape[1]));
-    }
-    return CP_OK;
-}
-
 CpStatus check_forward(const CpCall* call, CpError* error) {
-    return check_operands(call, "linearCrossEntropy", error);
+    return check_linear_cross_entropy(call, "linearCrossEntropy", error);
 }
 
 CpStatus check_backward(const CpCall* call, CpError* error) {
-    const char* op = "linearCrossEntropyBackward";
-    if (check_operands(call, op, error) != CP_OK) return CP_FAILED;
-    const CpTensor &weight = call->inputs[1], &gradient = call->outputs[2];
-    if (gradient.shape[0] != weight.shape[0] || gradient.shape[1] != weight.shape[1]) {
-        return fail_shape(error, op,
-                          message("dWeight (%lld, %lld)", weight.shape[0], weight.shape[1]),
-                          message("(%lld, %lld)", gradient.shape[0], gradient.shape[1]));
-    }
-    return CP_OK;
+    return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
 }
 
 // ---- The three products of a chunk of `count` tokens that begins at `token` ----------------------

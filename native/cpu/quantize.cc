@@ -1,25 +1,12 @@
 // quantize: per group of groupSize consecutive elements scale = max|x| / 127 and
 // code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a group
 // with NaN or infinity has that scale, so that it does not come back finite by accident.
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {
 namespace {
-
-// `scales` holds one number for each group of `elements`.
-CpStatus check_groups(const CpCall* call, const char* op, const CpTensor& elements,
-                      const CpTensor& scales, CpError* error) {
-    int64_t group_size = 0;
-    if (constant_integer(*call, op, "groupSize", 1, &group_size, error) != CP_OK) return CP_FAILED;
-    const int64_t groups = num_chunks(num_elements(elements), group_size);
-    if (scales.shape[0] != groups) {
-        return fail_shape(error, op, message("%lld scales", groups),
-                          message("%lld scales", scales.shape[0]));
-    }
-    return CP_OK;
-}
 
 // Calls body(group, begin, end) for the elements of every group.
 template <class Body>

@@ -1,34 +1,12 @@
 // rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose cosines
 // and sines are given; inverse=1 rotates back, which is the gradient.
 // Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {
 namespace {
-
-CpStatus check(const CpCall* call, CpError* error) {
-    int64_t head_size = 0;
-    if (constant_integer(*call, "rope", "headSize", 2, &head_size, error) != CP_OK) {
-        return CP_FAILED;
-    }
-    const int64_t rows = call->inputs[0].shape[0], width = call->inputs[0].shape[1];
-    const int64_t positions = call->inputs[1].shape[0], half = call->inputs[1].shape[1];
-    if (head_size % 2 != 0 || width % head_size != 0) {
-        return fail_shape(error, "rope", message("an even divisor of the width %lld", width),
-                          message("headSize %lld", head_size));
-    }
-    if (half != head_size / 2) {
-        return fail_shape(error, "rope", message("tables of headSize/2 = %lld columns", head_size / 2),
-                          message("%lld columns", half));
-    }
-    if (rows > positions && rows % positions != 0) {
-        return fail_shape(error, "rope", message("whole sequences of %lld positions", positions),
-                          message("%lld rows", rows));
-    }
-    return CP_OK;
-}
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor& input = call->inputs[0];
@@ -64,6 +42,6 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
 
 }  // namespace
 
-const CpOp kRopeOp = {"rope", no_workspace, check, run};
+const CpOp kRopeOp = {"rope", no_workspace, check_rope, run};
 
 }  // namespace compact::COMPACT_ISA

@@ -1,8 +1,8 @@
 // selectRow: y = row `row` of x.
 #include <cstring>
 
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 
 namespace compact::COMPACT_ISA {
 

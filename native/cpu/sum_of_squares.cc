@@ -1,6 +1,6 @@
 // sumOfSquares: partials[index] = sum of x^2, in fp64 over fixed chunks that are added in order.
+#include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
-#include "native/cpu/op_checks.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {
