@@ -68,7 +68,7 @@ export function differentiate(forward: Forward, options: DifferentiateOptions): 
   }
   return {
     ...forward,
-    nodes: graph.nodes,
+    nodes: graph.nodes.filter((node) => !gathered.superseded.has(node)),
     outputs: new Map([['loss', lossValue!]]),
     gradients: gathered.ofParameters(),
   };
@@ -104,6 +104,8 @@ interface Gathered {
 
 /** The sums of gradient contributions so far. */
 class GatheredGradients {
+  /** Nodes with an accumulator that were built again with one more. */
+  readonly superseded = new Set<Node>();
   readonly #sums = new Map<Value, Gathered>();
   readonly #graph: Graph;
   readonly #window: boolean;
@@ -145,10 +147,10 @@ class GatheredGradients {
     const rest = contributions.filter((contribution) => !this.#addInPlace(contribution, replaced));
     for (const { target, value, exclusive } of rest) {
       const contribution = replaced.get(value) ?? value;
+      if (this.#hasWindow(target)) throw withoutAccumulator(target, contribution);
       const known = this.#sums.get(target);
-      if (known !== undefined) this.#set(target, { value: add(known.value, contribution), exclusive: true });
-      else if (this.#hasWindow(target)) throw withoutAccumulator(target, contribution);
-      else this.#set(target, { value: contribution, exclusive });
+      if (known === undefined) this.#set(target, { value: contribution, exclusive });
+      else this.#set(target, { value: add(known.value, contribution), exclusive: true });
     }
     return replaced;
   }

@@ -1,0 +1,152 @@
+/**
+ * What a program computes, as expressions: an expression is the number of an op call with the expressions it read.
+ * Copies of a node give the same expression, so plans with and without recomputation can be compared exactly, at any
+ * size and without arithmetic.
+ */
+import type { Plan, PlanInstruction, PlanValue } from '../../lib/compile/index.js';
+import { type Program, persistentTargets } from '../../lib/compile/program.js';
+import { type Attributes, opDefinitions, type Value } from '../../lib/graph/index.js';
+
+/** Equal calls have equal numbers. */
+export class Expressions {
+  readonly #known = new Map<string, number>();
+
+  source(name: string): number {
+    return this.#number(`source ${name}`);
+  }
+
+  call(op: string, attributes: Attributes, inputs: readonly (number | undefined)[], output: number): number {
+    const named = Object.entries(attributes).toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return this.#number(`${op}${JSON.stringify(named)}(${inputs.map((i) => i ?? '-').join()})#${output}`);
+  }
+
+  #number(key: string): number {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    this.#known.set(key, this.#known.size);
+    return this.#known.size - 1;
+  }
+}
+
+export interface Meaning {
+  readonly outputs: Readonly<Record<string, number>>;
+  /** Of every persistent value that the program changes, by name. */
+  readonly persistent: Readonly<Record<string, number>>;
+}
+
+/** What the nodes of a graph mean, without any memory. */
+export function meaningOfGraph({ nodes, outputs }: Program, expressions: Expressions): Meaning {
+  const known = new Map<Value, number>();
+  const targets = persistentTargets(nodes);
+  const persistent: Record<string, number> = {};
+  const read = (value: Value) => known.get(value) ?? expressions.source(value.name);
+  for (const { op, attributes, inputs, outputs: made } of nodes) {
+    const numbers = inputs.map((input) => input && read(input));
+    for (const [index, output] of made.entries()) {
+      const number = expressions.call(op, attributes, numbers, index);
+      const target = output.persistent ? output : targets.get(output);
+      if (target !== undefined) persistent[target.name] = number;
+      if (!output.persistent) known.set(output, number);
+    }
+  }
+  return {
+    outputs: Object.fromEntries([...outputs].map(([name, value]) => [name, read(value)])),
+    persistent,
+  };
+}
+
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  readonly expression: number;
+}
+
+/** Bytes of a region that hold expressions; a write takes away whatever it touches. */
+class Memory {
+  #stretches: Stretch[] = [];
+
+  read(start: number, end: number): number | undefined {
+    return this.#stretches.find((stretch) => stretch.start === start && stretch.end === end)?.expression;
+  }
+
+  write(start: number, end: number, expression?: number): void {
+    this.#stretches = this.#stretches.filter((stretch) => stretch.end <= start || end <= stretch.start);
+    if (expression !== undefined) this.#stretches.push({ start, end, expression });
+  }
+}
+
+/**
+ * What an entry of a plan means when it is executed over its own bytes.
+ * @throws an Error that names the instruction, for anything read before it is written or after it is overwritten, and
+ * for operands that overlap without leave of the op's definition
+ */
+export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expressions): Meaning {
+  const entry = plan.entries[entryName]!;
+  const regions = { arena: new Memory(), persistent: new Memory() };
+  const write = ({ region, offset, bytes }: PlanValue, expression: number) =>
+    regions[region].write(offset, offset + bytes, expression);
+  for (const value of plan.values)
+    if (value.region === 'persistent') write(value, expressions.source(value.name));
+  for (const id of entry.inputs) write(plan.values[id]!, expressions.source(plan.values[id]!.name));
+
+  const persistent: Record<string, number> = {};
+  for (const [index, instruction] of entry.instructions.entries()) {
+    const where = `${entryName}[${index}] ${instruction.layer}/${instruction.op}`;
+    const read = (id: number): number => {
+      const { region, offset, bytes, name } = plan.values[id]!;
+      const found = regions[region].read(offset, offset + bytes);
+      if (found === undefined) throw new Error(`${where} reads ${name}, which is not there`);
+      return found;
+    };
+    const numbers = instruction.inputs.map((id) => (id < 0 ? undefined : read(id)));
+    checkOverlaps(plan, instruction, where);
+    const { offset, bytes } = instruction.workspace;
+    if (bytes > 0) regions.arena.write(offset, offset + bytes);
+    for (const [position, id] of instruction.outputs.entries()) {
+      const value = plan.values[id]!;
+      const expression = expressions.call(instruction.op, instruction.attributes, numbers, position);
+      write(value, expression);
+      if (value.region === 'persistent') persistent[value.name] = expression;
+    }
+  }
+  const outputs = entry.outputs.map((id) => {
+    const { name, region, offset, bytes } = plan.values[id]!;
+    const found = regions[region].read(offset, offset + bytes);
+    if (found === undefined) throw new Error(`the output ${name} of ${entryName} is not there at the end`);
+    return [name, found] as const;
+  });
+  return { outputs: Object.fromEntries(outputs), persistent };
+}
+
+function checkOverlaps(plan: Plan, instruction: PlanInstruction, where: string): void {
+  const definition = opDefinitions.get(instruction.op)!;
+  const shared = [
+    ...(definition.updates ?? []),
+    ...(definition.accumulators ?? []),
+    ...(definition.inPlace ?? []),
+  ];
+  const outputs = instruction.outputs.map((id) => plan.values[id]!);
+  const { offset, bytes } = instruction.workspace;
+  const workspace = { name: 'its workspace', region: 'arena', offset, bytes } as const;
+  for (const [position, output] of outputs.entries()) {
+    for (const other of outputs.slice(position + 1))
+      if (overlaps(output, other)) throw new Error(`${where}: ${output.name} overlaps ${other.name}`);
+    if (overlaps(output, workspace)) throw new Error(`${where}: ${output.name} overlaps its workspace`);
+    for (const [slot, id] of instruction.inputs.entries()) {
+      if (id < 0) continue;
+      const input = plan.values[id]!;
+      if (overlaps(input, workspace)) throw new Error(`${where}: ${input.name} overlaps its workspace`);
+      const isSame = input.offset === output.offset && input.bytes === output.bytes;
+      const isAllowed = isSame && shared.some(([made, read]) => made === position && read === slot);
+      // Another operand may be the very input that the output takes over (a value that is read twice).
+      const isTwice = isSame && instruction.inputs.some((same, at) => same === id && at !== slot);
+      if (overlaps(input, output) && !isAllowed && !isTwice)
+        throw new Error(`${where}: ${output.name} overlaps ${input.name}`);
+    }
+  }
+}
+
+type Stretching = Pick<PlanValue, 'region' | 'offset' | 'bytes'>;
+
+const overlaps = (a: Stretching, b: Stretching): boolean =>
+  a.region === b.region && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
