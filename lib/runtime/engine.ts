@@ -62,8 +62,13 @@ export class Engine implements AsyncDisposable {
   static async open(options: EngineOptions = {}): Promise<Engine> {
     const caller = callerOf(Engine.open);
     const engine = new Engine(options);
-    await awaiting(engine.#native.open(), caller);
-    return engine;
+    try {
+      await awaiting(engine.#native.open(), caller);
+      return engine;
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
   }
 
   /**

@@ -63,9 +63,9 @@ void Engine::load(std::span<const uint8_t> plan_bytes) {
 
     release_memory();
     try {
-        allocate(plan->persistent_bytes, &persistent_);
+        allocate("the persistent region", plan->persistent_bytes, &persistent_);
         persistent_bytes_ = plan->persistent_bytes;
-        allocate(plan->arena_bytes, &arena_);
+        allocate("the arena", plan->arena_bytes, &arena_);
         arena_bytes_ = plan->arena_bytes;
         // States start as zero; writing them here also makes the first step as fast as the others.
         const std::vector<uint8_t> zeros(
@@ -83,10 +83,15 @@ void Engine::load(std::span<const uint8_t> plan_bytes) {
     plan_ = std::move(plan);
 }
 
-void Engine::allocate(int64_t bytes, void** region) {
+void Engine::allocate(const char* name, int64_t bytes, void** region) {
     if (bytes == 0) return;
     CpError error{};
-    throw_if_failed(backend_.allocate(device_, bytes, region, &error), error);
+    if (backend_.allocate(device_, bytes, region, &error) != CP_OK) {
+        Error failure(error);
+        failure.op = name;
+        failure.expected = std::to_string(bytes) + " bytes";
+        throw failure;
+    }
     allocated_bytes_ += bytes;
 }
 
@@ -105,6 +110,7 @@ void Engine::release_memory() {
 }
 
 void Engine::write_bytes(void* target, std::span<const uint8_t> bytes) {
+    if (bytes.empty()) return;
     CpError error{};
     throw_if_failed(
         backend_.write(device_, target, bytes.data(), static_cast<int64_t>(bytes.size()), &error),
@@ -141,6 +147,7 @@ void Engine::write(const std::string& value, int64_t byte_offset, std::span<cons
 
 void Engine::read(const std::string& value, int64_t byte_offset, std::span<uint8_t> bytes) {
     const PlanValue& source = persistent_value(value, byte_offset, bytes.size());
+    if (bytes.empty()) return;
     CpError error{};
     throw_if_failed(backend_.read(device_, bytes.data(),
                                   static_cast<const char*>(address(source)) + byte_offset,

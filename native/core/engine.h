@@ -63,7 +63,7 @@ class Engine {
     EngineMemory memory() const;
 
   private:
-    void allocate(int64_t bytes, void** region);
+    void allocate(const char* name, int64_t bytes, void** region);
     void release_memory();
     void write_bytes(void* target, std::span<const uint8_t> bytes);
     const PlanValue& persistent_value(const std::string& name, int64_t byte_offset,

@@ -75,6 +75,8 @@ TEST(engine_runs_writes_and_reads) {
     CHECK((part == Floats{8.5f, 8}));
     f.engine.write("weight", 20, bytes_of(Floats{-1}));
     CHECK((f.weight() == Floats{9.5f, 9, 8.5f, 8, 7.5f, -1}));
+    f.engine.write("weight", 24, {});
+    f.engine.read("weight", 0, {});
 }
 
 TEST(engine_two_allocations_and_none_left) {
@@ -104,6 +106,25 @@ TEST(engine_keeps_its_plan_when_another_is_refused) {
               f.engine.load(std::vector<uint8_t>{1, 2, 3});
           }) == "ERR_COMPACT_PLAN_INVALID");
     CHECK(f.weight() == f.x);
+}
+
+TEST(engine_out_of_memory_names_the_region) {
+    const int64_t before = host_allocated_bytes();
+    Fixture f;
+    Plan plan = small_plan();
+    plan.arena_bytes = int64_t{1} << 58;
+    try {
+        f.engine.load(PlanWriter::encode(plan));
+        CHECK(false);
+    } catch (const Error& error) {
+        CHECK(error.code == "ERR_COMPACT_OUT_OF_MEMORY");
+        CHECK(error.op == "the arena");
+        CHECK(error.expected == "288230376151711744 bytes");
+    }
+    CHECK(f.engine.memory().allocated_bytes == 0);
+    CHECK(host_allocated_bytes() == before);
+    f.engine.load(PlanWriter::encode(small_plan()));
+    f.engine.run(f.request("step", 0, 0));
 }
 
 TEST(engine_bad_arguments) {
