@@ -196,7 +196,7 @@ export function describeWholeModel({ target, withMachine }: WholeModelOptions): 
             const found = await readValues(machine, plan, `${name}.gradient`);
             const error = right.reduce((sum, value, i) => sum + (found[i]! - value) ** 2, 0);
             const size = right.reduce((sum, value) => sum + value ** 2, 0);
-            // About ten roundings of relative size 2^-9 between a weight and its gradient, none of them correlated.
+            // About ten roundings of relative size 2^-8 between a weight and its gradient, none of them correlated.
             expect(Math.sqrt(error / size)).toBeLessThan(0.04);
           }
         });

@@ -29,7 +29,13 @@ export function readTensors(file: string): ReadonlyMap<string, Tensor> {
         },
       ]) => {
         const [type, width] = dtype === 'F32' ? (['f32', 4] as const) : (['bf16', 2] as const);
-        return [name, tensor(shape, load(bytes, start + begin, (end - begin) / width, type))];
+        return [
+          name,
+          tensor(
+            shape,
+            load(Uint8Array.from(bytes.subarray(start + begin, start + end)), 0, (end - begin) / width, type),
+          ),
+        ];
       },
     ),
   );

@@ -92,7 +92,7 @@ function opCase(
     });
   const label = options.label === undefined ? '' : ` ${options.label}`;
   return {
-    name: `${options.op}${label} ${inputs.map(describe).join(' ')}`,
+    name: `${options.op}${label} ${inputs.map(describe).join(' ')} -> ${outputs.map(describe).join(' ')}`,
     op: options.op,
     inputs,
     outputs,

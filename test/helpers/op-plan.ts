@@ -8,7 +8,7 @@ import { nativeAttributes, type OpCase, type Operand, operandElements } from './
 import { elementBytes, load, store } from './storage.js';
 
 /** As fp32 and as bf16 a NaN, as int32 a large number: what reads a guard shows it. */
-const guardByte = [0xc1, 0x7f];
+const guardPattern = 0x7fc1;
 const gapBytes = 512;
 const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
 
@@ -28,10 +28,14 @@ export interface OpPlan {
   /** Contents of the arena before the run. */
   readonly before: Uint8Array;
   readonly cases: readonly PlacedCase[];
+  /** What belongs to no output and no workspace: nothing may be written there. */
+  readonly untouchable: readonly Place[];
 }
 
-/** Entries: `write` (input `arena`), `run`, `read` (output `arena`). */
-export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
+const bytesOf = (operand: Operand): number => operandElements(operand) * elementBytes[operand.dtype];
+
+/** Entries: `write` (input `arena`), `run`, `read` (output `arena`). Workspaces are large enough for all targets. */
+export function opPlan(cases: readonly OpCase[], targets: readonly Target[]): OpPlan {
   const values: PlanValue[] = [];
   let end = 0;
   const place = (bytes: number): Place => {
@@ -48,7 +52,6 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
   const instructions: PlanInstruction[] = [];
   const placed = cases.map((opCase, index): PlacedCase => {
     const places = new Map<string, Place>();
-    const bytesOf = (operand: Operand) => operandElements(operand) * elementBytes[operand.dtype];
     const inputs = opCase.inputs.map((operand) => {
       if (operand === undefined) return -1;
       const at = place(bytesOf(operand));
@@ -65,7 +68,7 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
     });
     const attributes = nativeAttributes(opCase);
     const call = { op: opCase.op, inputs: opCase.inputs, outputs: opCase.outputs, attributes };
-    const workspace = place(target.workspaceBytes(call));
+    const workspace = place(Math.max(...targets.map((target) => target.workspaceBytes(call))));
     instructions.push({
       op: opCase.op,
       inputs,
@@ -80,7 +83,7 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
   });
   const arenaBytes = align(end + gapBytes);
   const arena = addValue('arena', { dtype: 'u8', shape: [arenaBytes] }, { offset: 0, bytes: arenaBytes });
-  const before = Uint8Array.from({ length: arenaBytes }, (_, i) => guardByte[i % 2]!);
+  const before = new Uint8Array(new Uint16Array(arenaBytes / 2).fill(guardPattern).buffer);
   for (const [at, { values: data, dtype }] of contents) store(before, at.offset, data!.data, dtype);
   const entry = (name: string, given: Partial<Plan['entries'][string]>) => ({
     name,
@@ -94,7 +97,7 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
   });
   const plan: Plan = {
     version: 1,
-    device: target.device,
+    device: targets[0]!.device,
     values,
     entries: {
       write: entry('write', { inputs: [arena] }),
@@ -106,7 +109,7 @@ export function opPlan(cases: readonly OpCase[], target: Target): OpPlan {
     arenaLowerBoundBytes: arenaBytes,
     peakBytes: arenaBytes,
   };
-  return { plan, before, cases: placed };
+  return { plan, before, cases: placed, untouchable: untouchable(placed, arenaBytes) };
 }
 
 /** Values of one output after the run. */
@@ -116,13 +119,19 @@ export function outputOf({ opCase, outputs }: PlacedCase, name: string, memory: 
   return load(memory, outputs[index]!.offset, operandElements(operand), operand.dtype);
 }
 
-/** Byte offsets that changed though no op owns them: guards, inputs. At most a few are listed. */
-export function strayWrites({ before, cases }: OpPlan, after: Uint8Array): number[] {
-  const isOwned = new Uint8Array(before.length);
-  for (const { outputs, workspace } of cases)
-    for (const { offset, bytes } of [...outputs, workspace]) isOwned.fill(1, offset, offset + bytes);
-  const stray: number[] = [];
-  for (let i = 0; i < before.length && stray.length < 8; i++)
-    if (after[i] !== before[i] && isOwned[i] === 0) stray.push(i);
-  return stray;
+function untouchable(cases: readonly PlacedCase[], arenaBytes: number): Place[] {
+  const owned = cases.flatMap(({ outputs, workspace }) => [...outputs, workspace]);
+  owned.sort((a, b) => a.offset - b.offset);
+  const ends = [0, ...owned.map(({ offset, bytes }) => offset + bytes)];
+  const starts = [...owned.map(({ offset }) => offset), arenaBytes];
+  return starts.map((start, i) => ({ offset: ends[i]!, bytes: start - ends[i]! }));
+}
+
+/** Offsets of ranges in which a byte changed though no op owns it: guards, inputs. */
+export function strayWrites({ before, untouchable }: OpPlan, after: Uint8Array): number[] {
+  const changed = untouchable.filter(({ offset, bytes }) => {
+    const [old, found] = [before, after].map((memory) => memory.subarray(offset, offset + bytes));
+    return Buffer.compare(old!, found!) !== 0;
+  });
+  return changed.map(({ offset }) => offset);
 }

@@ -8,9 +8,7 @@ import type { Plan, PlanInstruction } from '../../lib/compile/index.js';
 import type { Engine, HostArray, RunOptions, RunResult } from '../../lib/runtime/index.js';
 import { computeTwin, numElements, type Tensor } from '../reference/index.js';
 import { signatures } from './signatures.js';
-import { elementBytes, load, store } from './storage.js';
-
-const hostArrays = { f32: Float32Array, bf16: Uint16Array, i32: Int32Array, u8: Uint8Array, i8: Int8Array };
+import { elementArrays, elementBytes, load, store } from './storage.js';
 
 export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
   readonly #plan: Plan;
@@ -92,6 +90,6 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
   #get(id: number): HostArray {
     const { region, offset, bytes, dtype } = this.#plan.values[id]!;
     const copy = this.#regions[region].slice(offset, offset + bytes);
-    return new hostArrays[dtype](copy.buffer, 0, bytes / elementBytes[dtype]);
+    return new elementArrays[dtype](copy.buffer, 0, bytes / elementBytes[dtype]);
   }
 }

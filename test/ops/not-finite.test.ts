@@ -3,10 +3,9 @@
  * among values that a kernel works on together). Finite inputs never make NaN, however large.
  */
 import { describe, expect, test } from '@jest/globals';
-import { cpuTarget } from '../../lib/runtime/index.js';
-import { instructionSets, runOps, withEngine } from '../helpers/describe-ops.js';
+import { instructionSets, plannedCases, runOps, withEngine } from '../helpers/describe-ops.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
-import { opPlan, outputOf } from '../helpers/op-plan.js';
+import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
 import { mapElements, tensor, type Tensor } from '../reference/index.js';
 
@@ -64,7 +63,7 @@ const cases = (): OpCase[] => [
 
 describe('not finite', () => {
   test.each(instructionSets)('%s', async (instructionSet) => {
-    const planned = opPlan(cases(), cpuTarget({ threads: 2 }));
+    const planned = plannedCases(cases());
     await withEngine(instructionSet, 2, async (engine) => {
       await engine.load(planned.plan);
       const after = await runOps(engine, planned);
@@ -91,7 +90,7 @@ describe('not finite', () => {
         opCases({ op, inputs: { logits, targets: tensor([2], [1, 1]) } }),
       ),
     ];
-    const planned = opPlan(finite, cpuTarget({ threads: 2 }));
+    const planned = plannedCases(finite);
     await withEngine(instructionSet, 2, async (engine) => {
       await engine.load(planned.plan);
       const after = await runOps(engine, planned);

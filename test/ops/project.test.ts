@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { cpuTarget, environment } from '../../lib/runtime/index.js';
-import { describeOps, instructionSets, runOps, withEngine } from '../helpers/describe-ops.js';
+import { environment } from '../../lib/runtime/index.js';
+import { describeOps, instructionSets, plannedCases, runOps, withEngine } from '../helpers/describe-ops.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
-import { opPlan, outputOf } from '../helpers/op-plan.js';
+import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
 import { tensor } from '../reference/index.js';
 import { projectionSha256, projectionTable } from '../reference/projection.js';
@@ -102,7 +102,7 @@ describe('projection', () => {
     const cases = Array.from({ length: epochs }, (_, epoch) =>
       opCases({ op: 'project', inputs: { x }, attributes: { ...key, epoch, rank } }, ['f32']),
     ).flat();
-    const planned = opPlan(cases, cpuTarget({ threads: 2 }));
+    const planned = plannedCases(cases);
     const sums = new Float64Array(rows * rows);
     await withEngine('scalar', 2, async (engine) => {
       await engine.load(planned.plan);

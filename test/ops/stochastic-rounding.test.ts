@@ -1,9 +1,8 @@
 /** Weights in bf16 that are rounded by chance: the same numbers as the twin draws, and right on average. */
 import { describe, expect, test } from '@jest/globals';
-import { cpuTarget } from '../../lib/runtime/index.js';
-import { instructionSets, runOps, withEngine } from '../helpers/describe-ops.js';
+import { instructionSets, plannedCases, runOps, withEngine } from '../helpers/describe-ops.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
-import { opPlan, outputOf } from '../helpers/op-plan.js';
+import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
 import { mapElements, tensor, type Tensor } from '../reference/index.js';
 
@@ -33,7 +32,7 @@ function exactCases(shape: readonly number[]): OpCase[] {
 describe('stochastic rounding', () => {
   test.each(instructionSets)('draws the stated numbers (%s)', async (instructionSet) => {
     const cases = [[1], [7], [41], [1024], [3, 9], [33, 64], [130, 72]].flatMap(exactCases);
-    const planned = opPlan(cases, cpuTarget({ threads: 2 }));
+    const planned = plannedCases(cases);
     await withEngine(instructionSet, 2, async (engine) => {
       await engine.load(planned.plan);
       const after = await runOps(engine, planned);
@@ -71,7 +70,7 @@ describe('stochastic rounding', () => {
             },
             ['bf16 f32'],
           );
-    const planned = opPlan([opCase!], cpuTarget({ threads: 2 }));
+    const planned = plannedCases([opCase!]);
     await withEngine('scalar', 2, async (engine) => {
       await engine.load(planned.plan);
       const values = outputOf(planned.cases[0]!, 'weight', await runOps(engine, planned));
