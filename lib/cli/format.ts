@@ -13,7 +13,7 @@ export function formatBytes(bytes: number): string {
 }
 
 /** Always in GiB, for columns that are compared. */
-export const formatGiB = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
+export const formatGiB = (bytes: number): string => (bytes / 2 ** 30).toFixed(bytes >= 100 * 2 ** 30 ? 1 : 2);
 
 export function formatCount(count: number): string {
   if (count >= 1e9) return `${threeDigits(count / 1e9)}B`;

@@ -104,10 +104,10 @@ describe('the timeline', () => {
   test('draws each block where and when it lives', () => {
     const svg = arenaMap(timeline, ...size);
     expect(svg).toContain(
-      '<rect x="68" y="80" width="200" height="60" fill="#d55e00" class="block" data-block="0"/>',
+      '<rect x="68" y="80" width="200" height="60" fill="#d55e00" fill-opacity="1" class="block" data-block="0"/>',
     );
     expect(svg).toContain(
-      '<rect x="168" y="40" width="100" height="40" fill="#e69f00" class="block" data-block="1"/>',
+      '<rect x="168" y="40" width="100" height="40" fill="#e69f00" fill-opacity="0.82" class="block" data-block="1"/>',
     );
   });
 });

@@ -25,12 +25,12 @@ export const pageStyle = `${chartStyle}
   th { font-weight: 600; white-space: normal; color: var(--soft); vertical-align: bottom; }
   th:first-child, td:first-child { text-align: left; padding-left: 0; }
   td small { color: var(--soft); font-size: 12px; margin-left: 6px; }
+  .stacked small { display: block; margin: -2px 0 0; }
   select { font: inherit; padding: 4px 8px; border-radius: 7px; border: 1px solid var(--line); background: var(--panel);
     color: inherit; }
   blockquote { margin: 8px 0; padding: 12px 16px; background: var(--panel); border-radius: 8px; white-space: pre-wrap;
     font-size: 13.5px; overflow-wrap: anywhere; }
   blockquote b { color: var(--soft); font-weight: 500; }
-  .block { stroke: var(--ground); stroke-width: 0.4; }
   .block:hover { stroke: var(--ink); stroke-width: 1.5; }
   .cursor { fill: var(--hover); pointer-events: none; }
   #tip { position: fixed; top: 0; left: 0; z-index: 9; pointer-events: none; background: var(--ground); color: var(--ink);

@@ -31,8 +31,8 @@ export function reportPage(report: BenchReport): string {
 ${facts(report, ours)}
 <h2>Planned peaks</h2>
 <p>The exact peak of one training step, known before anything is allocated. A micro-batch is ${sizeOf(ours)}.
-Percentages are shares of plain dense training. Two honest baselines: <i>dense</i> keeps what automatic differentiation
-keeps; <i>dense, cheap recompute</i> rebuilds norm outputs and the SwiGLU product in backward, exactly.</p>
+There are two honest baselines: <i>dense</i> keeps what automatic differentiation keeps; <i>dense, cheap recompute</i> rebuilds
+norm outputs and the SwiGLU product in backward, exactly. Small figures are shares of the first and of the second.</p>
 ${modelBars(ours)}
 ${plannedTable(ours)}
 <h2>Where every byte goes</h2>
@@ -105,15 +105,17 @@ function modelBars(table: PlannedTable): string {
   return `<p><label>Model ${element('select', { 'data-shows': 'peaks' }, ...options)}</label></p>${panels.join('')}`;
 }
 
+/** Methods down, models across. */
 function plannedTable(table: PlannedTable): string {
-  const variants = table.models[0]!.peaks.map((peak) => peak.variant);
-  const rows = table.models.map((model) => [
-    escape(model.model),
-    ...model.peaks.map(
-      (peak) => `${formatGiB(peak.peakBytes)}<small>${formatPercent(peak.shareOfPlain)}</small>`,
-    ),
+  const rows = table.models[0]!.peaks.map(({ variant }, index) => [
+    escape(variant),
+    ...table.models.map(({ peaks }) => {
+      const { peakBytes, shareOfPlain, shareOfSelective } = peaks[index]!;
+      const shares = [shareOfPlain, shareOfSelective].filter((share) => share !== undefined);
+      return `${formatGiB(peakBytes)}<small>${shares.map(wholePercent).join(' · ')}</small>`;
+    }),
   ]);
-  return htmlTable(['GiB', ...variants], rows);
+  return htmlTable(['GiB', ...table.models.map(({ model }) => model.replace('llama-', ''))], rows, 'stacked');
 }
 
 function timelineSection(timelines: readonly NamedTimeline[]): string {
@@ -134,7 +136,7 @@ function timelineSection(timelines: readonly NamedTimeline[]): string {
         const name = `${escape(timeline.variant)} <span class="soft">peak ${formatBytes(timeline.peakBytes)}</span>`;
         return `<h3>${name}</h3>
 ${chart(memoryTimeline(timeline, width, 250, highest), 250, { 'data-timeline': id, ...marginData })}
-${chart(arenaMap(timeline, width, 250, highestArena), 250, { 'data-map': id })}
+${chart(arenaMap(timeline, width, 380, highestArena), 380, { 'data-map': id })}
 <script type="application/json" id="${id}">${timelineData(timeline)}</script>`;
       });
       return `<h3>${escape(title)}</h3>${chart(translate(0, 2, legend.svg), legend.height)}${charts.join('')}`;
@@ -233,14 +235,16 @@ function publishedTable(): string {
   );
 }
 
+const wholePercent = (share: number): string => `${Math.round(100 * share)} %`;
+
 const signed = (share: number): string => `${share >= 0 ? '+' : ''}${formatPercent(share)}`;
 
 const chart = (svg: string, height: number, data: Record<string, string | number> = {}): string =>
   element('svg', { viewBox: `0 0 ${width} ${height}`, class: 'chart', role: 'img', ...data }, svg);
 
 /** Cells are markup; the caller escapes them. */
-function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function htmlTable(head: readonly string[], rows: readonly (readonly string[])[], style = ''): string {
   const header = head.map((title) => `<th>${escape(title)}</th>`).join('');
   const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`).join('\n');
-  return `<div class="scroll"><table><thead><tr>${header}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
+  return `<div class="scroll"><table class="${style}"><thead><tr>${header}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
 }

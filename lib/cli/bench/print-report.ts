@@ -1,7 +1,7 @@
 import { formatBytes, formatCount, formatGiB, formatPercent, formatSmall } from '../format.js';
 import { renderTable, type Column } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import type { BenchReport, PlannedTable } from './report.js';
+import type { BenchReport, PlannedPeak, PlannedTable } from './report.js';
 
 /** The report as the terminal shows it; the page has more. */
 export function printReport(terminal: Terminal, report: BenchReport): void {
@@ -15,10 +15,17 @@ export function printReport(terminal: Terminal, report: BenchReport): void {
   );
   for (const table of report.planned) {
     const tokens = `${table.batchSize} x ${table.sequenceLength} tokens, ${table.dtype}`;
-    const accounting =
-      table.accounting === 'ours' ? 'as this program allocates' : "in the paper's accounting";
-    heading(`Planned peak, GiB (share of dense): ${tokens}, ${accounting}`);
-    terminal.line(plannedPeaks(table));
+    const isOurs = table.accounting === 'ours';
+    heading(
+      `Planned peak, GiB: ${tokens}, ${isOurs ? 'as this program allocates' : "in the paper's accounting"}`,
+    );
+    terminal.line(plannedCells(table, ({ peakBytes }) => formatGiB(peakBytes)));
+    heading(
+      isOurs
+        ? 'The same in per cent of dense / of dense with cheap recompute'
+        : 'The same in per cent of dense',
+    );
+    terminal.line(plannedCells(table, shares));
   }
   heading('Saved against dense, GiB (published by the paper)');
   terminal.line(savings(report));
@@ -31,19 +38,20 @@ export function printReport(terminal: Terminal, report: BenchReport): void {
 
 const right = (title: string): Column => ({ title, align: 'right' });
 
-function plannedPeaks(table: PlannedTable): string {
-  // Methods down, models across: nine models fit on a screen, nine methods with their names do not.
+/** Methods down, models across. */
+function plannedCells(table: PlannedTable, cell: (peak: PlannedPeak) => string): string {
   const columns = [{ title: '' }, ...table.models.map(({ model }) => right(model.replace('llama-', '')))];
   const rows = table.models[0]!.peaks.map(({ variant }, index) => [
     variant,
-    ...table.models.map(({ peaks }) => {
-      const { peakBytes, shareOfPlain } = peaks[index]!;
-      return index === 0
-        ? formatGiB(peakBytes)
-        : `${formatGiB(peakBytes)} ${Math.round(100 * shareOfPlain)}%`;
-    }),
+    ...table.models.map(({ peaks }) => cell(peaks[index]!)),
   ]);
   return renderTable(columns, rows);
+}
+
+/** Of dense, and of dense with cheap recompute where that was planned. */
+function shares({ shareOfPlain, shareOfSelective }: PlannedPeak): string {
+  const found = [shareOfPlain, shareOfSelective].filter((share) => share !== undefined);
+  return found.map((share) => Math.round(100 * share)).join('/');
 }
 
 function savings({ savings: list }: BenchReport): string {
