@@ -18,6 +18,11 @@ inline double attribute(const CpCall& call, const char* name) {
     return 0.0;
 }
 
+// A seed, counter or number of a tensor: 32 bits held in a double.
+inline uint32_t attribute_word(const CpCall& call, const char* name) {
+    return static_cast<uint32_t>(static_cast<int64_t>(attribute(call, name)));
+}
+
 inline bool present(const CpTensor& tensor) { return tensor.num_dims > 0; }
 
 inline int64_t num_elements(const CpTensor& tensor) {

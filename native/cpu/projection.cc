@@ -59,17 +59,14 @@ void identity_block(const RandomBlock& block, uint16_t* out) {
     }
 }
 
-uint32_t word(const CpCall& call, const char* name) {
-    return static_cast<uint32_t>(static_cast<int64_t>(attribute(call, name)));
-}
-
 }  // namespace
 
 const ProjectionKernels kProjectionScalar = {block_scalar, normal_bf16_scalar, normal_f32_scalar};
 
 ProjectionKey projection_key(const CpCall& call, const char* epoch_name) {
-    return {word(call, "seedLow"), word(call, "seedHigh"), word(call, "tensorId"),
-            word(call, epoch_name), static_cast<int32_t>(attribute(call, "distribution"))};
+    return {attribute_word(call, "seedLow"), attribute_word(call, "seedHigh"),
+            attribute_word(call, "tensorId"), attribute_word(call, epoch_name),
+            static_cast<int32_t>(attribute(call, "distribution"))};
 }
 
 float projection_scale(const ProjectionKey& key, int64_t rank) {
@@ -90,8 +87,8 @@ void rounding_block(InstructionSet set, const RoundingKey& key, const RandomBloc
                        out);
 }
 
-void normal_floats(InstructionSet set, uint32_t seed_low, uint32_t seed_high, uint32_t tensor_id,
-                   int64_t group0, int64_t groups, float* out) {
+void normal_floats(InstructionSet set, const NormalStream& stream, int64_t group0, int64_t groups,
+                   float* out) {
     // Sets parameters apart from projections, whose epochs count up from zero.
     constexpr uint32_t kNormalEpoch = 0xffffffffu;
     constexpr int64_t kGroups = 64;
@@ -101,7 +98,8 @@ void normal_floats(InstructionSet set, uint32_t seed_low, uint32_t seed_high, ui
         const int64_t group = group0 + done;
         const int64_t to_carry = (int64_t{1} << 32) - (group & 0xffffffff);
         const int64_t count = std::min({kGroups, groups - done, to_carry});
-        kernels(set).block(Draw::kBits, {seed_low, seed_high, tensor_id, kNormalEpoch},
+        kernels(set).block(Draw::kBits,
+                           {stream.seed_low, stream.seed_high, stream.tensor_id, kNormalEpoch},
                            {group >> 32, 1, group & 0xffffffff, count}, bits);
         kernels(set).normal_f32(bits, 8 * kGroups, values);
         std::copy(values, values + 8 * count, out + 8 * done);

@@ -40,9 +40,13 @@ void projection_block(InstructionSet set, const ProjectionKey& key, const Random
 void rounding_block(InstructionSet set, const RoundingKey& key, const RandomBlock& block,
                     uint16_t* out);
 
-// Standard normal fp32 numbers: elements 8 * group0 ... of the stream of a tensor.
-void normal_floats(InstructionSet set, uint32_t seed_low, uint32_t seed_high, uint32_t tensor_id,
-                   int64_t group0, int64_t groups, float* out);
+struct NormalStream {
+    uint32_t seed_low, seed_high, tensor_id;
+};
+
+// Standard normal fp32 numbers: elements 8 * group0 ... 8 * (group0 + groups) - 1 of a stream.
+void normal_floats(InstructionSet set, const NormalStream& stream, int64_t group0, int64_t groups,
+                   float* out);
 
 // The bf16 normal number of each of the 65,536 values of the random bits.
 void projection_table(InstructionSet set, uint16_t* out);

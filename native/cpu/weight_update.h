@@ -15,11 +15,6 @@ inline float gradient_scale(const CpTensor& input) {
     return input.data == nullptr ? 1.0f : *data<float>(input);
 }
 
-// A counter or seed held in a double.
-inline uint32_t attribute_word(const CpCall& call, const char* name) {
-    return static_cast<uint32_t>(static_cast<int64_t>(attribute(call, name)));
-}
-
 inline constexpr int64_t kRoundingPiece = 1024;  // columns whose random numbers are made at a time
 
 // Random numbers for columns [column, column + count) of a row; returns the first one's place.

@@ -1,0 +1,71 @@
+// Refusals of products that their signatures cannot say. The same for every backend.
+#pragma once
+
+#include "native/backend/op_checks.h"
+
+namespace compact {
+
+// c (m, n) = op(a) op(b) over k
+struct MatmulShape {
+    int64_t m, n, k;
+    bool transpose_a, transpose_b;
+
+    explicit MatmulShape(const CpCall& call)
+        : transpose_a(attribute(call, "transposeA") != 0.0),
+          transpose_b(attribute(call, "transposeB") != 0.0) {
+        const CpTensor &a = call.inputs[0], &b = call.inputs[1];
+        m = a.shape[transpose_a ? 1 : 0];
+        k = a.shape[transpose_a ? 0 : 1];
+        n = b.shape[transpose_b ? 0 : 1];
+    }
+};
+
+inline CpStatus check_matmul(const CpCall* call, CpError* error) {
+    int64_t transpose_a = 0, transpose_b = 0;
+    if (constant_integer(*call, "matmul", "transposeA", 0, &transpose_a, error) != CP_OK ||
+        constant_integer(*call, "matmul", "transposeB", 0, &transpose_b, error) != CP_OK) {
+        return CP_FAILED;
+    }
+    const MatmulShape shape(*call);
+    const int64_t found = call->inputs[1].shape[shape.transpose_b ? 1 : 0];
+    if (found != shape.k) {
+        return fail_shape(error, "matmul", message("b with an inner size of %lld", shape.k),
+                          message("%lld", found));
+    }
+    const CpTensor& c = call->outputs[0];
+    if (c.shape[0] != shape.m || c.shape[1] != shape.n) {
+        return fail_shape(error, "matmul", message("c (%lld, %lld)", shape.m, shape.n),
+                          message("(%lld, %lld)", c.shape[0], c.shape[1]));
+    }
+    return CP_OK;
+}
+
+inline CpStatus check_distribution(const CpCall* call, const char* op, CpError* error) {
+    int64_t distribution = 0;
+    if (constant_integer(*call, op, "distribution", 0, &distribution, error) != CP_OK) {
+        return CP_FAILED;
+    }
+    if (distribution > 2) {
+        return fail(error, "ERR_COMPACT_ARGUMENT", op, "distribution 0, 1 or 2",
+                    message("%lld", distribution).text);
+    }
+    return CP_OK;
+}
+
+inline CpStatus check_project(const CpCall* call, CpError* error) {
+    return check_distribution(call, "project", error);
+}
+
+inline CpStatus check_project_back_update(const CpCall* call, CpError* error) {
+    return check_distribution(call, "projectBackUpdate", error);
+}
+
+inline CpStatus check_project_transfer(const CpCall* call, CpError* error) {
+    int64_t rows = 0;
+    if (constant_integer(*call, "projectTransfer", "rows", 1, &rows, error) != CP_OK) {
+        return CP_FAILED;
+    }
+    return check_distribution(call, "projectTransfer", error);
+}
+
+}  // namespace compact
