@@ -179,6 +179,7 @@ class GatheredGradients {
     const accumulate: Attribute = known === undefined ? scalar('accumulate') : 1;
     const taken = definition.accumulators!.some(([, input]) => producer.inputs[input] !== undefined);
     if (taken && JSON.stringify(producer.attributes.accumulate) !== JSON.stringify(accumulate)) return false;
+    if (taken) this.superseded.add(producer);
     const outputs = this.#graph.at(producer.layer, producer.phase, () =>
       this.#graph.apply(
         { ...definition, pure: false },
