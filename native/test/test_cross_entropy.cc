@@ -1,0 +1,169 @@
+// Both losses against fp64: chunks, ignored and bad targets, transposed weights, accumulation.
+#include "native/test/op_test.h"
+
+namespace compact::test {
+namespace {
+
+constexpr int64_t kTokens = 37, kWidth = 24, kVocab = 101;
+constexpr double kLossScale = 0.125;
+
+// Targets with some ignored.
+Tensor make_targets(double ignore_index) {
+    Numbers numbers(21);
+    Tensor targets({kTokens}, CP_I32);
+    for (int64_t i = 0; i < kTokens; ++i) {
+        targets.set(i, i % 7 == 3 ? ignore_index : std::floor(numbers.uniform() * kVocab));
+    }
+    return targets;
+}
+
+struct Twin {
+    double loss = 0.0;
+    std::vector<double> d_logits = std::vector<double>(kTokens * kVocab, 0.0);
+
+    Twin(const std::vector<double>& logits, Tensor& targets, double ignore_index) {
+        for (int64_t i = 0; i < kTokens; ++i) {
+            if (targets.get(i) == ignore_index) continue;
+            const double* row = logits.data() + i * kVocab;
+            const auto target = static_cast<int64_t>(targets.get(i));
+            double largest = -INFINITY, total = 0.0;
+            for (int64_t j = 0; j < kVocab; ++j) largest = std::max(largest, row[j]);
+            for (int64_t j = 0; j < kVocab; ++j) total += std::exp(row[j] - largest);
+            loss += kLossScale * (largest + std::log(total) - row[target]);
+            for (int64_t j = 0; j < kVocab; ++j) {
+                d_logits[static_cast<size_t>(i * kVocab + j)] =
+                    kLossScale * (std::exp(row[j] - largest) / total - (j == target ? 1.0 : 0.0));
+            }
+        }
+    }
+};
+
+}  // namespace
+
+TEST(linear_cross_entropy_agrees_with_fp64) {
+    const double ignore_index = -100;
+    Tensor targets = make_targets(ignore_index);
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(22);
+        Tensor x = numbers.tensor({kTokens, kWidth}, dtype);
+        Tensor w = numbers.tensor({kWidth, kVocab}, dtype, 0.5), w_t({kVocab, kWidth}, dtype);
+        Tensor before = numbers.tensor({kWidth, kVocab}, CP_F32, 0.1);
+        std::vector<double> logits(kTokens * kVocab, 0.0), dx(kTokens * kWidth, 0.0);
+        std::vector<double> dw = before.values(), dw_t(dw.size());
+        for (int64_t i = 0; i < kTokens; ++i) {
+            for (int64_t j = 0; j < kVocab; ++j) {
+                for (int64_t k = 0; k < kWidth; ++k) {
+                    logits[static_cast<size_t>(i * kVocab + j)] +=
+                        x.get(i * kWidth + k) * w.get(k * kVocab + j);
+                }
+            }
+        }
+        Twin twin(logits, targets, ignore_index);
+        for (int64_t i = 0; i < kTokens; ++i) {
+            for (int64_t j = 0; j < kVocab; ++j) {
+                const double d = twin.d_logits[static_cast<size_t>(i * kVocab + j)];
+                for (int64_t k = 0; k < kWidth; ++k) {
+                    dx[static_cast<size_t>(i * kWidth + k)] += d * w.get(k * kVocab + j);
+                    dw[static_cast<size_t>(k * kVocab + j)] += d * x.get(i * kWidth + k);
+                }
+            }
+        }
+        for (int64_t k = 0; k < kWidth; ++k) {
+            for (int64_t j = 0; j < kVocab; ++j) {
+                w_t.set(j * kWidth + k, w.get(k * kVocab + j));
+                dw_t[static_cast<size_t>(j * kWidth + k)] = dw[static_cast<size_t>(k * kVocab + j)];
+            }
+        }
+        for (bool transposed : {false, true}) {
+            for (double chunk : {1.0, 10.0, 1024.0}) {
+                for_every_device([&](CpDevice& device) {
+                    Tensor& weight = transposed ? w_t : w;
+                    Tensor loss({1}), forward_loss({1}), d_x({kTokens, kWidth}, dtype);
+                    Tensor d_w({transposed ? kVocab : kWidth, transposed ? kWidth : kVocab});
+                    for (int64_t k = 0; k < kWidth; ++k) {
+                        for (int64_t j = 0; j < kVocab; ++j) {
+                            d_w.set(transposed ? j * kWidth + k : k * kVocab + j,
+                                    before.get(k * kVocab + j));
+                        }
+                    }
+                    OpCall forward("linearCrossEntropy"), backward("linearCrossEntropyBackward");
+                    forward.input(x).input(weight).input(targets).output(forward_loss);
+                    backward.input(x).input(weight).input(targets).input(d_w);
+                    backward.output(loss).output(d_x).output(d_w).attribute("accumulate", 1);
+                    for (OpCall* call : {&forward, &backward}) {
+                        call->attribute("transposeWeight", transposed)
+                            .attribute("lossScale", kLossScale)
+                            .attribute("ignoreIndex", ignore_index)
+                            .attribute("chunkTokens", chunk);
+                        CHECK(call->run(device) == CP_OK);
+                    }
+                    CHECK(close(loss, {twin.loss}, 1e-6));
+                    CHECK(loss.contents() == forward_loss.contents());
+                    // dLogits are rounded to bf16 before the products, a chunk at a time.
+                    const double tolerance = dtype == CP_BF16 ? 2e-3 : 2e-6;
+                    CHECK(close(d_x, dx, tolerance));
+                    CHECK(close(d_w, transposed ? dw_t : dw, tolerance));
+                    return loss.contents() + d_x.contents() + d_w.contents();
+                });
+            }
+        }
+    }
+}
+
+TEST(cross_entropy_agrees_with_fp64) {
+    const double ignore_index = 7;  // a valid class may be the ignored one
+    Tensor targets = make_targets(ignore_index);
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(23);
+        Tensor logits = numbers.tensor({kTokens, kVocab}, dtype, 3.0);
+        for (int64_t i = 0; i < kTokens; ++i) logits.set(i * kVocab + i, -INFINITY);
+        for (int64_t i = 0; i < kTokens; ++i) {
+            if (targets.get(i) == static_cast<double>(i)) targets.set(i, static_cast<double>(i + 1));
+        }
+        Twin twin(logits.values(), targets, ignore_index);
+        for_every_device([&](CpDevice& device) {
+            Tensor loss({1}), forward_loss({1}), d_logits({kTokens, kVocab}, dtype);
+            OpCall forward("crossEntropy"), backward("crossEntropyBackward");
+            forward.input(logits).input(targets).output(forward_loss);
+            backward.input(logits).input(targets).output(loss).output(d_logits);
+            for (OpCall* call : {&forward, &backward}) {
+                call->attribute("lossScale", kLossScale).attribute("ignoreIndex", ignore_index);
+                CHECK(call->run(device) == CP_OK);
+            }
+            CHECK(close(loss, {twin.loss}, 1e-6));
+            CHECK(loss.contents() == forward_loss.contents());
+            CHECK(close(d_logits, twin.d_logits, 1e-6));
+            return loss.contents() + d_logits.contents();
+        });
+    }
+}
+
+TEST(targets_out_of_range_write_nothing) {
+    Numbers numbers(24);
+    Tensor logits = numbers.tensor({kTokens, kVocab});
+    Tensor targets = make_targets(-100);
+    targets.set(5, kVocab);
+    for_every_device([&](CpDevice& device) {
+        Tensor loss({1}), d_logits({kTokens, kVocab});
+        const std::string before = d_logits.contents();
+        OpCall call("crossEntropyBackward");
+        call.input(logits).input(targets).output(loss).output(d_logits);
+        call.attribute("lossScale", 1).attribute("ignoreIndex", -100);
+        CHECK(call.run(device) == CP_FAILED);
+        CHECK(std::strcmp(call.error().code, "ERR_COMPACT_INDEX") == 0);
+        CHECK(std::string(call.error().received) == "101 at position 5");
+        CHECK(d_logits.contents() == before);
+        return std::string();
+    });
+}
+
+TEST(linear_cross_entropy_refuses_other_shapes) {
+    Tensor x({4, 8}), w({9, 16}), targets({4}, CP_I32), loss({1});
+    OpCall call("linearCrossEntropy");
+    call.input(x).input(w).input(targets).output(loss);
+    call.attribute("transposeWeight", 0).attribute("lossScale", 1).attribute("ignoreIndex", -100);
+    call.attribute("chunkTokens", 2);
+    CHECK(call.check() == CP_FAILED && std::strcmp(call.error().code, "ERR_COMPACT_SHAPE") == 0);
+}
+
+}  // namespace compact::test
