@@ -51,7 +51,7 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     const compileOptions = compileOptionsOf(settings);
     const plan = compile(compileOptions);
     checkFits(plan, compileOptions, settings.memoryLimitBytes);
-    const checkpoint = await findCheckpoint(settings, plan, resources);
+    await using checkpoint = await findCheckpoint(settings, plan);
     const lock = await takeOutput(settings, checkpoint, resources);
     const dataset = resources.use(
       await Dataset.open(prepared, outputDirectory === undefined ? undefined : join(outputDirectory, 'data')),
@@ -98,10 +98,9 @@ function compileOptionsOf(settings: TrainerSettings): CompileOptions {
 async function findCheckpoint(
   { resumeFromCheckpoint, outputDirectory, model }: TrainerSettings,
   plan: Plan,
-  resources: Resources,
 ): Promise<OpenCheckpoint | undefined> {
   const path = await resolveCheckpoint(resumeFromCheckpoint, outputDirectory);
-  return path === undefined ? undefined : resources.use(await openCheckpoint(path, { plan, model }));
+  return path === undefined ? undefined : openCheckpoint(path, { plan, model });
 }
 
 /**

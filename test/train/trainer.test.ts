@@ -1,0 +1,385 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compact, dense } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { Sampler, Trainer } from '../../lib/train/index.js';
+import type { StepReport, TrainerOptions, TrainResult } from '../../lib/train/index.js';
+import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
+
+const { folder, text } = makeFolder();
+let numRuns = 0;
+const newOutput = (): string => join(folder, `run-${numRuns++}`);
+
+async function reportsOf(trainer: Trainer): Promise<StepReport[]> {
+  const reports: StepReport[] = [];
+  for await (const report of trainer) reports.push(report);
+  return reports;
+}
+
+const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+describe('steps', () => {
+  test.each([
+    ['dense', dense(), 0.005],
+    ['compact', compact({ rankRatio: 0.5, refreshInterval: 20 }), 0.02],
+  ])(
+    '%s learns: the loss falls from that of guessing to that of knowing the words',
+    async (_, method, learningRate) => {
+      const change = { method, learningRate, maxSteps: 120, batchSize: 8, evalSteps: 120 };
+      await using trainer = await Trainer.create(tinyRun(text, change));
+      const losses = (await reportsOf(trainer)).map(({ loss }) => loss);
+      // Every byte equally likely: log 264. One byte of the text knows its frequency at 2.6 nats; words are below that.
+      expect(losses[0]).toBeCloseTo(Math.log(264), 1);
+      expect(mean(losses.slice(-10))).toBeLessThan(2);
+      const { loss, perplexity } = await trainer.evaluate();
+      expect(loss).toBeLessThan(2);
+      expect(perplexity).toBeCloseTo(Math.exp(loss), 10);
+    },
+  );
+
+  test('reports say what happened', async () => {
+    const change: Partial<TrainerOptions> = {
+      gradientAccumulationSteps: 3,
+      maxGradNorm: 1,
+      warmupSteps: 4,
+      evalSteps: 5,
+      evalSequences: 3,
+      lrSchedulerType: 'linear',
+    };
+    await using trainer = await Trainer.create(tinyRun(text, change));
+    const reports = await reportsOf(trainer);
+    expect(reports.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(reports.map(({ learningRate }) => learningRate * 100)).toEqual(
+      [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25].map((share) => expect.closeTo(share, 10)),
+    );
+    const numTokens = 2 * 16 * 3;
+    for (const report of reports) {
+      expect(report.numTokens).toBe(numTokens);
+      expect(report.numTokensSeen).toBe(report.step * numTokens);
+      expect(report.epoch).toBeCloseTo((report.step * 6) / trainer.data.numTrainSequences, 10);
+      expect(report.gradNorm).toBeGreaterThan(0);
+      expect(report.tokensPerSecond).toBeGreaterThan(0);
+      expect(report.memory.allocatedBytes).toBe(report.memory.plannedBytes);
+      const { totalMs, ...parts } = report.time;
+      expect(Object.values(parts).reduce((a, b) => a + b)).toBeLessThanOrEqual(totalMs);
+    }
+    expect(reports.filter(({ evaluation }) => evaluation).map(({ step }) => step)).toEqual([5, 8]);
+    expect(reports[4]!.evaluation).toMatchObject({ step: 5, numTokens: 3 * 16 });
+  });
+
+  test('gradNorm is absent without clipping', async () => {
+    await using trainer = await Trainer.create(tinyRun(text, { maxSteps: 1 }));
+    expect((await reportsOf(trainer))[0]!.gradNorm).toBeUndefined();
+  });
+
+  test('one large batch equals the same cut into micro-batches', async () => {
+    const run = async (change: Partial<TrainerOptions>): Promise<number[]> => {
+      await using trainer = await Trainer.create(tinyRun(text, { learningRate: 1e-3, ...change }));
+      return (await reportsOf(trainer)).map(({ loss }) => loss);
+    };
+    const whole = await run({ batchSize: 4 });
+    const cut = await run({ batchSize: 1, gradientAccumulationSteps: 4 });
+    const clipped = await run({ batchSize: 4, maxGradNorm: 1e9 });
+    // Sums of the same fp32 terms in another order: a few units in the last place, grown by eight steps.
+    for (const [i, loss] of whole.entries()) {
+      expect(Math.abs(cut[i]! - loss)).toBeLessThan(2e-5 * loss);
+      expect(Math.abs(clipped[i]! - loss)).toBeLessThan(2e-5 * loss);
+    }
+    // They would differ much more if micro-batches were weighted wrongly.
+    const other = await run({ batchSize: 2, gradientAccumulationSteps: 1 });
+    expect(Math.abs(other[7]! - whole[7]!)).toBeGreaterThan(1e-3);
+  });
+
+  test('equal seeds give equal losses; other seeds do not', async () => {
+    const run = async (seed: number): Promise<number[]> => {
+      await using trainer = await Trainer.create(tinyRun(text, { seed, maxSteps: 3 }));
+      return (await reportsOf(trainer)).map(({ loss }) => loss);
+    };
+    const first = await run(1);
+    expect(await run(1)).toEqual(first);
+    expect(await run(2)).not.toEqual(first);
+  });
+});
+
+describe('the course of a run', () => {
+  test('iteration does nothing between steps, and goes on after a break', async () => {
+    await using trainer = await Trainer.create(tinyRun(text));
+    const losses: number[] = [];
+    for await (const { step, loss } of trainer) {
+      losses.push(loss);
+      await sleep(5);
+      expect(trainer.step).toBe(step);
+      if (step === 3) break;
+    }
+    for await (const { loss } of trainer) losses.push(loss);
+    await using straight = await Trainer.create(tinyRun(text));
+    expect(losses).toEqual((await reportsOf(straight)).map(({ loss }) => loss));
+  });
+
+  test('evaluating and sampling in between changes nothing', async () => {
+    await using trainer = await Trainer.create(tinyRun(text));
+    const losses: number[] = [];
+    for await (const { loss } of trainer) {
+      losses.push(loss);
+      await Promise.all([trainer.evaluate(), trainer.sample({ maxNewTokens: 2 })]);
+    }
+    await using straight = await Trainer.create(tinyRun(text));
+    expect(losses).toEqual((await reportsOf(straight)).map(({ loss }) => loss));
+  });
+
+  test('run() tells its progress by events', async () => {
+    await using trainer = await Trainer.create(
+      tinyRun(text, { outputDirectory: newOutput(), evalSteps: 4, saveSteps: 4 }),
+    );
+    const heard: string[] = [];
+    let end: TrainResult | undefined;
+    trainer.on('step', ({ step }) => heard.push(`step ${step}`));
+    trainer.on('evaluate', ({ step }) => heard.push(`evaluate ${step}`));
+    trainer.on('checkpoint', ({ step }) => heard.push(`checkpoint ${step}`));
+    trainer.on('refresh', ({ step, projectionEpoch }) => heard.push(`refresh ${step} ${projectionEpoch}`));
+    trainer.on('end', (result) => (end = result));
+    const result = await trainer.run();
+    expect(heard).toEqual([
+      ...['step 1', 'step 2', 'refresh 3 1', 'step 3'],
+      ...['evaluate 4', 'checkpoint 4', 'step 4', 'step 5', 'refresh 6 2', 'step 6', 'step 7'],
+      ...['evaluate 8', 'checkpoint 8', 'step 8'],
+    ]);
+    expect(end).toBe(result);
+    expect(result).toMatchObject({ reason: 'completed', step: 8, checkpoint: { step: 8 } });
+  });
+
+  test('requestStop ends after the step and saves', async () => {
+    const outputDirectory = newOutput();
+    await using trainer = await Trainer.create(tinyRun(text, { outputDirectory }));
+    trainer.on('step', ({ step }) => step === 3 && trainer.requestStop());
+    expect(await trainer.run()).toMatchObject({ reason: 'stopped', step: 3, checkpoint: { step: 3 } });
+    expect(existsSync(join(outputDirectory, 'checkpoint-3', 'model.safetensors'))).toBe(true);
+  });
+
+  test.each([1, 3])(
+    'an abort ends within one of %i micro-batches and leaves the state of the last step',
+    async (n) => {
+      const controller = new AbortController();
+      const change = {
+        gradientAccumulationSteps: n,
+        signal: controller.signal,
+        outputDirectory: newOutput(),
+      };
+      await using trainer = await Trainer.create(tinyRun(text, change));
+      trainer.on('step', ({ step }) => step === 4 && controller.abort());
+      await expect(trainer.run()).rejects.toMatchObject({ code: 'ERR_COMPACT_ABORTED' });
+      expect(trainer.step).toBe(4);
+      expect(await trainer.save()).toMatchObject({ step: 4 });
+    },
+  );
+
+  test('after close everything is refused, and closing twice is fine', async () => {
+    const trainer = await Trainer.create(tinyRun(text));
+    const pending = trainer.evaluate();
+    await Promise.all([trainer.close(), trainer.close()]);
+    await expect(pending).resolves.toMatchObject({ step: 0 });
+    for (const call of [
+      () => trainer.evaluate(),
+      () => trainer.run(),
+      () => trainer.save(),
+      () => trainer.sample(),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_COMPACT_DISPOSED' });
+  });
+});
+
+describe('output folders', () => {
+  test('the newest checkpoints stay, and the best', async () => {
+    const outputDirectory = newOutput();
+    // A learning rate that ruins the model: the first evaluation is the best.
+    const change = {
+      outputDirectory,
+      saveSteps: 2,
+      evalSteps: 2,
+      saveTotalLimit: 2,
+      maxSteps: 10,
+      learningRate: 3,
+    };
+    await using trainer = await Trainer.create(tinyRun(text, change));
+    const evaluations = (await reportsOf(trainer)).flatMap(({ evaluation }) => evaluation ?? []);
+    const best = evaluations.reduce((a, b) => (b.loss < a.loss ? b : a));
+    const expected = new Set([best.step, 8, 10]);
+    const names = (await readdir(outputDirectory)).filter((name) => name.startsWith('checkpoint-'));
+    expect(new Set(names)).toEqual(new Set([...expected].map((step) => `checkpoint-${step}`)));
+    const state = JSON.parse(
+      await readFile(join(outputDirectory, 'checkpoint-10', 'trainer.json'), 'utf8'),
+    ) as {
+      best: unknown;
+    };
+    expect(state.best).toEqual({ step: best.step, loss: best.loss });
+  });
+
+  test('metrics.jsonl is one history across a stop and a resume', async () => {
+    const outputDirectory = newOutput();
+    const options = tinyRun(text, {
+      outputDirectory,
+      loggingSteps: 2,
+      evalSteps: 4,
+      resumeFromCheckpoint: 'auto',
+    });
+    for (const stop of [5, 8]) {
+      await using trainer = await Trainer.create(options);
+      trainer.on('step', ({ step }) => step === stop && trainer.requestStop());
+      await trainer.run();
+    }
+    const lines = (await readFile(join(outputDirectory, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+    const metrics = lines.map((line) => JSON.parse(line) as Record<string, number>);
+    expect(metrics.map(({ step }) => step)).toEqual([1, 2, 4, 4, 6, 8, 8]);
+    expect(metrics.filter(({ evalLoss }) => evalLoss !== undefined).map(({ step }) => step)).toEqual([4, 8]);
+    expect(Object.keys(metrics[0]!)).toEqual(
+      expect.arrayContaining([
+        'loss',
+        'learningRate',
+        'epoch',
+        'numTokensSeen',
+        'tokensPerSecond',
+        'allocatedBytes',
+      ]),
+    );
+  });
+
+  test('two runs on one folder: the second is refused, also from another process', async () => {
+    const outputDirectory = newOutput();
+    const first = await Trainer.create(tinyRun(text, { outputDirectory }));
+    await expect(Trainer.create(tinyRun(text, { outputDirectory }))).rejects.toMatchObject({
+      code: 'ERR_COMPACT_OUTPUT_LOCKED',
+    });
+    await first.run();
+    await first.close();
+    const again = { outputDirectory, resumeFromCheckpoint: 'latest' };
+    await (await Trainer.create(tinyRun(text, again))).close();
+  });
+
+  test('a new run does not write over the checkpoints of another', async () => {
+    const outputDirectory = newOutput();
+    {
+      await using trainer = await Trainer.create(tinyRun(text, { outputDirectory, saveSteps: 4 }));
+      await trainer.run();
+    }
+    const before = await readdir(outputDirectory);
+    for (const resumeFromCheckpoint of [undefined, join(outputDirectory, 'checkpoint-4')])
+      await expect(
+        Trainer.create(tinyRun(text, { outputDirectory, resumeFromCheckpoint })),
+      ).rejects.toMatchObject({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'outputDirectory' });
+    expect(await readdir(outputDirectory)).toEqual(before);
+  });
+
+  test('without an output folder nothing is written', async () => {
+    const before = await readdir(process.cwd());
+    await using trainer = await Trainer.create(tinyRun(text));
+    expect((await trainer.run()).checkpoint).toBeUndefined();
+    await expect(trainer.save()).rejects.toMatchObject({ code: 'ERR_COMPACT_CONFIG_VALUE' });
+    expect(await readdir(process.cwd())).toEqual(before);
+  });
+
+  test('a sampler writes from a checkpoint what the trainer would', async () => {
+    const outputDirectory = newOutput();
+    await using trainer = await Trainer.create(tinyRun(text, { outputDirectory, dtype: 'bf16' }));
+    await trainer.run();
+    const options = { prompt: 'two ', maxNewTokens: 20, temperature: 0.8, topK: 20, seed: 3 };
+    const { text: expected } = await trainer.sample(options);
+    await using sampler = await Sampler.open({ checkpoint: outputDirectory, threads: 1 });
+    expect(sampler.step).toBe(8);
+    expect((await sampler.sample(options)).text).toBe(expected);
+    expect((await sampler.sample({ ...options, seed: 4 })).text).not.toBe(expected);
+  });
+});
+
+describe('bad input is refused before work starts, and nothing is written', () => {
+  const binary = join(folder, 'binary.txt');
+  const short = join(folder, 'short.txt');
+  beforeAll(async () => {
+    await writeFile(binary, Buffer.from([65, 66, 0, 67]));
+    await writeFile(short, 'short');
+  });
+
+  test.each<[string, Partial<TrainerOptions>, string]>([
+    ['batch of zero', { batchSize: 0 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['sequence of zero', { sequenceLength: 0 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['no steps', { maxSteps: 0 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['half a micro-batch', { gradientAccumulationSteps: 0.5 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a learning rate below zero', { learningRate: -1 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['an unknown schedule', { lrSchedulerType: 'cosin' as 'cosine' }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['two warm-ups', { warmupSteps: 1, warmupRatio: 0.5 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['an unknown dtype', { dtype: 'f16' as 'f32' }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a sequence beyond the model', { sequenceLength: 4096 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a rank over the width', { method: compact({ rank: 33 }) }, 'ERR_COMPACT_RANK'],
+    ['no corpus', { data: { train: join(folder, 'none.txt') } }, 'ERR_COMPACT_DATA_READ'],
+    ['a binary corpus', { data: { train: binary } }, 'ERR_COMPACT_DATA_BINARY'],
+    ['too little text', { data: { train: short } }, 'ERR_COMPACT_DATA_TOO_SHORT'],
+    [
+      'evaluation without held-out text',
+      { data: { train: text, validationFraction: 0 }, evalSteps: 1 },
+      'ERR_COMPACT_CONFIG_VALUE',
+    ],
+    [
+      'a vocabulary that is too small',
+      {
+        model: llama({
+          vocabSize: 256,
+          hiddenSize: 16,
+          intermediateSize: 16,
+          numHiddenLayers: 1,
+          numAttentionHeads: 1,
+        }),
+      },
+      'ERR_COMPACT_TOKENIZER',
+    ],
+    ['a device that is not there', { device: 'cuda:7' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE'],
+    ['nothing to resume from', { resumeFromCheckpoint: 'latest' }, 'ERR_COMPACT_CHECKPOINT_MISSING'],
+    ['a folder that is no checkpoint', { resumeFromCheckpoint: folder }, 'ERR_COMPACT_CHECKPOINT_MISSING'],
+  ])('%s', async (_, change, code) => {
+    const outputDirectory = newOutput();
+    await expect(async () =>
+      Trainer.create(tinyRun(text, { outputDirectory, ...change })),
+    ).rejects.toMatchObject({
+      code,
+    });
+    expect(existsSync(outputDirectory)).toBe(false);
+    // A folder that was there stays as it was.
+    await mkdir(outputDirectory);
+    await expect(async () =>
+      Trainer.create(tinyRun(text, { outputDirectory, ...change })),
+    ).rejects.toMatchObject({
+      code,
+    });
+    expect((await readdir(outputDirectory)).filter((name) => name !== 'data')).toEqual([]);
+  });
+
+  test('a plan that does not fit: three remedies with their bytes, and following one helps', async () => {
+    const outputDirectory = newOutput();
+    const options = tinyRun(text, { outputDirectory, batchSize: 64, method: dense() });
+    const limit = 1_000_000;
+    const failing = Trainer.create({ ...options, memoryLimitBytes: limit });
+    const error = await failing.then(
+      () => undefined,
+      (reason: unknown) =>
+        reason as {
+          code: string;
+          details: { peakBytes: number; remedies: { change: string; peakBytes: number; fits: boolean }[] };
+        },
+    );
+    expect(error?.code).toBe('ERR_COMPACT_DOES_NOT_FIT');
+    expect(existsSync(outputDirectory)).toBe(false);
+    const { remedies, peakBytes } = error!.details;
+    expect(peakBytes).toBeGreaterThan(limit);
+    expect(remedies).toHaveLength(3);
+    for (const remedy of remedies) expect(remedy.peakBytes).toBeLessThan(peakBytes);
+    const smaller = remedies.find(({ change }) => change.startsWith('batchSize: 8'));
+    expect(smaller).toBeDefined();
+    await using trainer = await Trainer.create({
+      ...options,
+      batchSize: 8,
+      gradientAccumulationSteps: 8,
+      memoryLimitBytes: smaller!.peakBytes,
+    });
+    expect(trainer.memory().allocatedBytes).toBe(smaller!.peakBytes);
+  });
+});
