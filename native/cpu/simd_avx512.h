@@ -112,11 +112,8 @@ inline Vec select(Mask mask, Vec yes, Vec no) {
     return {_mm512_mask_mov_ps(no.v, mask, yes.v)};
 }
 
-// 2^n for integer-valued n in [-126, 127].
-inline Vec power_of_two(Vec n) {
-    const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23))};
-}
+// x 2^n for integer-valued n.
+inline Vec scale_by_power(Vec x, Vec n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 
 // The larger magnitude; NaN counts as larger than everything.
 inline Vec max_magnitude(Vec a, Vec b) {

@@ -41,10 +41,12 @@ inline float largest(Vec a) {
 
 // e^x, relative error below 1.5e-7; infinity above 88.73, NaN stays. Below -87.3 it is 0: subnormal
 // results would cost a hundred cycles each. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a minimax
-// polynomial of degree 6; 2^n in two factors, for 2^128 is no float.
+// polynomial of degree 6.
 inline Vec exp(Vec x) {
     const Vec bounded = min(splat(89.0f), max(splat(-87.3f), x));
-    const Vec n = round_even(bounded * splat(1.44269504f));
+    // Adding 1.5 * 2^23 leaves an integer in the lowest bits: rounding without its own instruction.
+    const Vec shift = splat(12582912.0f);
+    const Vec n = fma(bounded, splat(1.44269504f), shift) - shift;
     // ln 2 in two parts: the first has trailing zeros, so that n times it is exact.
     Vec r = fma(n, splat(-0.693359375f), bounded);
     r = fma(n, splat(2.12194440e-4f), r);
@@ -54,9 +56,7 @@ inline Vec exp(Vec x) {
     p = fma(p, r, splat(0.1666652069f));
     p = fma(p, r, splat(0.4999999345f));
     p = fma(p, r * r, r) + splat(1.0f);
-    const Vec half = round_even(n * splat(0.5f));
-    const Vec power = p * power_of_two(half) * power_of_two(n - half);
-    return select(less(x, splat(-87.3f)), splat(0.0f), power);
+    return select(less(x, splat(-87.3f)), splat(0.0f), scale_by_power(p, n));
 }
 
 // 1 / (1 + e^-x)

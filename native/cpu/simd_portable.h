@@ -157,6 +157,12 @@ inline Vec power_of_two(Vec n) {
     });
 }
 
+// x 2^n for integer-valued n in [-252, 254], in two factors that are floats.
+inline Vec scale_by_power(Vec x, Vec n) {
+    const Vec half = round_even(n * splat(0.5f));
+    return x * power_of_two(half) * power_of_two(n - half);
+}
+
 // The larger magnitude; NaN counts as larger than everything.
 inline Vec max_magnitude(Vec a, Vec b) {
     return each_lane([&](int i) {
