@@ -31,20 +31,22 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
   surviveClosedPipes();
   // Known before parsing, because complaints about the arguments follow them too.
   const terminal = new Terminal({ json: args.includes('--json'), quiet: args.includes('--quiet') });
+  let code: ExitCode = exitCodes.done;
+  const program = createProgram(terminal, (result) => (code = result));
   try {
-    return await run(args, terminal);
+    await program.parseAsync(args, { from: 'user' });
+    return code;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done; // --help, --version
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage; // was printed
-    const known = error instanceof CommanderError ? fromCommander(error, 'compact-train') : error;
+    const known =
+      error instanceof CommanderError ? fromCommander(error, nameOfCommand(program, args)) : error;
     printError(terminal, known);
     return exitCodeOf(known);
   }
 }
 
-async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  let code: ExitCode = exitCodes.done;
-  const finish = (result: ExitCode): void => void (code = result);
+function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   const program = new Command('compact-train')
     .description('Train transformers in far less memory, planned to the byte.')
     .version(packageVersion)
@@ -59,6 +61,17 @@ async function run(args: readonly string[], terminal: Terminal): Promise<ExitCod
   registerSample(program, terminal);
   registerPlan(program, terminal, finish);
   registerInspect(program, terminal);
-  await program.parseAsync(args, { from: 'user' });
-  return code;
+  return program;
+}
+
+/** The words that name the command of a line, e.g. 'compact-train bench kernels'. */
+function nameOfCommand(program: Command, args: readonly string[]): string {
+  const names = [program.name()];
+  let command: Command | undefined = program;
+  for (const word of args) {
+    command = command.commands.find((candidate) => candidate.name() === word);
+    if (command === undefined) break;
+    names.push(word);
+  }
+  return names.join(' ');
 }

@@ -1,5 +1,8 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { runCommand } from './run-command.js';
+
+// Each command is a process of its own, and test machines may be busy.
+jest.setTimeout(120_000);
 
 interface PlanJson {
   readonly peakBytes: number;
@@ -79,12 +82,11 @@ describe('plan --memory', () => {
   test('that is too small: exit code 3 and three remedies whose bytes are true', async () => {
     const { code, stdout } = await runCommand([...base, '--batch', '64', '--memory', '1.5GiB']);
     expect(code).toBe(3);
-    const error = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
-      code: string;
-      details: { remedies: { change: string; peakBytes: number; fits: boolean }[] };
+    const { fits: planFits, remedies } = JSON.parse(stdout) as {
+      fits: boolean;
+      remedies: { change: string; peakBytes: number; fits: boolean }[];
     };
-    expect(error.code).toBe('ERR_COMPACT_DOES_NOT_FIT');
-    const { remedies } = error.details;
+    expect(planFits).toBe(false);
     expect(remedies).toHaveLength(3);
     for (const { change, peakBytes, fits } of remedies) {
       const changed = await planJson('--batch', '64', ...change.split(' '));

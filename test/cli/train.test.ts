@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasTerminalProgram, runCommand, runOnTerminal } from './run-command.js';
+
+// Each command is a process of its own, and test machines may be busy.
+jest.setTimeout(120_000);
 
 let folder: string;
 beforeAll(() => {

@@ -1,5 +1,8 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { runCommand } from './run-command.js';
+
+// Each command is a process of its own, and test machines may be busy.
+jest.setTimeout(120_000);
 
 describe('help', () => {
   test('teaches commands, examples and exit codes', async () => {

@@ -20,7 +20,15 @@ function variants(model: string, accounting: Accounting): PlanRequest[] {
   const dense = { ...base, method: 'dense' } as const;
   if (accounting === 'published') return [dense, ...stored];
   const lazy = compact.map((request) => ({ ...request, store: 'lazy' }) as const);
-  return [dense, { ...dense, recompute: 'cheap' }, { ...dense, recompute: 'layer' }, ...stored, ...lazy];
+  const both = { ...lazy[1]!, recompute: 'layer' } as const;
+  return [
+    dense,
+    { ...dense, recompute: 'cheap' },
+    { ...dense, recompute: 'layer' },
+    ...stored,
+    ...lazy,
+    both,
+  ];
 }
 
 /** Planned peaks of every model and method; `onModel` is told before each model. */

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import { compactError } from '../../errors.js';
-import { largestBatch, remedies, type LargestBatch, type Remedy } from '../../memory/index.js';
+import { compactError, type CompactError } from '../../errors.js';
+import { largestBatch, remedies, type HeldBytes, type Remedy } from '../../memory/index.js';
 import { llamaPresets } from '../../models/index.js';
 import { cpuTarget } from '../../runtime/index.js';
+import { printError } from '../error-message.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { formatBytes, formatCount, formatPercent } from '../format.js';
 import { byteCount, choice, positiveInteger, ratio } from '../options.js';
@@ -27,7 +28,8 @@ Examples:
   compact-train plan --model llama-350m --batch 128 --sequence 256 --dtype bf16 --method compact --rank-ratio 1/4 --store lazy
   compact-train plan --model llama-7b --batch 4 --sequence 2048 --dtype bf16 --memory 80GiB    exit code 3 if too large`;
 
-interface PlanFlags extends PlanRequest {
+interface PlanFlags extends Omit<PlanRequest, 'model'> {
+  readonly model?: string;
   readonly memory?: number;
   readonly deviceMemory?: number;
 }
@@ -37,7 +39,7 @@ export function registerPlan(program: Command, terminal: Terminal, finish: (code
     .command('plan')
     .summary('peak memory of a training run, before it starts')
     .description('Plans one training step to the byte: the peak, what it is for, and what fits on a device.')
-    .requiredOption('--model <preset>', `one of ${Object.keys(llamaPresets).join(', ')}`)
+    .option('--model <preset>', `one of ${Object.keys(llamaPresets).join(', ')}`)
     .option('--batch <sequences>', 'sequences of a micro-batch', positiveInteger, 16)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
     .addOption(choice('--dtype <type>', 'of weights and activations', ['f32', 'bf16']).default('bf16'))
@@ -66,6 +68,7 @@ export function registerPlan(program: Command, terminal: Terminal, finish: (code
     .addOption(
       choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'),
     )
+    .option('--accumulate', 'gradients live across micro-batches')
     .addOption(
       choice('--accounting <rules>', 'whose bytes are counted', ['ours', 'published']).default('ours'),
     )
@@ -73,8 +76,13 @@ export function registerPlan(program: Command, terminal: Terminal, finish: (code
     .option('--device-memory <bytes>', 'the same', byteCount)
     .addHelpText('after', help)
     .action((flags: PlanFlags) => {
-      const { memory, deviceMemory = memory, ...request } = flags;
-      finish(plan(request, deviceMemory, terminal));
+      const { model, memory, deviceMemory = memory, ...request } = flags;
+      if (model === undefined)
+        throw compactError('ERR_COMPACT_ARGUMENT', 'there is no model to plan', {
+          expected: `--model with one of ${Object.keys(llamaPresets).join(', ')}`,
+          remedy: 'Try --model llama-350m',
+        });
+      finish(plan({ ...request, model }, deviceMemory, terminal));
     });
 }
 
@@ -97,28 +105,37 @@ function plan(request: PlanRequest, memoryBytes: number | undefined, terminal: T
     terminal.object(result);
     return exitCodes.done;
   }
-  const fits = peakBytes <= memoryBytes;
-  const largestBatches = alternatives(request).map((alternative) => ({
-    variant: describeRequest(alternative),
-    batch: 0,
-    ...renamed(largestBatch(compileOptions(alternative, target), memoryBytes)),
-  }));
-  terminal.object({ ...result, memoryBytes, fits, largestBatches });
+  const largestBatches = alternatives(request).map((alternative) => {
+    const found = largestBatch(compileOptions(alternative, target), memoryBytes);
+    return {
+      variant: describeRequest(alternative),
+      batch: found?.batchSize ?? 0,
+      peakBytes: found?.peakBytes,
+    };
+  });
   printLargest(terminal, request, memoryBytes, largestBatches);
-  if (!fits)
-    throw doesNotFit(request, peakBytes, memoryBytes, remedies(compileOptions(request, target), memoryBytes));
-  return exitCodes.done;
+  const fits = peakBytes <= memoryBytes;
+  if (fits) {
+    terminal.object({ ...result, memoryBytes, fits, largestBatches });
+    return exitCodes.done;
+  }
+  const error = doesNotFit(
+    request,
+    peakBytes,
+    memoryBytes,
+    remedies(compileOptions(request, target), memoryBytes),
+  );
+  terminal.object({ ...result, memoryBytes, fits, largestBatches, ...error.details });
+  if (!terminal.json) printError(terminal, error);
+  return exitCodes.doesNotFit;
 }
-
-const renamed = (found: LargestBatch | undefined) =>
-  found && { batch: found.batchSize, peakBytes: found.peakBytes };
 
 function doesNotFit(
   request: PlanRequest,
   peakBytes: number,
   memoryBytes: number,
   found: readonly Remedy[],
-): Error {
+): CompactError {
   const changes = found.map(({ change, ...remedy }) => ({ change: flagsOf(change), ...remedy }));
   const lines = changes.map(
     ({ change, peakBytes: bytes, fits }) =>
@@ -131,7 +148,7 @@ function doesNotFit(
       expected: `at most ${formatBytes(memoryBytes)}`,
       received: `a peak of ${formatBytes(peakBytes)}`,
       remedy: lines.join('\n'),
-      details: { peakBytes, memoryBytes, remedies: changes },
+      details: { remedies: changes },
     },
   );
 }
@@ -172,23 +189,40 @@ function printPlan(terminal: Terminal, request: PlanRequest, { report, planSecon
     ),
   );
   terminal.line();
-  const largest = [...report.atPeak]
-    .sort((a, b) => b.bytes - a.bytes)
+  const largest = sumOverLayers(report.atPeak)
     .slice(0, 8)
-    .map(({ name, kind, bytes }) => [name, kind, formatBytes(bytes)]);
+    .map(({ name, kind, bytes, count }) => [name, kind, String(count), formatBytes(bytes)]);
+  const columns = ['largest tensors then', 'kind', 'count', 'bytes'];
   terminal.line(
     renderTable(
-      [{ title: 'largest tensors then' }, { title: 'kind' }, { title: 'bytes', align: 'right' }],
+      columns.map((title, i) => ({ title, align: i < 2 ? 'left' : 'right' })),
       largest,
     ),
   );
+}
+
+/** Tensors that differ by the number of their layer only, together; largest first. */
+function sumOverLayers(
+  held: readonly HeldBytes[],
+): { name: string; kind: string; bytes: number; count: number }[] {
+  const sums = new Map<string, { name: string; kind: string; bytes: number; count: number }>();
+  for (const { name: full, kind, bytes } of held) {
+    const name = full.replace(/\.\d+\./, '.*.');
+    const sum = sums.get(name) ?? { name, kind, bytes: 0, count: 0 };
+    sums.set(name, { ...sum, bytes: sum.bytes + bytes, count: sum.count + 1 });
+  }
+  return [...sums.values()].toSorted((a, b) => b.bytes - a.bytes);
 }
 
 function printLargest(
   terminal: Terminal,
   request: PlanRequest,
   memoryBytes: number,
-  largest: readonly { readonly variant: string; readonly batch: number; readonly peakBytes?: number }[],
+  largest: readonly {
+    readonly variant: string;
+    readonly batch: number;
+    readonly peakBytes: number | undefined;
+  }[],
 ): void {
   terminal.line();
   const rows = largest.map(({ variant, batch, peakBytes }) => [
