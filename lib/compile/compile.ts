@@ -9,7 +9,7 @@ import { order } from './order.js';
 import type { Plan } from './plan.js';
 import { type Program, withoutDeadNodes } from './program.js';
 import { recompute } from './recompute.js';
-import { cachedTarget } from './target.js';
+import { type WorkspaceBytes, workspaceBytesOn } from './workspaces.js';
 
 /**
  * Turns a model and a method into a plan: every kernel call of a training run over fixed offsets. The plan says what
@@ -23,13 +23,13 @@ import { cachedTarget } from './target.js';
  */
 export function compile(options: CompileOptions): Plan {
   const settings = withAccounting(checked(options));
-  const target = cachedTarget(settings.target);
+  const workspaceBytes = workspaceBytesOn(settings.target);
   const entries = buildEntries(settings) // forward, differentiate, apply method
     .map(withoutDeadNodes)
     .map((program) => recompute(program, settings.recompute ?? 'none', settings.method))
-    .map((program) => smallestOrder(program, target))
+    .map((program) => smallestOrder(program, workspaceBytes))
     .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
-  return assemblePlan(entries, target.device);
+  return assemblePlan(entries, settings.target.device);
 }
 
 type OrderedEntry = Omit<LaidOutEntry, 'arena'>;
@@ -37,10 +37,10 @@ type OrderedEntry = Omit<LaidOutEntry, 'arena'>;
 const blocksOf = ({ lifetimes: { storages, workspaces } }: OrderedEntry) => [...storages, ...workspaces];
 
 /** Of the two places for weight gradients, the one whose peak is lower. */
-function smallestOrder(program: Program, target: CompileOptions['target']): OrderedEntry {
+function smallestOrder(program: Program, workspaceBytes: WorkspaceBytes): OrderedEntry {
   const [early, late] = (['early', 'late'] as const).map((place) => {
     const ordered = order(program, place);
-    return { program: ordered, lifetimes: lifetimes(ordered, target) };
+    return { program: ordered, lifetimes: lifetimes(ordered, workspaceBytes) };
   }) as [OrderedEntry, OrderedEntry];
   return late.lifetimes.lowerBoundBytes < early.lifetimes.lowerBoundBytes ? late : early;
 }

@@ -1,6 +1,6 @@
-import { type Node, type Value, type ValueKind, valueBytes } from '../graph/index.js';
-import type { Target } from './options.js';
+import { type Value, type ValueKind, valueBytes } from '../graph/index.js';
 import { type Program, definitionOf, persistentTargets, requiredAliases } from './program.js';
+import type { WorkspaceBytes } from './workspaces.js';
 
 /** Offsets of values and workspaces are multiples of this many bytes. */
 export const alignmentBytes = 256;
@@ -35,10 +35,22 @@ export interface Lifetimes {
   readonly lowerBoundBytes: number;
 }
 
+const workspaceKinds: Readonly<Record<string, ValueKind>> = {
+  linearCrossEntropy: 'logits',
+  linearCrossEntropyBackward: 'logits',
+  project: 'projectionScratch',
+  projectBackUpdate: 'projectionScratch',
+  projectTransfer: 'projectionScratch',
+};
+
 /** Finds which values share memory, and from when to when memory is in use. */
-export function lifetimes(program: Program, target: Target): Lifetimes {
+export function lifetimes(program: Program, workspaceBytes: WorkspaceBytes): Lifetimes {
   const storages = shareInPlace(program);
-  const workspaces = program.nodes.map((node, index) => workspaceOf(node, index, target));
+  const workspaces = program.nodes.map((node, index): Workspace => {
+    const rawBytes = workspaceBytes(node);
+    const kind = workspaceKinds[node.op] ?? 'workspace';
+    return { bytes: aligned(rawBytes), rawBytes, kind, first: index, last: index };
+  });
   return {
     storages,
     workspaces,
@@ -127,23 +139,4 @@ function shareInPlace({ nodes, outputs }: Program): Storage[] {
     }
   }
   return storages;
-}
-
-const workspaceKinds: Readonly<Record<string, ValueKind>> = {
-  linearCrossEntropy: 'logits',
-  linearCrossEntropyBackward: 'logits',
-  project: 'projectionScratch',
-  projectBackUpdate: 'projectionScratch',
-  projectTransfer: 'projectionScratch',
-};
-
-function workspaceOf(node: Node, index: number, target: Target): Workspace {
-  const rawBytes = target.workspaceBytes({
-    op: node.op,
-    inputs: node.inputs,
-    outputs: node.outputs,
-    attributes: node.attributes,
-  });
-  const kind = workspaceKinds[node.op] ?? 'workspace';
-  return { bytes: aligned(rawBytes), rawBytes, kind, first: index, last: index };
 }

@@ -85,41 +85,43 @@ function nodesToRebuild(program: Program, decide: Decide): ReadonlySet<Node> {
     const producer = value && producers.get(value);
     return producer?.phase === 'forward' ? producer : undefined;
   };
-  const needed = new Set<Value>();
+  // The node of the loss also makes the first gradients: there is nothing to gain by a second one.
+  const results = new Set([...program.outputs.values()].map((output) => producers.get(output)));
+
+  /** The producers of `needed` values that are copied rather than their results kept. */
+  const rebuiltFor = (needed: ReadonlySet<Value>): Set<Node> => {
+    const known = new Map<Node, boolean>();
+    const isRebuilt = (node: Node): boolean => {
+      let answer = known.get(node);
+      if (answer === undefined) known.set(node, (answer = decideNode(node)));
+      return answer;
+    };
+    const decideNode = (node: Node): boolean => {
+      const isNeeded = node.outputs.some((output) => needed.has(output));
+      if (results.has(node) || (isNeeded && !isMostOf(node, needed))) return false;
+      const decisions = node.outputs.filter((output) => !isNeeded || needed.has(output)).map(decide);
+      if (decisions.includes('keep')) return false;
+      if (decisions.includes('recompute')) return true;
+      // Copies that would have to keep something else instead gain nothing.
+      return definitionOf(node).recompute === 'cheap' && node.inputs.every(isReadable);
+    };
+    const isReadable = (value: Value | undefined): boolean => {
+      const producer = forwardProducer(value);
+      return producer === undefined || needed.has(value!) || isRebuilt(producer);
+    };
+    return new Set([...needed].map((value) => forwardProducer(value)!).filter(isRebuilt));
+  };
+
+  let needed = new Set<Value>();
   for (const [value, readers] of readersOf(program.nodes)) {
     if (forwardProducer(value) && readers.some(({ phase }) => phase !== 'forward')) needed.add(value);
   }
-  // The node of the loss also makes the first gradients: there is nothing to gain by a second one.
-  const results = new Set(program.outputs.values());
-  const known = new Map<Node, boolean>();
-
-  const isRebuilt = (node: Node): boolean => {
-    let answer = known.get(node);
-    if (answer === undefined) known.set(node, (answer = decideNode(node)));
-    return answer;
-  };
-  const decideNode = (node: Node): boolean => {
-    if (node.outputs.some((output) => results.has(output))) return false;
-    const isNeeded = node.outputs.some((output) => needed.has(output));
-    if (isNeeded && !isMostOf(node, needed)) return false;
-    const decisions = node.outputs.filter((output) => !isNeeded || needed.has(output)).map(decide);
-    if (decisions.includes('keep')) return false;
-    if (decisions.includes('recompute')) return true;
-    // Copies that would have to keep something else instead gain nothing.
-    return definitionOf(node).recompute === 'cheap' && node.inputs.every(isReadable);
-  };
-  const isReadable = (value: Value | undefined): boolean => {
-    const producer = forwardProducer(value);
-    return producer === undefined || needed.has(value!) || isRebuilt(producer);
-  };
-
-  const rebuilt = new Set<Node>();
-  const visit = (value: Value | undefined): void => {
-    const producer = forwardProducer(value);
-    if (producer === undefined || rebuilt.has(producer) || !isRebuilt(producer)) return;
-    rebuilt.add(producer);
-    for (const input of producer.inputs) visit(input);
-  };
-  for (const value of needed) visit(value);
-  return rebuilt;
+  // Copies need values too, until nothing new is needed.
+  for (;;) {
+    const rebuilt = rebuiltFor(needed);
+    const inputs = [...rebuilt].flatMap((node) => node.inputs).filter((input) => forwardProducer(input));
+    const more = new Set([...needed, ...(inputs as Value[])]);
+    if (more.size === needed.size) return rebuilt;
+    needed = more;
+  }
 }

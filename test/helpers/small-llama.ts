@@ -1,5 +1,5 @@
 /** Random small LLaMA models, methods and policies for properties of the compiler. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { CompileOptions } from '../../lib/compile/index.js';
 import { compact, dense, type Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';

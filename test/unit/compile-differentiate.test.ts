@@ -1,4 +1,5 @@
 /** Gradients of small models that use values and weights in every way, against finite differences. */
+import { describe, expect, test } from '@jest/globals';
 import { applyUpdates, buildUpdate } from '../../lib/compile/apply-method.js';
 import { differentiate } from '../../lib/compile/differentiate.js';
 import { buildForward } from '../../lib/compile/forward.js';

@@ -1,0 +1,28 @@
+import type { Node, Value } from '../graph/index.js';
+import type { Target } from './options.js';
+
+/** Bytes of scratch that a node's kernel needs. */
+export type WorkspaceBytes = (node: Node) => number;
+
+/** Asks the target once for equal calls: most layers of a model are alike, and nodes are placed more than once. */
+export function workspaceBytesOn(target: Target): WorkspaceBytes {
+  const ofNodes = new Map<Node, number>();
+  const ofCalls = new Map<string, number>();
+  return (node) => {
+    let bytes = ofNodes.get(node);
+    if (bytes !== undefined) return bytes;
+    const key = callKey(node);
+    bytes = ofCalls.get(key);
+    if (bytes === undefined) ofCalls.set(key, (bytes = target.workspaceBytes(node)));
+    ofNodes.set(node, bytes);
+    return bytes;
+  };
+}
+
+const shapeOf = (value: Value | undefined) => value && `${value.dtype}[${value.shape.join()}]`;
+
+function callKey({ op, inputs, outputs, attributes }: Node): string {
+  // Which tensor it is cannot change what a kernel needs.
+  const others = JSON.stringify({ ...attributes, tensorId: 0, index: 0 });
+  return `${op} ${inputs.map(shapeOf).join()} ${outputs.map(shapeOf).join()} ${others}`;
+}
