@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compact, dense } from '../../lib/methods/index.js';
@@ -10,9 +11,16 @@ let numRuns = 0;
 const newOutput = (): string => join(folder, `run-${numRuns++}`);
 
 /** Everything of a checkpoint that a later step can depend on. */
-async function contentOf(checkpoint: string): Promise<readonly (string | Buffer)[]> {
-  const names = ['model.safetensors', 'optimizer.safetensors', 'trainer.json'];
-  return Promise.all(names.map((name) => readFile(join(checkpoint, name))));
+async function contentOf(checkpoint: string): Promise<unknown> {
+  const sha256 = async (name: string): Promise<string> =>
+    createHash('sha256')
+      .update(await readFile(join(checkpoint, name)))
+      .digest('hex');
+  return {
+    state: JSON.parse(await readFile(join(checkpoint, 'trainer.json'), 'utf8')),
+    weights: await sha256('model.safetensors'),
+    moments: await sha256('optimizer.safetensors'),
+  };
 }
 
 /** Losses of the steps that were done, and the checkpoint at the end. */
