@@ -7,6 +7,9 @@ export interface LargestBatch {
   readonly peakBytes: number;
 }
 
+/** More than any machine holds: where a search ends that nothing else ends. */
+const maxTokens = 2 ** 31;
+
 /**
  * The largest micro-batch whose peak fits, undefined when not even one sequence does. The peak grows almost linearly
  * with the batch, so a straight line through two known points lands next to the answer; every guess is planned in full.
@@ -17,7 +20,7 @@ export function largestBatch(options: CompileOptions, memoryBytes: number): Larg
   if (single.peakBytes > memoryBytes) return undefined;
   let fitting: LargestBatch = { batchSize: 1, peakBytes: single.peakBytes };
   let previous: LargestBatch = { batchSize: 0, peakBytes: single.persistentBytes };
-  let tooLarge = Infinity;
+  let tooLarge = Math.floor(maxTokens / options.sequenceLength) + 1;
   while (tooLarge - fitting.batchSize > 1) {
     const slope = (fitting.peakBytes - previous.peakBytes) / (fitting.batchSize - previous.batchSize);
     const guess = fitting.batchSize + Math.floor((memoryBytes - fitting.peakBytes) / Math.max(slope, 1));
@@ -33,7 +36,10 @@ export function largestBatch(options: CompileOptions, memoryBytes: number): Larg
 
 /** A change of options, and what it would need. */
 export interface Remedy {
-  /** The options to change, in the words of options and recipes. */
+  /**
+   * The options to change, in the words of options and recipes. A smaller batchSize comes with the
+   * gradientAccumulationSteps that make up for it, as a multiple of what they are.
+   */
   readonly change: Readonly<Record<string, string | number>>;
   readonly peakBytes: number;
   readonly fits: boolean;
