@@ -30,6 +30,13 @@ export interface WholeModelOptions {
 /** Error of a result of size `scale`: twice the naive fp32 program's, and the rounding of fp32 storage. */
 const allowed = (naive: number, scale: number): number => 2 * naive + 2 ** -22 * scale;
 
+/** The naive program's errors are one draw of roundings in each run; the largest of these like runs is the yardstick. */
+const naive = {
+  losses: Math.max(...tinyLlama.runs.map(({ naiveErrors }) => naiveErrors.losses)),
+  gradientNorms: Math.max(...tinyLlama.runs.map(({ naiveErrors }) => naiveErrors.gradientNorms)),
+  sumsAndNorms: Math.max(...tinyLlama.runs.map(({ naiveErrors }) => naiveErrors.sumsAndNorms)),
+};
+
 const policies: readonly RecomputePolicy[] = ['none', 'cheap', 'layer'];
 const adam = { betas: [0.9, 0.99], epsilon: 1e-4, weightDecay: 0.1 } as const;
 const fourSteps = { microBatches: 1, learningRates: [0.01, 0.01, 0.01, 0.01] };
@@ -87,7 +94,7 @@ export function describeWholeModel({ target, withMachine }: WholeModelOptions): 
 
   describe('ten recorded steps', () => {
     test.each(tinyLlama.runs)('$name', async (run) => {
-      const { naiveErrors: naive, maxGradNorm, microBatches } = run;
+      const { maxGradNorm, microBatches } = run;
       const method = methodOf(run.method);
       const accumulateGradients = microBatches > 1;
       const plan = tinyPlan(method, target, { accumulateGradients, maxGradNorm, entries: ['train'] });

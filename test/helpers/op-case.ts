@@ -7,6 +7,7 @@ import {
   type Outputs,
   type Tensor,
 } from '../reference/index.js';
+import { roundToBf16 } from '../reference/bf16.js';
 import { type OperandSignature, type Signature, signatures } from './signatures.js';
 import { type DType, rounded } from './storage.js';
 
@@ -82,6 +83,7 @@ function opCase(
   });
   const values = Object.fromEntries(inputs.flatMap((input) => (input ? [[input.name, input.values!]] : [])));
   const right = computeTwin(options.op, values, attributes);
+  const isBf16 = inputs[0]?.dtype === 'bf16';
   const outputs = signature.outputs
     .filter(({ name }) => right[name] !== undefined)
     .map((operand): Operand => {
@@ -98,7 +100,7 @@ function opCase(
     outputs,
     attributes,
     right,
-    naive: computeTwin(options.op, values, attributes, Math.fround),
+    naive: computeTwin(options.op, values, attributes, Math.fround, isBf16 ? roundToBf16 : Math.fround),
     absolute: options.absolute ?? {},
   };
 }

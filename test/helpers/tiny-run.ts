@@ -6,14 +6,17 @@ import { llama } from '../../lib/models/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 
 /** A byte-level model of two layers: a step takes about a millisecond. */
-export const tinyModel = llama({
+export const tinyConfig = {
   vocabSize: 264,
   hiddenSize: 32,
   intermediateSize: 64,
   numHiddenLayers: 2,
   numAttentionHeads: 2,
   numKeyValueHeads: 1,
-});
+};
+
+/** Options of the method of the tiny run: projections change after every third step. */
+export const tinyMethod = { rank: 8, refreshInterval: 3 };
 
 /** A folder of the test's own, with a text in it; removed when the tests of the file are done. */
 export function makeFolder(): { readonly folder: string; readonly text: string } {
@@ -31,8 +34,8 @@ export function makeFolder(): { readonly folder: string; readonly text: string }
 
 /** A small run with everything set that a run needs; `change` replaces single options. */
 export const tinyRun = (text: string, change: Partial<TrainerOptions> = {}): TrainerOptions => ({
-  model: tinyModel,
-  method: compact({ rank: 8, refreshInterval: 3 }),
+  model: llama(tinyConfig),
+  method: compact(tinyMethod),
   data: { train: text },
   batchSize: 2,
   sequenceLength: 16,

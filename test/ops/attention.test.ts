@@ -15,16 +15,17 @@ interface AttentionShape {
 }
 
 const shapes: readonly AttentionShape[] = [
-  { sequences: 1, sequenceLength: 1, heads: 1, kvHeads: 1, headSize: 2, causal: 1 },
-  { sequences: 3, sequenceLength: 2, heads: 2, kvHeads: 1, headSize: 6, causal: 1 },
+  { sequences: 1, sequenceLength: 1, heads: 1, kvHeads: 1, headSize: 8, causal: 1 },
+  { sequences: 3, sequenceLength: 2, heads: 2, kvHeads: 1, headSize: 16, causal: 1 },
   { sequences: 2, sequenceLength: 31, heads: 4, kvHeads: 2, headSize: 8, causal: 1 },
   { sequences: 1, sequenceLength: 33, heads: 3, kvHeads: 3, headSize: 32, causal: 0 },
-  { sequences: 2, sequenceLength: 41, heads: 4, kvHeads: 1, headSize: 10, causal: 0, mask: 'random' },
+  { sequences: 2, sequenceLength: 41, heads: 4, kvHeads: 1, headSize: 40, causal: 0, mask: 'random' },
   { sequences: 2, sequenceLength: 32, heads: 2, kvHeads: 2, headSize: 64, causal: 1, mask: 'random' },
   { sequences: 2, sequenceLength: 17, heads: 1, kvHeads: 1, headSize: 16, causal: 1, mask: 'left' },
-  { sequences: 1, sequenceLength: 5, heads: 2, kvHeads: 1, headSize: 4, causal: 0, mask: 'nothing to see' },
+  { sequences: 1, sequenceLength: 5, heads: 2, kvHeads: 1, headSize: 8, causal: 0, mask: 'nothing to see' },
   { sequences: 1, sequenceLength: 123, heads: 2, kvHeads: 1, headSize: 24, causal: 1 },
   { sequences: 1, sequenceLength: 130, heads: 1, kvHeads: 1, headSize: 128, causal: 1 },
+  { sequences: 1, sequenceLength: 3, heads: 1, kvHeads: 1, headSize: 256, causal: 1 },
 ];
 
 function maskOf({ sequences, sequenceLength, mask }: AttentionShape): { mask?: Tensor } {

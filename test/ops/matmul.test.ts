@@ -12,7 +12,7 @@ const shapes: readonly (readonly [m: number, k: number, n: number])[] = [
   [33, 1024, 9],
   [5, 3, 1025],
   [130, 65, 49], // more than one block in each direction
-  [3, 4097, 2],
+  [9, 4097, 7],
 ];
 
 function products(): OpCase[] {

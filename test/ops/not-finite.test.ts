@@ -18,7 +18,7 @@ const angles = tensor(
   Array.from({ length: 15 }, (_, i) => i / 7),
 );
 const tables = { cos: mapElements(angles, Math.cos), sin: mapElements(angles, Math.sin) };
-const heads = randomTensor('heads', [rows, 12]);
+const heads = randomTensor('heads', [rows, 16]);
 const targets = tensor([rows], [3, 1, -100, 0, 2]);
 const adam = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, learningRate: 0.1 };
 const key = { seedLow: 1, seedHigh: 2, tensorId: 3, epoch: 4 };
@@ -31,7 +31,7 @@ function withNaN(op: string, inputs: Record<string, Tensor>, name: string, attri
   return opCases({ op, label: `NaN in ${name}`, inputs: { ...inputs, [name]: spoiled }, attributes });
 }
 
-const attentionAttributes = { sequenceLength: rows, headSize: 6, causal: 1, scale: 0.4 };
+const attentionAttributes = { sequenceLength: rows, headSize: 8, causal: 1, scale: 0.4 };
 const states = { gradient: x, expAvg: x, expAvgSq: mapElements(x, Math.abs) };
 
 const cases = (): OpCase[] => [
@@ -41,7 +41,7 @@ const cases = (): OpCase[] => [
   ...withNaN('embedding', { table: x, ids: tensor([3], [0, 1, 2]) }, 'table'),
   ...['x', 'weight'].flatMap((name) => withNaN('rmsNorm', { x, weight: row }, name, { epsilon: 1e-6 })),
   ...withNaN('layerNorm', { x, weight: row, bias: row }, 'x', { epsilon: 1e-6 }),
-  ...withNaN('rope', { x: heads, ...tables }, 'x', { headSize: 6 }),
+  ...withNaN('rope', { x: heads, ...tables }, 'x', { headSize: 8 }),
   ...['q', 'k', 'v'].flatMap((name) =>
     withNaN('attention', { q: heads, k: heads, v: heads }, name, attentionAttributes),
   ),

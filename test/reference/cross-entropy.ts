@@ -1,5 +1,5 @@
 import { product } from './matmul.js';
-import { accumulated, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
+import { accumulated, mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 /** Loss and gradient of logits (n, c): lossScale times the sum of lse - logit of the target. */
 export function crossEntropyBackward(
@@ -43,10 +43,12 @@ export function linearCrossEntropyBackward(
   { x, weight, targets, accumulator }: LinearInputs,
   attributes: Numbers,
   round: Round,
+  store: Round,
 ) {
   const isTransposed = attributes.transposeWeight === 1;
   const logits = product(x, weight, round, false, isTransposed);
-  const { loss, dLogits } = crossEntropyBackward({ logits, targets }, attributes, round);
+  const { loss, dLogits: gradients } = crossEntropyBackward({ logits, targets }, attributes, round);
+  const dLogits = mapElements(gradients, store);
   const dx = product(dLogits, weight, round, false, !isTransposed);
   const dWeight = isTransposed ? product(dLogits, x, round, true) : product(x, dLogits, round, true);
   return { loss, dx, dWeight: accumulated(dWeight, accumulator, attributes.accumulate!, round) };

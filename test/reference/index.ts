@@ -36,8 +36,14 @@ const twins: Readonly<Record<string, Twin>> = {
 };
 
 /** The outputs of one op by name, in double precision or, with Math.fround, as a naive fp32 loop gives them. */
-export function computeTwin(op: string, inputs: Inputs, attributes: Numbers, round: Round = exact): Outputs {
-  return twins[op]!(inputs as never, attributes as never, round);
+export function computeTwin(
+  op: string,
+  inputs: Inputs,
+  attributes: Numbers,
+  round: Round = exact,
+  store: Round = round,
+): Outputs {
+  return twins[op]!(inputs as never, attributes as never, round, store);
 }
 
 export const twinNames = Object.keys(twins);

@@ -3,7 +3,8 @@
  *
  * A twin is a plain, slow statement of one op of docs/operations.md over tensors of doubles. The same text also
  * serves as the naive computation in single precision: `round` is applied to every arithmetic result, so
- * `Math.fround` turns the twin into the textbook fp32 loop whose error is the yardstick for tolerances.
+ * `Math.fround` turns the twin into the textbook fp32 loop whose error is the yardstick for tolerances. `store` is
+ * applied to matrices that an op hands from one of its products to the next, which bf16 kernels keep in bf16.
  */
 
 export interface Tensor {
@@ -19,7 +20,7 @@ export type Outputs = Readonly<Record<string, Tensor>>;
 export type Numbers = Readonly<Record<string, number>>;
 
 /** Twins name the inputs and attributes that they take, hence `never` where all of them are in one table. */
-export type Twin = (inputs: never, attributes: never, round: Round) => Outputs;
+export type Twin = (inputs: never, attributes: never, round: Round, store: Round) => Outputs;
 
 export const numElements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
