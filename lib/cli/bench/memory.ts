@@ -6,6 +6,7 @@ import type { Target } from '../../compile/index.js';
 import type { LlamaPreset } from '../../models/index.js';
 import { cpuTarget } from '../../runtime/index.js';
 import { describeRequest, planRequest } from '../plan-request.js';
+import { positiveInteger } from '../options.js';
 import type { Terminal } from '../terminal.js';
 import { reportFigure } from './charts/figure.js';
 import { runDemo } from './demo.js';
@@ -34,6 +35,7 @@ Examples:
 
 export interface MemoryBenchFlags {
   readonly quick?: boolean;
+  readonly steps?: number;
   readonly output: string;
   readonly ledger?: string;
 }
@@ -44,6 +46,7 @@ export function registerMemoryBench(bench: Command, terminal: Terminal): void {
     .summary('planned peaks of every method, and a small model trained with and without (default)')
     .description('The main job: what compression saves, planned to the byte and measured.')
     .option('--quick', 'a shorter training run')
+    .option('--steps <count>', 'optimizer steps of each training run', positiveInteger)
     .option('--output <folder>', 'where the report goes', 'compact-train-report')
     .option('--ledger <file>', 'append the measured figures as JSON lines')
     .addHelpText('after', help)
@@ -73,10 +76,9 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
   const target = cpuTarget();
   const ours = plannedTable('ours', target, (model) => status.show('planning', model));
   const published = plannedTable('published', target, (model) => status.show('planning', model));
-  const { demo, timelines } = await runDemo(
-    flags.quick ? demoSteps.quick : demoSteps.full,
-    (variant, { step, maxSteps, loss }) =>
-      status.show(`training ${variant}`, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
+  const steps = flags.steps ?? (flags.quick ? demoSteps.quick : demoSteps.full);
+  const { demo, timelines } = await runDemo(steps, (variant, { step, maxSteps, loss }) =>
+    status.show(`training ${variant}`, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
   );
   const report: BenchReport = {
     type: 'bench-memory',

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { InvalidArgumentError, type Command } from 'commander';
 import { formatPercent, formatSmall } from '../format.js';
-import { positiveInteger } from '../options.js';
+import { positiveInteger, positiveNumber } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { standalone } from './charts/figure.js';
@@ -25,6 +25,8 @@ interface QualityFlags {
   readonly learningRates: readonly number[];
   readonly seeds: readonly number[];
   readonly rankRatios: readonly number[];
+  readonly updateScale: number;
+  readonly refreshInterval: number;
   readonly svg?: string;
 }
 
@@ -53,6 +55,8 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
     .option('--steps <count>', 'optimizer steps of each run', positiveInteger, 600)
     .option('--learning-rates <list>', 'tried for every method', numbers, [0.001, 0.002, 0.005, 0.01, 0.02])
     .option('--rank-ratios <list>', 'of compact', numbers, [0.25])
+    .option('--update-scale <number>', 'of compact', positiveNumber, 0.25)
+    .option('--refresh-interval <steps>', 'of compact', positiveInteger, 50)
     .option('--seeds <list>', 'of weights and data order', numbers, [42])
     .option('--svg <file>', 'write the loss curves of the best runs')
     .addHelpText('after', help)
@@ -61,14 +65,16 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
 
 async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<void> {
   const status = new StatusLine(terminal);
+  const { updateScale, refreshInterval } = flags;
   const methods = [
-    ['dense', { name: 'dense' }],
-    ...flags.rankRatios.map(
-      (rankRatio) => [`compact ${rankRatio} n`, { name: 'compact', rankRatio, store: 'lazy' }] as const,
-    ),
-  ] as const;
+    { variant: 'dense', method: { name: 'dense' } },
+    ...flags.rankRatios.map((rankRatio) => ({
+      variant: `compact ${formatSmall(rankRatio)} n`,
+      method: { name: 'compact', rankRatio, updateScale, refreshInterval, store: 'lazy' },
+    })),
+  ];
   const runs: QualityRun[] = [];
-  for (const [variant, method] of methods)
+  for (const { variant, method } of methods)
     for (const learningRate of flags.learningRates)
       for (const seed of flags.seeds) {
         const recipe = { ...demoRecipe(flags.steps), method, learningRate, seed };

@@ -12,7 +12,8 @@ export function lossCurves(runs: readonly Run[], width: number, height: number):
   const smooth = runs.map((run) => movingAverage(run.losses));
   const lows = [...smooth.flat(), ...runs.flatMap((run) => run.evaluations)].map((point) => point.loss);
   const low = Math.min(...lows);
-  const high = Math.max(...smooth.map((points) => points[0]?.loss ?? 0));
+  // The fall of the first steps says nothing and would take half of the chart.
+  const high = Math.max(...smooth.map((points) => points[Math.floor(points.length / 12)]!.loss));
   const lastToken = Math.max(...runs.map((run) => run.losses.at(-1)?.numTokens ?? 0));
   const x = linearScale([0, lastToken], [margin.left, width - margin.right]);
   const y = linearScale([low - 0.05 * (high - low), high], [height - margin.bottom, margin.top]);
@@ -37,15 +38,15 @@ export function lossCurves(runs: readonly Run[], width: number, height: number):
   const curves = runs.flatMap((run, index) => {
     const colour = seriesColours[index % seriesColours.length]!;
     return [
-      path(run.losses.map(at), { fill: 'none', stroke: colour, 'stroke-opacity': 0.22 }),
-      path(smooth[index]!.map(at), {
+      path(fromBelow(run.losses, high).map(at), { fill: 'none', stroke: colour, 'stroke-opacity': 0.22 }),
+      path(fromBelow(smooth[index]!, high).map(at), {
         fill: 'none',
         stroke: colour,
         'stroke-width': 2,
         'stroke-linejoin': 'round',
         'stroke-dasharray': index === 0 ? undefined : '7 3',
       }),
-      ...run.evaluations.map((point) =>
+      ...fromBelow(run.evaluations, high).map((point) =>
         element(
           'circle',
           { cx: at(point)[0], cy: at(point)[1], r: 3.5, fill: colour, stroke: 'var(--ground)' },
@@ -56,6 +57,15 @@ export function lossCurves(runs: readonly Run[], width: number, height: number):
   });
   return [...grid, ...curves, ...endLabels(runs, x(lastToken) + 12, y, height)].join('');
 }
+
+/** Points from the first one inside the chart; a later one above it is drawn at the edge. */
+const fromBelow = (points: readonly LossPoint[], high: number): readonly LossPoint[] =>
+  points.slice(
+    Math.max(
+      0,
+      points.findIndex((point) => point.loss <= high),
+    ),
+  );
 
 /** Names at the ends of the lines, moved apart where they would collide. */
 function endLabels(runs: readonly Run[], x: number, y: (loss: number) => number, height: number): string[] {

@@ -6,7 +6,7 @@ import { byteTicks, element, linearScale, text, translate } from './svg.js';
 
 const rowHeight = 28;
 const barHeight = 20;
-const labelWidth = 232;
+const labelWidth = 250;
 const totalWidth = 150;
 
 /** One horizontal bar per method, split by what the bytes are for at the moment of the peak. */

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BenchReport } from '../../lib/cli/bench/report.js';
+import { runCommand } from './run-command.js';
+
+// Each benchmark trains or times something small, in processes of its own, and test machines may be busy.
+jest.setTimeout(600_000);
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'compact-train-bench-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function benchJson<T>(...args: string[]): Promise<T> {
+  const { code, stdout, stderr } = await runCommand(['bench', ...args, '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as T;
+}
+
+const ledgerRows = (file: string): Record<string, unknown>[] =>
+  readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('bench memory', () => {
+  let report: BenchReport & { files: Record<string, string> };
+  beforeAll(async () => {
+    report = await benchJson('memory', '--steps', '6', '--output', join(folder, 'report'));
+  });
+
+  test('saves in the published accounting what was published, within 0.05 GiB', () => {
+    const compared = report.savings.filter(({ publishedBytes }) => publishedBytes !== undefined);
+    expect(compared).toHaveLength(9);
+    for (const { plannedBytes, publishedBytes } of compared)
+      expect(Math.abs(plannedBytes - publishedBytes!) / 2 ** 30).toBeLessThan(0.05);
+  });
+
+  test('plans nine models under ten methods, every arena within one per cent of its lower bound', () => {
+    const ours = report.planned.find(({ accounting }) => accounting === 'ours')!;
+    expect(ours.models.map(({ peaks }) => peaks.length)).toEqual(Array<number>(9).fill(10));
+    for (const { arenaBytes, arenaLowerBoundBytes } of ours.models.flatMap(({ peaks }) => peaks))
+      expect(arenaBytes / arenaLowerBoundBytes).toBeLessThanOrEqual(1.01);
+  });
+
+  test('allocates what it planned', () => {
+    expect(report.demo.runs.map(({ variant }) => variant)).toEqual(['dense', 'compact n/4, lazy']);
+    for (const run of report.demo.runs) {
+      expect(run.allocatedBytes).toBe(run.plannedBytes);
+      expect(run.processBytes).toBeGreaterThan(run.allocatedBytes);
+      expect(Object.values(run.byKind).reduce((a, b) => a + b, 0)).toBe(run.plannedBytes);
+      expect(run.losses).toHaveLength(6);
+    }
+  });
+
+  test('writes the same numbers as JSON, as a figure and as a page', () => {
+    const written = JSON.parse(readFileSync(report.files['data']!, 'utf8')) as BenchReport;
+    expect(written.demo).toEqual(report.demo);
+    const loss = report.demo.runs[1]!.finalLoss.toFixed(3);
+    expect(readFileSync(report.files['figure']!, 'utf8')).toContain(loss);
+    expect(readFileSync(report.files['page']!, 'utf8')).toContain(loss);
+  });
+});
+
+test('bench quality compares methods at their best learning rates', async () => {
+  const args = ['--steps', '2', '--learning-rates', '0.001,0.01', '--seeds', '1'];
+  const { results, runs } = await benchJson<{ results: { variant: string }[]; runs: unknown[] }>(
+    'quality',
+    ...args,
+  );
+  expect(runs).toHaveLength(4);
+  expect(results.map(({ variant }) => variant)).toEqual(['dense', 'compact 0.25 n']);
+});
+
+test('bench kernels times each operation and fills the ledger', async () => {
+  const ledger = join(folder, 'kernels.jsonl');
+  const size = ['--tokens', '64', '--hidden', '32', '--ffn', '64', '--heads', '2', '--vocabulary', '100'];
+  const { rows } = await benchJson<{ rows: { op: string; p50: number }[] }>(
+    'kernels', ...size, '--repeats', '2', '--ledger', ledger,
+  ); // prettier-ignore
+  expect(rows.map(({ op }) => op)).toEqual(expect.arrayContaining(['matmul', 'project', 'attention']));
+  for (const { p50 } of rows) expect(p50).toBeGreaterThan(0);
+  expect(ledgerRows(ledger)).toHaveLength(rows.length);
+  expect(ledgerRows(ledger)[0]).toMatchObject({
+    case: 'matmul', unit: 'us', dtype: 'f32', device: expect.any(String), date: expect.any(String),
+  }); // prettier-ignore
+});
+
+test('bench step-time compares with dense and says why PyTorch was left out', async () => {
+  const args = [
+    '--model',
+    'llama-demo',
+    '--batch',
+    '1',
+    '--rounds',
+    '1',
+    '--dtype',
+    'f32',
+    '--no-peer',
+    '--profile',
+  ];
+  const report = await benchJson<{ rows: { ofDense: number }[]; peerSkipped: string; profiles: object }>(
+    'step-time', ...args,
+  ); // prettier-ignore
+  expect(report.rows[0]!.ofDense).toBe(1);
+  expect(report.peerSkipped).toContain('--no-peer');
+  expect(Object.keys(report.profiles)).toHaveLength(report.rows.length);
+});
