@@ -51,8 +51,10 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     const compileOptions = compileOptionsOf(settings);
     const plan = compile(compileOptions);
     checkFits(plan, compileOptions, settings.memoryLimitBytes);
+    const lock = outputDirectory === undefined ? undefined : await RunLock.acquire(outputDirectory);
+    if (lock !== undefined) resources.use(lock);
     await using checkpoint = await findCheckpoint(settings, plan);
-    const lock = await takeOutput(settings, checkpoint, resources);
+    if (outputDirectory !== undefined) await prepareOutput(outputDirectory, checkpoint);
     const dataset = resources.use(
       await Dataset.open(prepared, outputDirectory === undefined ? undefined : join(outputDirectory, 'data')),
     );
@@ -103,17 +105,8 @@ async function findCheckpoint(
   return path === undefined ? undefined : openCheckpoint(path, { plan, model });
 }
 
-/**
- * Takes the output folder. A run never writes over the checkpoints of another: those in the folder are the past of
- * this one, or it is refused.
- */
-async function takeOutput(
-  { outputDirectory }: TrainerSettings,
-  checkpoint: OpenCheckpoint | undefined,
-  resources: Resources,
-): Promise<RunLock | undefined> {
-  if (outputDirectory === undefined) return undefined;
-  const lock = resources.use(await RunLock.acquire(outputDirectory));
+/** A run never writes over the checkpoints of another: those in its folder are its own past, or it is refused. */
+async function prepareOutput(outputDirectory: string, checkpoint: OpenCheckpoint | undefined): Promise<void> {
   const others = (await listCheckpoints(outputDirectory)).filter(
     ({ path, step }) => step >= (checkpoint?.state.step ?? 0) && resolve(path) !== checkpoint?.path,
   );
@@ -125,7 +118,6 @@ async function takeOutput(
       remedy: "Go on from it with resumeFromCheckpoint: 'latest', or choose another outputDirectory",
     });
   await removeLeftovers(outputDirectory);
-  return lock;
 }
 
 async function presentCheckpoint(

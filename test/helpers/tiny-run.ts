@@ -26,7 +26,7 @@ export function makeFolder(): { readonly folder: string; readonly text: string }
   // English enough to be learned: numbers spelled out, no two lines alike.
   const digits = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
   const lines = Array.from({ length: 300 }, (_, i) =>
-    [...String(i * 37)].map((d) => digits[Number(d)]).join(' '),
+    Array.from(String(i * 37), (d) => digits[Number(d)]).join(' '),
   );
   writeFileSync(text, lines.join('\n'));
   return { folder, text };

@@ -44,7 +44,7 @@ export function startTrainerChild(
   wrap: readonly string[] = [],
 ): TrainerChild {
   const [program, ...args] = [...wrap, process.execPath, '-'];
-  const child = spawn(program!, args, {
+  const child = spawn(program, args, {
     env: { ...process.env, TEST_DISTRIBUTION: distribution, TEST_RUN: JSON.stringify(run) },
   });
   child.stdin.on('error', () => {}).end(script);

@@ -71,6 +71,14 @@ async function save(step: number, plan = planOf(), engine = new MemoryEngine(pla
   return saved.path;
 }
 
+/** Changes the state of a checkpoint. */
+const edit = async (path: string, change: (state: Record<string, unknown>) => void): Promise<void> => {
+  const file = join(path, 'trainer.json');
+  const state = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  change(state);
+  await writeFile(file, JSON.stringify(state));
+};
+
 describe('checkpoints', () => {
   test.each(['f32', 'bf16'] as const)('%s: every bit of parameters and moments comes back', async (dtype) => {
     const plan = planOf(dtype);
@@ -144,13 +152,6 @@ describe('checkpoints', () => {
       });
     },
   );
-
-  const edit = async (path: string, change: (state: Record<string, unknown>) => void): Promise<void> => {
-    const file = join(path, 'trainer.json');
-    const state = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
-    change(state);
-    await writeFile(file, JSON.stringify(state));
-  };
 
   test.each<[string, (state: Record<string, unknown>) => void, string]>([
     ['of a newer format', (state) => (state['formatVersion'] = 2), 'VERSION'],

@@ -5,6 +5,7 @@ import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
+jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
 
 /** A rate at which fp32 weights overflow within a few steps, after some harmless ones of the warm-up. */

@@ -6,6 +6,7 @@ import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
+jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
 let numRuns = 0;
 const newOutput = (): string => join(folder, `run-${numRuns++}`);
