@@ -14,8 +14,8 @@ const columns = 37;
 const x = randomTensor('x', [rows, columns]);
 const row = randomTensor('row', [columns]);
 const angles = tensor(
-  [rows, 3],
-  Array.from({ length: 15 }, (_, i) => i / 7),
+  [rows, 4],
+  Array.from({ length: 4 * rows }, (_, i) => i / 7),
 );
 const tables = { cos: mapElements(angles, Math.cos), sin: mapElements(angles, Math.sin) };
 const heads = randomTensor('heads', [rows, 16]);
