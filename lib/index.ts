@@ -10,7 +10,7 @@
  * await using trainer = await Trainer.create({
  *   model: llama('llama-demo'),
  *   method: compact({ rankRatio: 0.25 }),
- *   data: { paths: ['book.txt'] },
+ *   data: { train: 'book.txt' },
  *   batchSize: 8, sequenceLength: 128, maxSteps: 200, learningRate: 0.01,
  * });
  * for await (const { step, loss } of trainer) console.log(step, loss);
