@@ -21,14 +21,15 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                     received.text);
     }
     const CpTensor& output = call->outputs[0];
-    const double threshold = probability * 0x1p32;
     const float factor = static_cast<float>(1.0 / (1.0 - probability));
     const uint32_t seed_low = static_cast<uint32_t>(attribute(*call, "seedLow"));
     const uint32_t seed_high = static_cast<uint32_t>(attribute(*call, "seedHigh"));
     const uint32_t tensor_id = static_cast<uint32_t>(attribute(*call, "tensorId"));
     const uint32_t step = static_cast<uint32_t>(attribute(*call, "step"));
-    // word >= threshold for whole words
-    const uint64_t lowest_kept = static_cast<uint64_t>(std::ceil(threshold));
+    // A word below the threshold is one up to this; with probability 0 there is none.
+    const bool drops = probability > 0.0;
+    const uint32_t highest_dropped =
+        drops ? static_cast<uint32_t>(std::ceil(probability * 0x1p32) - 1.0) : 0;
     with_dtype(output.dtype, [&](auto type) {
         using T = decltype(type);
         const T* x = data<T>(call->inputs[0]);
@@ -41,7 +42,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                            tensor_id, step}},
                          seed_low, seed_high, (end - begin + 3) / 4, words);
             for (int64_t i = 0; i < end - begin; ++i) {
-                factors[i] = words[i] >= lowest_kept ? factor : 0.0f;
+                factors[i] = drops && words[i] <= highest_dropped ? 0.0f : factor;
             }
             for_lanes(end - begin, [&](int64_t i, auto lanes) {
                 const Vec scale = load(factors + i, lanes);
