@@ -1,5 +1,5 @@
-// adamW: w = w (1 - learningRate weightDecay) - learningRate updateScale mHat / (sqrt(vHat) + epsilon)
-// Loshchilov, Hutter, "Decoupled Weight Decay Regularization", 2017.
+// adamW: w = w (1 - learningRate weightDecay) - learningRate updateScale mHat / (sqrt(vHat) +
+// epsilon) Loshchilov, Hutter, "Decoupled Weight Decay Regularization", 2017.
 #include "native/cpu/adam.h"
 #include "native/cpu/ops.h"
 #include "native/cpu/weight_update.h"

@@ -1,7 +1,7 @@
-// attention: o = softmax(scale q k^T) v per sequence and head, without the matrix of scores: tiles of
-// keys pass by a tile of queries, whose running maximum and sum rescale what came before.
-// Dao et al., "FlashAttention", 2022; Milakov, Gimelshein, "Online normalizer calculation for
-// softmax", 2018.
+// attention: o = softmax(scale q k^T) v per sequence and head, without the matrix of scores: tiles
+// of keys pass by a tile of queries, whose running maximum and sum rescale what came before. Dao et
+// al., "FlashAttention", 2022; Milakov, Gimelshein, "Online normalizer calculation for softmax",
+// 2018.
 #include <cmath>
 
 #include "native/cpu/attention_tiles.h"
@@ -12,14 +12,14 @@ namespace {
 
 // Scratch of one thread.
 struct Scratch {
-    float* rows;        // (kTile, padded_size) queries before they are transposed, then keys
-    float* values;      // (kTile, padded_size)
-    float* queries;     // (padded_size, kTile) transposed, times scale
-    float* scores;      // (kTile keys, kTile queries)
-    float* output;      // (kTile, padded_size)
-    float* maxima;      // (kTile) of each query so far
-    float* sums;        // (kTile)
-    float* rescale;     // (kTile)
+    float* rows;     // (kTile, padded_size) queries before they are transposed, then keys
+    float* values;   // (kTile, padded_size)
+    float* queries;  // (padded_size, kTile) transposed, times scale
+    float* scores;   // (kTile keys, kTile queries)
+    float* output;   // (kTile, padded_size)
+    float* maxima;   // (kTile) of each query so far
+    float* sums;     // (kTile)
+    float* rescale;  // (kTile)
 
     static int64_t bytes(int64_t padded_size) {
         return (4 * kTile * padded_size + kTile * kTile + 3 * kTile) * 4;

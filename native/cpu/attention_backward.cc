@@ -3,8 +3,8 @@
 //   P = exp(S - lse), D = rowsum(dO o), dV = P^T dO, dS = P (dO V^T - D), dQ = scale dS K,
 //   dK = scale dS^T Q
 //
-// One task has one sequence and key-value head: the heads of its group and their tiles of queries add
-// to its dk and dv in order. Dao et al., "FlashAttention", 2022, appendix B.
+// One task has one sequence and key-value head: the heads of its group and their tiles of queries
+// add to its dk and dv in order. Dao et al., "FlashAttention", 2022, appendix B.
 #include "native/cpu/attention_tiles.h"
 #include "native/cpu/ops.h"
 
@@ -25,10 +25,12 @@ struct Scratch {
     }
     static int64_t bytes(const AttentionShape& shape) {
         return (4 * padded_length(shape) * shape.padded_size + 5 * kTile * shape.padded_size +
-                2 * kTile * kTile + 2 * kTile) * 4;
+                2 * kTile * kTile + 2 * kTile) *
+               4;
     }
     Scratch(void* workspace, int64_t thread, const AttentionShape& shape) {
-        float* next = reinterpret_cast<float*>(static_cast<char*>(workspace) + thread * bytes(shape));
+        float* next =
+            reinterpret_cast<float*>(static_cast<char*>(workspace) + thread * bytes(shape));
         const auto take = [&](int64_t count) {
             float* part = next;
             next += count;
@@ -86,7 +88,8 @@ void load_queries(const AttentionShape& shape, const CpCall& call, int64_t row, 
 // From S^T in `probabilities` and (dO V^T)^T in `d_scores` to P^T and dS^T.
 void differentiate_scores(const Scratch& scratch, int64_t keys) {
     for (int64_t i = 0; i < kTile; i += kWidth) {
-        const Vec lse = load(scratch.lse + i, AllLanes{}), dots = load(scratch.dots + i, AllLanes{});
+        const Vec lse = load(scratch.lse + i, AllLanes{}),
+                  dots = load(scratch.dots + i, AllLanes{});
         for (int64_t j = 0; j < keys; ++j) {
             float* probability = scratch.probabilities + j * kTile + i;
             float* d_score = scratch.d_scores + j * kTile + i;
@@ -117,8 +120,8 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
         hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scratch.probabilities);
         differentiate_scores(scratch, keys);
         // dV += P^T dO, dK += dS^T Q, dQ += dS K
-        multiply_tile(keys, size, queries, {scratch.probabilities, kTile, 1}, scratch.d_output, size,
-                      scratch.d_values + at, size, true);
+        multiply_tile(keys, size, queries, {scratch.probabilities, kTile, 1}, scratch.d_output,
+                      size, scratch.d_values + at, size, true);
         multiply_tile(keys, size, queries, {scratch.d_scores, kTile, 1}, scratch.queries, size,
                       scratch.d_keys + at, size, true);
         multiply_tile(queries, size, keys, {scratch.d_scores, 1, kTile}, scratch.keys + at, size,
@@ -133,12 +136,11 @@ template <class T>
 void differentiate_head(const AttentionShape& shape, const CpCall& call, int64_t sequence,
                         int64_t kv_head, const Scratch& scratch) {
     const int64_t padded_length = Scratch::padded_length(shape);
-    const int64_t at =
-        sequence * shape.length * shape.kv_width + kv_head * shape.head_size;
-    widen_rows(shape, data<T>(call.inputs[1]) + at, shape.kv_width, shape.length, padded_length, 1.0f,
-               scratch.keys);
-    widen_rows(shape, data<T>(call.inputs[2]) + at, shape.kv_width, shape.length, padded_length, 1.0f,
-               scratch.values);
+    const int64_t at = sequence * shape.length * shape.kv_width + kv_head * shape.head_size;
+    widen_rows(shape, data<T>(call.inputs[1]) + at, shape.kv_width, shape.length, padded_length,
+               1.0f, scratch.keys);
+    widen_rows(shape, data<T>(call.inputs[2]) + at, shape.kv_width, shape.length, padded_length,
+               1.0f, scratch.values);
     std::fill_n(scratch.d_keys, padded_length * shape.padded_size, 0.0f);
     std::fill_n(scratch.d_values, padded_length * shape.padded_size, 0.0f);
     for (int64_t member = 0; member < shape.group; ++member) {
@@ -156,12 +158,11 @@ void differentiate_head(const AttentionShape& shape, const CpCall& call, int64_t
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     const AttentionShape shape(*call, call->inputs[6]);
     with_dtype(call->inputs[0].dtype, [&](auto type) {
-        device->pool.parallel_for(
-            shape.sequences * shape.kv_heads, [&](int64_t task, int thread) {
-                differentiate_head<decltype(type)>(shape, *call, task / shape.kv_heads,
-                                                   task % shape.kv_heads,
-                                                   Scratch(call->workspace, thread, shape));
-            });
+        device->pool.parallel_for(shape.sequences * shape.kv_heads, [&](int64_t task, int thread) {
+            differentiate_head<decltype(type)>(shape, *call, task / shape.kv_heads,
+                                               task % shape.kv_heads,
+                                               Scratch(call->workspace, thread, shape));
+        });
     });
     return CP_OK;
 }

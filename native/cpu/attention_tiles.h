@@ -1,4 +1,5 @@
-// What the attention op and its gradient share: sizes, checks, tiles of rows widened to fp32, masks.
+// What the attention op and its gradient share: sizes, checks, tiles of rows widened to fp32,
+// masks.
 //
 // Scores are kept transposed, S^T (keys, queries): a vector then holds one key's scores for many
 // queries, so maxima, sums and the causal mask need no work across lanes.
@@ -15,9 +16,9 @@ inline constexpr int64_t kTile = 64;
 
 struct AttentionShape {
     int64_t tokens, length, sequences;
-    int64_t heads, kv_heads, group;        // group = query heads per key-value head
-    int64_t head_size, padded_size;        // padded to whole vectors of the widest set
-    int64_t query_width, kv_width;         // heads * head_size, kv_heads * head_size
+    int64_t heads, kv_heads, group;  // group = query heads per key-value head
+    int64_t head_size, padded_size;  // padded to whole vectors of the widest set
+    int64_t query_width, kv_width;   // heads * head_size, kv_heads * head_size
     bool causal;
     float scale;
     const uint8_t* mask;  // (tokens) or null
@@ -45,11 +46,11 @@ struct AttentionShape {
     }
 };
 
-// to (rows, padded_size) = factor * from (rows, head_size), fp32, zeros to the right and below up to
-// `padded_rows`.
+// to (rows, padded_size) = factor * from (rows, head_size), fp32, zeros to the right and below up
+// to `padded_rows`.
 template <class T>
-inline void widen_rows(const AttentionShape& shape, const T* from, int64_t from_stride, int64_t rows,
-                       int64_t padded_rows, float factor, float* to) {
+inline void widen_rows(const AttentionShape& shape, const T* from, int64_t from_stride,
+                       int64_t rows, int64_t padded_rows, float factor, float* to) {
     const int64_t width = shape.padded_size;
     for (int64_t row = 0; row < rows; ++row) {
         for_lanes(shape.head_size, [&](int64_t i, auto lanes) {
@@ -79,8 +80,7 @@ inline void hide_keys(const AttentionShape& shape, int64_t sequence, int64_t fir
                       int64_t first_key, int64_t keys, float hidden, float* scores) {
     for (int64_t j = 0; j < keys; ++j) {
         const int64_t key = first_key + j;
-        const bool masked =
-            shape.mask != nullptr && shape.mask[sequence * shape.length + key] == 0;
+        const bool masked = shape.mask != nullptr && shape.mask[sequence * shape.length + key] == 0;
         // Queries below this one come before the key.
         const int64_t first_seeing =
             masked ? kTile : (shape.causal ? std::max<int64_t>(0, key - first_query) : 0);

@@ -13,9 +13,9 @@
 namespace compact {
 namespace {
 
-constexpr InstructionSet kInstructionSets[] = {
-    InstructionSet::kScalar, InstructionSet::kAvx2, InstructionSet::kAvx512,
-    InstructionSet::kAvx512Bf16, InstructionSet::kAmxBf16};
+constexpr InstructionSet kInstructionSets[] = {InstructionSet::kScalar, InstructionSet::kAvx2,
+                                               InstructionSet::kAvx512, InstructionSet::kAvx512Bf16,
+                                               InstructionSet::kAmxBf16};
 
 int32_t num_devices(CpError*) { return 1; }
 
@@ -85,8 +85,17 @@ CpStatus synchronize(CpDevice*, CpError*) { return CP_OK; }
 extern "C" const CpBackend* compact_cpu_backend() {
     using namespace compact;
     // Made on the first call and never changed.
-    static const CpBackend backend = {
-        CP_BACKEND_VERSION, "cpu", cpu_ops().num_ops, cpu_ops().ops, num_devices, open,
-        close, allocate, release, write, read, synchronize};
+    static const CpBackend backend = {CP_BACKEND_VERSION,
+                                      "cpu",
+                                      cpu_ops().num_ops,
+                                      cpu_ops().ops,
+                                      num_devices,
+                                      open,
+                                      close,
+                                      allocate,
+                                      release,
+                                      write,
+                                      read,
+                                      synchronize};
     return &backend;
 }

@@ -11,9 +11,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
         with_dtype(output.dtype, [&](auto to) {
             const auto* x = data<decltype(from)>(input);
             auto* y = data<decltype(to)>(output);
-            for_elements(*device, num_elements(input), [=](int64_t i, auto lanes) {
-                store(y + i, load(x + i, lanes), lanes);
-            });
+            for_elements(*device, num_elements(input),
+                         [=](int64_t i, auto lanes) { store(y + i, load(x + i, lanes), lanes); });
         });
     });
     return CP_OK;

@@ -22,14 +22,14 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
         const auto* logits = data<decltype(type)>(input);  // (tokens, classes)
         for_chunks(*device, targets.tokens, rows_per_chunk(classes),
                    [=](int64_t begin, int64_t end, int) {
-            for (int64_t token = begin; token < end; ++token) {
-                float total;
-                losses[token] = targets.ignored(token)
-                                    ? 0.0
-                                    : row_loss(logits + token * classes, classes,
-                                               targets.ids[token], nullptr, &total);
-            }
-        });
+                       for (int64_t token = begin; token < end; ++token) {
+                           float total;
+                           losses[token] = targets.ignored(token)
+                                               ? 0.0
+                                               : row_loss(logits + token * classes, classes,
+                                                          targets.ids[token], nullptr, &total);
+                       }
+                   });
     });
     *data<float>(call->outputs[0]) =
         total_loss(losses, targets.tokens, attribute(*call, "lossScale"));
@@ -55,22 +55,23 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
         T* d_logits = data<T>(call->outputs[1]);  // (tokens, classes)
         for_chunks(*device, targets.tokens, rows_per_chunk(classes),
                    [=](int64_t begin, int64_t end, int thread) {
-            float* exponentials = reinterpret_cast<float*>(rows + thread * aligned(classes * 4));
-            for (int64_t token = begin; token < end; ++token) {
-                T* gradient = d_logits + token * classes;
-                losses[token] = 0.0;
-                if (targets.ignored(token)) {
-                    zero_row(gradient, classes);
-                    continue;
-                }
-                const int64_t target = targets.ids[token];
-                float total;
-                losses[token] =
-                    row_loss(logits + token * classes, classes, target, exponentials, &total);
-                row_gradient(exponentials, total, classes, target, static_cast<float>(loss_scale),
-                             gradient);
-            }
-        });
+                       float* exponentials =
+                           reinterpret_cast<float*>(rows + thread * aligned(classes * 4));
+                       for (int64_t token = begin; token < end; ++token) {
+                           T* gradient = d_logits + token * classes;
+                           losses[token] = 0.0;
+                           if (targets.ignored(token)) {
+                               zero_row(gradient, classes);
+                               continue;
+                           }
+                           const int64_t target = targets.ids[token];
+                           float total;
+                           losses[token] = row_loss(logits + token * classes, classes, target,
+                                                    exponentials, &total);
+                           row_gradient(exponentials, total, classes, target,
+                                        static_cast<float>(loss_scale), gradient);
+                       }
+                   });
     });
     *data<float>(call->outputs[0]) = total_loss(losses, targets.tokens, loss_scale);
     return CP_OK;

@@ -29,11 +29,11 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
     char* to = data<char>(output);         // (tokens, width)
     for_chunks(*device, tokens, rows_per_chunk(table.shape[1]),
                [=](int64_t begin, int64_t end, int) {
-        for (int64_t token = begin; token < end; ++token) {
-            std::memcpy(to + token * row_bytes, from + ids[token] * row_bytes,
-                        static_cast<size_t>(row_bytes));
-        }
-    });
+                   for (int64_t token = begin; token < end; ++token) {
+                       std::memcpy(to + token * row_bytes, from + ids[token] * row_bytes,
+                                   static_cast<size_t>(row_bytes));
+                   }
+               });
     return CP_OK;
 }
 
@@ -74,7 +74,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     sorted.sort(ids, tokens, vocab);
     with_dtype(gradient.dtype, [&](auto type) {
         with_dtype(output.dtype, [&](auto output_type) {
-            const auto* dy = data<decltype(type)>(gradient);     // (tokens, width)
+            const auto* dy = data<decltype(type)>(gradient);      // (tokens, width)
             auto* d_table = data<decltype(output_type)>(output);  // (vocab, width)
             for_chunks(*device, vocab, rows_per_chunk(width), [=](int64_t begin, int64_t end, int) {
                 for (int64_t id = begin; id < end; ++id) {

@@ -26,9 +26,8 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError*) {
             for (int64_t row = begin; row < end; ++row) {
                 const T* from = x + row * width;
                 Vec values = splat(0.0f);
-                for_lanes(width, [&](int64_t i, auto lanes) {
-                    values = values + load(from + i, lanes);
-                });
+                for_lanes(width,
+                          [&](int64_t i, auto lanes) { values = values + load(from + i, lanes); });
                 mean[row] = sum(values) / static_cast<float>(width);
                 const Vec centre = splat(mean[row]);
                 Vec squares = splat(0.0f);

@@ -72,7 +72,7 @@ CpStatus check_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
 }
 
-// ---- The three products of a chunk of `count` tokens that begins at `token` ----------------------
+// ---- The three products of a chunk: `count` tokens from `token` ---------------------------------
 
 GemmOperand rows_of(const CpTensor& matrix, int64_t row) {
     const int64_t width = matrix.shape[1];
@@ -201,12 +201,12 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
         with_dtype(p.dtype, [&](auto type) {
             for_chunks(*device, count, rows_per_chunk(p.vocab),
                        [&](int64_t begin, int64_t end, int) {
-                for (int64_t row = begin; row < end; ++row) {
-                    work.losses[first + row] = differentiate_row<decltype(type)>(
-                        work.logits + row * p.vocab, p.vocab, targets, first + row,
-                        static_cast<float>(loss_scale));
-                }
-            });
+                           for (int64_t row = begin; row < end; ++row) {
+                               work.losses[first + row] = differentiate_row<decltype(type)>(
+                                   work.logits + row * p.vocab, p.vocab, targets, first + row,
+                                   static_cast<float>(loss_scale));
+                           }
+                       });
         });
         compute_input_gradient(*device, *call, p, work, first, count);
         compute_weight_gradient(*device, *call, p, work, first, count, accumulate || first > 0);

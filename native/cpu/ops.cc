@@ -41,8 +41,8 @@ OpTable cpu_ops() {
 #endif
 #define COMPACT_PLAIN_ENTRY(name) op<name, name, name>(),
     // Made on the first call and never changed.
-    static const CpOp table[] = {
-        COMPACT_CPU_OPS(COMPACT_PLAIN_ENTRY) COMPACT_CPU_ISA_OPS(COMPACT_ENTRY)};
+    static const CpOp table[] = {COMPACT_CPU_OPS(COMPACT_PLAIN_ENTRY)
+                                     COMPACT_CPU_ISA_OPS(COMPACT_ENTRY)};
     return {table, static_cast<int32_t>(sizeof table / sizeof table[0])};
 }
 

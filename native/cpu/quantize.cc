@@ -1,6 +1,6 @@
 // quantize: per group of groupSize consecutive elements scale = max|x| / 127 and
-// code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a group
-// with NaN or infinity has that scale, so that it does not come back finite by accident.
+// code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a
+// group with NaN or infinity has that scale, so that it does not come back finite by accident.
 #include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
 #include "native/cpu/ops.h"
@@ -32,20 +32,21 @@ CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError*) {
         const auto* x = data<decltype(type)>(input);
         for_groups(*device, num_elements(input), group_size,
                    [=](int64_t group, int64_t begin, int64_t end) {
-            Vec magnitude = splat(0.0f);
-            for_lanes(end - begin, [&](int64_t i, auto lanes) {
-                magnitude = max_magnitude(magnitude, load(x + begin + i, lanes));
-            });
-            scales[group] = largest_magnitude(magnitude) / 127.0f;
-            const Vec scale = splat(scales[group]);
-            const bool finite = scales[group] > 0.0f && scales[group] < kInfinity;
-            for_lanes(end - begin, [&](int64_t i, auto lanes) {
-                const Vec code = round_even(load(x + begin + i, lanes) / scale);
-                // A subnormal scale may have been rounded down by much: the code would not fit.
-                const Vec limited = max(splat(-127.0f), min(splat(127.0f), code));
-                store(codes + begin + i, finite ? limited : splat(0.0f), lanes);
-            });
-        });
+                       Vec magnitude = splat(0.0f);
+                       for_lanes(end - begin, [&](int64_t i, auto lanes) {
+                           magnitude = max_magnitude(magnitude, load(x + begin + i, lanes));
+                       });
+                       scales[group] = largest_magnitude(magnitude) / 127.0f;
+                       const Vec scale = splat(scales[group]);
+                       const bool finite = scales[group] > 0.0f && scales[group] < kInfinity;
+                       for_lanes(end - begin, [&](int64_t i, auto lanes) {
+                           const Vec code = round_even(load(x + begin + i, lanes) / scale);
+                           // A subnormal scale may have been rounded down by much: the code would
+                           // not fit.
+                           const Vec limited = max(splat(-127.0f), min(splat(127.0f), code));
+                           store(codes + begin + i, finite ? limited : splat(0.0f), lanes);
+                       });
+                   });
     });
     return CP_OK;
 }
@@ -63,11 +64,11 @@ CpStatus run_dequantize(CpDevice* device, const CpCall* call, CpError*) {
         auto* y = data<decltype(type)>(output);
         for_groups(*device, num_elements(output), group_size,
                    [=](int64_t group, int64_t begin, int64_t end) {
-            const Vec scale = splat(scales[group]);
-            for_lanes(end - begin, [&](int64_t i, auto lanes) {
-                store(y + begin + i, load(codes + begin + i, lanes) * scale, lanes);
-            });
-        });
+                       const Vec scale = splat(scales[group]);
+                       for_lanes(end - begin, [&](int64_t i, auto lanes) {
+                           store(y + begin + i, load(codes + begin + i, lanes) * scale, lanes);
+                       });
+                   });
     });
     return CP_OK;
 }

@@ -13,8 +13,8 @@ inline constexpr int kPhiloxBlock = 8;
 
 #if defined(COMPACT_ISA_AVX512) || defined(COMPACT_ISA_AVX2)
 
-// Each word of a counter stands in the low half of a 64-bit lane, where one instruction multiplies it
-// to 64 bits; the high halves may hold anything.
+// Each word of a counter stands in the low half of a 64-bit lane, where one instruction multiplies
+// it to 64 bits; the high halves may hold anything.
 #if defined(COMPACT_ISA_AVX512)
 using Lanes64 = __m512i;
 inline Lanes64 splat64(uint32_t x) { return _mm512_set1_epi64(x); }
@@ -55,7 +55,8 @@ inline void store_words(uint32_t* words, Lanes64 c0, Lanes64 c1, Lanes64 c2, Lan
 
 inline void random_block(PhiloxWords first, uint32_t key0, uint32_t key1, uint32_t* words) {
     constexpr int kLanes = sizeof(Lanes64) / 8;
-    const Lanes64 multiplier0 = splat64(kPhiloxMultiplier0), multiplier1 = splat64(kPhiloxMultiplier1);
+    const Lanes64 multiplier0 = splat64(kPhiloxMultiplier0),
+                  multiplier1 = splat64(kPhiloxMultiplier1);
     for (int lane = 0; lane < kPhiloxBlock; lane += kLanes) {
         Lanes64 c0 = add64(splat64(first.word[0] + static_cast<uint32_t>(lane)), lane_numbers());
         Lanes64 c1 = splat64(first.word[1]), c2 = splat64(first.word[2]);
@@ -88,8 +89,8 @@ inline void random_block(PhiloxWords first, uint32_t key0, uint32_t key1, uint32
 #endif
 
 // Words of `count` counters that follow `first` in their lowest word, four per counter in order, as
-// eight 16-bit halves per counter on the little-endian machines that are supported. `words` has room
-// for count rounded up to whole blocks.
+// eight 16-bit halves per counter on the little-endian machines that are supported. `words` has
+// room for count rounded up to whole blocks.
 inline void random_words(PhiloxWords first, uint32_t key0, uint32_t key1, int64_t count,
                          uint32_t* words) {
     for (int64_t begin = 0; begin < count; begin += kPhiloxBlock) {

@@ -1,6 +1,6 @@
-// rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose cosines
-// and sines are given; inverse=1 rotates back, which is the gradient.
-// Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
+// rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose
+// cosines and sines are given; inverse=1 rotates back, which is the gradient. Su et al., "RoFormer:
+// Enhanced Transformer with Rotary Position Embedding", 2021.
 #include "native/backend/op_checks.h"
 #include "native/cpu/loops.h"
 #include "native/cpu/ops.h"

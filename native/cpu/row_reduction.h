@@ -1,5 +1,6 @@
-// Sums over the rows of a matrix (gradients of norm weights and biases) in a fixed order: each fixed
-// chunk of rows has its own fp32 partial sum in workspace, and the partial sums are added in order.
+// Sums over the rows of a matrix (gradients of norm weights and biases) in a fixed order: each
+// fixed chunk of rows has its own fp32 partial sum in workspace, and the partial sums are added in
+// order.
 #pragma once
 
 #include "native/cpu/loops.h"

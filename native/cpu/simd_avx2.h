@@ -147,8 +147,7 @@ inline Vec max_magnitude(Vec a, Vec b) {
 // ---- Across lanes, always in the same order -----------------------------------------------------
 
 inline float sum(Vec a) {
-    const __m128 four =
-        _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }

@@ -70,17 +70,16 @@ inline void store(BFloat16* p, Vec x, FirstLanes lanes) {
 // Rounds up in magnitude when the 16 bits that are cut off plus `random` carry. All kWidth random
 // numbers are read.
 inline void store_stochastic(BFloat16* p, Vec x, const uint16_t* random, AllLanes) {
-    const __m512i dither = _mm512_cvtepu16_epi32(
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(random)));
+    const __m512i dither =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(random)));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                         upper_halves(x, _mm512_add_epi32(_mm512_castps_si512(x.v), dither)));
 }
 inline void store_stochastic(BFloat16* p, Vec x, const uint16_t* random, FirstLanes lanes) {
-    const __m512i dither = _mm512_cvtepu16_epi32(
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(random)));
-    _mm256_mask_storeu_epi16(
-        p, first_lanes(lanes),
-        upper_halves(x, _mm512_add_epi32(_mm512_castps_si512(x.v), dither)));
+    const __m512i dither =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(random)));
+    _mm256_mask_storeu_epi16(p, first_lanes(lanes),
+                             upper_halves(x, _mm512_add_epi32(_mm512_castps_si512(x.v), dither)));
 }
 
 // Integer-valued lanes in [-128, 127].
@@ -108,9 +107,7 @@ inline Vec round_even(Vec a) {
 
 inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
 inline Mask equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ); }
-inline Vec select(Mask mask, Vec yes, Vec no) {
-    return {_mm512_mask_mov_ps(no.v, mask, yes.v)};
-}
+inline Vec select(Mask mask, Vec yes, Vec no) { return {_mm512_mask_mov_ps(no.v, mask, yes.v)}; }
 
 // x 2^n for integer-valued n.
 inline Vec scale_by_power(Vec x, Vec n) { return {_mm512_scalef_ps(x.v, n.v)}; }
@@ -124,10 +121,8 @@ inline Vec max_magnitude(Vec a, Vec b) {
 // ---- Across lanes, always in the same order -----------------------------------------------------
 
 inline float sum(Vec a) {
-    const __m256 eight =
-        _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
-    const __m128 four =
-        _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }

@@ -45,8 +45,8 @@ inline float row_shift(const T* logits, int64_t classes) {
     return shift == -kInfinity ? 0.0f : shift;
 }
 
-// Loss of one row. `exponentials` (classes) receives e^(logit - shift), whose sum goes to `total`; it
-// may be null, or the logits themselves.
+// Loss of one row. `exponentials` (classes) receives e^(logit - shift), whose sum goes to `total`;
+// it may be null, or the logits themselves.
 template <class T>
 inline double row_loss(const T* logits, int64_t classes, int64_t target, float* exponentials,
                        float* total) {

@@ -23,9 +23,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
         const auto* x = data<decltype(type)>(input);
         for_chunks(*device, count, kChunkElements, [=](int64_t begin, int64_t end, int) {
             SquareSum squares;
-            for_lanes(end - begin, [&](int64_t i, auto lanes) {
-                squares.add(load(x + begin + i, lanes));
-            });
+            for_lanes(end - begin,
+                      [&](int64_t i, auto lanes) { squares.add(load(x + begin + i, lanes)); });
             sums[begin / kChunkElements] = squares.total();
         });
     });

@@ -9,7 +9,8 @@
 
 namespace compact::COMPACT_ISA {
 
-// A matrix whose entries are read one by one: entry (row, k) = data[row * row_stride + k * k_stride].
+// A matrix whose entries are read one by one: entry (row, k) = data[row * row_stride + k *
+// k_stride].
 struct TileOperand {
     const float* data;
     int64_t row_stride, k_stride;
@@ -31,7 +32,8 @@ inline void multiply_block(const TileOperand& a, const float* b, int64_t b_strid
     for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; ++v) {
-            sums[row][v] = accumulate ? load(c + row * c_stride + v * kWidth, AllLanes{}) : splat(0.0f);
+            sums[row][v] =
+                accumulate ? load(c + row * c_stride + v * kWidth, AllLanes{}) : splat(0.0f);
         }
     }
     const float* entry = a.data;

@@ -28,8 +28,8 @@ inline const uint16_t* rounding_halves(const RoundingKey& key, int64_t row, int6
     return reinterpret_cast<const uint16_t*>(words) + column % 8;
 }
 
-// Stores new_weight(i, lanes) for every element, in parallel. The function may store other things of
-// the same elements (moments); it reads before anything of these elements is written.
+// Stores new_weight(i, lanes) for every element, in parallel. The function may store other things
+// of the same elements (moments); it reads before anything of these elements is written.
 template <class W, class NewWeight>
 inline void update_weight(CpDevice& device, const CpCall& call, NewWeight new_weight) {
     const CpTensor& weight = call.outputs[0];
@@ -58,9 +58,8 @@ inline void update_weight(CpDevice& device, const CpCall& call, NewWeight new_we
             return;
         }
     }
-    for_elements(device, count, [&](int64_t i, auto lanes) {
-        store(w + i, new_weight(i, lanes), lanes);
-    });
+    for_elements(device, count,
+                 [&](int64_t i, auto lanes) { store(w + i, new_weight(i, lanes), lanes); });
 }
 
 }  // namespace compact::COMPACT_ISA

@@ -212,8 +212,8 @@ inline std::vector<InstructionSet> instruction_sets() {
     return sets;
 }
 
-// Calls body once per instruction set with one thread and with three; `body` returns the bytes of all
-// outputs, which must not depend on the number of threads or on the run.
+// Calls body once per instruction set with one thread and with three; `body` returns the bytes of
+// all outputs, which must not depend on the number of threads or on the run.
 inline void for_every_device(const std::function<std::string(CpDevice&)>& body) {
     for (InstructionSet set : instruction_sets()) {
         CpDevice one{ThreadPool(1), set}, three{ThreadPool(3), set};

@@ -10,10 +10,10 @@ struct Shape {
 };
 
 const Shape kCases[] = {
-    {1, 1, 1, 1, 8, true, false},     {2, 65, 2, 2, 32, true, false},
-    {1, 64, 4, 2, 40, true, false},   {1, 131, 4, 1, 64, true, true},
-    {2, 33, 2, 1, 128, false, true},  {1, 200, 1, 1, 256, false, false},
-    {3, 17, 3, 3, 16, true, true},    {1, 128, 2, 2, 48, false, true},
+    {1, 1, 1, 1, 8, true, false},    {2, 65, 2, 2, 32, true, false},
+    {1, 64, 4, 2, 40, true, false},  {1, 131, 4, 1, 64, true, true},
+    {2, 33, 2, 1, 128, false, true}, {1, 200, 1, 1, 256, false, false},
+    {3, 17, 3, 3, 16, true, true},   {1, 128, 2, 2, 48, false, true},
 };
 
 // Everything in fp64, with the T x T matrix.
@@ -62,13 +62,15 @@ struct Twin {
             probability = visible(j) ? std::exp(probability - largest) : 0.0;
             total += probability;
         }
-        lse[static_cast<size_t>(row * c.heads + h)] = total == 0.0 ? -INFINITY : largest + std::log(total);
+        lse[static_cast<size_t>(row * c.heads + h)] =
+            total == 0.0 ? -INFINITY : largest + std::log(total);
         if (total == 0.0) return;
         for (double& probability : p) probability /= total;
         double dot = 0.0;
         for (int64_t d = 0; d < c.head_size; ++d) {
             double value = 0.0;
-            for (int64_t j = 0; j < c.length; ++j) value += p[static_cast<size_t>(j)] * v.get(k_at(j, d));
+            for (int64_t j = 0; j < c.length; ++j)
+                value += p[static_cast<size_t>(j)] * v.get(k_at(j, d));
             o[static_cast<size_t>(q_at(d))] = value;
             dot += value * d_o.get(q_at(d));
         }
@@ -93,13 +95,15 @@ void run_case(const Shape& c, int32_t dtype) {
     const int64_t tokens = c.sequences * c.length;
     const int64_t width = c.heads * c.head_size, kv_width = c.kv_heads * c.head_size;
     const double scale = 1.0 / std::sqrt(static_cast<double>(c.head_size));
-    Tensor q = numbers.tensor({tokens, width}, dtype), k = numbers.tensor({tokens, kv_width}, dtype);
+    Tensor q = numbers.tensor({tokens, width}, dtype),
+           k = numbers.tensor({tokens, kv_width}, dtype);
     Tensor v = numbers.tensor({tokens, kv_width}, dtype);
     Tensor d_o = numbers.tensor({tokens, width}, dtype);
     Tensor mask({tokens}, CP_U8);
     // The first keys of the last sequence are hidden, so causal queries there see nothing.
     for (int64_t i = 0; i < tokens; ++i) {
-        mask.set(i, i >= tokens - c.length && i < tokens - c.length + 5 ? 0 : numbers.uniform() > 0.3);
+        mask.set(i,
+                 i >= tokens - c.length && i < tokens - c.length + 5 ? 0 : numbers.uniform() > 0.3);
     }
     Twin twin(c, scale, q, k, v, d_o, mask);
     for_every_device([&](CpDevice& device) {
@@ -108,7 +112,8 @@ void run_case(const Shape& c, int32_t dtype) {
         forward.input(q).input(k).input(v);
         c.masked ? forward.input(mask) : forward.absent();
         forward.output(o).output(lse);
-        Tensor dq({tokens, width}, dtype), dk({tokens, kv_width}, dtype), dv({tokens, kv_width}, dtype);
+        Tensor dq({tokens, width}, dtype), dk({tokens, kv_width}, dtype),
+            dv({tokens, kv_width}, dtype);
         OpCall backward("attentionBackward");
         backward.input(q).input(k).input(v).input(o).input(lse).input(d_o);
         c.masked ? backward.input(mask) : backward.absent();
@@ -128,8 +133,9 @@ void run_case(const Shape& c, int32_t dtype) {
         CHECK(close(dv, twin.dv, 4e-6));
         for (int64_t i = 0; i < lse.size(); ++i) {
             const double expected = twin.lse[static_cast<size_t>(i)];
-            CHECK(std::isinf(expected) ? lse.get(i) == expected
-                                       : std::fabs(lse.get(i) - expected) < 4e-6 * (1 + std::fabs(expected)));
+            CHECK(std::isinf(expected)
+                      ? lse.get(i) == expected
+                      : std::fabs(lse.get(i) - expected) < 4e-6 * (1 + std::fabs(expected)));
         }
         return o.contents() + lse.contents() + dq.contents() + dk.contents() + dv.contents();
     });
@@ -151,8 +157,10 @@ TEST(attention_lets_nan_through) {
         Tensor o({4, 16}), lse({4, 1});
         OpCall call("attention");
         call.input(q).input(k).input(v).absent().output(o).output(lse);
-        call.attribute("sequenceLength", 4).attribute("headSize", 16).attribute("causal", 1).attribute(
-            "scale", 0.25);
+        call.attribute("sequenceLength", 4)
+            .attribute("headSize", 16)
+            .attribute("causal", 1)
+            .attribute("scale", 0.25);
         CHECK(call.run(device) == CP_OK);
         CHECK(std::isnan(o.get(2 * 16)) && std::isnan(lse.get(2)));
         CHECK(std::isfinite(o.get(16)) && std::isfinite(o.get(3 * 16)));

@@ -118,7 +118,8 @@ TEST(cross_entropy_agrees_with_fp64) {
         Tensor logits = numbers.tensor({kTokens, kVocab}, dtype, 3.0);
         for (int64_t i = 0; i < kTokens; ++i) logits.set(i * kVocab + i, -INFINITY);
         for (int64_t i = 0; i < kTokens; ++i) {
-            if (targets.get(i) == static_cast<double>(i)) targets.set(i, static_cast<double>(i + 1));
+            if (targets.get(i) == static_cast<double>(i))
+                targets.set(i, static_cast<double>(i + 1));
         }
         Twin twin(logits.values(), targets, ignore_index);
         for_every_device([&](CpDevice& device) {

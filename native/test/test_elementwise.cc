@@ -40,9 +40,15 @@ const std::vector<Op>& ops() {
         {"siluBackward", {"x", "dy"}, {"dx"}, {[](V x) { return x[1] * slope(silu, x[0]); }}, {}},
         {"gelu", {"x"}, {"y"}, {[](V x) { return gelu(x[0]); }}, {{"approximate", 0}}},
         {"gelu", {"x"}, {"y"}, {[](V x) { return gelu_tanh(x[0]); }}, {{"approximate", 1}}},
-        {"geluBackward", {"x", "dy"}, {"dx"}, {[](V x) { return x[1] * slope(gelu, x[0]); }},
+        {"geluBackward",
+         {"x", "dy"},
+         {"dx"},
+         {[](V x) { return x[1] * slope(gelu, x[0]); }},
          {{"approximate", 0}}},
-        {"geluBackward", {"x", "dy"}, {"dx"}, {[](V x) { return x[1] * slope(gelu_tanh, x[0]); }},
+        {"geluBackward",
+         {"x", "dy"},
+         {"dx"},
+         {[](V x) { return x[1] * slope(gelu_tanh, x[0]); }},
          {{"approximate", 1}}},
         {"swiglu", {"gate", "up"}, {"y"}, {[](V x) { return silu(x[0]) * x[1]; }}, {}},
         {"swigluBackward",
@@ -59,7 +65,8 @@ const std::vector<Op>& ops() {
 void run_op(const Op& op, int64_t size, int32_t dtype, const std::vector<int>& alias) {
     Numbers numbers(static_cast<uint64_t>(size));
     std::vector<Tensor> inputs;
-    for (size_t i = 0; i < op.inputs.size(); ++i) inputs.push_back(numbers.tensor({size}, dtype, 3.0));
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+        inputs.push_back(numbers.tensor({size}, dtype, 3.0));
     std::vector<std::vector<double>> expected(op.outputs.size());
     for (int64_t e = 0; e < size; ++e) {
         std::vector<double> arguments;
@@ -70,13 +77,14 @@ void run_op(const Op& op, int64_t size, int32_t dtype, const std::vector<int>& a
     }
     for_every_device([&](CpDevice& device) {
         std::vector<Tensor> memory = inputs;
-        for (size_t i = 0; i < op.outputs.size(); ++i) memory.emplace_back(std::vector{size}, dtype);
+        for (size_t i = 0; i < op.outputs.size(); ++i)
+            memory.emplace_back(std::vector{size}, dtype);
         OpCall call(op.name);
         for (size_t i = 0; i < op.inputs.size(); ++i) call.input(memory[i]);
         std::vector<Tensor*> outputs;
         for (size_t i = 0; i < op.outputs.size(); ++i) {
-            outputs.push_back(&memory[alias[i] >= 0 ? static_cast<size_t>(alias[i])
-                                                    : op.inputs.size() + i]);
+            outputs.push_back(
+                &memory[alias[i] >= 0 ? static_cast<size_t>(alias[i]) : op.inputs.size() + i]);
             call.output(*outputs.back());
         }
         for (const auto& [name, value] : op.attributes) call.attribute(name, value);
@@ -85,7 +93,8 @@ void run_op(const Op& op, int64_t size, int32_t dtype, const std::vector<int>& a
         for (size_t i = 0; i < outputs.size(); ++i) {
             // Products of functions with errors of a few fp32 roundings, and 1 - sigmoid(x), which
             // loses digits where x is large. The twin's numerical derivative is good to 1e-9.
-            if (!CHECK(close(*outputs[i], expected[i], 2e-6))) std::printf("      in %s\n", op.name);
+            if (!CHECK(close(*outputs[i], expected[i], 2e-6)))
+                std::printf("      in %s\n", op.name);
             contents += outputs[i]->contents();
         }
         return contents;
@@ -160,7 +169,8 @@ TEST(activations_of_special_values) {
             OpCall call(op);
             call.input(x).output(y).attribute("approximate", 0);
             CHECK(call.run(device) == CP_OK);
-            CHECK(std::isnan(y.get(0)) && y.get(1) == INFINITY && y.get(2) == 0.0 && y.get(3) == 0.0);
+            CHECK(std::isnan(y.get(0)) && y.get(1) == INFINITY && y.get(2) == 0.0 &&
+                  y.get(3) == 0.0);
             CHECK(y.get(4) == 200.0 && y.get(5) == 0.0 && y.get(6) == x.get(6) && y.get(7) == 0.0);
         }
         return std::string();
@@ -203,7 +213,8 @@ TEST(dropout_is_a_function_of_the_counter) {
 
 TEST(cast_copy_fill_select) {
     for_every_device([&](CpDevice& device) {
-        const std::vector<double> values = {1.00390625, 1.01171875, NAN, -INFINITY, 3e38, 3.4e38, 1e-40};
+        const std::vector<double> values = {1.00390625, 1.01171875, NAN,  -INFINITY,
+                                            3e38,       3.4e38,     1e-40};
         Tensor x({7}, CP_F32, values), narrow({7}, CP_BF16), wide({7});
         OpCall down("cast"), up("cast");
         CHECK(down.input(x).output(narrow).run(device) == CP_OK);
@@ -212,7 +223,8 @@ TEST(cast_copy_fill_select) {
         CHECK(std::isnan(wide.get(2)) && wide.get(3) == -INFINITY && wide.get(5) == INFINITY);
         CHECK(narrow.contents() == Tensor({7}, CP_BF16, x.values()).contents());
         Numbers numbers(32);
-        Tensor matrix = numbers.tensor({50, 1031}), copy({50, 1031}), row({1, 1031}), filled({77}, CP_BF16);
+        Tensor matrix = numbers.tensor({50, 1031}), copy({50, 1031}), row({1, 1031}),
+               filled({77}, CP_BF16);
         OpCall copying("copy"), filling("fill"), selecting("selectRow"), beyond("selectRow");
         CHECK(copying.input(matrix).output(copy).run(device) == CP_OK);
         CHECK(copy.contents() == matrix.contents());
@@ -231,7 +243,7 @@ TEST(quantize_and_back) {
     for (int32_t dtype : kDtypes) {
         Numbers numbers(33);
         Tensor x = numbers.tensor({size}, dtype);
-        for (int64_t i = 0; i < group; ++i) x.set(i, 0.0);                          // scale 0
+        for (int64_t i = 0; i < group; ++i) x.set(i, 0.0);                            // scale 0
         for (int64_t i = group; i < 2 * group; ++i) x.set(i, i % 2 ? 3e-45 : 1e-43);  // subnormal
         x.set(5 * group + 3, INFINITY);
         x.set(6 * group + 3, NAN);
@@ -244,7 +256,8 @@ TEST(quantize_and_back) {
             for (int64_t g = 0; g < groups; ++g) {
                 double largest = 0.0;
                 const int64_t end = std::min(size, (g + 1) * group);
-                for (int64_t i = g * group; i < end; ++i) largest = std::max(largest, std::fabs(x.get(i)));
+                for (int64_t i = g * group; i < end; ++i)
+                    largest = std::max(largest, std::fabs(x.get(i)));
                 const bool lost = g == 5 || g == 6;
                 CHECK(lost ? !std::isfinite(scales.get(g))
                            : scales.get(g) == static_cast<float>(largest) / 127.0f);
@@ -253,7 +266,8 @@ TEST(quantize_and_back) {
                         CHECK(codes.get(i) == 0 && (lost ? std::isnan(y.get(i)) : y.get(i) == 0.0));
                         continue;
                     }
-                    const float ratio = static_cast<float>(x.get(i)) / static_cast<float>(scales.get(g));
+                    const float ratio =
+                        static_cast<float>(x.get(i)) / static_cast<float>(scales.get(g));
                     CHECK(codes.get(i) == std::nearbyint(ratio));
                     CHECK(std::fabs(y.get(i) - x.get(i)) <= largest * (0.5 / 127 + 0x1p-8));
                 }

@@ -35,7 +35,8 @@ struct NormTwin {
             }
             for (int64_t i = 0; i < width; ++i) {
                 const double normal = (x.get(at + i) - mean) * rstd;
-                dx.push_back(rstd * (dy.get(at + i) * weight.get(i) - mean_gradient - normal * mean_product));
+                dx.push_back(rstd * (dy.get(at + i) * weight.get(i) - mean_gradient -
+                                     normal * mean_product));
             }
         }
     }
@@ -46,24 +47,28 @@ enum class Place { kOwn, kOnGradient, kOnResidual };
 void run_rms_norm(Shape shape, int32_t dtype, Place place) {
     Numbers numbers(41);
     Tensor x = numbers.tensor({shape.rows, shape.width}, dtype);
-    Tensor weight = numbers.tensor({shape.width}, dtype), dy = numbers.tensor({shape.rows, shape.width}, dtype);
+    Tensor weight = numbers.tensor({shape.width}, dtype),
+           dy = numbers.tensor({shape.rows, shape.width}, dtype);
     Tensor residual = numbers.tensor({shape.rows, shape.width}, dtype);
     Tensor before = numbers.tensor({shape.width});
     NormTwin twin(shape, false, x, weight, weight, dy);
     for (int64_t i = 0; i < x.size(); ++i) twin.dx[static_cast<size_t>(i)] += residual.get(i);
-    for (int64_t i = 0; i < shape.width; ++i) twin.d_weight[static_cast<size_t>(i)] += before.get(i);
+    for (int64_t i = 0; i < shape.width; ++i)
+        twin.d_weight[static_cast<size_t>(i)] += before.get(i);
     for_every_device([&](CpDevice& device) {
         Tensor y({shape.rows, shape.width}, dtype), rstd({shape.rows});
         OpCall forward("rmsNorm"), backward("rmsNormBackward");
         forward.input(x).input(weight).output(y).output(rstd).attribute("epsilon", 1e-5);
         CHECK(forward.run(device) == CP_OK);
-        Tensor gradient = dy, other = residual, own({shape.rows, shape.width}, dtype), d_weight = before;
+        Tensor gradient = dy, other = residual, own({shape.rows, shape.width}, dtype),
+               d_weight = before;
         Tensor& dx = place == Place::kOwn ? own : place == Place::kOnGradient ? gradient : other;
         backward.input(x).input(weight).input(rstd).input(gradient).input(other).input(d_weight);
         backward.output(dx).output(d_weight).attribute("accumulate", 1);
         CHECK(backward.run(device) == CP_OK);
         // Sums of up to 4097 terms in 8 or 16 chains.
-        CHECK(close(y, twin.y, 2e-6) && close(dx, twin.dx, 2e-6) && close(d_weight, twin.d_weight, 4e-6));
+        CHECK(close(y, twin.y, 2e-6) && close(dx, twin.dx, 2e-6) &&
+              close(d_weight, twin.d_weight, 4e-6));
         return y.contents() + rstd.contents() + dx.contents() + d_weight.contents();
     });
 }
@@ -72,7 +77,8 @@ void run_layer_norm(Shape shape, int32_t dtype) {
     Numbers numbers(42);
     Tensor x = numbers.tensor({shape.rows, shape.width}, dtype);
     for (int64_t i = 0; i < x.size(); ++i) x.set(i, x.get(i) + 5.0);  // variance about a mean
-    Tensor weight = numbers.tensor({shape.width}, dtype), bias = numbers.tensor({shape.width}, dtype);
+    Tensor weight = numbers.tensor({shape.width}, dtype),
+           bias = numbers.tensor({shape.width}, dtype);
     Tensor dy = numbers.tensor({shape.rows, shape.width}, dtype);
     NormTwin twin(shape, true, x, weight, bias, dy);
     for_every_device([&](CpDevice& device) {
@@ -84,10 +90,12 @@ void run_layer_norm(Shape shape, int32_t dtype) {
         backward.input(x).input(weight).input(mean).input(rstd).input(dy).absent().absent();
         backward.output(dx).output(d_weight).output(d_bias).attribute("accumulate", 0);
         CHECK(backward.run(device) == CP_OK);
-        // A row of one element has variance 0 and rstd 316, which magnifies the rounding of the mean.
+        // A row of one element has variance 0 and rstd 316, which magnifies the rounding of the
+        // mean.
         const double tolerance = 1e-5;
         CHECK(close(y, twin.y, tolerance) && close(d_bias, twin.d_bias, tolerance));
-        if (shape.width > 1) CHECK(close(dx, twin.dx, tolerance) && close(d_weight, twin.d_weight, tolerance));
+        if (shape.width > 1)
+            CHECK(close(dx, twin.dx, tolerance) && close(d_weight, twin.d_weight, tolerance));
         return y.contents() + dx.contents() + d_weight.contents() + d_bias.contents();
     });
 }
@@ -116,7 +124,8 @@ TEST(rope_rotates_and_back) {
         for (int32_t dtype : kDtypes) {
             Numbers numbers(43);
             const int64_t width = heads * 2 * half;
-            Tensor x = numbers.tensor({rows, width}, dtype), cosine({length, half}), sine({length, half});
+            Tensor x = numbers.tensor({rows, width}, dtype), cosine({length, half}),
+                   sine({length, half});
             for (int64_t i = 0; i < length * half; ++i) {
                 cosine.set(i, std::cos(0.1 * static_cast<double>(i)));
                 sine.set(i, std::sin(0.1 * static_cast<double>(i)));
@@ -138,7 +147,8 @@ TEST(rope_rotates_and_back) {
                 Tensor y({rows, width}, dtype);
                 OpCall there("rope"), back("rope");
                 there.input(x).input(cosine).input(sine).output(y);
-                there.attribute("headSize", 2.0 * static_cast<double>(half)).attribute("inverse", 0);
+                there.attribute("headSize", 2.0 * static_cast<double>(half))
+                    .attribute("inverse", 0);
                 CHECK(there.run(device) == CP_OK);
                 CHECK(close(y, expected, 3e-7));
                 back.input(y).input(cosine).input(sine).output(y);  // in place
@@ -155,7 +165,8 @@ TEST(bias_and_column_sum) {
     for (Shape shape : kShapes) {
         for (int32_t dtype : kDtypes) {
             Numbers numbers(44);
-            Tensor x = numbers.tensor({shape.rows, shape.width}, dtype), bias = numbers.tensor({shape.width}, dtype);
+            Tensor x = numbers.tensor({shape.rows, shape.width}, dtype),
+                   bias = numbers.tensor({shape.width}, dtype);
             std::vector<double> sums(static_cast<size_t>(shape.width), 0.0), biased;
             for (int64_t i = 0; i < x.size(); ++i) {
                 sums[static_cast<size_t>(i % shape.width)] += x.get(i);
