@@ -16,7 +16,8 @@ export function buildEntries(options: CompileOptions): Program[] {
   const parameters = training.graph.parameters;
   if (entries.includes('initialize')) programs.push(buildInitialize(parameters, options.seed ?? 42));
   if (entries.includes('train')) {
-    const window = options.accumulateGradients === true || maxGradNorm > 0;
+    const window =
+      options.accumulateGradients === true || maxGradNorm > 0 || options.updatePlacement === 'end';
     const differentiated = differentiate(training, {
       method,
       gradientDtype: options.gradientDtype ?? 'f32',

@@ -31,6 +31,11 @@ export interface CompileOptions {
   /** Of weight gradients. Default 'f32'. */
   readonly gradientDtype?: 'f32' | 'bf16';
   readonly recompute?: RecomputePolicy;
+  /**
+   * 'layer': each update right after its gradient, which then dies. 'end': all gradients live until backward is done,
+   * as they must for accumulation and clipping, which imply it. Default 'layer'.
+   */
+  readonly updatePlacement?: 'layer' | 'end';
   /** Gradients live across micro-batches: entries `accumulate` and `update` instead of `step`. */
   readonly accumulateGradients?: boolean;
   /** Clip by global norm; needs all gradients at once, so it implies `accumulate` and `update`. 0 or absent: no clipping. */

@@ -12,7 +12,9 @@ const defaults = {
   maxGradNorm: 0,
   seed: 42,
   dtype: 'f32',
+  gradientDtype: 'f32',
   recompute: 'none',
+  updatePlacement: 'layer',
   evalSteps: 0,
   saveSteps: 0,
   saveTotalLimit: 2,
@@ -49,7 +51,10 @@ export function resolveOptions(options: TrainerOptions): TrainerSettings {
     settings.maxGradNorm >= 0 && settings.maxGradNorm < Infinity,
     'not negative',
   );
-  check('dtype', settings.dtype, settings.dtype === 'f32' || settings.dtype === 'bf16', "'f32' or 'bf16'");
+  for (const name of ['dtype', 'gradientDtype'] as const)
+    check(name, settings[name], ['f32', 'bf16'].includes(settings[name]), "'f32' or 'bf16'");
+  const { updatePlacement } = settings;
+  check('updatePlacement', updatePlacement, ['layer', 'end'].includes(updatePlacement), "'layer' or 'end'");
   check(
     'recompute',
     settings.recompute,

@@ -80,7 +80,8 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
 }
 
 function compileOptionsOf(settings: TrainerSettings): CompileOptions {
-  const { model, method, threads, batchSize, sequenceLength, dtype, recompute, seed } = settings;
+  const { model, method, threads, batchSize, sequenceLength, dtype, seed } = settings;
+  const { gradientDtype, recompute, updatePlacement } = settings;
   const { gradientAccumulationSteps, maxGradNorm, lossChunkTokens } = settings;
   return {
     model,
@@ -88,7 +89,9 @@ function compileOptionsOf(settings: TrainerSettings): CompileOptions {
     batchSize,
     sequenceLength,
     dtype,
+    gradientDtype,
     recompute,
+    updatePlacement,
     seed,
     maxGradNorm,
     lossChunkTokens,

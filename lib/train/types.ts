@@ -37,7 +37,11 @@ export interface TrainerOptions {
   readonly seed?: number;
   /** Of parameters and activations. Default 'f32'. */
   readonly dtype?: 'f32' | 'bf16';
+  /** Of weight gradients. Default 'f32'. */
+  readonly gradientDtype?: 'f32' | 'bf16';
   readonly recompute?: RecomputePolicy;
+  /** Each update right after its gradient ('layer', the smaller peak) or all after backward ('end'). Default 'layer'. */
+  readonly updatePlacement?: 'layer' | 'end';
   /** Tokens whose logits exist at a time. */
   readonly lossChunkTokens?: number;
 

@@ -87,6 +87,14 @@ export function registerPlan(program: Command, terminal: Terminal, finish: (code
 }
 
 function plan(request: PlanRequest, memoryBytes: number | undefined, terminal: Terminal): ExitCode {
+  if (request.method === 'dense') {
+    const { rank, rankRatio, store, sharing } = request;
+    const unused = Object.entries({ rank, 'rank-ratio': rankRatio, store, sharing }).filter(
+      ([, value]) => value !== undefined,
+    );
+    if (unused.length > 0)
+      terminal.warn(`dense has no use for ${unused.map(([flag]) => `--${flag}`).join(', ')}`);
+  }
   const target = cpuTarget();
   const planned = planRequest(request, target);
   const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind, atPeak } = planned.report;
