@@ -1,99 +1,121 @@
 import type { Placement, Placer, RankedBlock } from './placement.js';
 
 export interface SearchOptions {
+  /** Bytes in use at each instruction. */
+  readonly live: Float64Array;
   readonly lowerBoundBytes: number;
   /** Good enough: the search ends. */
   readonly goalBytes: number;
-  /** Number of instructions. */
-  readonly length: number;
 }
 
 /**
- * Blocks are settled in three groups: those of the fullest moments that live long (a stack, in the given order), those
- * of the fullest moments that live shortly (searched), the rest (in the given order). The limits between the groups,
- * as shares of the lower bound and of the entry's length, are tried in turn.
+ * Lives up to these shares of the entry are short, tried in turn; later ones of the same length begin with other random
+ * numbers.
  */
-const limits = [
-  { pressure: 0.97, duration: 1 / 8 },
-  { pressure: 0.97, duration: 1 / 10 },
-  { pressure: 0.97, duration: 1 / 12 },
-  { pressure: 0.97, duration: 1 / 16 },
-  { pressure: 0.97, duration: 1 / 6 },
-  { pressure: 0.9, duration: 1 / 8 },
-] as const;
-
+const shortLives = [1 / 8, 1 / 12, 1 / 16, 1 / 6, 1 / 24, 1 / 8, 1 / 12, 1 / 16];
+/** Instructions with more live bytes than this share of the lower bound are contested from the start. */
+const contestedShare = 0.97;
+const maxExtensions = 10;
 const maxRounds = 1000;
-/** Rounds without progress after which the search starts again from a random order. */
-const patience = 100;
-/** Comparisons that one search may spend at most, so that large plans stay quick. */
+/** Rounds without progress after which the search starts again. */
+const patience = 20;
+/** Comparisons that the rounds may spend at most, so that large plans stay quick. */
 const maxComparisons = 4e7;
 
 /**
- * Looks for an order in which the short-lived blocks around the peak fit below the lower bound: moves one of them in
- * the order, or to the other end of the free space, and keeps what is no worse.
+ * Settles blocks in three groups: those of contested moments that live long (a stack, in the given order), those of
+ * contested moments that live shortly (searched), the rest (in the given order). Where the rest does not fit below the
+ * goal, its moments become contested too.
  */
 export function searchPlacement(
   placer: Placer,
   ranked: readonly RankedBlock[],
-  { lowerBoundBytes, goalBytes, length }: SearchOptions,
+  { live, lowerBoundBytes, goalBytes }: SearchOptions,
 ): Placement {
   const random = generator();
   let best = placer.place(ranked);
-  for (const limit of limits) {
-    const isFull = (block: RankedBlock) => block.pressureBytes > limit.pressure * lowerBoundBytes;
-    const isShort = (block: RankedBlock) => block.duration <= limit.duration * length;
-    const stack = ranked.filter((block) => isFull(block) && !isShort(block));
-    const rest = ranked.filter((block) => !isFull(block));
-    let current: Arrangement = {
-      order: ranked.filter((block) => isFull(block) && isShort(block)),
-      fromAbove: new Set(),
-    };
-    const numSearched = current.order.length;
-    if (numSearched < 2) continue;
-    const bytesOf = ({ order, fromAbove }: Arrangement) =>
-      placer.place([...stack, ...order], fromAbove).bytes;
-    let bytes = bytesOf(current);
-    const rounds = Math.min(maxRounds, maxComparisons / (stack.length + numSearched) ** 2);
-    for (let round = 0, failures = 0; round < rounds && bytes > goalBytes; round++) {
-      const restart = failures >= patience;
-      const next = restart ? shuffled(current, random) : changed(current, random);
-      const nextBytes = bytesOf(next);
-      failures = restart || nextBytes < bytes ? 0 : failures + 1;
-      if (nextBytes > bytes && !restart) continue;
-      current = next;
-      bytes = nextBytes;
+  for (const share of shortLives) {
+    const contested = live.map((bytes) => Number(bytes > contestedShare * lowerBoundBytes));
+    let searched: Arrangement = { order: [], fromAbove: new Set() };
+    for (let extension = 0; extension < maxExtensions; extension++) {
+      const isContested = ({ first, last }: RankedBlock) => contested.subarray(first, last + 1).includes(1);
+      const isShort = ({ first, last }: RankedBlock) => last - first < share * live.length;
+      const full = ranked.filter(isContested);
+      const stack = full.filter((block) => !isShort(block));
+      const order = [...new Set([...searched.order, ...full.filter(isShort)])];
+      if (order.length < 2) break;
+      searched = improved(placer, stack, { order, fromAbove: searched.fromAbove }, goalBytes, random);
+      const rest = ranked.filter((block) => !isContested(block));
+      const whole = placer.place([...stack, ...searched.order, ...rest], searched.fromAbove);
+      if (whole.bytes < best.bytes) best = whole;
+      if (best.bytes <= goalBytes) return best;
+      const numContested = contested.reduce((sum, moment) => sum + moment);
+      for (const block of overflowing(ranked, whole, goalBytes))
+        contested.fill(1, block.first, block.last + 1);
+      if (contested.reduce((sum, moment) => sum + moment) === numContested) break;
     }
-    const whole = placer.place([...stack, ...current.order, ...rest], current.fromAbove);
-    if (whole.bytes < best.bytes) best = whole;
-    if (best.bytes <= goalBytes) break;
   }
   return best;
 }
 
 interface Arrangement {
   readonly order: readonly RankedBlock[];
+  /** Blocks that hang from the ceiling instead of standing on what is below them. */
   readonly fromAbove: ReadonlySet<RankedBlock>;
 }
 
-function changed({ order, fromAbove }: Arrangement, random: () => number): Arrangement {
-  const next = [...order];
-  const [block] = next.splice(Math.floor(random() * next.length), 1) as [RankedBlock];
-  if (random() < 0.5) {
-    next.splice(Math.floor(random() * order.length), 0, block);
-    return { order: next, fromAbove };
+/** Changes an arrangement at random, mostly near what does not fit, and keeps what is no worse. */
+function improved(
+  placer: Placer,
+  stack: readonly RankedBlock[],
+  start: Arrangement,
+  goalBytes: number,
+  random: () => number,
+): Arrangement {
+  const place = ({ order, fromAbove }: Arrangement) => placer.place([...stack, ...order], fromAbove);
+  let current = start;
+  let placement = place(current);
+  const rounds = Math.min(maxRounds, maxComparisons / (stack.length + start.order.length) ** 2);
+  for (let round = 0, failures = 0; round < rounds && placement.bytes > goalBytes; round++) {
+    const isRestart = failures >= patience;
+    const next = isRestart
+      ? { order: start.order, fromAbove: new Set(start.order.filter(() => random() < 0.35)) }
+      : changed(current, placement, goalBytes, random);
+    const nextPlacement = place(next);
+    failures = isRestart || nextPlacement.bytes < placement.bytes ? 0 : failures + 1;
+    if (nextPlacement.bytes > placement.bytes && !isRestart) continue;
+    current = next;
+    placement = nextPlacement;
   }
-  const flipped = new Set(fromAbove);
-  if (!flipped.delete(block)) flipped.add(block);
-  return { order, fromAbove: flipped };
+  return current;
 }
 
-function shuffled({ order }: Arrangement, random: () => number): Arrangement {
-  const keys = new Map(order.map((block) => [block, random()]));
-  return {
-    order: order.toSorted((a, b) => keys.get(a)! - keys.get(b)!),
-    fromAbove: new Set(order.filter(() => random() < 0.3)),
-  };
+/** Turns one block over to the other end of the free space, or moves it in the order. */
+function changed(
+  { order, fromAbove }: Arrangement,
+  placement: Placement,
+  goalBytes: number,
+  random: () => number,
+): Arrangement {
+  const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)];
+  const victim = random() < 0.7 ? pick(overflowing(order, placement, goalBytes)) : undefined;
+  const isNear = ({ first, last }: RankedBlock) =>
+    victim === undefined || (first <= victim.last && last >= victim.first);
+  const block = pick(order.filter(isNear))!;
+  if (random() < 0.2) {
+    const others = order.filter((other) => other !== block);
+    return { order: others.toSpliced(Math.floor(random() * order.length), 0, block), fromAbove };
+  }
+  const turned = new Set(fromAbove);
+  if (!turned.delete(block)) turned.add(block);
+  return { order, fromAbove: turned };
 }
+
+const overflowing = (
+  blocks: readonly RankedBlock[],
+  { offsets }: Placement,
+  goalBytes: number,
+): RankedBlock[] => blocks.filter(({ index, bytes }) => offsets[index]! + bytes > goalBytes);
 
 /** A small congruential generator: equal plans for equal models. Numbers are from 0 to below 1. */
 function generator(): () => number {

@@ -24,22 +24,20 @@ export function placeBlocks(blocks: readonly Block[], length: number): Placement
   }
   const goalBytes = tolerance * lowerBoundBytes;
   if (best!.bytes <= goalBytes) return best!;
-  const found = searchPlacement(placer, ranked.toSorted(strategies[0]), {
-    lowerBoundBytes,
-    goalBytes,
-    length,
-  });
+  const found = searchPlacement(placer, ranked.toSorted(strategies[0]), { live, lowerBoundBytes, goalBytes });
   return found.bytes < best!.bytes ? found : best!;
 }
+
+const duration = ({ first, last }: Block): number => last - first + 1;
 
 /**
  * Long lives first suits training: what forward saves is freed in reverse order, so it stacks without gaps, and the
  * short-lived rest goes above the stack's height of its own time.
  */
 const strategies: readonly ((a: RankedBlock, b: RankedBlock) => number)[] = [
-  (a, b) => b.pressureBytes - a.pressureBytes || b.duration - a.duration || b.bytes - a.bytes,
-  (a, b) => b.duration - a.duration || b.bytes - a.bytes,
-  (a, b) => b.bytes - a.bytes || b.duration - a.duration,
+  (a, b) => b.pressureBytes - a.pressureBytes || duration(b) - duration(a) || b.bytes - a.bytes,
+  (a, b) => duration(b) - duration(a) || b.bytes - a.bytes,
+  (a, b) => b.bytes - a.bytes || duration(b) - duration(a),
 ];
 
 function rank(blocks: readonly Block[], live: Float64Array): RankedBlock[] {
@@ -47,6 +45,6 @@ function rank(blocks: readonly Block[], live: Float64Array): RankedBlock[] {
     if (bytes === 0) return [];
     let pressureBytes = 0;
     for (let moment = first; moment <= last; moment++) pressureBytes = Math.max(pressureBytes, live[moment]!);
-    return [{ index, bytes, duration: last - first + 1, pressureBytes }];
+    return [{ bytes, first, last, index, pressureBytes }];
   });
 }

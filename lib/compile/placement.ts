@@ -1,10 +1,8 @@
 import type { Block } from './lifetimes.js';
 
 /** A block with its place in the list of all blocks, and the fullest moment of its life. */
-export interface RankedBlock {
+export interface RankedBlock extends Block {
   readonly index: number;
-  readonly bytes: number;
-  readonly duration: number;
   /** Largest sum of bytes in use while this block is. */
   readonly pressureBytes: number;
 }

@@ -154,3 +154,20 @@ test.each(presets)('%s: arenas are within 1 %% of their lower bound', (preset) =
       expect({ name, fits: arenaBytes <= 1.01 * arenaLowerBoundBytes }).toEqual({ name, fits: true });
   }
 });
+
+test('workspaces as large as operands leave no gaps either', () => {
+  // Kernels that pack an operand ask for odd sizes that fit between nothing.
+  const packing: CompileOptions['target'] = {
+    device: 'cpu',
+    workspaceBytes: ({ op, inputs }) =>
+      op === 'matmul' || op === 'project'
+        ? 64 * Math.ceil((inputs[0]!.shape[0]! * inputs[0]!.shape[1]!) / 19)
+        : 0,
+  };
+  for (const method of [dense(), compact({ rankRatio: 0.25 }), compact({ rankRatio: 0.5, store: 'lazy' })])
+    for (const recompute of ['none', 'cheap', 'layer'] as const)
+      for (const batchSize of [1, 2, 4, 8, 16]) {
+        const { step } = plan('llama-demo', method, { target: packing, recompute, batchSize }).entries;
+        expect(step!.arenaBytes / step!.arenaLowerBoundBytes).toBeLessThanOrEqual(1.01);
+      }
+});
