@@ -29,7 +29,10 @@ export interface PlanInstruction {
   readonly flops: number;
 }
 
-/** Half-open range of instructions [first, last] (inclusive) of one entry during which a value holds its bytes. */
+/**
+ * Instructions of one entry, from first to last inclusive, during which a value holds its bytes. A value made in place
+ * of another holds them from its own instruction on, so at any moment every byte counts once.
+ */
 export interface Lifetime {
   readonly value: number;
   readonly first: number;
