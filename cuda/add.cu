@@ -1,4 +1,4 @@
-// y = a + b. 3 accesses per element, bandwidth-bound.
+// add: y = a + b. Three accesses per element; limit: memory bandwidth.
 #include "cuda/elementwise.cuh"
 #include "cuda/ops.h"
 
@@ -6,8 +6,7 @@ namespace compact {
 namespace {
 
 struct Add {
-    __device__ __forceinline__ void operator()(const float (&in)[2], float (&out)[1],
-                                               int64_t) const {
+    __device__ __forceinline__ void operator()(const float (&in)[2], float (&out)[1]) const {
         out[0] = in[0] + in[1];
     }
 };
@@ -18,6 +17,6 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
 
 }  // namespace
 
-const CpOp kCudaAddOp = {"add", nullptr, nullptr, run};
+const CpOp kCudaAddOp = {"add", no_workspace, nullptr, run};
 
 }  // namespace compact

@@ -69,6 +69,7 @@ void close_device(CpDevice* device) {
         if (device->staging_free[i] != nullptr) cudaEventDestroy(device->staging_free[i]);
         if (device->staging[i] != nullptr) cudaFreeHost(device->staging[i]);
     }
+    close_index_checks(device->index_checks);
     if (device->stream != nullptr) cudaStreamDestroy(device->stream);
     delete device;
 }
@@ -102,6 +103,7 @@ CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError*
         CUDA_CHECK(*device, "open", error,
                    cudaEventRecord(device->staging_free[i], device->stream));
     }
+    CUDA_CHECK(*device, "open", error, open_index_checks(device->index_checks));
     *result = device.release();
     return CP_OK;
 }
@@ -157,7 +159,7 @@ CpStatus read(CpDevice* device, void* host, const void* source, int64_t bytes, C
 CpStatus synchronize(CpDevice* device, CpError* error) {
     if (device->lost) return refuse_lost("synchronize", error);
     CUDA_CHECK(*device, "synchronize", error, cudaStreamSynchronize(device->stream));
-    return CP_OK;
+    return report_bad_index(device->index_checks, error);
 }
 
 }  // namespace

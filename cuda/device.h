@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda/gpu.h"
+#include "cuda/index_check.h"
 #include "native/backend/backend.h"
 #include "native/backend/call.h"
 
@@ -16,6 +17,7 @@ struct CpDevice {
     unsigned char* staging[2] = {nullptr, nullptr};
     cudaEvent_t staging_free[2] = {nullptr, nullptr};
     int next_staging = 0;
+    compact::IndexChecks index_checks;
     // A failed kernel leaves the context unusable for good; every later call says so.
     bool lost = false;
 };
@@ -34,6 +36,14 @@ CpStatus check_launch(CpDevice& device, const char* op, CpError* error);
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+template <class T>
+T* data(const CpTensor& tensor) {
+    return static_cast<T*>(tensor.data);
+}
+
+// Bytes rounded up, so that every part of a workspace can be read 16 bytes at a time.
+inline int64_t aligned(int64_t bytes) { return round_up(bytes, 64); }
 
 // Calls body with a null pointer of the element type that `dtype` (f32 or bf16) stands for:
 // dispatch(dtype, [&](auto* type) { using T = std::remove_pointer_t<decltype(type)>; ... })

@@ -113,21 +113,18 @@ cudaError_t run(CpDevice& device, const CudaGemm& p, void* workspace, const Epil
     return cudaGetLastError();
 }
 
-cudaError_t run_update(CpDevice& device, const CudaGemm& p, void* workspace) {
+template <class W, bool kStochastic>
+UpdateEpilogue<W, kStochastic> update_epilogue(const CudaGemm& p) {
     const WeightUpdate& u = *p.update;
-    if (p.c_dtype == CP_F32) {
-        return run(device, p, workspace,
-                   UpdateEpilogue<float, false>{
-                       static_cast<float*>(p.c), p.c_stride, p.m, p.n, u.keep, u.step_size, {}});
+    return {static_cast<W*>(p.c), p.c_stride, p.m, p.n, u.keep, u.step_size, u.key, u.first_row};
+}
+
+cudaError_t run_update(CpDevice& device, const CudaGemm& p, void* workspace) {
+    if (p.c_dtype == CP_F32) return run(device, p, workspace, update_epilogue<float, false>(p));
+    if (p.update->stochastic_rounding) {
+        return run(device, p, workspace, update_epilogue<Bf16, true>(p));
     }
-    auto* weight = static_cast<Bf16*>(p.c);
-    if (u.stochastic_rounding) {
-        return run(
-            device, p, workspace,
-            UpdateEpilogue<Bf16, true>{weight, p.c_stride, p.m, p.n, u.keep, u.step_size, u.key});
-    }
-    return run(device, p, workspace,
-               UpdateEpilogue<Bf16, false>{weight, p.c_stride, p.m, p.n, u.keep, u.step_size, {}});
+    return run(device, p, workspace, update_epilogue<Bf16, false>(p));
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ struct WeightUpdate {
     float step_size = 0.0f;  // learning rate * update scale / sqrt(rank)
     bool stochastic_rounding = false;
     RoundingKey key{};
+    int64_t first_row = 0;  // row of the whole weight where C begins
 };
 
 struct CudaGemm {

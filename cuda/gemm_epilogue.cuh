@@ -47,11 +47,8 @@ struct PartialEpilogue {
     }
 };
 
-// The 16 random bits of one element.
-__device__ __forceinline__ uint16_t rounding_bits(const RoundingKey& key, int64_t row,
-                                                  int64_t column) {
-    const PhiloxWords words =
-        rounding_words(key, static_cast<uint32_t>(row), static_cast<uint32_t>(column >> 3));
+// The 16 random bits of one column among those of its group.
+__device__ __forceinline__ uint16_t rounding_half(const PhiloxWords& words, int64_t column) {
     // Selected by comparisons: an indexed array would live in local memory.
     const uint32_t low = (column & 2) != 0 ? words.word[1] : words.word[0];
     const uint32_t high = (column & 2) != 0 ? words.word[3] : words.word[2];
@@ -66,21 +63,29 @@ struct UpdateEpilogue {
     int64_t stride, rows, columns;
     float keep, step_size;
     RoundingKey key;
+    int64_t first_row;
 
-    __device__ __forceinline__ void one(int64_t row, int64_t column, float sum) const {
-        if (row >= rows || column >= columns) return;
-        W* target = weight + row * stride + column;
-        const float value = __fmaf_rn(load_element(target), keep, -__fmul_rn(step_size, sum));
-        if constexpr (kStochastic) {
-            *target = bf16_stochastic(value, rounding_bits(key, row, column));
-        } else {
-            store_element(target, value);
-        }
+    __device__ __forceinline__ float updated(const W* target, float sum) const {
+        return __fmaf_rn(load_element(target), keep, -__fmul_rn(step_size, sum));
     }
+    // `column` is even, so both have random numbers of one group.
     __device__ __forceinline__ void operator()(int64_t row, int64_t column, float s0, float s1,
                                                int64_t) const {
-        one(row, column, s0);
-        one(row, column + 1, s1);
+        if (row >= rows || column >= columns) return;
+        W* target = weight + row * stride + column;
+        const bool both = column + 1 < columns;
+        if constexpr (kStochastic) {
+            const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(first_row + row),
+                                                     static_cast<uint32_t>(column >> 3));
+            target[0] = bf16_stochastic(updated(target, s0), rounding_half(words, column));
+            if (both) {
+                target[1] =
+                    bf16_stochastic(updated(target + 1, s1), rounding_half(words, column + 1));
+            }
+        } else {
+            store_element(target, updated(target, s0));
+            if (both) store_element(target + 1, updated(target + 1, s1));
+        }
     }
 };
 

@@ -137,6 +137,14 @@ T atomicMax(T* target, T value) {
     }
     return old;
 }
+template <class T>
+T atomicMin(T* target, T value) {
+    T old = __atomic_load_n(target, __ATOMIC_RELAXED);
+    while (value < old && !__atomic_compare_exchange_n(target, &old, value, true, __ATOMIC_RELAXED,
+                                                       __ATOMIC_RELAXED)) {
+    }
+    return old;
+}
 
 // Host runtime: one synchronous device whose memory is the process's own, each block a malloc of
 // its own filled with 0xFF, so that AddressSanitizer sees accesses outside it.

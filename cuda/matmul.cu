@@ -1,0 +1,35 @@
+// matmul: c = alpha * op(a) op(b), added to the accumulator when there is one to add to.
+#include "cuda/gemm.h"
+#include "cuda/ops.h"
+#include "native/backend/product_checks.h"
+
+namespace compact {
+namespace {
+
+int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
+    const MatmulShape shape(*call);
+    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype);
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    const CpTensor &a = call->inputs[0], &b = call->inputs[1], &c = call->outputs[0];
+    const MatmulShape shape(*call);
+    CudaGemm product;
+    product.m = shape.m;
+    product.n = shape.n;
+    product.k = shape.k;
+    product.a = {a.data, a.dtype, a.shape[1], shape.transpose_a};
+    product.b = {b.data, b.dtype, b.shape[1], shape.transpose_b};
+    product.c = c.data;
+    product.c_dtype = c.dtype;
+    product.c_stride = shape.n;
+    product.alpha = static_cast<float>(attribute(*call, "alpha"));
+    product.accumulate = attribute(*call, "accumulate") != 0.0 && present(call->inputs[2]);
+    return gemm(*device, "matmul", product, call->workspace, error);
+}
+
+}  // namespace
+
+const CpOp kCudaMatmulOp = {"matmul", workspace_bytes, check_matmul, run};
+
+}  // namespace compact

@@ -1,0 +1,83 @@
+// projectBackUpdate: w = w (1 - learningRate weightDecay) - learningRate updateScale (P direction).
+//
+// Phat is made in workspace, whole or a panel of its rows at a time, and multiplied from there; each
+// weight is read and written once, where its sum is done.
+#include <algorithm>
+
+#include "cuda/gemm.h"
+#include "cuda/ops.h"
+#include "cuda/projection.h"
+#include "native/backend/product_checks.h"
+
+namespace compact {
+namespace {
+
+struct Problem {
+    int64_t in_features, out_features, rank, rows;  // rows of a panel
+    int32_t dtype;
+
+    explicit Problem(const CpCall& call)
+        : in_features(call.inputs[0].shape[0]),
+          out_features(call.inputs[0].shape[1]),
+          rank(call.inputs[1].shape[0]),
+          rows(panel_rows(in_features, rank)),
+          dtype(call.inputs[1].dtype) {}
+
+    PhatPanel panel(int64_t row) const {
+        return {row, std::min(rows, in_features - row), 0, ceil_div(rank, 8)};
+    }
+    int64_t panel_bytes() const { return aligned(panel(0).bytes()); }
+    int64_t gemm_bytes(int64_t count) const {
+        return gemm_workspace_bytes(count, out_features, rank, dtype);
+    }
+};
+
+// Workspace: the panel, then that of the product.
+int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
+    const Problem p(*call);
+    const int64_t last = (p.in_features - 1) % p.rows + 1;
+    return p.panel_bytes() + std::max(p.gemm_bytes(p.rows), p.gemm_bytes(last));
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    const char* op = "projectBackUpdate";
+    const Problem p(*call);
+    const CpTensor &weight = call->outputs[0], &direction = call->inputs[1];
+    const PhatKey key = phat_key(*call);
+    const double learning_rate = attribute(*call, "learningRate");
+    auto* phat = static_cast<uint16_t*>(call->workspace);
+    WeightUpdate update;
+    update.keep = static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay"));
+    update.step_size = static_cast<float>(learning_rate * attribute(*call, "updateScale") *
+                                          phat_scale(key, p.rank));
+    update.stochastic_rounding = attribute(*call, "stochasticRounding") != 0.0;
+    update.key = {attribute_word(*call, "roundingSeed"), key.tensor_id,
+                  attribute_word(*call, "step")};
+    CudaGemm product;
+    product.n = p.out_features;
+    product.k = p.rank;
+    product.b = {direction.data, direction.dtype, p.out_features, false};
+    product.c_dtype = weight.dtype;
+    product.c_stride = p.out_features;
+    product.update = &update;
+    for (int64_t row = 0; row < p.in_features; row += p.rows) {
+        const PhatPanel panel = p.panel(row);
+        product.m = panel.rows;
+        product.a = {phat, CP_BF16, panel.stride(), false};
+        product.c = data<char>(weight) + row * p.out_features * dtype_bytes(weight.dtype);
+        update.first_row = row;
+        if (make_panel(*device, op, key, panel, phat, error) != CP_OK ||
+            gemm(*device, op, product, static_cast<char*>(call->workspace) + p.panel_bytes(),
+                 error) != CP_OK) {
+            return CP_FAILED;
+        }
+    }
+    return CP_OK;
+}
+
+}  // namespace
+
+const CpOp kCudaProjectBackUpdateOp = {"projectBackUpdate", workspace_bytes,
+                                       check_project_back_update, run};
+
+}  // namespace compact

@@ -1,0 +1,72 @@
+// sumOfSquares: partials[index] = sum of x^2, in fp64 over fixed chunks that are added in order.
+// One access per element; limit: memory bandwidth.
+#include "cuda/block_reduce.cuh"
+#include "cuda/device.h"
+#include "cuda/ops.h"
+#include "cuda/pack.cuh"
+#include "native/backend/op_checks.h"
+
+namespace compact {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int64_t kChunk = 16384;  // elements of a block: eight packs a thread
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    square_sums_kernel(const T* __restrict__ x, double* __restrict__ sums, int64_t count) {
+    CP_SHARED(double[kMaxWarps], scratch);
+    const int64_t begin = static_cast<int64_t>(blockIdx.x) * kChunk;
+    const int64_t end = begin + kChunk < count ? begin + kChunk : count;
+    double sum = 0.0;
+    for (int64_t first = begin + static_cast<int64_t>(threadIdx.x) * kPackSize; first < end;
+         first += kThreads * kPackSize) {
+        float values[kPackSize];
+        load_pack(x + first, pack_count(end, first), values);
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) {
+            const double value = values[i];
+            sum += value * value;
+        }
+    }
+    sum = block_reduce(sum, Sum{}, scratch);
+    if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    add_sums_kernel(const double* __restrict__ sums, int64_t chunks, float* partial) {
+    CP_SHARED(double[kMaxWarps], scratch);
+    double sum = 0.0;
+    for (int64_t chunk = threadIdx.x; chunk < chunks; chunk += kThreads) sum += sums[chunk];
+    sum = block_reduce(sum, Sum{}, scratch);
+    if (threadIdx.x == 0) *partial = static_cast<float>(sum);
+}
+
+int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
+    return aligned(ceil_div(num_elements(call->inputs[0]), kChunk) * 8);
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    const CpTensor& input = call->inputs[0];
+    const int64_t count = num_elements(input), slots = num_elements(call->outputs[0]);
+    const int64_t index = static_cast<int64_t>(attribute(*call, "index"));
+    if (index < 0 || index >= slots) {
+        return fail_index(error, "sumOfSquares", "an index", slots, index, 0);
+    }
+    auto* sums = static_cast<double*>(call->workspace);  // (chunks)
+    const int64_t chunks = ceil_div(count, kChunk);
+    dispatch(input.dtype, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        CP_LAUNCH(square_sums_kernel<T>, dim3(static_cast<unsigned>(chunks)), dim3(kThreads), 0,
+                  device->stream, data<const T>(input), sums, count);
+    });
+    CP_LAUNCH(add_sums_kernel, dim3(1), dim3(kThreads), 0, device->stream, sums, chunks,
+              data<float>(call->outputs[0]) + index);
+    return check_launch(*device, "sumOfSquares", error);
+}
+
+}  // namespace
+
+const CpOp kCudaSumOfSquaresOp = {"sumOfSquares", workspace_bytes, nullptr, run};
+
+}  // namespace compact

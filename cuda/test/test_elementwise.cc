@@ -1,0 +1,172 @@
+// Element-wise ops and plumbing. Where the formula has no exponential the bits are the CPU's.
+#include "cuda/test/comparison.h"
+
+namespace compact::test {
+namespace {
+
+constexpr int64_t kCounts[] = {1, 7, 8, 9, 2048, 2049, 5461};
+
+// One step of the exponential's last place, and the division after it.
+constexpr double kExponential = 1e-6;
+
+}  // namespace
+
+TEST(cuda_add_multiply_scale) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t count : kCounts) {
+            Numbers numbers(static_cast<uint64_t>(count));
+            Tensor a = numbers.tensor({count}, dtype), b = numbers.tensor({count}, dtype);
+            for (const char* op : {"add", "multiply"}) {
+                CHECK(Comparison(op).input(a).input(b).output({count}, dtype).agrees(0));
+                CHECK(Comparison(op).input(a).input(b).output_on(0).agrees(0));
+                CHECK(Comparison(op).input(a).input(b).output_on(1).agrees(0));
+            }
+            CHECK(Comparison("scale").input(a).output({count}, dtype).attribute("factor", -0.3).agrees(0));
+            CHECK(Comparison("scale").input(a).output_on(0).attribute("factor", 3).agrees(0));
+        }
+    }
+}
+
+TEST(cuda_activations) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t count : kCounts) {
+            Numbers numbers(static_cast<uint64_t>(count + 1));
+            Tensor x = numbers.tensor({count}, dtype, 4.0), up = numbers.tensor({count}, dtype);
+            Tensor dy = numbers.tensor({count}, dtype);
+            CHECK(Comparison("silu").input(x).output({count}, dtype).agrees(kExponential));
+            CHECK(Comparison("siluBackward").input(x).input(dy).output_on(1).agrees(kExponential));
+            CHECK(Comparison("swiglu").input(x).input(up).output_on(0).agrees(kExponential));
+            CHECK(Comparison("swiglu").input(x).input(up).output({count}, dtype).agrees(kExponential));
+            CHECK(Comparison("swigluBackward").input(x).input(up).input(dy).output({count}, dtype)
+                      .output({count}, dtype).agrees(kExponential));
+            CHECK(Comparison("swigluBackward").input(x).input(up).input(dy).output_on(2).output_on(1)
+                      .agrees(kExponential));
+            CHECK(Comparison("swigluBackward").input(x).input(up).input(dy).output_on(0).output_on(2)
+                      .agrees(kExponential));
+            for (int approximate : {0, 1}) {
+                // The CPU's normal distribution function is right to 1e-6 of itself.
+                CHECK(Comparison("gelu").input(x).output_on(0).attribute("approximate", approximate)
+                          .agrees(3e-6));
+                CHECK(Comparison("geluBackward").input(x).input(dy).output_on(1)
+                          .attribute("approximate", approximate).agrees(3e-6));
+            }
+        }
+    }
+}
+
+TEST(cuda_activations_of_extremes) {
+    for (int32_t dtype : kDtypes) {
+        Tensor x({8}, dtype, {-INFINITY, -3e38, -100, -0.0, 0.0, 100, 3e38, NAN});
+        Tensor dy({8}, dtype, {1, 1, 1, 1, 1, 1, 1, 1});
+        CHECK(Comparison("silu").input(x).output({8}, dtype).agrees(kExponential));
+        CHECK(Comparison("gelu").input(x).output({8}, dtype).attribute("approximate", 0).agrees(3e-6));
+        CHECK(Comparison("swiglu").input(x).input(dy).output({8}, dtype).agrees(kExponential));
+    }
+}
+
+TEST(cuda_bias_and_column_sum) {
+    for (int32_t dtype : kDtypes) {
+        for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {17, 64},
+                                            {600, 40}, {9, 1031}, {1100, 3}}) {
+            Numbers numbers(static_cast<uint64_t>(rows * columns));
+            Tensor x = numbers.tensor({rows, columns}, dtype), bias = numbers.tensor({columns}, dtype);
+            CHECK(Comparison("bias").input(x).input(bias).output({rows, columns}, dtype).agrees(0));
+            CHECK(Comparison("bias").input(x).input(bias).output_on(0).agrees(0));
+            for (int32_t sum_dtype : kDtypes) {
+                Tensor before = numbers.tensor({columns}, sum_dtype);
+                for (int accumulate : {0, 1}) {
+                    // Up to 1100 terms in another order.
+                    CHECK(Comparison("columnSum").input(x).input(before).output_on(1)
+                              .attribute("accumulate", accumulate).agrees(1e-5));
+                }
+                CHECK(Comparison("columnSum").input(x).absent().output({columns}, sum_dtype)
+                          .attribute("accumulate", 0).agrees(1e-5));
+            }
+        }
+    }
+}
+
+TEST(cuda_dropout) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t count : kCounts) {
+            Numbers numbers(static_cast<uint64_t>(count + 2));
+            Tensor x = numbers.tensor({count}, dtype);
+            for (double probability : {0.0, 0.1, 0.999}) {
+                CHECK(Comparison("dropout").input(x).output_on(0).attribute("probability", probability)
+                          .attribute("seedLow", 3e9).attribute("seedHigh", 5).attribute("tensorId", 9)
+                          .attribute("step", 77).agrees(0));
+            }
+        }
+    }
+    Tensor x({4});
+    Comparison bad("dropout");
+    bad.input(x).output({4}).attribute("probability", 1);
+    CHECK(bad.status() == CP_FAILED && std::strcmp(bad.error().code, "ERR_COMPACT_ARGUMENT") == 0);
+}
+
+TEST(cuda_cast_copy_fill_select_row) {
+    for (int32_t from : kDtypes) {
+        for (int64_t count : kCounts) {
+            Numbers numbers(static_cast<uint64_t>(count + 3));
+            Tensor x = numbers.tensor({count}, from);
+            if (count > 3) {
+                x.set(0, NAN);
+                x.set(1, -INFINITY);
+                x.set(2, 1e-39);
+            }
+            for (int32_t to : kDtypes) {
+                CHECK(Comparison("cast").input(x).output({count}, to).agrees(0));
+            }
+            CHECK(Comparison("cast").input(x).output_on(0).agrees(0));
+            CHECK(Comparison("copy").input(x).output({count}, from).agrees(0));
+            CHECK(Comparison("fill").output({count}, from).attribute("value", 0.1).agrees(0));
+        }
+        Tensor x = Numbers(4).tensor({5, 13}, from);
+        for (int row : {0, 4}) {
+            CHECK(Comparison("selectRow").input(x).output({1, 13}, from).attribute("row", row).agrees(0));
+        }
+        for (int row : {-1, 5}) {
+            Comparison bad("selectRow");
+            bad.input(x).output({1, 13}, from).attribute("row", row);
+            CHECK(bad.status() == CP_FAILED && std::strcmp(bad.error().code, "ERR_COMPACT_INDEX") == 0);
+        }
+    }
+}
+
+TEST(cuda_random_normal) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t count : kCounts) {
+            CHECK(Comparison("randomNormal").output({count}, dtype).attribute("seedLow", 1)
+                      .attribute("seedHigh", 2).attribute("tensorId", 3)
+                      .attribute("standardDeviation", 0.02).agrees(0));
+        }
+    }
+}
+
+TEST(cuda_quantize_and_dequantize) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t group : {1, 5, 32, 256, 3000}) {
+            for (int64_t count : kCounts) {
+                const int64_t groups = (count + group - 1) / group;
+                Numbers numbers(static_cast<uint64_t>(count + group));
+                Tensor x = numbers.tensor({count}, dtype);
+                if (count > 2000) {
+                    for (int64_t i = 300; i < 700; ++i) x.set(i, 0.0);
+                    x.set(1100, NAN);
+                    x.set(1500, INFINITY);
+                    x.set(1700, 1e-45);
+                }
+                Comparison quantize("quantize");
+                quantize.input(x).output({count}, CP_I8).output({groups});
+                CHECK(quantize.attribute("groupSize", static_cast<double>(group)).agrees(0));
+                Tensor codes({count}, CP_I8), scales({groups});
+                std::memcpy(codes.view().data, quantize.found(0).data(), quantize.found(0).size());
+                std::memcpy(scales.view().data, quantize.found(1).data(), quantize.found(1).size());
+                CHECK(Comparison("dequantize").input(codes).input(scales).output({count}, dtype)
+                          .attribute("groupSize", static_cast<double>(group)).agrees(0));
+            }
+        }
+    }
+}
+
+}  // namespace compact::test

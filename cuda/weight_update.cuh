@@ -1,0 +1,83 @@
+// What the optimizers share: settings of Adam, the clipping factor, and the store of new weights with
+// nearest or stochastic rounding.
+#pragma once
+
+#include <cmath>
+
+#include "cuda/device.h"
+#include "cuda/pack.cuh"
+#include "native/base/adam.h"
+#include "native/base/stochastic_rounding.h"
+
+namespace compact {
+
+// Differences from 1 are taken in fp64: 1 - 0.999 in fp32 would be off by 1e-5 of itself.
+inline AdamFactors<float> adam_factors(double beta1, double beta2, double epsilon,
+                                       double first_moment_step, double second_moment_step) {
+    const auto narrow = [](double x) { return static_cast<float>(x); };
+    return {narrow(beta1),
+            narrow(1.0 - beta1),
+            narrow(beta2),
+            narrow(1.0 - beta2),
+            narrow(1.0 / (1.0 - std::pow(beta1, first_moment_step))),
+            narrow(1.0 / (1.0 - std::pow(beta2, second_moment_step))),
+            narrow(epsilon)};
+}
+
+// The factor on every gradient: one fp32, or 1 when the input is absent.
+__device__ __forceinline__ float gradient_scale(const float* scale) {
+    return scale == nullptr ? 1.0f : *scale;
+}
+
+// A weight (rows, columns) as the optimizers see it: a pack at a time, in the order of memory.
+struct WeightStore {
+    AnyTensor weight;
+    int64_t columns;
+    bool stochastic;
+    RoundingKey key;
+
+    explicit WeightStore(const CpCall& call)
+        : weight(call.outputs[0]),
+          columns(weight_columns(call.outputs[0])),
+          stochastic(weight.dtype == CP_BF16 && attribute(call, "stochasticRounding") != 0.0),
+          key{attribute_word(call, "roundingSeed"), attribute_word(call, "tensorId"),
+              attribute_word(call, "step")} {}
+
+    static int64_t weight_columns(const CpTensor& tensor) {
+        return tensor.num_dims > 0 ? tensor.shape[tensor.num_dims - 1] : 1;
+    }
+
+    __device__ __forceinline__ void store(int64_t first, int count,
+                                          float (&values)[kPackSize]) const {
+        if (stochastic) round(first, count, values);
+        weight.store(first, count, values);
+    }
+
+    // To numbers that a bf16 holds exactly.
+    __device__ __forceinline__ void round(int64_t first, int count,
+                                          float (&values)[kPackSize]) const {
+        const int64_t row = first / columns, column = first % columns;
+        if (columns % kPackSize == 0) {
+            // The pack is one group of the random numbers.
+            const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(row),
+                                                     static_cast<uint32_t>(column / kPackSize));
+            CP_UNROLL
+            for (int i = 0; i < kPackSize; ++i) {
+                values[i] = bf16_to_float(bf16_stochastic(values[i], philox_half(words, i)));
+            }
+            return;
+        }
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) {
+            if (i >= count) continue;
+            const int64_t at = column + i;
+            const int64_t own_row = row + at / columns, own_column = at % columns;
+            const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(own_row),
+                                                     static_cast<uint32_t>(own_column >> 3));
+            values[i] =
+                bf16_to_float(bf16_stochastic(values[i], rounding_half(words, own_column)));
+        }
+    }
+};
+
+}  // namespace compact
