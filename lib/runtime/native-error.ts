@@ -81,6 +81,9 @@ function sentence({ code, op = '', entry, layer, value }: NativeFields): string 
       return `${subject}${place}: an index is out of range`;
     case 'ERR_COMPACT_SHAPE':
       return `${subject}${place}: the operands do not fit`;
+    case 'ERR_COMPACT_ARGUMENT':
+    case 'ERR_COMPACT_TYPE':
+      return `${subject}${place}: an argument is not valid`;
     case 'ERR_COMPACT_OUT_OF_MEMORY':
       return `${subject}${place}: there is no memory left`;
     case 'ERR_COMPACT_DOES_NOT_FIT':

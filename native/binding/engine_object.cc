@@ -9,7 +9,7 @@
 namespace compact {
 namespace {
 
-constexpr size_t kMaxPendingCalls = 1024;
+constexpr size_t kMaxPendingCalls = 1024;  // close() comes on top: it is never refused
 
 std::span<uint8_t> bytes_of(const Napi::TypedArray& array) {
     return {static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(),
@@ -49,7 +49,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         engine_options.instruction_set = options.Get("instructionSet").As<Napi::String>();
         engine_options.memory_limit_bytes = options.Get("memoryLimitBytes").As<Napi::Number>();
         engine_ = std::make_unique<Engine>(*backend, std::move(engine_options));
-        queue_ = std::make_unique<WorkQueue>(kMaxPendingCalls);
+        queue_ = std::make_unique<WorkQueue>(kMaxPendingCalls + 1);
     });
     const auto on_wake = [](napi_env js_env, napi_value, void* context, void*) {
         // Without an environment the loop is gone, and this object may be too.
@@ -178,7 +178,8 @@ Napi::Value EngineObject::submit(Napi::Env env, std::unique_ptr<Call> call) {
         return promise;
     }
     Call* queued = call.get();
-    if (!queue_->push([this, queued] { perform(*queued); })) {
+    const bool has_room = calls_.size() < kMaxPendingCalls || queued->closes;
+    if (!has_room || !queue_->push([this, queued] { perform(*queued); })) {
         const std::string limit = std::to_string(kMaxPendingCalls);
         call->deferred.Reject(to_js(env, Error("ERR_COMPACT_ARGUMENT", "engine",
                                                "at most " + limit + " pending calls", "more"))
