@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Builds the addon into build/<config>/compact_train.node. The one entry for npm, node-gyp and prebuildify.
 //
 //   node scripts/build-native.cjs [--config Release|Debug]

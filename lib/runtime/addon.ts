@@ -76,10 +76,11 @@ function load(): NativeAddon {
 function loadError(cause: unknown): Error {
   const { code, message } = cause as NodeJS.ErrnoException;
   const platform = `${process.platform}-${process.arch}`;
+  const root = process.env.COMPACT_TRAIN_PREBUILD ?? packageRoot; // a variable of node-gyp-build
   const places = [
-    join(packageRoot, 'build', 'Release'),
-    join(packageRoot, 'build', 'Debug'),
-    join(packageRoot, 'prebuilds', platform),
+    join(root, 'build', 'Release'),
+    join(root, 'build', 'Debug'),
+    join(root, 'prebuilds', platform),
   ];
   const found = places.flatMap((place) => nodeFiles(place).map((name) => join(place, name)));
   const isDisabled = code === 'ERR_DLOPEN_DISABLED';
