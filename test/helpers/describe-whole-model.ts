@@ -212,7 +212,7 @@ export function describeWholeModel({ target, withMachine }: WholeModelOptions): 
   });
 
   describe('two layers of stories260K', () => {
-    const stories = readJson<Stories>('stories260k.json');
+    const stories = readJson('stories260k.json') as Stories;
     const { config, tokens, naiveErrors } = stories;
     const model = llama(config);
     const sequenceLength = tokens.length - 1;

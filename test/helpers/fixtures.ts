@@ -6,7 +6,7 @@ import { load } from './storage.js';
 
 const pathOf = (file: string): string => join(__dirname, '../fixtures', file);
 
-export const readJson = <T>(file: string): T => JSON.parse(readFileSync(pathOf(file), 'utf8')) as T;
+export const readJson = (file: string): unknown => JSON.parse(readFileSync(pathOf(file), 'utf8'));
 
 interface Header {
   readonly dtype: 'F32' | 'BF16';

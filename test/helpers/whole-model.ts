@@ -47,7 +47,7 @@ interface TinyLlama {
   readonly runs: readonly RecordedRun[];
 }
 
-export const tinyLlama = readJson<TinyLlama>('tiny-llama.json');
+export const tinyLlama = readJson('tiny-llama.json') as TinyLlama;
 export const tinyTensors = readTensors('tiny-llama.safetensors');
 
 export const batches = tinyLlama.batches.map(({ tokens, targets }) => ({
@@ -57,7 +57,7 @@ export const batches = tinyLlama.batches.map(({ tokens, targets }) => ({
 }));
 
 export function methodOf({ name, ...options }: MethodOptions): Method {
-  return name === 'dense' ? dense(options) : compact(options as CompactOptions);
+  return name === 'dense' ? dense(options) : compact(options);
 }
 
 export function tinyPlan(

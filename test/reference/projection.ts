@@ -83,8 +83,18 @@ export function projectionPatterns(rows: number, rank: number, key: ProjectionKe
   return patterns;
 }
 
+const known = new Map<string, Tensor>();
+
 /** P (rows, rank) in double precision. The identity has ones on the diagonal, whatever the rank. */
 export function projection(rows: number, rank: number, key: ProjectionKey): Tensor {
+  const { seedLow, seedHigh, tensorId, epoch, distribution = 0 } = key;
+  const name = [rows, rank, seedLow, seedHigh, tensorId, epoch, distribution].join();
+  const result = known.get(name) ?? makeProjection(rows, rank, key);
+  known.set(name, result);
+  return result;
+}
+
+function makeProjection(rows: number, rank: number, key: ProjectionKey): Tensor {
   const result = tensor([rows, rank]);
   const scale = 1 / Math.sqrt(rank);
   if (key.distribution === 2) {
