@@ -4,6 +4,7 @@
 // streams through the L1 cache with a hint that it is not needed again, so that A stays.
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "native/cpu/gemm_bf16_avx512.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr int kTile = 32;
 constexpr int64_t kStepBytes = 2048;  // of either panel: 32 values of k
+constexpr int64_t kARowBytes = 64;    // a row of an A panel, for one step
 constexpr int64_t kBRowBytes = 128;   // a row of a B panel: 32 pairs
 constexpr int64_t kKBlock = 704;  // 44 of 48 KiB
 static_assert(kTile * kKBlock * 2 <= kPanelBytes && kKBlock >= kMinKBlock && kTile <= kMaxTile);
@@ -35,33 +37,40 @@ void pack_copying(const uint16_t* source, int64_t stride, int64_t count, int64_t
     }
 }
 
+// One 32 x 32 block.
 void pack_transposing(const uint16_t* source, int64_t stride, int64_t count, int64_t depth,
                       uint16_t* panel) {
-    for (int64_t k = 0; k < depth; k += kTile) {
-        for (int64_t first = 0; first < kTile; first += 16) {
-            __m512i rows[16];
-            for (int64_t pair = 0; pair < 16; ++pair) {
-                const int64_t k0 = k + 2 * pair;
-                const uint16_t* row0 = source + k0 * stride;
-                rows[pair] = k0 >= depth
-                                 ? _mm512_setzero_si512()
-                                 : interleave(row0, k0 + 1 < depth ? row0 + stride : nullptr,
-                                              first, count);
-            }
-            transpose_16x16(rows);
-            uint16_t* target = panel + k * kTile + first * kTile;
-            for (int64_t i = 0; i < 16; ++i) _mm512_storeu_si512(target + i * kTile, rows[i]);
+    for (int64_t first = 0; first < kTile; first += 16) {
+        __m512i rows[16];
+        for (int64_t pair = 0; pair < 16; ++pair) {
+            const uint16_t* row0 = source + 2 * pair * stride + first;
+            const uint16_t* row1 = 2 * pair + 1 < depth ? row0 + stride : nullptr;
+            rows[pair] = 2 * pair < depth ? interleave(row0, row1, count - first)
+                                          : _mm512_setzero_si512();
         }
+        transpose_16x16(rows);
+        for (int64_t i = 0; i < 16; ++i) _mm512_storeu_si512(panel + (first + i) * kTile, rows[i]);
     }
 }
 
-void pack_a(const PanelSource& source, int64_t count, int64_t depth, void* panel) {
+void pack_a(const PanelSource& source, int64_t count, int64_t depth, void* panels,
+            int64_t panel_bytes) {
     const auto* data = static_cast<const uint16_t*>(source.data);
-    auto* target = static_cast<uint16_t*>(panel);
+    const auto panel_of = [&](int64_t i) {
+        return reinterpret_cast<uint16_t*>(static_cast<char*>(panels) + i / kTile * panel_bytes);
+    };
     if (source.k_contiguous) {
-        pack_copying(data, source.stride, count, depth, target);
-    } else {
-        pack_transposing(data, source.stride, count, depth, target);
+        for (int64_t i = 0; i < count; i += kTile) {
+            pack_copying(data + i * source.stride, source.stride, count - i, depth, panel_of(i));
+        }
+        return;
+    }
+    // The cache lines of 32 rows serve all panels.
+    for (int64_t k = 0; k < depth; k += kTile) {
+        for (int64_t i = 0; i < count; i += kTile) {
+            pack_transposing(data + k * source.stride + i, source.stride, count - i,
+                             std::min<int64_t>(kTile, depth - k), panel_of(i) + k * kTile);
+        }
     }
 }
 
@@ -84,9 +93,10 @@ void multiply_tile(const TileProduct& tile) {
         if constexpr (kSecondRow) _tile_zero(2);
         if constexpr (kSecondRow && kSecondColumn) _tile_zero(3);
     }
-    const char* a = tile.a;
+    const char* a = static_cast<const char*>(tile.a);
     const char* b = static_cast<const char*>(tile.b);
-    const int64_t a_row = tile.a_row_bytes;
+    const int64_t a_row = tile.a_direct ? tile.a_stride * 2 : kARowBytes;
+    const int64_t a_step = tile.a_direct ? kARowBytes : kStepBytes;
     for (int64_t step = 0; step < tile.steps; ++step) {
         _tile_loadd(4, a, a_row);
         _tile_stream_loadd(6, b, kBRowBytes);
@@ -96,7 +106,7 @@ void multiply_tile(const TileProduct& tile) {
         if constexpr (kSecondColumn) _tile_dpbf16ps(1, 4, 7);
         if constexpr (kSecondRow) _tile_dpbf16ps(2, 5, 6);
         if constexpr (kSecondRow && kSecondColumn) _tile_dpbf16ps(3, 5, 7);
-        a += tile.a_step_bytes;
+        a += a_step;
         b += kStepBytes;
     }
     _tile_stored(0, sums, row_bytes);

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "native/cpu/gemm_bf16_avx512.h"
@@ -19,17 +20,20 @@ static_assert(kTileRows * kKBlock * 2 <= kPanelBytes && kKBlock >= kMinKBlock);
 
 // ---- Packing: [k / 2][width][2] -----------------------------------------------------------------
 
-// The lanes of a panel's row that begin at `first`.
+// Stores the part of x that lies within a row of a panel.
 template <int kPanelWidth>
-__mmask16 panel_lanes(int64_t first) {
-    return kPanelWidth - first >= 16 ? 0xffff : static_cast<__mmask16>((1u << (kPanelWidth - first)) - 1);
+void store_row(uint32_t* row, int64_t first, __m512i x) {
+    if (first + 16 <= kPanelWidth) {
+        _mm512_storeu_si512(row + first, x);
+    } else {
+        _mm512_mask_storeu_epi32(row + first, (1u << (kPanelWidth % 16)) - 1u, x);
+    }
 }
 
 template <int kPanelWidth>
 void pack_transposing(const uint16_t* source, int64_t stride, int64_t count, int64_t depth,
                       uint32_t* panel) {
     for (int64_t first = 0; first < kPanelWidth; first += 16) {
-        const __mmask16 lanes = panel_lanes<kPanelWidth>(first);
         for (int64_t k = 0; k < depth; k += 32) {
             const __mmask32 inside = first_halves(depth - k);
             __m512i rows[16];
@@ -39,44 +43,57 @@ void pack_transposing(const uint16_t* source, int64_t stride, int64_t count, int
                               : _mm512_setzero_si512();
             }
             transpose_16x16(rows);
-            uint32_t* target = panel + k / 2 * kPanelWidth + first;
             for (int64_t i = 0; i < 16; ++i) {
-                _mm512_mask_storeu_epi32(target + i * kPanelWidth, lanes, rows[i]);
+                store_row<kPanelWidth>(panel + (k / 2 + i) * kPanelWidth, first, rows[i]);
             }
         }
     }
 }
 
 template <int kPanelWidth>
-void pack_rows(const uint16_t* source, int64_t stride, int64_t count, int64_t depth,
-               uint32_t* panel) {
-    for (int64_t k = 0; k < depth; k += 2) {
-        const uint16_t* row0 = source + k * stride;
-        const uint16_t* row1 = k + 1 < depth ? row0 + stride : nullptr;
-        for (int64_t first = 0; first < kPanelWidth; first += 16) {
-            _mm512_mask_storeu_epi32(panel + k / 2 * kPanelWidth + first,
-                                     panel_lanes<kPanelWidth>(first),
-                                     interleave(row0, row1, first, count));
-        }
+void pack_row(const uint16_t* row0, const uint16_t* row1, int64_t count, uint32_t* row) {
+    for (int64_t first = 0; first < kPanelWidth; first += 16) {
+        const uint16_t* second = row1 == nullptr ? nullptr : row1 + first;
+        store_row<kPanelWidth>(row, first, interleave(row0 + first, second, count - first));
     }
-    const int64_t pairs = (depth + 1) / 2, padded_pairs = (depth + 31) / 32 * 16;
-    std::fill(panel + pairs * kPanelWidth, panel + padded_pairs * kPanelWidth, 0u);
 }
 
 template <int kPanelWidth>
-void pack(const PanelSource& source, int64_t count, int64_t depth, void* panel) {
+void pack(const PanelSource& source, int64_t count, int64_t depth, void* panels,
+          int64_t panel_bytes) {
     const auto* data = static_cast<const uint16_t*>(source.data);
-    auto* target = static_cast<uint32_t*>(panel);
+    const auto panel_of = [&](int64_t i) {
+        return reinterpret_cast<uint32_t*>(static_cast<char*>(panels) +
+                                           i / kPanelWidth * panel_bytes);
+    };
     if (source.k_contiguous) {
-        pack_transposing<kPanelWidth>(data, source.stride, count, depth, target);
-    } else {
-        pack_rows<kPanelWidth>(data, source.stride, count, depth, target);
+        for (int64_t i = 0; i < count; i += kPanelWidth) {
+            pack_transposing<kPanelWidth>(data + i * source.stride, source.stride, count - i, depth,
+                                          panel_of(i));
+        }
+        return;
+    }
+    // Stored rows are read from end to end, which the prefetchers of processors follow.
+    for (int64_t k = 0; k < depth; k += 2) {
+        const uint16_t* row0 = data + k * source.stride;
+        const uint16_t* row1 = k + 1 < depth ? row0 + source.stride : nullptr;
+        for (int64_t i = 0; i < count; i += kPanelWidth) {
+            pack_row<kPanelWidth>(row0 + i, row1 == nullptr ? nullptr : row1 + i, count - i,
+                                  panel_of(i) + k / 2 * kPanelWidth);
+        }
+    }
+    const int64_t pairs = (depth + 1) / 2, padded_pairs = (depth + 31) / 32 * 16;
+    for (int64_t i = 0; i < count; i += kPanelWidth) {
+        std::fill(panel_of(i) + pairs * kPanelWidth, panel_of(i) + padded_pairs * kPanelWidth, 0u);
     }
 }
 
 // ---- Tiles --------------------------------------------------------------------------------------
 
-template <int kRows, int kVectors>
+// As in gemm_f32.cc, with pairs for elements.
+constexpr int kUnroll = 4;
+
+template <int kRows, int kVectors, bool kDirect>
 void multiply_tile(const TileProduct& tile) {
     __m512 sums[kRows][kVectors];
     for (int i = 0; i < kRows; ++i) {
@@ -85,26 +102,42 @@ void multiply_tile(const TileProduct& tile) {
             sums[i][v] = tile.accumulate ? _mm512_loadu_ps(row) : _mm512_setzero_ps();
         }
     }
+    const int64_t row_bytes = kDirect ? tile.a_stride * 2 : 4;
+    constexpr int64_t kStepBytes = kDirect ? 4 : kTileRows * 4;
     // One pointer for three rows: x86 scales an index by 1 and 2.
     constexpr int kPointers = (kRows + 2) / 3;
     const char* a[kPointers];
-    const int64_t row_bytes = tile.a_row_bytes;
-    for (int p = 0; p < kPointers; ++p) a[p] = tile.a + 3 * p * row_bytes;
+    for (int p = 0; p < kPointers; ++p) {
+        a[p] = static_cast<const char*>(tile.a) + 3 * p * row_bytes;
+    }
     const uint32_t* b = static_cast<const uint32_t*>(tile.b);
-    for (int64_t step = 0; step < tile.steps; ++step) {
+    const auto step = [&](int64_t offset) {
         __m512bh columns[kVectors];
         for (int v = 0; v < kVectors; ++v) {
-            columns[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + v * 16));
+            columns[v] = reinterpret_cast<__m512bh>(
+                _mm512_loadu_si512(b + offset * kTileColumns + v * 16));
         }
         for (int i = 0; i < kRows; ++i) {
-            const __m512bh pair = reinterpret_cast<__m512bh>(_mm512_set1_epi32(
-                *reinterpret_cast<const int32_t*>(a[i / 3] + (i % 3) * row_bytes)));
+            int32_t pair;
+            std::memcpy(&pair, a[i / 3] + (i % 3) * row_bytes + offset * kStepBytes, sizeof pair);
+            const __m512bh x = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
             for (int v = 0; v < kVectors; ++v) {
-                sums[i][v] = _mm512_dpbf16_ps(sums[i][v], pair, columns[v]);
+                sums[i][v] = _mm512_dpbf16_ps(sums[i][v], x, columns[v]);
             }
         }
-        for (int p = 0; p < kPointers; ++p) a[p] += tile.a_step_bytes;
-        b += kTileColumns;
+    };
+    const auto advance = [&](int64_t steps) {
+        for (int p = 0; p < kPointers; ++p) a[p] += steps * kStepBytes;
+        b += steps * kTileColumns;
+    };
+    int64_t left = tile.steps;
+    for (; left >= kUnroll; left -= kUnroll) {
+        for (int offset = 0; offset < kUnroll; ++offset) step(offset);
+        advance(kUnroll);
+    }
+    for (; left > 0; --left) {
+        step(0);
+        advance(1);
     }
     for (int i = 0; i < kRows; ++i) {
         for (int v = 0; v < kVectors; ++v) {
@@ -115,26 +148,30 @@ void multiply_tile(const TileProduct& tile) {
 
 using Multiply = void (*)(const TileProduct&);
 
-template <int... kIndices>
-constexpr auto multiply_table(std::integer_sequence<int, kIndices...>) {
-    struct Table {
-        Multiply entries[kTileRows * kTileVectors];
-    };
-    return Table{{multiply_tile<kIndices / kTileVectors + 1, kIndices % kTileVectors + 1>...}};
+struct MultiplyTable {
+    Multiply entries[kTileRows * kTileVectors];
+};
+
+template <bool kDirect, int... kIndices>
+constexpr MultiplyTable multiply_table(std::integer_sequence<int, kIndices...>) {
+    return {{multiply_tile<kIndices / kTileVectors + 1, kIndices % kTileVectors + 1, kDirect>...}};
 }
 
 void multiply(const TileProduct& tile) {
-    static constexpr auto kTable =
-        multiply_table(std::make_integer_sequence<int, kTileRows * kTileVectors>{});
-    kTable.entries[(tile.rows - 1) * kTileVectors + (tile.columns + 15) / 16 - 1](tile);
+    using Indices = std::make_integer_sequence<int, kTileRows * kTileVectors>;
+    static constexpr MultiplyTable kTables[] = {multiply_table<false>(Indices{}),
+                                                multiply_table<true>(Indices{})};
+    const MultiplyTable& table = kTables[tile.a_direct ? 1 : 0];
+    table.entries[(tile.rows - 1) * kTileVectors + (tile.columns + 15) / 16 - 1](tile);
 }
 
 void nothing() {}
 
 }  // namespace
 
-void pack_pairs_32(const PanelSource& source, int64_t count, int64_t depth, void* panel) {
-    pack<32>(source, count, depth, panel);
+void pack_pairs_32(const PanelSource& source, int64_t count, int64_t depth, void* panels,
+                   int64_t panel_bytes) {
+    pack<32>(source, count, depth, panels, panel_bytes);
 }
 
 // The common case, a bf16 C that is overwritten, has an instruction of its own.
@@ -146,15 +183,20 @@ void store_c_avx512_bf16(const TileStore& tile) {
     for (int64_t i = 0; i < tile.rows; ++i) {
         const float* sums = tile.sums + i * tile.sums_stride;
         uint16_t* c = static_cast<uint16_t*>(tile.c) + i * tile.c_stride;
-        for (int64_t j = 0; j < tile.columns; j += 32) {
-            const __mmask32 inside = first_halves(tile.columns - j);
-            const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(inside), sums + j);
-            const __m512 high =
-                _mm512_maskz_loadu_ps(static_cast<__mmask16>(inside >> 16), sums + j + 16);
-            const __m512bh rounded =
-                _mm512_cvtne2ps_pbh(_mm512_mul_ps(alpha, high), _mm512_mul_ps(alpha, low));
-            _mm512_mask_storeu_epi16(c + j, inside, reinterpret_cast<__m512i>(rounded));
+        int64_t j = 0;
+        for (; j + 32 <= tile.columns; j += 32) {
+            const __m512 low = _mm512_mul_ps(alpha, _mm512_loadu_ps(sums + j));
+            const __m512 high = _mm512_mul_ps(alpha, _mm512_loadu_ps(sums + j + 16));
+            _mm512_storeu_si512(c + j, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
         }
+        if (j == tile.columns) continue;
+        const __mmask32 inside = first_halves(tile.columns - j);
+        const auto low_inside = static_cast<__mmask16>(inside);
+        const auto high_inside = static_cast<__mmask16>(inside >> 16);
+        const __m512 low = _mm512_mul_ps(alpha, _mm512_maskz_loadu_ps(low_inside, sums + j));
+        const __m512 high = _mm512_mul_ps(alpha, _mm512_maskz_loadu_ps(high_inside, sums + j + 16));
+        _mm512_mask_storeu_epi16(c + j, inside,
+                                 reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
     }
 }
 

@@ -70,13 +70,13 @@ Vec load_first(const T* p, int64_t count) {
     return load(p, FirstLanes{static_cast<int>(count)});
 }
 
+// Stores the part of x that lies within a row of a panel.
 template <int kPanelWidth>
-void store_row(float* panel, int64_t k, int64_t first, Vec x) {
-    float* target = panel + k * kPanelWidth + first;
+void store_row(float* row, int64_t first, Vec x) {
     if (first + kWidth <= kPanelWidth) {
-        store(target, x, AllLanes{});
+        store(row + first, x, AllLanes{});
     } else {
-        store(target, x, FirstLanes{static_cast<int>(kPanelWidth - first)});
+        store(row + first, x, FirstLanes{static_cast<int>(kPanelWidth - first)});
     }
 }
 
@@ -92,38 +92,53 @@ void pack_transposing(const T* source, int64_t stride, int64_t count, int64_t de
             }
             transpose(rows);
             const int64_t steps = std::min(kWidth, depth - k);
-            for (int64_t i = 0; i < steps; ++i) store_row<kPanelWidth>(panel, k + i, first, rows[i]);
+            for (int64_t i = 0; i < steps; ++i) {
+                store_row<kPanelWidth>(panel + (k + i) * kPanelWidth, first, rows[i]);
+            }
         }
     }
 }
 
 template <int kPanelWidth, class T>
-void pack_rows(const T* source, int64_t stride, int64_t count, int64_t depth, float* panel) {
-    for (int64_t k = 0; k < depth; ++k) {
-        for (int64_t first = 0; first < kPanelWidth; first += kWidth) {
-            store_row<kPanelWidth>(panel, k, first,
-                                   load_first(source + k * stride + first, count - first));
-        }
+void pack_row(const T* source, int64_t count, float* row) {
+    for (int64_t first = 0; first < kPanelWidth; first += kWidth) {
+        store_row<kPanelWidth>(row, first, load_first(source + first, count - first));
     }
 }
 
 template <int kPanelWidth>
-void pack(const PanelSource& source, int64_t count, int64_t depth, void* panel) {
+void pack(const PanelSource& source, int64_t count, int64_t depth, void* panels,
+          int64_t panel_bytes) {
+    const auto panel_of = [&](int64_t i) {
+        return reinterpret_cast<float*>(static_cast<char*>(panels) + i / kPanelWidth * panel_bytes);
+    };
     with_dtype(source.dtype, [&](auto type) {
         using T = decltype(type);
         const T* data = static_cast<const T*>(source.data);
-        float* target = static_cast<float*>(panel);
         if (source.k_contiguous) {
-            pack_transposing<kPanelWidth>(data, source.stride, count, depth, target);
-        } else {
-            pack_rows<kPanelWidth>(data, source.stride, count, depth, target);
+            for (int64_t i = 0; i < count; i += kPanelWidth) {
+                pack_transposing<kPanelWidth>(data + i * source.stride, source.stride, count - i,
+                                              depth, panel_of(i));
+            }
+            return;
+        }
+        // Stored rows are read from end to end, which the prefetchers of processors follow.
+        for (int64_t k = 0; k < depth; ++k) {
+            for (int64_t i = 0; i < count; i += kPanelWidth) {
+                pack_row<kPanelWidth>(data + k * source.stride + i, count - i,
+                                      panel_of(i) + k * kPanelWidth);
+            }
         }
     });
 }
 
 // ---- Tiles --------------------------------------------------------------------------------------
 
-template <int kRows, int kVectors>
+// Integer additions share ports with multiply-adds, so a step has almost none: offsets within kUnroll
+// steps are constants, and so is the layout of a packed panel.
+constexpr int kUnroll = 4;
+
+template <int kRows, int kVectors, bool kDirect>
 void multiply_tile(const TileProduct& tile) {
     Vec sums[kRows][kVectors];
     for (int i = 0; i < kRows; ++i) {
@@ -132,21 +147,37 @@ void multiply_tile(const TileProduct& tile) {
             sums[i][v] = tile.accumulate ? load(row, AllLanes{}) : splat(0.0f);
         }
     }
+    const int64_t row_stride = kDirect ? tile.a_stride : 1;
+    constexpr int64_t kStepStride = kDirect ? 1 : kTileRows;
     // One pointer for three rows: x86 scales an index by 1 and 2.
     constexpr int kPointers = (kRows + 2) / 3;
-    const char* a[kPointers];
-    const int64_t row_bytes = tile.a_row_bytes;
-    for (int p = 0; p < kPointers; ++p) a[p] = tile.a + 3 * p * row_bytes;
+    const float* a[kPointers];
+    for (int p = 0; p < kPointers; ++p) {
+        a[p] = static_cast<const float*>(tile.a) + 3 * p * row_stride;
+    }
     const float* b = static_cast<const float*>(tile.b);
-    for (int64_t step = 0; step < tile.steps; ++step) {
+    const auto step = [&](int64_t offset) {
         Vec columns[kVectors];
-        for (int v = 0; v < kVectors; ++v) columns[v] = load(b + v * kWidth, AllLanes{});
+        for (int v = 0; v < kVectors; ++v) {
+            columns[v] = load(b + offset * kTileColumns + v * kWidth, AllLanes{});
+        }
         for (int i = 0; i < kRows; ++i) {
-            const Vec x = splat(*reinterpret_cast<const float*>(a[i / 3] + (i % 3) * row_bytes));
+            const Vec x = splat(a[i / 3][(i % 3) * row_stride + offset * kStepStride]);
             for (int v = 0; v < kVectors; ++v) sums[i][v] = fma(x, columns[v], sums[i][v]);
         }
-        for (int p = 0; p < kPointers; ++p) a[p] += tile.a_step_bytes;
-        b += kTileColumns;
+    };
+    const auto advance = [&](int64_t steps) {
+        for (int p = 0; p < kPointers; ++p) a[p] += steps * kStepStride;
+        b += steps * kTileColumns;
+    };
+    int64_t left = tile.steps;
+    for (; left >= kUnroll; left -= kUnroll) {
+        for (int offset = 0; offset < kUnroll; ++offset) step(offset);
+        advance(kUnroll);
+    }
+    for (; left > 0; --left) {
+        step(0);
+        advance(1);
     }
     for (int i = 0; i < kRows; ++i) {
         for (int v = 0; v < kVectors; ++v) {
@@ -157,19 +188,22 @@ void multiply_tile(const TileProduct& tile) {
 
 using Multiply = void (*)(const TileProduct&);
 
-template <int... kIndices>
-constexpr auto multiply_table(std::integer_sequence<int, kIndices...>) {
-    struct Table {
-        Multiply entries[kTileRows * kTileVectors];
-    };
-    return Table{{multiply_tile<kIndices / kTileVectors + 1, kIndices % kTileVectors + 1>...}};
+struct MultiplyTable {
+    Multiply entries[kTileRows * kTileVectors];
+};
+
+template <bool kDirect, int... kIndices>
+constexpr MultiplyTable multiply_table(std::integer_sequence<int, kIndices...>) {
+    return {{multiply_tile<kIndices / kTileVectors + 1, kIndices % kTileVectors + 1, kDirect>...}};
 }
 
 void multiply(const TileProduct& tile) {
-    static constexpr auto kTable =
-        multiply_table(std::make_integer_sequence<int, kTileRows * kTileVectors>{});
+    using Indices = std::make_integer_sequence<int, kTileRows * kTileVectors>;
+    static constexpr MultiplyTable kTables[] = {multiply_table<false>(Indices{}),
+                                                multiply_table<true>(Indices{})};
     const int vectors = static_cast<int>((tile.columns + kWidth - 1) / kWidth);
-    kTable.entries[(tile.rows - 1) * kTileVectors + vectors - 1](tile);
+    const MultiplyTable& table = kTables[tile.a_direct ? 1 : 0];
+    table.entries[(tile.rows - 1) * kTileVectors + vectors - 1](tile);
 }
 
 // ---- Storing ------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ struct PanelSource {
 
 // tile (+)= A B over `steps` times k_step values of k.
 struct TileProduct {
-    const char* a;         // row i, step s begins at a + i * a_row_bytes + s * a_step_bytes
-    int64_t a_row_bytes;
-    int64_t a_step_bytes;
+    const void* a;         // packed panel, or the first row of A where it stands
+    bool a_direct;
+    int64_t a_stride;      // elements between rows that are read directly
     const void* b;         // packed panel
     int64_t steps;
     float* sums;           // the tile; columns are written up to a multiple of column_step
@@ -46,6 +46,11 @@ struct TileStore {
     int64_t random_stride;
 };
 
+// Packs `count` rows of A or columns of B for `depth` values of k into as many panels as it takes,
+// which begin panel_bytes apart.
+using GemmPack = void (*)(const PanelSource& source, int64_t count, int64_t depth, void* panels,
+                          int64_t panel_bytes);
+
 struct GemmKernel {
     int32_t rows, columns;         // of a tile
     int32_t row_step, column_step; // a tile is written in multiples of these
@@ -56,8 +61,7 @@ struct GemmKernel {
     int64_t conflict_bytes;  // ... unless their stride is a multiple of this: they share cache sets
     double products_per_cycle;
 
-    void (*pack_a)(const PanelSource& source, int64_t count, int64_t depth, void* panel);
-    void (*pack_b)(const PanelSource& source, int64_t count, int64_t depth, void* panel);
+    GemmPack pack_a, pack_b;
     void (*multiply)(const TileProduct& product);
     void (*store)(const TileStore& tile);
     void (*begin)();  // before and after the products of a task, on its thread
