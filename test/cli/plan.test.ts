@@ -65,6 +65,21 @@ describe('plan --json', () => {
   });
 });
 
+test('plan leaves aside what dense has no use for, and says so', async () => {
+  const plain = await runCommand(base.slice(0, -1));
+  const { code, stdout, stderr } = await runCommand([
+    ...base.slice(0, -1),
+    '--rank-ratio',
+    '0.5',
+    '--store',
+    'lazy',
+  ]);
+  const withoutTime = (text: string): string => text.replace(/planned in .*/, '');
+  expect(code).toBe(0);
+  expect(stderr).toContain('--rank-ratio, --store');
+  expect(withoutTime(stdout)).toBe(withoutTime(plain.stdout));
+});
+
 describe('plan --memory', () => {
   test('says the largest batch of each method', async () => {
     const { code, stdout } = await runCommand([...base, '--memory', '8GiB']);

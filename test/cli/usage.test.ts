@@ -64,7 +64,6 @@ describe('wrong usage ends with code 2 and the nearest known name', () => {
     ['ratio over one', [...plan, '--method', 'compact', '--rank-ratio', '2']],
     ['both ranks', [...plan, '--method', 'compact', '--rank-ratio', '0.5', '--rank', '8']],
     ['rank over the width', [...plan, '--method', 'compact', '--rank', '4096']],
-    ['rank of dense', [...plan, '--rank', '8']],
     ['unknown choice', [...plan, '--recompute', 'some']],
     ['missing option', ['plan']],
     ['missing argument', ['train']],

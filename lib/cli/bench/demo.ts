@@ -15,7 +15,7 @@ const common = {
 
 /** Each method with the best learning rate of a sweep by `bench quality`. */
 const methods = [
-  { variant: 'dense', method: { name: 'dense' }, learningRate: 0.002 },
+  { variant: 'dense', method: { name: 'dense' }, learningRate: 0.001 },
   {
     variant: 'compact n/4, lazy',
     method: { name: 'compact', rankRatio: 0.25, store: 'lazy', refreshInterval: 50, updateScale: 0.25 },
