@@ -65,6 +65,8 @@ describe('plan --json', () => {
   });
 });
 
+const withoutTime = (text: string): string => text.replace(/planned in .*/, '');
+
 test('plan leaves aside what dense has no use for, and says so', async () => {
   const plain = await runCommand(base.slice(0, -1));
   const { code, stdout, stderr } = await runCommand([
@@ -74,7 +76,6 @@ test('plan leaves aside what dense has no use for, and says so', async () => {
     '--store',
     'lazy',
   ]);
-  const withoutTime = (text: string): string => text.replace(/planned in .*/, '');
   expect(code).toBe(0);
   expect(stderr).toContain('--rank-ratio, --store');
   expect(withoutTime(stdout)).toBe(withoutTime(plain.stdout));

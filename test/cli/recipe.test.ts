@@ -115,13 +115,13 @@ describe('a recipe', () => {
   });
 });
 
-describe('flags over a recipe', () => {
-  const withFlags = (given: Record<string, unknown>) => {
-    const file = parseRecipe(minimal, 'recipe.yaml');
-    applyRecipeFlags(file.values, { set: [], ...given });
-    return trainerOptions(file);
-  };
+const withFlags = (given: Record<string, unknown>) => {
+  const file = parseRecipe(minimal, 'recipe.yaml');
+  applyRecipeFlags(file.values, { set: [], ...given });
+  return trainerOptions(file);
+};
 
+describe('flags over a recipe', () => {
   test('replace values; a method comes before its options', () => {
     const options = withFlags({ method: 'compact', rankRatio: '0.5', maxSteps: '7', data: 'other.txt' });
     expect(options.method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.5 });

@@ -139,6 +139,15 @@ describe('the page', () => {
   });
 });
 
+const qualityRun = (variant: string, learningRate: number, seed: number, finalLoss: number) => ({
+  variant,
+  learningRate,
+  seed,
+  finalLoss,
+  losses: [],
+  evaluations: [],
+});
+
 describe('figures', () => {
   test('ticks are round and inside', () => {
     expect(ticks(0, 28.5, 6)).toEqual([0, 5, 10, 15, 20, 25]);
@@ -167,20 +176,12 @@ describe('figures', () => {
   });
 
   test('each method is judged at its own best learning rate', () => {
-    const run = (variant: string, learningRate: number, seed: number, finalLoss: number) => ({
-      variant,
-      learningRate,
-      seed,
-      finalLoss,
-      losses: [],
-      evaluations: [],
-    });
     const runs = [
-      run('dense', 0.1, 1, NaN),
-      run('dense', 0.01, 1, 2),
-      run('dense', 0.01, 2, 4),
-      run('compact', 0.1, 1, 3.3),
-      run('compact', 0.01, 1, 5),
+      qualityRun('dense', 0.1, 1, NaN),
+      qualityRun('dense', 0.01, 1, 2),
+      qualityRun('dense', 0.01, 2, 4),
+      qualityRun('compact', 0.1, 1, 3.3),
+      qualityRun('compact', 0.01, 1, 5),
     ];
     expect(bestResults(runs)).toEqual([
       { variant: 'dense', learningRate: 0.01, meanLoss: 3, ofDense: 1 },

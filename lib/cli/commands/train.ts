@@ -38,8 +38,10 @@ export function registerTrain(program: Command, terminal: Terminal, finish: (cod
   });
 }
 
+const endAtOnce = (): void => process.exit(exitCodes.interrupted);
+
 async function train(options: TrainerOptions, terminal: Terminal): Promise<ExitCode> {
-  let stop = (): void => process.exit(exitCodes.interrupted); // nothing has started, nothing is lost
+  let stop = endAtOnce; // nothing has started, nothing is lost
   using interrupt = onInterrupt((signal) => {
     stop();
     terminal.warn(`\n${signal}: ends after this step and saves. Once more: ends at once, unsaved.`);
