@@ -6,7 +6,7 @@
  */
 import type { Plan, PlanInstruction } from '../../lib/compile/index.js';
 import type { Engine, HostArray, RunOptions, RunResult } from '../../lib/runtime/index.js';
-import { computeTwin, numElements, type Numbers, type Tensor } from '../reference/index.js';
+import { computeTwin, numElements, type Tensor } from '../reference/index.js';
 import { signatures } from './signatures.js';
 import { elementArrays, elementBytes, load, store } from './storage.js';
 
@@ -58,7 +58,7 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
       vocabulary: shape[0]!,
       size: numElements(shape),
     };
-    const results = computeTwin(instruction.op, Object.fromEntries(inputs), attributes as Numbers);
+    const results = computeTwin(instruction.op, Object.fromEntries(inputs), attributes);
     const named = signature.outputs.filter(({ name }) => results[name] !== undefined);
     instruction.outputs.forEach((id, i) => this.#store(id, results[named[i]!.name]!.data));
   }
