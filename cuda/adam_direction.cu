@@ -1,6 +1,7 @@
 // adamDirection: moves both moments by a gradient and gives mHat / (sqrt(vHat) + epsilon), the
 // direction of an update that another op applies.
-// Six accesses per element (22 bytes with fp32 states and a bf16 direction); limit: memory bandwidth.
+// Six accesses per element (22 bytes with fp32 states and a bf16 direction); limit: memory
+// bandwidth.
 #include "cuda/elementwise.cuh"
 #include "cuda/ops.h"
 #include "cuda/weight_update.cuh"

@@ -1,6 +1,8 @@
-// adamW: w = w (1 - learningRate weightDecay) - learningRate updateScale mHat / (sqrt(vHat) + epsilon)
+// adamW: w = w (1 - learningRate weightDecay) - learningRate updateScale direction, with the
+// direction mHat / (sqrt(vHat) + epsilon) of the moments moved by the gradient.
 // Loshchilov, Hutter, "Decoupled Weight Decay Regularization", 2017.
-// Seven accesses per element (22 bytes with fp32 states and bf16 weights); limit: memory bandwidth.
+// Seven accesses per element (22 bytes with fp32 moments and a bf16 weight and gradient); limit:
+// memory bandwidth.
 #include "cuda/elementwise.cuh"
 #include "cuda/ops.h"
 #include "cuda/weight_update.cuh"
@@ -43,17 +45,16 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     const double learning_rate = attribute(*call, "learningRate");
     const double step = attribute(*call, "step");
     const int64_t count = num_elements(call->inputs[0]);
-    const AdamW work{
-        WeightStore(*call),
-        AnyTensor(call->inputs[1]),
-        AnyTensor(call->outputs[1]),
-        AnyTensor(call->outputs[2]),
-        data<const float>(call->inputs[4]),
-        count,
-        static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")),
-        static_cast<float>(learning_rate * attribute(*call, "updateScale")),
-        adam_factors(attribute(*call, "beta1"), attribute(*call, "beta2"),
-                     attribute(*call, "epsilon"), step, step)};
+    const AdamW work{WeightStore(*call),
+                     AnyTensor(call->inputs[1]),
+                     AnyTensor(call->outputs[1]),
+                     AnyTensor(call->outputs[2]),
+                     data<const float>(call->inputs[4]),
+                     count,
+                     static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")),
+                     static_cast<float>(learning_rate * attribute(*call, "updateScale")),
+                     adam_factors(attribute(*call, "beta1"), attribute(*call, "beta2"),
+                                  attribute(*call, "epsilon"), step, step)};
     CP_LAUNCH(adam_w_kernel, elementwise_grid(count), dim3(kElementwiseThreads), 0, device->stream,
               work);
     return check_launch(*device, "adamW", error);

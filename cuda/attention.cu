@@ -1,14 +1,13 @@
-// attention: o = softmax(scale q k^T) v per sequence and head, without the matrix of scores: tiles of
-// keys pass by a tile of queries, whose running maximum and sum rescale what came before.
-// Dao, "FlashAttention-2", 2023; Milakov, Gimelshein, "Online normalizer calculation for softmax",
-// 2018.
+// attention: o = softmax(scale q k^T) v per sequence and head, without the matrix of scores: tiles
+// of keys pass by a tile of queries, whose running maximum and sum rescale what came before.
+// Dao, "FlashAttention-2", 2023.
+// Milakov, Gimelshein, "Online normalizer calculation for softmax", 2018.
 //
-// Reads q once and k, v once per tile of queries, writes o; limit: tensor-core rate (bf16, heads up to
-// 128), or shared-memory reads on CUDA cores (f32, larger heads).
-#include "cuda/attention.h"
-
+// Reads q once and k, v once per tile of queries, writes o; limit: tensor-core rate (bf16, heads up
+// to 128), or shared-memory reads on CUDA cores (f32, larger heads).
 #include <cmath>
 
+#include "cuda/attention.h"
 #include "cuda/attention_rows.cuh"
 #include "cuda/attention_tile.cuh"
 #include "cuda/block_reduce.cuh"
@@ -28,7 +27,7 @@ struct Operands {
     float* lse;  // (tokens, heads)
 };
 
-// ---- Tensor cores --------------------------------------------------------------------------------
+// ---- Tensor cores ------------------------------------------------------------------------------
 
 // Two rows of scores of one thread, and what has been seen of them; everything in powers of two.
 struct SoftmaxState {
@@ -62,8 +61,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     const int64_t first_token = place.sequence * shape.length;
     const int64_t query_at =
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
-    const int64_t kv_at =
-        first_token * shape.kv_width + place.head / shape.group * shape.head_size;
+    const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
     const int visible = shape.visible_keys(first_query, kAttentionRows);
     const auto load_keys = [&](unsigned char* tile, const Bf16* source, int first) {
         load_rows<kSize, kKeys>(tile, source + kv_at + first * shape.kv_width, shape.kv_width,
@@ -154,8 +152,8 @@ cudaError_t launch_tile(CpDevice& device, const AttentionShape& shape,
                         const Operands<Bf16>& operands) {
     const auto kernel = attention_tile_kernel<kSize>;
     constexpr int kSharedBytes = (kAttentionRows + 2 * kKeys) * kSize * 2;
-    const cudaError_t status = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
     if (status != cudaSuccess) return status;
     const int64_t blocks = shape.sequences * shape.heads * shape.tiles(kAttentionRows);
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kAttentionThreads), kSharedBytes,
@@ -163,7 +161,7 @@ cudaError_t launch_tile(CpDevice& device, const AttentionShape& shape,
     return cudaGetLastError();
 }
 
-// ---- CUDA cores ----------------------------------------------------------------------------------
+// ---- CUDA cores --------------------------------------------------------------------------------
 
 template <class T>
 __global__ void __launch_bounds__(kRowThreads, 2)
@@ -180,8 +178,7 @@ __global__ void __launch_bounds__(kRowThreads, 2)
     const int64_t first_token = place.sequence * shape.length;
     const int64_t query_at =
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
-    const int64_t kv_at =
-        first_token * shape.kv_width + place.head / shape.group * shape.head_size;
+    const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
     const int visible = shape.visible_keys(first_query, kBlockRows);
 
     load_rows_f32<kBlockRows>(queries, p.q + query_at, shape.query_width,
@@ -197,10 +194,9 @@ __global__ void __launch_bounds__(kRowThreads, 2)
         __syncthreads();
         for (int part = 0; part < kInnerRows; part += kRowLanes) {
             const bool seen = shape.visible(place.sequence, query, first_key + part + lane);
-            const float score =
-                seen ? shape.scale * dot_rows(queries + row * stride,
-                                              keys + (part + lane) * stride, size)
-                     : -INFINITY;
+            const float score = seen ? shape.scale * dot_rows(queries + row * stride,
+                                                              keys + (part + lane) * stride, size)
+                                     : -INFINITY;
             const float raised = fmaxf(maximum, row_reduce(score, Maximum{}));
             const float shift = raised == -INFINITY ? 0.0f : raised;
             const float factor = expf(maximum - shift), power = expf(score - shift);
@@ -225,8 +221,8 @@ cudaError_t launch_rows(CpDevice& device, const AttentionShape& shape,
                         const Operands<T>& operands) {
     const auto kernel = attention_row_kernel<T>;
     const int shared_bytes = (kBlockRows + 2 * kInnerRows) * row_stride(shape.head_size) * 4;
-    const cudaError_t status = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
     if (status != cudaSuccess) return status;
     const int64_t blocks = shape.sequences * shape.heads * shape.tiles(kBlockRows);
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kRowThreads),
@@ -234,7 +230,7 @@ cudaError_t launch_rows(CpDevice& device, const AttentionShape& shape,
     return cudaGetLastError();
 }
 
-// ---- Op ------------------------------------------------------------------------------------------
+// ---- Op ----------------------------------------------------------------------------------------
 
 CpStatus check(const CpCall* call, CpError* error) {
     return check_attention_shape(call, "attention", call->outputs[1], error);

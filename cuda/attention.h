@@ -61,8 +61,8 @@ inline constexpr int64_t kMaxSequenceLength = int64_t{1} << 30;
 CpStatus check_attention_shape(const CpCall* call, const char* op, const CpTensor& lse,
                                CpError* error);
 
-// Where a block of a one-dimensional grid (sequence, head, tile) stands. Later tiles come first: with
-// causal queries they take longest.
+// Where a block of a one-dimensional grid (sequence, head, tile) stands. Later tiles come first:
+// with causal queries they take longest.
 struct TilePlace {
     int64_t sequence;
     int head, tile;

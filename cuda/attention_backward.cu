@@ -1,12 +1,11 @@
 // attentionBackward: dq, dk, dv with probabilities rebuilt from the log-sum-exp.
 // Dao et al., "FlashAttention", 2022, appendix B.
 //
-// Two passes over q, k, v, dO, seven products of the size of the two forward; limit: tensor-core rate
-// (bf16, heads up to 128), or shared-memory reads on CUDA cores.
-#include "cuda/attention_backward.h"
-
+// Two passes over q, k, v, dO, seven products of the size of the two forward; limit: tensor-core
+// rate (bf16, heads up to 128), or shared-memory reads on CUDA cores.
 #include <cmath>
 
+#include "cuda/attention_backward.h"
 #include "cuda/attention_tile.cuh"
 #include "cuda/block_reduce.cuh"
 #include "cuda/gemm_epilogue.cuh"
@@ -62,10 +61,10 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
         CP_LAUNCH(query_statistics_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads),
                   0, device->stream, shape, data<const T>(call->inputs[3]),
                   data<const T>(call->inputs[5]), data<const float>(call->inputs[4]), statistics);
-        const AttentionGradients<T> gradients{
-            data<T>(call->inputs[0]),  data<T>(call->inputs[1]),  data<T>(call->inputs[2]),
-            data<T>(call->inputs[5]),  data<T>(call->outputs[0]), data<T>(call->outputs[1]),
-            data<T>(call->outputs[2]), statistics};
+        const AttentionGradients<T> gradients{data<T>(call->inputs[0]),  data<T>(call->inputs[1]),
+                                              data<T>(call->inputs[2]),  data<T>(call->inputs[5]),
+                                              data<T>(call->outputs[0]), data<T>(call->outputs[1]),
+                                              data<T>(call->outputs[2]), statistics};
         if constexpr (std::is_same_v<T, Bf16>) {
             if (shape.head_size <= kMaxTileSize) {
                 status = attention_backward_tiles(*device, shape, gradients);

@@ -3,8 +3,9 @@
 //   P = exp(S - lse), D = rowsum(dO o), dV = P^T dO, dS = P (dO V^T - D), dQ = scale dS K,
 //   dK = scale dS^T Q
 //
-// Two passes without atomics, each the sole writer of what it sums, in a fixed order: blocks of keys
-// loop over the queries of their group of heads (dK, dV), blocks of queries loop over keys (dQ).
+// Two passes without atomics, each the sole writer of what it sums, in a fixed order: blocks of
+// keys loop over the queries of their group of heads (dK, dV), blocks of queries loop over keys
+// (dQ).
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@
 
 namespace compact {
 
-// Per query and head, (sequences, heads, padded length): the log-sum-exp and D. Padding, and queries
-// that saw no key, have lse = infinity, so that their probabilities are 0.
+// Per query and head, (sequences, heads, padded length): the log-sum-exp and D. Padding, and
+// queries that saw no key, have lse = infinity, so that their probabilities are 0.
 struct QueryStatistics {
     static constexpr int64_t kPadding = 64;  // queries: a multiple of every tile
 

@@ -1,5 +1,5 @@
-// The gradient of attention on CUDA cores (attention_backward.h), any dtype and head size: a block has
-// 32 rows of keys or of queries, and 16 of the others pass by at a time.
+// The gradient of attention on CUDA cores (attention_backward.h), any dtype and head size: a block
+// has 32 rows of keys or of queries, and 16 of the others pass by at a time.
 #include <cmath>
 
 #include "cuda/attention_backward.h"
@@ -14,8 +14,8 @@ struct SharedRows {
 
     __device__ __forceinline__ SharedRows(float* memory, int stride)
         : outer{memory, memory + kBlockRows * stride},
-          inner{memory + 2 * kBlockRows * stride,
-                memory + (2 * kBlockRows + kInnerRows) * stride} {}
+          inner{memory + 2 * kBlockRows * stride, memory + (2 * kBlockRows + kInnerRows) * stride} {
+    }
 
     static int bytes(int64_t head_size) {
         return 2 * (kBlockRows + kInnerRows) * row_stride(head_size) * 4;
@@ -30,12 +30,10 @@ __global__ void __launch_bounds__(kRowThreads, 1)
     const SharedRows rows(shared, stride);
     const int row = static_cast<int>(threadIdx.x) / kRowLanes;
     const int lane = static_cast<int>(threadIdx.x) % kRowLanes;
-    const TilePlace place(blockIdx.x, shape.kv_heads,
-                          (shape.length + kBlockRows - 1) / kBlockRows);
+    const TilePlace place(blockIdx.x, shape.kv_heads, (shape.length + kBlockRows - 1) / kBlockRows);
     const int first_key = place.tile * kBlockRows, key = first_key + row;
     const int64_t first_token = place.sequence * shape.length;
-    const int64_t kv_at =
-        (first_token + first_key) * shape.kv_width + place.head * shape.head_size;
+    const int64_t kv_at = (first_token + first_key) * shape.kv_width + place.head * shape.head_size;
     load_rows_f32<kBlockRows>(rows.outer[0], p.k + kv_at, shape.kv_width, shape.length - first_key,
                               size);
     load_rows_f32<kBlockRows>(rows.outer[1], p.v + kv_at, shape.kv_width, shape.length - first_key,
@@ -46,8 +44,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
     for (int head = place.head * shape.group; head < (place.head + 1) * shape.group; ++head) {
         const int64_t statistics = p.statistics.begin(place.sequence, shape.heads, head);
         for (int first = begin; first < shape.length; first += kInnerRows) {
-            const int64_t at =
-                (first_token + first) * shape.query_width + head * shape.head_size;
+            const int64_t at = (first_token + first) * shape.query_width + head * shape.head_size;
             __syncthreads();
             load_rows_f32<kInnerRows>(rows.inner[0], p.q + at, shape.query_width,
                                       shape.length - first, size);
@@ -59,9 +56,8 @@ __global__ void __launch_bounds__(kRowThreads, 1)
                 const int offset = (part + lane) * stride;
                 float probability = 0.0f, d_score = 0.0f;
                 if (shape.visible(place.sequence, query, key)) {
-                    const float score =
-                        shape.scale * dot_rows(rows.outer[0] + row * stride,
-                                               rows.inner[0] + offset, size);
+                    const float score = shape.scale * dot_rows(rows.outer[0] + row * stride,
+                                                               rows.inner[0] + offset, size);
                     probability = expf(score - p.statistics.lse[statistics + query]);
                     d_score = probability * (dot_rows(rows.outer[1] + row * stride,
                                                       rows.inner[1] + offset, size) -
@@ -90,10 +86,8 @@ __global__ void __launch_bounds__(kRowThreads, 2)
     const int64_t first_token = place.sequence * shape.length;
     const int64_t query_at =
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
-    const int64_t kv_at =
-        first_token * shape.kv_width + place.head / shape.group * shape.head_size;
-    const int64_t statistics =
-        p.statistics.begin(place.sequence, shape.heads, place.head) + query;
+    const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
+    const int64_t statistics = p.statistics.begin(place.sequence, shape.heads, place.head) + query;
     const float lse = p.statistics.lse[statistics], dot = p.statistics.dots[statistics];
     load_rows_f32<kBlockRows>(rows.outer[0], p.q + query_at, shape.query_width,
                               shape.length - first_query, size);
@@ -115,9 +109,9 @@ __global__ void __launch_bounds__(kRowThreads, 2)
             if (shape.visible(place.sequence, query, first + part + lane)) {
                 const float score = shape.scale * dot_rows(rows.outer[0] + row * stride,
                                                            rows.inner[0] + offset, size);
-                d_score = expf(score - lse) * (dot_rows(rows.outer[1] + row * stride,
-                                                        rows.inner[1] + offset, size) -
-                                               dot);
+                d_score =
+                    expf(score - lse) *
+                    (dot_rows(rows.outer[1] + row * stride, rows.inner[1] + offset, size) - dot);
             }
             d_query.add(d_score, rows.inner[0] + part * stride, size);
         }
@@ -131,8 +125,8 @@ cudaError_t launch(CpDevice& device, void (*kernel)(AttentionShape, AttentionGra
                    int64_t blocks, const AttentionShape& shape,
                    const AttentionGradients<T>& gradients) {
     const int shared_bytes = SharedRows::bytes(shape.head_size);
-    const cudaError_t status = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
     if (status != cudaSuccess) return status;
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kRowThreads),
               static_cast<size_t>(shared_bytes), device.stream, shape, gradients);
@@ -145,8 +139,8 @@ template <class T>
 cudaError_t attention_backward_rows(CpDevice& device, const AttentionShape& shape,
                                     const AttentionGradients<T>& gradients) {
     const int64_t blocks = shape.sequences * shape.tiles(kBlockRows);
-    const cudaError_t status = launch(device, key_gradient_row_kernel<T>, blocks * shape.kv_heads,
-                                      shape, gradients);
+    const cudaError_t status =
+        launch(device, key_gradient_row_kernel<T>, blocks * shape.kv_heads, shape, gradients);
     if (status != cudaSuccess) return status;
     return launch(device, query_gradient_row_kernel<T>, blocks * shape.heads, shape, gradients);
 }

@@ -1,5 +1,5 @@
-// The gradient of attention on tensor cores (attention_backward.h): a block has 64 rows of keys or of
-// queries, 16 a warp, and tiles of the others pass by through two stages of asynchronous copies.
+// The gradient of attention on tensor cores (attention_backward.h): a block has 64 rows of keys or
+// of queries, 16 a warp, and tiles of the others pass by through two stages of asynchronous copies.
 #include <cmath>
 
 #include "cuda/attention_backward.h"
@@ -49,8 +49,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                           (shape.length + kAttentionRows - 1) / kAttentionRows);
     const int first_key = place.tile * kAttentionRows;
     const int64_t first_token = place.sequence * shape.length;
-    const int64_t kv_at =
-        (first_token + first_key) * shape.kv_width + place.head * shape.head_size;
+    const int64_t kv_at = (first_token + first_key) * shape.kv_width + place.head * shape.head_size;
     // Earlier tiles hold no query that sees these keys.
     const int first_tile = shape.causal ? first_key / kInner : 0;
     const int tiles_per_head = (shape.length + kInner - 1) / kInner - first_tile;
@@ -59,8 +58,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     const auto load_queries = [&](int step) {
         const int head = place.head * shape.group + step / tiles_per_head;
         const int query = (first_tile + step % tiles_per_head) * kInner;
-        const int64_t at =
-            (first_token + query) * shape.query_width + head * shape.head_size;
+        const int64_t at = (first_token + query) * shape.query_width + head * shape.head_size;
         const int left = shape.length - query;
         const int stage = step & 1;
         load_rows<kSize, kInner>(tiles.inner(0, stage), p.q + at, shape.query_width, left,
@@ -91,7 +89,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         const int stage = step & 1;
         // S^T and (dO V^T)^T: 16 keys of this warp by the queries of the tile.
         float probabilities[kInner / 8][4], d_scores[kInner / 8][4];
-        multiply_rows<kSize, kInner>(probabilities, tiles.outer(0), warp_row, tiles.inner(0, stage));
+        multiply_rows<kSize, kInner>(probabilities, tiles.outer(0), warp_row,
+                                     tiles.inner(0, stage));
         multiply_rows<kSize, kInner>(d_scores, tiles.outer(1), warp_row, tiles.inner(1, stage));
 
         const int first_query = (first_tile + step % tiles_per_head) * kInner;
@@ -146,8 +145,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     const int64_t first_token = place.sequence * shape.length;
     const int64_t query_at =
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
-    const int64_t kv_at =
-        first_token * shape.kv_width + place.head / shape.group * shape.head_size;
+    const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
     const int steps = (shape.visible_keys(first_query, kAttentionRows) + kInner - 1) / kInner;
 
     const auto load_keys = [&](int step) {
@@ -162,8 +160,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
 
     // Of rows lane / 4 and lane / 4 + 8.
     const int row = first_query + warp_row + lane / 4;
-    const int64_t statistics =
-        p.statistics.begin(place.sequence, shape.heads, place.head) + row;
+    const int64_t statistics = p.statistics.begin(place.sequence, shape.heads, place.head) + row;
     const float lse[2] = {p.statistics.lse[statistics] * kLog2E,
                           p.statistics.lse[statistics + 8] * kLog2E};
     const float dots[2] = {p.statistics.dots[statistics], p.statistics.dots[statistics + 8]};
@@ -197,8 +194,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                 for (int e = 0; e < 2; ++e) {
                     const int key = j * 8 + lane % 4 * 2 + e;
                     float& d_score = d_scores[j][i * 2 + e];
-                    float probability = exp2_fast(
-                        __fmaf_rn(scores[j][i * 2 + e], shape.scale * kLog2E, -lse[i]));
+                    float probability =
+                        exp2_fast(__fmaf_rn(scores[j][i * 2 + e], shape.scale * kLog2E, -lse[i]));
                     if (hides && (key >= end || !shape.unmasked(place.sequence, first_key + key))) {
                         probability = 0.0f;
                     }
@@ -216,8 +213,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
 template <class Kernel>
 cudaError_t launch(CpDevice& device, Kernel kernel, int shared_bytes, int64_t blocks,
                    const AttentionShape& shape, const AttentionGradients<Bf16>& gradients) {
-    const cudaError_t status = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
     if (status != cudaSuccess) return status;
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kAttentionThreads),
               static_cast<size_t>(shared_bytes), device.stream, shape, gradients);

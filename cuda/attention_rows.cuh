@@ -1,5 +1,6 @@
 // Rows of attention on CUDA cores, any dtype and head size: fp32 rows in shared memory. Eight lanes
-// share a row of the block: in scores each has one of eight other rows, in sums an eighth of the columns.
+// share a row of the block: in scores each has one of eight other rows, in sums an eighth of the
+// columns.
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"

@@ -1,4 +1,4 @@
-// Tiles of attention on tensor cores: rows of one head in shared memory, products of 16 rows a warp.
+// Tiles of attention on tensor cores: rows of one head in shared memory, 16 of them a warp.
 //
 // A tile has kSize columns, the head size rounded up to 32, 64, 96 or 128; what is missing is zero.
 #pragma once
@@ -36,8 +36,8 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 #endif
 }
 
-// What the 16-byte chunks of a row are exchanged by, so that the eight rows of an ldmatrix fall into
-// different banks. The same for rows that are a multiple of 8 apart.
+// What the 16-byte chunks of a row are exchanged by, so that the eight rows of an ldmatrix fall
+// into different banks. The same for rows that are a multiple of 8 apart.
 template <int kSize>
 __device__ __forceinline__ int row_permutation(int row) {
     return kSize % 64 == 0 ? row & 7 : (row >> 1) & 3;
@@ -79,7 +79,8 @@ __device__ __forceinline__ void load_rows(unsigned char* tile, const Bf16* sourc
     }
 }
 
-// scores (16, kInner) = rows first_row ... + 15 of x times the rows of u, both tiles of kSize columns.
+// scores (16, kInner) = rows first_row ... + 15 of x times the rows of u, both tiles of kSize
+// columns.
 template <int kSize, int kInner>
 __device__ __forceinline__ void multiply_rows(float (&scores)[kInner / 8][4],
                                               const unsigned char* x, int first_row,
@@ -131,8 +132,8 @@ __device__ __forceinline__ void add_weighted_rows(float (&sums)[kSize / 8][4],
     }
 }
 
-// Writes the 16 rows of a warp, the upper and lower half times a factor each, through the warp's own
-// rows of `tile`, which no other warp reads.
+// Writes the 16 rows of a warp, the upper and lower half times a factor each, through the warp's
+// own rows of `tile`, which no other warp reads.
 template <int kSize>
 __device__ __forceinline__ void store_rows(const float (&sums)[kSize / 8][4], float upper_factor,
                                            float lower_factor, unsigned char* tile, int first_row,

@@ -31,7 +31,8 @@ __device__ __forceinline__ T warp_reduce(T value, Combine combine) {
     return value;
 }
 
-// `scratch`: kMaxWarps elements of shared memory, free again for the next reduction. Whole warps only.
+// `scratch`: kMaxWarps elements of shared memory, free again for the next reduction. Whole warps
+// only.
 template <class T, class Combine>
 __device__ __forceinline__ T block_reduce(T value, Combine combine, T* scratch) {
     const int warps = static_cast<int>(blockDim.x) / 32;

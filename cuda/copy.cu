@@ -8,9 +8,9 @@ namespace {
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor &input = call->inputs[0], &output = call->outputs[0];
     const auto bytes = static_cast<size_t>(num_elements(output) * dtype_bytes(output.dtype));
-    CUDA_CHECK(*device, "copy", error,
-               cudaMemcpyAsync(output.data, input.data, bytes, cudaMemcpyDeviceToDevice,
-                               device->stream));
+    CUDA_CHECK(
+        *device, "copy", error,
+        cudaMemcpyAsync(output.data, input.data, bytes, cudaMemcpyDeviceToDevice, device->stream));
     return CP_OK;
 }
 

@@ -4,7 +4,8 @@
 // order, and the sum of one row of the table belongs to one thread per column, which adds in that
 // order. Only integers are counted with atomics.
 //
-// Two accesses per element, backward one of dy and one or two of the table; limit: memory bandwidth.
+// Two accesses per element; backward one of dy, and one or two of the table; limit: memory
+// bandwidth.
 #include <algorithm>
 
 #include "cuda/device.h"
@@ -22,14 +23,15 @@ constexpr int kScanThreads = 1024;
 constexpr int64_t kMaxChunks = 32;
 constexpr int64_t kMinChunkTokens = 512;
 
-// ---- Forward -------------------------------------------------------------------------------------
+// ---- Forward -----------------------------------------------------------------------------------
 
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     embedding_kernel(const T* __restrict__ table, const int32_t* __restrict__ ids,
                      T* __restrict__ y, int64_t width, IndexCheck check) {
     const int64_t token = blockIdx.x;
-    const int64_t column = (static_cast<int64_t>(blockIdx.y) * kRowThreads + threadIdx.x) * kPackSize;
+    const int64_t column =
+        (static_cast<int64_t>(blockIdx.y) * kRowThreads + threadIdx.x) * kPackSize;
     if (column >= width) return;
     const int count = pack_count(width, column);
     const int32_t id = ids[token];
@@ -53,14 +55,14 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
     return check_launch(*device, "embedding", error);
 }
 
-// ---- Positions by id -----------------------------------------------------------------------------
+// ---- Positions by id ---------------------------------------------------------------------------
 
 // What the kernels of the sort share, with its parts of the workspace.
 struct Sort {
     const int32_t* ids;  // (tokens)
     int64_t tokens, vocab, chunk_tokens, chunks;
-    int32_t* counts;     // (chunks, vocab): of the id in the chunk, then where the chunk's run starts
-    int32_t* starts;     // (vocab + 1) where the run of each id starts
+    int32_t* counts;  // (chunks, vocab): of the id in the chunk, then where the chunk's run starts
+    int32_t* starts;  // (vocab + 1) where the run of each id starts
     int32_t* positions;  // (tokens) by id, ascending within an id
     IndexCheck check;
 };
@@ -115,8 +117,8 @@ __global__ void __launch_bounds__(32) place_positions_kernel(Sort sort) {
     const int lane = static_cast<int>(threadIdx.x);
     int32_t* const offsets = sort.counts + blockIdx.x * sort.vocab;
     const int64_t begin = static_cast<int64_t>(blockIdx.x) * sort.chunk_tokens;
-    const int64_t end = begin + sort.chunk_tokens < sort.tokens ? begin + sort.chunk_tokens
-                                                                : sort.tokens;
+    const int64_t end =
+        begin + sort.chunk_tokens < sort.tokens ? begin + sort.chunk_tokens : sort.tokens;
     for (int64_t first = begin; first < end; first += 32) {
         const int64_t token = first + lane;
         int32_t id = token < end ? sort.ids[token] : -1;
@@ -137,14 +139,15 @@ __global__ void __launch_bounds__(32) place_positions_kernel(Sort sort) {
     }
 }
 
-// ---- Backward ------------------------------------------------------------------------------------
+// ---- Backward ----------------------------------------------------------------------------------
 
 template <class T, class G>
 __global__ void __launch_bounds__(kRowThreads)
     embedding_backward_kernel(Sort sort, const T* __restrict__ dy, G* d_table, int64_t width,
                               bool accumulate) {
     const int64_t id = blockIdx.x;
-    const int64_t column = (static_cast<int64_t>(blockIdx.y) * kRowThreads + threadIdx.x) * kPackSize;
+    const int64_t column =
+        (static_cast<int64_t>(blockIdx.y) * kRowThreads + threadIdx.x) * kPackSize;
     if (column >= width) return;
     const int32_t begin = sort.starts[id], end = sort.starts[id + 1];
     if (accumulate && begin == end) return;
@@ -193,8 +196,15 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     int32_t* starts = counts + counts_bytes(tokens, vocab) / 4;
     int32_t* positions = starts + aligned((vocab + 1) * 4) / 4;
     const int64_t per_chunk = chunk_tokens(tokens), chunks = ceil_div(tokens, per_chunk);
-    const Sort sort{data<int32_t>(call->inputs[0]), tokens,    vocab, per_chunk, chunks, counts, starts,
-                    positions, check_indices(*device, op, "ids", vocab)};
+    const Sort sort{data<int32_t>(call->inputs[0]),
+                    tokens,
+                    vocab,
+                    per_chunk,
+                    chunks,
+                    counts,
+                    starts,
+                    positions,
+                    check_indices(*device, op, "ids", vocab)};
     CUDA_CHECK(*device, op, error,
                cudaMemsetAsync(counts, 0, static_cast<size_t>(counts_bytes(tokens, vocab)),
                                device->stream));

@@ -57,7 +57,8 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
 
 CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     return attribute(*call, "approximate") != 0.0
-               ? elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<Approximate>{}, error)
+               ? elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<Approximate>{},
+                                   error)
                : elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<Exact>{}, error);
 }
 

@@ -30,7 +30,8 @@ static constexpr int kFirstSharedSlot = __COUNTER__ + 1;
         compact::emulation::shared_slot(__COUNTER__ - kFirstSharedSlot, sizeof(name##_type)))
 #define CP_SHARED_DYNAMIC(T, name) T* name = static_cast<T*>(compact::emulation::dynamic_shared())
 #define CP_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-    ((void)(stream), compact::emulation::launch_kernel(kernel, grid, block, shared_bytes, __VA_ARGS__))
+    ((void)(stream),                                              \
+     compact::emulation::launch_kernel(kernel, grid, block, shared_bytes, __VA_ARGS__))
 
 namespace compact::emulation {
 template <class... Parameters, class... Arguments>

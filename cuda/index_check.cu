@@ -1,6 +1,5 @@
-#include "cuda/index_check.h"
-
 #include "cuda/device.h"
+#include "cuda/index_check.h"
 #include "native/backend/op_checks.h"
 
 namespace compact {

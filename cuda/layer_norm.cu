@@ -76,12 +76,12 @@ __global__ void __launch_bounds__(256) layer_norm_kernel(Forward<T> p) {
 
 template <class T>
 struct Backward {
-    const T* x;            // (rows, width)
-    const T* weight;       // (width)
-    const float* mean;     // (rows)
-    const float* rstd;     // (rows)
-    const T* dy;           // (rows, width)
-    T* dx;                 // (rows, width)
+    const T* x;              // (rows, width)
+    const T* weight;         // (width)
+    const float* mean;       // (rows)
+    const float* rstd;       // (rows)
+    const T* dy;             // (rows, width)
+    T* dx;                   // (rows, width)
     float* weight_partials;  // (chunks, width)
     float* bias_partials;    // (chunks, width)
     int64_t rows, width, chunk_rows;

@@ -38,7 +38,8 @@ struct Problem {
     int64_t last_chunk() const { return (tokens - 1) % chunk + 1; }
 };
 
-// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products. ---------------
+// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products.
+// ---------------
 
 int64_t forward_gemm_bytes(const Problem& p, int64_t count) {
     return gemm_workspace_bytes(count, p.vocab, p.width, p.dtype);
@@ -75,7 +76,7 @@ struct Workspace {
     }
 };
 
-// ---- The three products of a chunk of `count` tokens that begins at `token` -----------------------
+// ---- The three products of a chunk of `count` tokens that begins at `token` --------------------
 
 CudaGemmOperand rows_of(const CpTensor& matrix, int64_t row, bool transposed) {
     const int64_t width = matrix.shape[1];
@@ -128,8 +129,10 @@ CpStatus compute_weight_gradient(CpDevice& device, const char* op, const CpCall&
     product.m = p.weight_rows();
     product.n = p.weight_columns();
     product.k = count;
-    product.a = p.transposed ? logit_gradients(p, work, true) : rows_of(call.inputs[0], token, true);
-    product.b = p.transposed ? rows_of(call.inputs[0], token, false) : logit_gradients(p, work, false);
+    product.a =
+        p.transposed ? logit_gradients(p, work, true) : rows_of(call.inputs[0], token, true);
+    product.b =
+        p.transposed ? rows_of(call.inputs[0], token, false) : logit_gradients(p, work, false);
     product.c = output.data;
     product.c_dtype = output.dtype;
     product.c_stride = p.weight_columns();
@@ -137,7 +140,7 @@ CpStatus compute_weight_gradient(CpDevice& device, const char* op, const CpCall&
     return gemm(device, op, product, work.gemm, error);
 }
 
-// ---- Runs ----------------------------------------------------------------------------------------
+// ---- Runs --------------------------------------------------------------------------------------
 
 SoftmaxRows rows_of_chunk(const CpCall& call, const Problem& p, const Workspace& work,
                           const IndexCheck& check, int64_t first, int64_t count) {
@@ -206,8 +209,7 @@ CpStatus check_backward(const CpCall* call, CpError* error) {
 
 const CpOp kCudaLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_bytes,
                                         check_forward, run_forward};
-const CpOp kCudaLinearCrossEntropyBackwardOp = {"linearCrossEntropyBackward",
-                                                backward_workspace_bytes, check_backward,
-                                                run_backward};
+const CpOp kCudaLinearCrossEntropyBackwardOp = {
+    "linearCrossEntropyBackward", backward_workspace_bytes, check_backward, run_backward};
 
 }  // namespace compact

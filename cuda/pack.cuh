@@ -1,5 +1,5 @@
-// Eight elements at a time as fp32: 16-byte accesses for bf16, two of them for f32, single ones where
-// the address is not aligned or fewer than eight are left.
+// Eight elements at a time as fp32: 16-byte accesses for bf16, two of them for f32, single ones
+// where the address is not aligned or fewer than eight are left.
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"
@@ -32,8 +32,7 @@ __device__ __forceinline__ void load_pack(const T* source, int count, float (&va
 }
 
 template <class T>
-__device__ __forceinline__ void store_pack(T* target, int count,
-                                           const float (&values)[kPackSize]) {
+__device__ __forceinline__ void store_pack(T* target, int count, const float (&values)[kPackSize]) {
     constexpr int kPack = 16 / sizeof(T);
     if (count == kPackSize && reinterpret_cast<uintptr_t>(target) % 16 == 0) {
         CP_UNROLL
@@ -56,8 +55,8 @@ __device__ __forceinline__ int pack_count(int64_t total, int64_t first) {
     return total - first < kPackSize ? static_cast<int>(total - first) : kPackSize;
 }
 
-// Memory of f32 or bf16. Ops with several dtypes branch once per pack, the same way in every thread,
-// instead of having a kernel for every combination.
+// Memory of f32 or bf16. Ops with several dtypes branch once per pack, the same way in every
+// thread, instead of having a kernel for every combination.
 struct AnyTensor {
     void* data;
     int32_t dtype;

@@ -55,7 +55,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
         product.b = {phat, CP_BF16, panel.stride(), false};
         product.c = data<char>(z) + column * dtype_bytes(z.dtype);
         if (make_panel(*device, "project", key, panel, phat, error) != CP_OK ||
-            gemm(*device, "project", product, static_cast<char*>(call->workspace) + p.panel_bytes(), error) != CP_OK) {
+            gemm(*device, "project", product, static_cast<char*>(call->workspace) + p.panel_bytes(),
+                 error) != CP_OK) {
             return CP_FAILED;
         }
     }

@@ -1,7 +1,7 @@
 // projectBackUpdate: w = w (1 - learningRate weightDecay) - learningRate updateScale (P direction).
 //
-// Phat is made in workspace, whole or a panel of its rows at a time, and multiplied from there; each
-// weight is read and written once, where its sum is done.
+// Phat is made in workspace, whole or a panel of its rows at a time, and multiplied from there;
+// each weight is read and written once, where its sum is done.
 #include <algorithm>
 
 #include "cuda/gemm.h"

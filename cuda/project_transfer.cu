@@ -1,5 +1,5 @@
-// projectTransfer: moment = P_new^T P_old moment, which carries a first moment over to the basis of a
-// new epoch.
+// projectTransfer: moment = P_new^T P_old moment, which carries a first moment over to the basis of
+// a new epoch.
 //
 // P_old moment would be as large as the full gradient, so it exists for a few rows at a time. Runs
 // once in many steps: its products are those of CUDA cores, in fp32.

@@ -1,11 +1,10 @@
 // Eight entries of Phat a thread: one call of Philox, eight rows of the table, one 16-byte store.
-// Limit: instruction issue, about 18 instructions per entry; a panel of 8 MB takes 4 us on an H200.
-#include "cuda/projection.h"
-
+// Two bytes per entry; limit: instruction issue, about 20 instructions per entry.
 #include <algorithm>
 #include <cmath>
 
 #include "cuda/normal_table.cuh"
+#include "cuda/projection.h"
 #include "native/base/philox.h"
 
 namespace compact {
@@ -55,10 +54,10 @@ __global__ void __launch_bounds__(kThreads)
         if constexpr (kDistribution == kIdentity) {
             out[i] = identity_group(row, group);
         } else {
-            const PhiloxWords words = philox({{static_cast<uint32_t>(group),
-                                               static_cast<uint32_t>(row), key.tensor_id,
-                                               key.epoch}},
-                                             key.seed_low, key.seed_high);
+            const PhiloxWords words =
+                philox({{static_cast<uint32_t>(group), static_cast<uint32_t>(row), key.tensor_id,
+                         key.epoch}},
+                       key.seed_low, key.seed_high);
             out[i] = {two_entries<kDistribution>(words.word[0], table),
                       two_entries<kDistribution>(words.word[1], table),
                       two_entries<kDistribution>(words.word[2], table),

@@ -1,9 +1,9 @@
-// The random projection, made anew wherever it is needed: a panel of Phat at a time, bf16, in a part
-// of the workspace that is read again from the L2 cache.
+// The random projection, made anew wherever it is needed: a panel of Phat at a time, bf16, in a
+// part of the workspace that is read again from the L2 cache.
 //
 // Entry (i, j) of Phat depends on the seed, the tensor and the epoch alone: half j mod 8 of Philox
-// (counter = (j / 8, i, tensor, epoch), key = seed) goes through the inverse normal distribution and
-// is rounded to bf16. P = Phat / sqrt(rank). The bits are those of every other backend.
+// (counter = (j / 8, i, tensor, epoch), key = seed) goes through the inverse normal distribution
+// and is rounded to bf16. P = Phat / sqrt(rank). The bits are those of every other backend.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ PhatKey phat_key(const CpCall& call, const char* epoch_name = "epoch");
 // Factor from Phat to P. The identity is made with ones, so that it is exact in bf16.
 float phat_scale(const PhatKey& key, int64_t rank);
 
-// Rows row0 ... row0 + rows - 1, columns in groups of eight, 8 * group0 ... 8 * (group0 + groups) - 1.
+// Rows row0 ... row0 + rows - 1, columns in groups of eight, 8 * group0 ... 8 * (group0 + groups)
+// - 1.
 struct PhatPanel {
     int64_t row0, rows, group0, groups;
 

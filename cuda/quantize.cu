@@ -1,6 +1,6 @@
 // quantize: per group of groupSize consecutive elements scale = max|x| / 127 and
-// code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a group
-// with NaN or infinity has that scale, so that it does not come back finite by accident.
+// code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a
+// group with NaN or infinity has that scale, so that it does not come back finite by accident.
 //
 // One access per element, one byte per code (x is read a second time from the cache); limit: memory
 // bandwidth.
@@ -16,10 +16,9 @@ constexpr int kGroupsPerBlock = 8;  // a warp each
 
 template <class T>
 __global__ void __launch_bounds__(32 * kGroupsPerBlock)
-    quantize_kernel(const T* __restrict__ x, int8_t* __restrict__ codes,
-                    float* __restrict__ scales, int64_t count, int64_t group_size) {
-    const int64_t group =
-        static_cast<int64_t>(blockIdx.x) * kGroupsPerBlock + threadIdx.x / 32;
+    quantize_kernel(const T* __restrict__ x, int8_t* __restrict__ codes, float* __restrict__ scales,
+                    int64_t count, int64_t group_size) {
+    const int64_t group = static_cast<int64_t>(blockIdx.x) * kGroupsPerBlock + threadIdx.x / 32;
     const int64_t begin = group * group_size;
     if (begin >= count) return;
     const int64_t end = begin + group_size < count ? begin + group_size : count;

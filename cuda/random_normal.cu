@@ -25,8 +25,8 @@ __global__ void __launch_bounds__(kElementwiseThreads)
     const int64_t first = group * kPackSize;
     if (first >= count) return;
     const PhiloxWords words =
-        philox({{static_cast<uint32_t>(group), static_cast<uint32_t>(group >> 32),
-                 normal.tensor_id, kNormalEpoch}},
+        philox({{static_cast<uint32_t>(group), static_cast<uint32_t>(group >> 32), normal.tensor_id,
+                 kNormalEpoch}},
                normal.seed_low, normal.seed_high);
     float values[kPackSize];
     CP_UNROLL

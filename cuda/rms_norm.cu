@@ -3,8 +3,8 @@
 //   dWeight = sum over rows of dy x rstd
 // Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019.
 //
-// Two accesses per element, and three or four backward (rows are read a second time from the cache);
-// limit: memory bandwidth.
+// Two accesses per element, and three or four backward (rows are read a second time from the
+// cache); limit: memory bandwidth.
 #include "cuda/block_reduce.cuh"
 #include "cuda/ops.h"
 #include "cuda/pack.cuh"
@@ -85,12 +85,12 @@ __global__ void __launch_bounds__(256) rms_norm_backward_kernel(Backward<T> p) {
             }
         }
         const float rstd = p.rstd[row];
-        const float mean =
-            block_reduce(products, Sum{}, scratch) / static_cast<float>(p.width);
+        const float mean = block_reduce(products, Sum{}, scratch) / static_cast<float>(p.width);
         const float slope = rstd * rstd * mean;
         for (int64_t column = first; column < p.width; column += stride) {
             const int count = pack_count(p.width, column);
-            float values[kPackSize], gradients[kPackSize], weights[kPackSize], added[kPackSize] = {};
+            float values[kPackSize], gradients[kPackSize], weights[kPackSize],
+                added[kPackSize] = {};
             load_pack(x + column, count, values);
             load_pack(dy + column, count, gradients);
             load_pack(p.weight + column, count, weights);

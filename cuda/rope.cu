@@ -1,5 +1,5 @@
-// rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose cosines
-// and sines are given; inverse=1 rotates back, which is the gradient.
+// rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose
+// cosines and sines are given; inverse=1 rotates back, which is the gradient.
 // Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
 // Two accesses per element and the tables from the cache; limit: memory bandwidth.
 #include "cuda/elementwise.cuh"

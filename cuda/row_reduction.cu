@@ -1,6 +1,5 @@
-#include "cuda/row_reduction.h"
-
 #include "cuda/gemm_epilogue.cuh"
+#include "cuda/row_reduction.h"
 
 namespace compact {
 namespace {

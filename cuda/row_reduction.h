@@ -1,5 +1,6 @@
-// Sums over the rows of a matrix (gradients of norm weights and biases) in a fixed order: each fixed
-// chunk of rows has its own fp32 partial sum in workspace, and the partial sums are added in order.
+// Sums over the rows of a matrix (gradients of norm weights and biases) in a fixed order: each
+// fixed chunk of rows has its own fp32 partial sum in workspace, and the partial sums are added in
+// order.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +10,8 @@
 
 namespace compact {
 
-// At most 512 chunks, which occupy any GPU and stay small beside the matrix. A constant: the order of
-// summation must not depend on the device.
+// At most 512 chunks, which occupy any GPU and stay small beside the matrix. A constant: the order
+// of summation must not depend on the device.
 inline int64_t reduction_chunk_rows(int64_t rows) {
     return std::max<int64_t>(8, ceil_div(rows, 512));
 }

@@ -15,10 +15,9 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     }
     const int64_t bytes = input.shape[1] * dtype_bytes(input.dtype);
     CUDA_CHECK(*device, "selectRow", error,
-               cudaMemcpyAsync(call->outputs[0].data,
-                               data<char>(input) + static_cast<int64_t>(row) * bytes,
-                               static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice,
-                               device->stream));
+               cudaMemcpyAsync(
+                   call->outputs[0].data, data<char>(input) + static_cast<int64_t>(row) * bytes,
+                   static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, device->stream));
     return CP_OK;
 }
 

@@ -1,10 +1,9 @@
 // Limit: memory bandwidth; one access per logit for the loss, another and a store for the gradient.
-#include "cuda/softmax_loss.h"
-
 #include <cmath>
 
 #include "cuda/block_reduce.cuh"
 #include "cuda/pack.cuh"
+#include "cuda/softmax_loss.h"
 
 namespace compact {
 namespace {
@@ -95,9 +94,8 @@ __global__ void __launch_bounds__(kThreads)
             CP_UNROLL
             for (int i = 0; i < kPackSize; ++i) {
                 const float power = expf(values[i] - softmax.shift);
-                values[i] = column + i == target
-                                ? (power / softmax.total - 1.0f) * gradient.scale
-                                : power * factor;
+                values[i] = column + i == target ? (power / softmax.total - 1.0f) * gradient.scale
+                                                 : power * factor;
             }
         }
         // Gradients lie no further in memory than the logits that have been read by now.

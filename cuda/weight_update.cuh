@@ -1,5 +1,5 @@
-// What the optimizers share: settings of Adam, the clipping factor, and the store of new weights with
-// nearest or stochastic rounding.
+// What the optimizers share: settings of Adam, the clipping factor, and the store of new weights
+// with nearest or stochastic rounding.
 #pragma once
 
 #include <cmath>
@@ -74,8 +74,7 @@ struct WeightStore {
             const int64_t own_row = row + at / columns, own_column = at % columns;
             const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(own_row),
                                                      static_cast<uint32_t>(own_column >> 3));
-            values[i] =
-                bf16_to_float(bf16_stochastic(values[i], rounding_half(words, own_column)));
+            values[i] = bf16_to_float(bf16_stochastic(values[i], rounding_half(words, own_column)));
         }
     }
 };

@@ -1,5 +1,5 @@
-// One op on the emulated GPU against the CPU backend: same operands, results within a stated distance,
-// the same bits whatever the order in which the threads of a block take their turns.
+// One op on the emulated GPU against the CPU backend: same operands, results within a stated
+// distance, the same bits whatever the order in which the threads of a block take their turns.
 #pragma once
 
 #include <algorithm>
@@ -115,8 +115,9 @@ class Comparison {
         return *this;
     }
 
-    // Largest difference allowed: `tolerance` times the largest magnitude of the output, and one step of
-    // bf16 where that is its dtype, for a number that lies between two of them. 0: the same bits.
+    // Largest difference allowed: `tolerance` times the largest magnitude of the output, and one
+    // step of bf16 where that is its dtype, for a number that lies between two of them. 0: the same
+    // bits.
     bool agrees(double tolerance) {
         if (!run(cpu_machine(), &expected_)) return false;
         using emulation::FiberOrder;
@@ -182,9 +183,8 @@ class Comparison {
         if (status != nullptr) *status = result;
         contents->clear();
         for (size_t i = 0; i < outputs_.size(); ++i) {
-            contents->push_back(
-                machine.read(call.outputs[i].data,
-                             static_cast<int64_t>(outputs_[i].tensor.contents().size())));
+            contents->push_back(machine.read(
+                call.outputs[i].data, static_cast<int64_t>(outputs_[i].tensor.contents().size())));
         }
         machine.release_all();
         if (result == CP_OK || status != nullptr) return true;
@@ -210,8 +210,9 @@ class Comparison {
             const double e = expected.get(k), f = found.get(k);
             if (e == f || (std::isnan(e) && std::isnan(f))) continue;
             if (!(std::fabs(f - e) <= tolerance * largest + step * std::fabs(e))) {
-                std::printf("      %s: output %zu, element %lld is %.9g, the CPU's %.9g, largest %.3g\n",
-                            op_, i, static_cast<long long>(k), f, e, largest);
+                std::printf(
+                    "      %s: output %zu, element %lld is %.9g, the CPU's %.9g, largest %.3g\n",
+                    op_, i, static_cast<long long>(k), f, e, largest);
                 return false;
             }
         }

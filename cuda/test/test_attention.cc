@@ -10,27 +10,34 @@ struct Problem {
 };
 
 const Problem kCases[] = {
-    {1, 1, 1, 1, 8, true, false},    {2, 65, 2, 2, 32, true, false},  {1, 64, 4, 2, 40, true, false},
-    {1, 131, 4, 1, 64, true, true},  {2, 33, 2, 1, 128, false, true}, {1, 80, 1, 1, 256, false, false},
-    {3, 17, 3, 3, 16, true, true},   {1, 128, 2, 2, 48, false, true}, {1, 97, 2, 1, 80, true, false},
-    {2, 70, 2, 2, 96, false, false}, {1, 150, 2, 1, 112, true, true}, {1, 40, 2, 1, 136, true, false},
+    {1, 1, 1, 1, 8, true, false},    {2, 65, 2, 2, 32, true, false},
+    {1, 64, 4, 2, 40, true, false},  {1, 131, 4, 1, 64, true, true},
+    {2, 33, 2, 1, 128, false, true}, {1, 80, 1, 1, 256, false, false},
+    {3, 17, 3, 3, 16, true, true},   {1, 128, 2, 2, 48, false, true},
+    {1, 97, 2, 1, 80, true, false},  {2, 70, 2, 2, 96, false, false},
+    {1, 150, 2, 1, 112, true, true}, {1, 40, 2, 1, 136, true, false},
 };
 
 void compare(const Problem& c, int32_t dtype) {
     Numbers numbers(static_cast<uint64_t>(c.length * 1000 + c.head_size));
     const int64_t tokens = c.sequences * c.length;
     const int64_t width = c.heads * c.head_size, kv_width = c.kv_heads * c.head_size;
-    Tensor q = numbers.tensor({tokens, width}, dtype), k = numbers.tensor({tokens, kv_width}, dtype);
-    Tensor v = numbers.tensor({tokens, kv_width}, dtype), d_o = numbers.tensor({tokens, width}, dtype);
+    Tensor q = numbers.tensor({tokens, width}, dtype),
+           k = numbers.tensor({tokens, kv_width}, dtype);
+    Tensor v = numbers.tensor({tokens, kv_width}, dtype),
+           d_o = numbers.tensor({tokens, width}, dtype);
     Tensor mask({tokens}, CP_U8);
     // The first keys of the last sequence are hidden, so causal queries there see nothing.
     for (int64_t i = 0; i < tokens; ++i) {
-        mask.set(i, i >= tokens - c.length && i < tokens - c.length + 5 ? 0 : numbers.uniform() > 0.3);
+        mask.set(i,
+                 i >= tokens - c.length && i < tokens - c.length + 5 ? 0 : numbers.uniform() > 0.3);
     }
     const auto finish = [&](Comparison& call, double tolerance) {
         return call.attribute("sequenceLength", static_cast<double>(c.length))
-            .attribute("headSize", static_cast<double>(c.head_size)).attribute("causal", c.causal)
-            .attribute("scale", 1.0 / std::sqrt(static_cast<double>(c.head_size))).agrees(tolerance);
+            .attribute("headSize", static_cast<double>(c.head_size))
+            .attribute("causal", c.causal)
+            .attribute("scale", 1.0 / std::sqrt(static_cast<double>(c.head_size)))
+            .agrees(tolerance);
     };
     Comparison forward("attention");
     forward.input(q).input(k).input(v);
@@ -64,9 +71,18 @@ TEST(cuda_attention_lets_nan_through) {
         Tensor q = numbers.tensor({4, 16}, dtype), k = numbers.tensor({4, 16}, dtype);
         Tensor v = numbers.tensor({4, 16}, dtype);
         q.set(2 * 16 + 3, NAN);  // one query: only its own output
-        CHECK(Comparison("attention").input(q).input(k).input(v).absent().output({4, 16}, dtype)
-                  .output({4, 1}).attribute("sequenceLength", 4).attribute("headSize", 16)
-                  .attribute("causal", 1).attribute("scale", 0.25).agrees(4e-3));
+        CHECK(Comparison("attention")
+                  .input(q)
+                  .input(k)
+                  .input(v)
+                  .absent()
+                  .output({4, 16}, dtype)
+                  .output({4, 1})
+                  .attribute("sequenceLength", 4)
+                  .attribute("headSize", 16)
+                  .attribute("causal", 1)
+                  .attribute("scale", 0.25)
+                  .agrees(4e-3));
     }
 }
 

@@ -1,4 +1,5 @@
-// The table of the CUDA backend, its devices, and the panels of P. Sees the CUDA device from inside.
+// The table of the CUDA backend, its devices, and the panels of P. Sees the CUDA device from
+// inside.
 #include <cstring>
 #include <vector>
 
@@ -101,7 +102,8 @@ TEST(cuda_panels_stay_within_their_cap) {
     for (int64_t rows : {1, 512, 11008, 65536, 1 << 22}) {
         for (int64_t columns : {1, 64, 1376, 16384}) {
             const int64_t width = panel_columns(rows, columns);
-            CHECK(width % 8 == 0 && (width >= columns || width == 8 || width * rows * 2 <= kMaxPanelBytes));
+            CHECK(width % 8 == 0 &&
+                  (width >= columns || width == 8 || width * rows * 2 <= kMaxPanelBytes));
             const int64_t height = panel_rows(rows, columns);
             CHECK(height == rows || height == 128 || height * columns * 2 <= kMaxPanelBytes);
         }

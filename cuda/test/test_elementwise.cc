@@ -21,7 +21,11 @@ TEST(cuda_add_multiply_scale) {
                 CHECK(Comparison(op).input(a).input(b).output_on(0).agrees(0));
                 CHECK(Comparison(op).input(a).input(b).output_on(1).agrees(0));
             }
-            CHECK(Comparison("scale").input(a).output({count}, dtype).attribute("factor", -0.3).agrees(0));
+            CHECK(Comparison("scale")
+                      .input(a)
+                      .output({count}, dtype)
+                      .attribute("factor", -0.3)
+                      .agrees(0));
             CHECK(Comparison("scale").input(a).output_on(0).attribute("factor", 3).agrees(0));
         }
     }
@@ -36,19 +40,45 @@ TEST(cuda_activations) {
             CHECK(Comparison("silu").input(x).output({count}, dtype).agrees(kExponential));
             CHECK(Comparison("siluBackward").input(x).input(dy).output_on(1).agrees(kExponential));
             CHECK(Comparison("swiglu").input(x).input(up).output_on(0).agrees(kExponential));
-            CHECK(Comparison("swiglu").input(x).input(up).output({count}, dtype).agrees(kExponential));
-            CHECK(Comparison("swigluBackward").input(x).input(up).input(dy).output({count}, dtype)
-                      .output({count}, dtype).agrees(kExponential));
-            CHECK(Comparison("swigluBackward").input(x).input(up).input(dy).output_on(2).output_on(1)
+            CHECK(Comparison("swiglu")
+                      .input(x)
+                      .input(up)
+                      .output({count}, dtype)
                       .agrees(kExponential));
-            CHECK(Comparison("swigluBackward").input(x).input(up).input(dy).output_on(0).output_on(2)
+            CHECK(Comparison("swigluBackward")
+                      .input(x)
+                      .input(up)
+                      .input(dy)
+                      .output({count}, dtype)
+                      .output({count}, dtype)
+                      .agrees(kExponential));
+            CHECK(Comparison("swigluBackward")
+                      .input(x)
+                      .input(up)
+                      .input(dy)
+                      .output_on(2)
+                      .output_on(1)
+                      .agrees(kExponential));
+            CHECK(Comparison("swigluBackward")
+                      .input(x)
+                      .input(up)
+                      .input(dy)
+                      .output_on(0)
+                      .output_on(2)
                       .agrees(kExponential));
             for (int approximate : {0, 1}) {
                 // The CPU's normal distribution function is right to 1e-6 of itself.
-                CHECK(Comparison("gelu").input(x).output_on(0).attribute("approximate", approximate)
+                CHECK(Comparison("gelu")
+                          .input(x)
+                          .output_on(0)
+                          .attribute("approximate", approximate)
                           .agrees(3e-6));
-                CHECK(Comparison("geluBackward").input(x).input(dy).output_on(1)
-                          .attribute("approximate", approximate).agrees(3e-6));
+                CHECK(Comparison("geluBackward")
+                          .input(x)
+                          .input(dy)
+                          .output_on(1)
+                          .attribute("approximate", approximate)
+                          .agrees(3e-6));
             }
         }
     }
@@ -59,28 +89,45 @@ TEST(cuda_activations_of_extremes) {
         Tensor x({8}, dtype, {-INFINITY, -3e38, -100, -0.0, 0.0, 100, 3e38, NAN});
         Tensor dy({8}, dtype, {1, 1, 1, 1, 1, 1, 1, 1});
         CHECK(Comparison("silu").input(x).output({8}, dtype).agrees(kExponential));
-        CHECK(Comparison("gelu").input(x).output({8}, dtype).attribute("approximate", 0).agrees(3e-6));
+        CHECK(Comparison("gelu")
+                  .input(x)
+                  .output({8}, dtype)
+                  .attribute("approximate", 0)
+                  .agrees(3e-6));
         CHECK(Comparison("swiglu").input(x).input(dy).output({8}, dtype).agrees(kExponential));
     }
 }
 
 TEST(cuda_bias_and_column_sum) {
     for (int32_t dtype : kDtypes) {
-        for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {17, 64},
-                                            {600, 40}, {9, 1031}, {1100, 3}}) {
+        for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1},
+                                            {3, 5},
+                                            {17, 64},
+                                            {600, 40},
+                                            {9, 1031},
+                                            {1100, 3}}) {
             Numbers numbers(static_cast<uint64_t>(rows * columns));
-            Tensor x = numbers.tensor({rows, columns}, dtype), bias = numbers.tensor({columns}, dtype);
+            Tensor x = numbers.tensor({rows, columns}, dtype),
+                   bias = numbers.tensor({columns}, dtype);
             CHECK(Comparison("bias").input(x).input(bias).output({rows, columns}, dtype).agrees(0));
             CHECK(Comparison("bias").input(x).input(bias).output_on(0).agrees(0));
             for (int32_t sum_dtype : kDtypes) {
                 Tensor before = numbers.tensor({columns}, sum_dtype);
                 for (int accumulate : {0, 1}) {
                     // Up to 1100 terms in another order.
-                    CHECK(Comparison("columnSum").input(x).input(before).output_on(1)
-                              .attribute("accumulate", accumulate).agrees(1e-5));
+                    CHECK(Comparison("columnSum")
+                              .input(x)
+                              .input(before)
+                              .output_on(1)
+                              .attribute("accumulate", accumulate)
+                              .agrees(1e-5));
                 }
-                CHECK(Comparison("columnSum").input(x).absent().output({columns}, sum_dtype)
-                          .attribute("accumulate", 0).agrees(1e-5));
+                CHECK(Comparison("columnSum")
+                          .input(x)
+                          .absent()
+                          .output({columns}, sum_dtype)
+                          .attribute("accumulate", 0)
+                          .agrees(1e-5));
             }
         }
     }
@@ -92,9 +139,15 @@ TEST(cuda_dropout) {
             Numbers numbers(static_cast<uint64_t>(count + 2));
             Tensor x = numbers.tensor({count}, dtype);
             for (double probability : {0.0, 0.1, 0.999}) {
-                CHECK(Comparison("dropout").input(x).output_on(0).attribute("probability", probability)
-                          .attribute("seedLow", 3e9).attribute("seedHigh", 5).attribute("tensorId", 9)
-                          .attribute("step", 77).agrees(0));
+                CHECK(Comparison("dropout")
+                          .input(x)
+                          .output_on(0)
+                          .attribute("probability", probability)
+                          .attribute("seedLow", 3e9)
+                          .attribute("seedHigh", 5)
+                          .attribute("tensorId", 9)
+                          .attribute("step", 77)
+                          .agrees(0));
             }
         }
     }
@@ -123,12 +176,17 @@ TEST(cuda_cast_copy_fill_select_row) {
         }
         Tensor x = Numbers(4).tensor({5, 13}, from);
         for (int row : {0, 4}) {
-            CHECK(Comparison("selectRow").input(x).output({1, 13}, from).attribute("row", row).agrees(0));
+            CHECK(Comparison("selectRow")
+                      .input(x)
+                      .output({1, 13}, from)
+                      .attribute("row", row)
+                      .agrees(0));
         }
         for (int row : {-1, 5}) {
             Comparison bad("selectRow");
             bad.input(x).output({1, 13}, from).attribute("row", row);
-            CHECK(bad.status() == CP_FAILED && std::strcmp(bad.error().code, "ERR_COMPACT_INDEX") == 0);
+            CHECK(bad.status() == CP_FAILED &&
+                  std::strcmp(bad.error().code, "ERR_COMPACT_INDEX") == 0);
         }
     }
 }
@@ -136,9 +194,13 @@ TEST(cuda_cast_copy_fill_select_row) {
 TEST(cuda_random_normal) {
     for (int32_t dtype : kDtypes) {
         for (int64_t count : kCounts) {
-            CHECK(Comparison("randomNormal").output({count}, dtype).attribute("seedLow", 1)
-                      .attribute("seedHigh", 2).attribute("tensorId", 3)
-                      .attribute("standardDeviation", 0.02).agrees(0));
+            CHECK(Comparison("randomNormal")
+                      .output({count}, dtype)
+                      .attribute("seedLow", 1)
+                      .attribute("seedHigh", 2)
+                      .attribute("tensorId", 3)
+                      .attribute("standardDeviation", 0.02)
+                      .agrees(0));
         }
     }
 }
@@ -162,8 +224,12 @@ TEST(cuda_quantize_and_dequantize) {
                 Tensor codes({count}, CP_I8), scales({groups});
                 std::memcpy(codes.view().data, quantize.found(0).data(), quantize.found(0).size());
                 std::memcpy(scales.view().data, quantize.found(1).data(), quantize.found(1).size());
-                CHECK(Comparison("dequantize").input(codes).input(scales).output({count}, dtype)
-                          .attribute("groupSize", static_cast<double>(group)).agrees(0));
+                CHECK(Comparison("dequantize")
+                          .input(codes)
+                          .input(scales)
+                          .output({count}, dtype)
+                          .attribute("groupSize", static_cast<double>(group))
+                          .agrees(0));
             }
         }
     }

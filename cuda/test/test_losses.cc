@@ -7,7 +7,8 @@ namespace {
 Tensor targets_of(Numbers& numbers, int64_t tokens, int64_t classes) {
     Tensor targets({tokens}, CP_I32);
     for (int64_t i = 0; i < tokens; ++i) {
-        targets.set(i, i % 5 == 2 ? -100 : std::floor(numbers.uniform() * static_cast<double>(classes)));
+        targets.set(
+            i, i % 5 == 2 ? -100 : std::floor(numbers.uniform() * static_cast<double>(classes)));
     }
     return targets;
 }
@@ -27,30 +28,45 @@ TEST(cuda_cross_entropy) {
             Numbers numbers(static_cast<uint64_t>(classes));
             Tensor logits = numbers.tensor({tokens, classes}, dtype, 3.0);
             Tensor targets = targets_of(numbers, tokens, classes);
-            CHECK(Comparison("crossEntropy").input(logits).input(targets).output({1})
-                      .attribute("lossScale", 0.25).attribute("ignoreIndex", -100).agrees(kLoss));
-            CHECK(Comparison("crossEntropyBackward").input(logits).input(targets).output({1})
-                      .output({tokens, classes}, dtype).attribute("lossScale", 0.25)
-                      .attribute("ignoreIndex", -100).agrees(kLoss));
+            CHECK(Comparison("crossEntropy")
+                      .input(logits)
+                      .input(targets)
+                      .output({1})
+                      .attribute("lossScale", 0.25)
+                      .attribute("ignoreIndex", -100)
+                      .agrees(kLoss));
+            CHECK(Comparison("crossEntropyBackward")
+                      .input(logits)
+                      .input(targets)
+                      .output({1})
+                      .output({tokens, classes}, dtype)
+                      .attribute("lossScale", 0.25)
+                      .attribute("ignoreIndex", -100)
+                      .agrees(kLoss));
         }
     }
 }
 
 TEST(cuda_linear_cross_entropy) {
     for (int32_t dtype : kDtypes) {
-        for (const auto& [tokens, width, vocab, chunk] :
-             {std::array<int64_t, 4>{1, 1, 1, 1}, {37, 24, 100, 16}, {70, 33, 2101, 64}, {20, 8, 7, 1024}}) {
+        for (const auto& [tokens, width, vocab, chunk] : {std::array<int64_t, 4>{1, 1, 1, 1},
+                                                          {37, 24, 100, 16},
+                                                          {20, 33, 2101, 16},
+                                                          {20, 8, 7, 1024}}) {
             for (int transposed : {0, 1}) {
                 Numbers numbers(static_cast<uint64_t>(vocab));
                 const std::vector<int64_t> shape =
                     transposed ? std::vector{vocab, width} : std::vector{width, vocab};
-                Tensor x = numbers.tensor({tokens, width}, dtype), weight = numbers.tensor(shape, dtype);
+                Tensor x = numbers.tensor({tokens, width}, dtype),
+                       weight = numbers.tensor(shape, dtype);
                 Tensor targets = targets_of(numbers, tokens, vocab);
                 Comparison forward("linearCrossEntropy");
                 forward.input(x).input(weight).input(targets).output({1});
-                CHECK(forward.attribute("transposeWeight", transposed).attribute("lossScale", 0.5)
+                CHECK(forward.attribute("transposeWeight", transposed)
+                          .attribute("lossScale", 0.5)
                           .attribute("ignoreIndex", -100)
-                          .attribute("chunkTokens", static_cast<double>(chunk)).agrees(kLoss));
+                          .attribute("chunkTokens", static_cast<double>(chunk))
+                          .agrees(kLoss));
                 for (int32_t gradient_dtype : kDtypes) {
                     Tensor before = numbers.tensor(shape, gradient_dtype);
                     for (int accumulate : {0, 1}) {
@@ -58,10 +74,12 @@ TEST(cuda_linear_cross_entropy) {
                         backward.input(x).input(weight).input(targets).input(before);
                         backward.output({1}).output({tokens, width}, dtype).output_on(3);
                         CHECK(backward.attribute("transposeWeight", transposed)
-                                  .attribute("lossScale", 0.5).attribute("ignoreIndex", -100)
+                                  .attribute("lossScale", 0.5)
+                                  .attribute("ignoreIndex", -100)
                                   .attribute("chunkTokens", static_cast<double>(chunk))
                                   .attribute("accumulate", accumulate)
-                                  .agrees(gradient_tolerance(gradient_dtype == CP_BF16 ? CP_BF16 : dtype)));
+                                  .agrees(gradient_tolerance(gradient_dtype == CP_BF16 ? CP_BF16
+                                                                                       : dtype)));
                     }
                 }
             }
@@ -73,8 +91,14 @@ TEST(cuda_losses_that_are_not_finite) {
     for (double bad : {NAN, INFINITY}) {
         Tensor logits = Numbers(3).tensor({2, 9}), targets({2}, CP_I32, {1, 2});
         logits.set(4, bad);
-        CHECK(Comparison("crossEntropyBackward").input(logits).input(targets).output({1})
-                  .output({2, 9}).attribute("lossScale", 1).attribute("ignoreIndex", -100).agrees(kLoss));
+        CHECK(Comparison("crossEntropyBackward")
+                  .input(logits)
+                  .input(targets)
+                  .output({1})
+                  .output({2, 9})
+                  .attribute("lossScale", 1)
+                  .attribute("ignoreIndex", -100)
+                  .agrees(kLoss));
     }
 }
 

@@ -24,11 +24,13 @@ Tensor squares(Numbers& numbers, std::vector<int64_t> shape, int32_t dtype) {
 TEST(cuda_adam_direction) {
     for (const auto& shape : kWeights) {
         for (int mixture = 0; mixture < 8; ++mixture) {
-            const int32_t gradient_dtype = kDtypes[mixture & 1], state_dtype = kDtypes[mixture >> 1 & 1];
+            const int32_t gradient_dtype = kDtypes[mixture & 1],
+                          state_dtype = kDtypes[mixture >> 1 & 1];
             const int32_t direction_dtype = kDtypes[mixture >> 2];
             Numbers numbers(static_cast<uint64_t>(elements(shape)));
             Tensor gradient = numbers.tensor(shape, gradient_dtype, 0.03);
-            Tensor m = numbers.tensor(shape, state_dtype, 0.03), v = squares(numbers, shape, state_dtype);
+            Tensor m = numbers.tensor(shape, state_dtype, 0.03),
+                   v = squares(numbers, shape, state_dtype);
             Tensor scale({1}, CP_F32, {0.37});
             for (bool scaled : {false, true}) {
                 Comparison call("adamDirection");
@@ -39,9 +41,14 @@ TEST(cuda_adam_direction) {
                 } else {
                     call.output(shape, direction_dtype);
                 }
-                CHECK(call.output_on(1).output_on(2).attribute("beta1", 0.9).attribute("beta2", 0.999)
-                          .attribute("epsilon", 1e-8).attribute("firstMomentStep", 3)
-                          .attribute("secondMomentStep", 7).agrees(0));
+                CHECK(call.output_on(1)
+                          .output_on(2)
+                          .attribute("beta1", 0.9)
+                          .attribute("beta2", 0.999)
+                          .attribute("epsilon", 1e-8)
+                          .attribute("firstMomentStep", 3)
+                          .attribute("secondMomentStep", 7)
+                          .agrees(0));
             }
         }
     }
@@ -50,19 +57,35 @@ TEST(cuda_adam_direction) {
 TEST(cuda_adam_w) {
     for (const auto& shape : kWeights) {
         for (int mixture = 0; mixture < 16; ++mixture) {
-            const int32_t weight_dtype = kDtypes[mixture & 1], gradient_dtype = kDtypes[mixture >> 1 & 1];
+            const int32_t weight_dtype = kDtypes[mixture & 1],
+                          gradient_dtype = kDtypes[mixture >> 1 & 1];
             const int32_t state_dtype = kDtypes[mixture >> 2 & 1];
             Numbers numbers(static_cast<uint64_t>(elements(shape)));
             Tensor weight = numbers.tensor(shape, weight_dtype);
             Tensor gradient = numbers.tensor(shape, gradient_dtype, 0.03);
-            Tensor m = numbers.tensor(shape, state_dtype, 0.03), v = squares(numbers, shape, state_dtype);
+            Tensor m = numbers.tensor(shape, state_dtype, 0.03),
+                   v = squares(numbers, shape, state_dtype);
             Tensor scale({1}, CP_F32, {0.37});
-            CHECK(Comparison("adamW").input(weight).input(gradient).input(m).input(v).input(scale)
-                      .output_on(0).output_on(2).output_on(3).attribute("learningRate", 0.003)
-                      .attribute("updateScale", 0.5).attribute("beta1", 0.9).attribute("beta2", 0.95)
-                      .attribute("epsilon", 1e-8).attribute("weightDecay", 0.1).attribute("step", 4)
-                      .attribute("stochasticRounding", mixture >> 3).attribute("roundingSeed", 5)
-                      .attribute("tensorId", 17).agrees(0));
+            CHECK(Comparison("adamW")
+                      .input(weight)
+                      .input(gradient)
+                      .input(m)
+                      .input(v)
+                      .input(scale)
+                      .output_on(0)
+                      .output_on(2)
+                      .output_on(3)
+                      .attribute("learningRate", 0.003)
+                      .attribute("updateScale", 0.5)
+                      .attribute("beta1", 0.9)
+                      .attribute("beta2", 0.95)
+                      .attribute("epsilon", 1e-8)
+                      .attribute("weightDecay", 0.1)
+                      .attribute("step", 4)
+                      .attribute("stochasticRounding", mixture >> 3)
+                      .attribute("roundingSeed", 5)
+                      .attribute("tensorId", 17)
+                      .agrees(0));
         }
     }
 }
@@ -70,7 +93,8 @@ TEST(cuda_adam_w) {
 TEST(cuda_sgd) {
     for (const auto& shape : kWeights) {
         for (int mixture = 0; mixture < 16; ++mixture) {
-            const int32_t weight_dtype = kDtypes[mixture & 1], gradient_dtype = kDtypes[mixture >> 1 & 1];
+            const int32_t weight_dtype = kDtypes[mixture & 1],
+                          gradient_dtype = kDtypes[mixture >> 1 & 1];
             const int32_t state_dtype = kDtypes[mixture >> 2 & 1];
             Numbers numbers(static_cast<uint64_t>(elements(shape)));
             Tensor weight = numbers.tensor(shape, weight_dtype);
@@ -81,10 +105,14 @@ TEST(cuda_sgd) {
             with_momentum.output_on(0).output_on(2);
             without.input(weight).input(gradient).absent().absent().output_on(0);
             for (Comparison* call : {&with_momentum, &without}) {
-                CHECK(call->attribute("learningRate", 0.003).attribute("momentumFactor", 0.9)
-                          .attribute("weightDecay", 0.1).attribute("step", 4)
-                          .attribute("stochasticRounding", mixture >> 3).attribute("roundingSeed", 5)
-                          .attribute("tensorId", 17).agrees(0));
+                CHECK(call->attribute("learningRate", 0.003)
+                          .attribute("momentumFactor", 0.9)
+                          .attribute("weightDecay", 0.1)
+                          .attribute("step", 4)
+                          .attribute("stochasticRounding", mixture >> 3)
+                          .attribute("roundingSeed", 5)
+                          .attribute("tensorId", 17)
+                          .agrees(0));
             }
         }
     }
@@ -96,18 +124,30 @@ TEST(cuda_norms_of_gradients) {
             Numbers numbers(static_cast<uint64_t>(count));
             Tensor x = numbers.tensor({count}, dtype), partials = squares(numbers, {3}, CP_F32);
             // fp64 sums, rounded once
-            CHECK(Comparison("sumOfSquares").input(x).input(partials).output_on(1)
-                      .attribute("index", 2).agrees(1e-7));
+            CHECK(Comparison("sumOfSquares")
+                      .input(x)
+                      .input(partials)
+                      .output_on(1)
+                      .attribute("index", 2)
+                      .agrees(1e-7));
         }
     }
     for (double max_norm : {-1.0, 0.0, 0.5, 1e6}) {
         Numbers numbers(3);
         Tensor partials = squares(numbers, {37}, CP_F32);
-        CHECK(Comparison("gradientNorm").input(partials).output({1}).output({1})
-                  .attribute("maxNorm", max_norm).agrees(1e-7));
+        CHECK(Comparison("gradientNorm")
+                  .input(partials)
+                  .output({1})
+                  .output({1})
+                  .attribute("maxNorm", max_norm)
+                  .agrees(1e-7));
         partials.set(5, NAN);
-        CHECK(Comparison("gradientNorm").input(partials).output({1}).output({1})
-                  .attribute("maxNorm", max_norm).agrees(1e-7));
+        CHECK(Comparison("gradientNorm")
+                  .input(partials)
+                  .output({1})
+                  .output({1})
+                  .attribute("maxNorm", max_norm)
+                  .agrees(1e-7));
     }
     Tensor x({4}), partials({2});
     Comparison bad("sumOfSquares");

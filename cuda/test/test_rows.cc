@@ -10,7 +10,8 @@ struct Shape {
 
 // Widths around packs and blocks, one beyond what the sums of a chunk keep in shared memory; rows
 // around the chunks of the reduction.
-const Shape kShapes[] = {{1, 1}, {3, 7}, {9, 8}, {17, 250}, {70, 256}, {4, 2051}, {1030, 16}, {2, 8200}};
+const Shape kShapes[] = {{1, 1},    {3, 7},    {9, 8},     {17, 250},
+                         {70, 256}, {4, 2051}, {1030, 16}, {2, 8200}};
 
 // fp32 sums of up to 8200 terms in another order.
 constexpr double kSums = 1e-5;
@@ -21,7 +22,8 @@ TEST(cuda_rms_norm) {
     for (int32_t dtype : kDtypes) {
         for (const auto& [rows, width] : kShapes) {
             Numbers numbers(static_cast<uint64_t>(rows + width));
-            Tensor x = numbers.tensor({rows, width}, dtype), weight = numbers.tensor({width}, dtype);
+            Tensor x = numbers.tensor({rows, width}, dtype),
+                   weight = numbers.tensor({width}, dtype);
             Comparison forward("rmsNorm");
             forward.input(x).input(weight).output({rows, width}, dtype).output({rows});
             CHECK(forward.attribute("epsilon", 1e-6).agrees(kSums));
@@ -32,15 +34,39 @@ TEST(cuda_rms_norm) {
             for (int32_t gradient_dtype : kDtypes) {
                 Tensor before = numbers.tensor({width}, gradient_dtype);
                 // dx apart, on dy, on the residual gradient
-                CHECK(Comparison("rmsNormBackward").input(x).input(weight).input(rstd).input(dy)
-                          .absent().absent().output({rows, width}, dtype)
-                          .output({width}, gradient_dtype).attribute("accumulate", 0).agrees(kSums));
-                CHECK(Comparison("rmsNormBackward").input(x).input(weight).input(rstd).input(dy)
-                          .input(residual).input(before).output_on(3).output_on(5)
-                          .attribute("accumulate", 1).agrees(kSums));
-                CHECK(Comparison("rmsNormBackward").input(x).input(weight).input(rstd).input(dy)
-                          .input(residual).input(before).output_on(4).output_on(5)
-                          .attribute("accumulate", 0).agrees(kSums));
+                CHECK(Comparison("rmsNormBackward")
+                          .input(x)
+                          .input(weight)
+                          .input(rstd)
+                          .input(dy)
+                          .absent()
+                          .absent()
+                          .output({rows, width}, dtype)
+                          .output({width}, gradient_dtype)
+                          .attribute("accumulate", 0)
+                          .agrees(kSums));
+                CHECK(Comparison("rmsNormBackward")
+                          .input(x)
+                          .input(weight)
+                          .input(rstd)
+                          .input(dy)
+                          .input(residual)
+                          .input(before)
+                          .output_on(3)
+                          .output_on(5)
+                          .attribute("accumulate", 1)
+                          .agrees(kSums));
+                CHECK(Comparison("rmsNormBackward")
+                          .input(x)
+                          .input(weight)
+                          .input(rstd)
+                          .input(dy)
+                          .input(residual)
+                          .input(before)
+                          .output_on(4)
+                          .output_on(5)
+                          .attribute("accumulate", 0)
+                          .agrees(kSums));
             }
         }
     }
@@ -50,7 +76,8 @@ TEST(cuda_layer_norm) {
     for (int32_t dtype : kDtypes) {
         for (const auto& [rows, width] : kShapes) {
             Numbers numbers(static_cast<uint64_t>(rows + width));
-            Tensor x = numbers.tensor({rows, width}, dtype), weight = numbers.tensor({width}, dtype);
+            Tensor x = numbers.tensor({rows, width}, dtype),
+                   weight = numbers.tensor({width}, dtype);
             Tensor bias = numbers.tensor({width}, dtype);
             Comparison forward("layerNorm");
             forward.input(x).input(weight).input(bias);
@@ -64,10 +91,19 @@ TEST(cuda_layer_norm) {
                 Tensor d_weight = numbers.tensor({width}, gradient_dtype);
                 Tensor d_bias = numbers.tensor({width}, gradient_dtype);
                 for (int accumulate : {0, 1}) {
-                    CHECK(Comparison("layerNormBackward").input(x).input(weight).input(mean)
-                              .input(rstd).input(dy).input(d_weight).input(d_bias)
-                              .output({rows, width}, dtype).output_on(5).output_on(6)
-                              .attribute("accumulate", accumulate).agrees(kSums));
+                    CHECK(Comparison("layerNormBackward")
+                              .input(x)
+                              .input(weight)
+                              .input(mean)
+                              .input(rstd)
+                              .input(dy)
+                              .input(d_weight)
+                              .input(d_bias)
+                              .output({rows, width}, dtype)
+                              .output_on(5)
+                              .output_on(6)
+                              .attribute("accumulate", accumulate)
+                              .agrees(kSums));
                 }
             }
         }
@@ -83,12 +119,22 @@ TEST(cuda_rope) {
             Tensor cosines = numbers.tensor({positions, head_size / 2});
             Tensor sines = numbers.tensor({positions, head_size / 2});
             for (int inverse : {0, 1}) {
-                CHECK(Comparison("rope").input(x).input(cosines).input(sines)
-                          .output({rows, width}, dtype).attribute("headSize", static_cast<double>(head_size))
-                          .attribute("inverse", inverse).agrees(0));
+                CHECK(Comparison("rope")
+                          .input(x)
+                          .input(cosines)
+                          .input(sines)
+                          .output({rows, width}, dtype)
+                          .attribute("headSize", static_cast<double>(head_size))
+                          .attribute("inverse", inverse)
+                          .agrees(0));
             }
-            CHECK(Comparison("rope").input(x).input(cosines).input(sines).output_on(0)
-                      .attribute("headSize", static_cast<double>(head_size)).attribute("inverse", 0)
+            CHECK(Comparison("rope")
+                      .input(x)
+                      .input(cosines)
+                      .input(sines)
+                      .output_on(0)
+                      .attribute("headSize", static_cast<double>(head_size))
+                      .attribute("inverse", 0)
                       .agrees(0));
         }
     }
@@ -105,14 +151,23 @@ TEST(cuda_embedding) {
                 const double u = numbers.uniform();
                 ids.set(i, std::floor(u * u * static_cast<double>(vocab)));  // crowded at 0
             }
-            CHECK(Comparison("embedding").input(table).input(ids).output({tokens, width}, dtype).agrees(0));
+            CHECK(Comparison("embedding")
+                      .input(table)
+                      .input(ids)
+                      .output({tokens, width}, dtype)
+                      .agrees(0));
             Tensor dy = numbers.tensor({tokens, width}, dtype);
             for (int32_t gradient_dtype : kDtypes) {
                 Tensor before = numbers.tensor({vocab, width}, gradient_dtype);
                 for (int accumulate : {0, 1}) {
                     // Sums in ascending position: the bits of the CPU.
-                    CHECK(Comparison("embeddingBackward").input(ids).input(dy).input(before)
-                              .output_on(2).attribute("accumulate", accumulate).agrees(0));
+                    CHECK(Comparison("embeddingBackward")
+                              .input(ids)
+                              .input(dy)
+                              .input(before)
+                              .output_on(2)
+                              .attribute("accumulate", accumulate)
+                              .agrees(0));
                 }
             }
         }

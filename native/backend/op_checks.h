@@ -11,7 +11,7 @@
 
 namespace compact {
 
-// ---- Words ---------------------------------------------------------------------------------------
+// ---- Words -------------------------------------------------------------------------------------
 
 struct Message {
     char text[192];
@@ -61,7 +61,7 @@ inline CpStatus constant_integer(const CpCall& call, const char* op, const char*
     return fail(error, "ERR_COMPACT_ARGUMENT", op, name, "no such attribute");
 }
 
-// ---- Ops -----------------------------------------------------------------------------------------
+// ---- Ops ---------------------------------------------------------------------------------------
 
 inline CpStatus check_rope(const CpCall* call, CpError* error) {
     int64_t head_size = 0;
