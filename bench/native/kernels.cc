@@ -109,8 +109,8 @@ void bench_gemm(CpDevice& device, const Shape& shape, int32_t dtype, double seco
     const int threads = device.pool.num_threads();
     const Buffer a(shape.m * shape.k, dtype), b(shape.k * shape.n, dtype);
     const Buffer c(shape.m * shape.n, dtype);
-    const Buffer workspace(
-        gemm_workspace_bytes(shape.m, shape.n, shape.k, dtype, threads) / 4 + 1, CP_F32);
+    const Buffer workspace(gemm_workspace_bytes(shape.m, shape.n, shape.k, dtype, threads) / 4 + 1,
+                           CP_F32);
     Gemm problem;
     problem.m = shape.m;
     problem.n = shape.n;
@@ -132,13 +132,14 @@ void bench_gemm(CpDevice& device, const Shape& shape, int32_t dtype, double seco
         gemm(device, problem, workspace.data());
         return operations;
     });
-    std::printf("{\"kernel\":\"gemm\",\"instructionSet\":\"%s\",\"dtype\":\"%s\",\"m\":%lld,"
-                "\"k\":%lld,\"n\":%lld,\"transposes\":\"%c%c\",\"threads\":%d,\"best\":%.4g,"
-                "\"median\":%.4g",
-                instruction_set_name(device.instruction_set), dtype == CP_F32 ? "f32" : "bf16",
-                static_cast<long long>(shape.m), static_cast<long long>(shape.k),
-                static_cast<long long>(shape.n), shape.transpose_a ? 'T' : 'N',
-                shape.transpose_b ? 'T' : 'N', threads, found.best, found.median);
+    std::printf(
+        "{\"kernel\":\"gemm\",\"instructionSet\":\"%s\",\"dtype\":\"%s\",\"m\":%lld,"
+        "\"k\":%lld,\"n\":%lld,\"transposes\":\"%c%c\",\"threads\":%d,\"best\":%.4g,"
+        "\"median\":%.4g",
+        instruction_set_name(device.instruction_set), dtype == CP_F32 ? "f32" : "bf16",
+        static_cast<long long>(shape.m), static_cast<long long>(shape.k),
+        static_cast<long long>(shape.n), shape.transpose_a ? 'T' : 'N',
+        shape.transpose_b ? 'T' : 'N', threads, found.best, found.median);
     const PeakLoop& loop = peak_of(device.instruction_set, dtype);
     if (device.instruction_set != InstructionSet::kScalar) {
         const Rate peak = measure_peak(device, loop, seconds / 2);
@@ -159,11 +160,11 @@ void bench_projection(InstructionSet set, double seconds) {
             projection_block(set, key, panel, out.data());
             return static_cast<double>(out.size());
         });
-        std::printf("{\"kernel\":\"projection\",\"instructionSet\":\"%s\",\"distribution\":\"%s\","
-                    "\"threads\":1,\"best\":%.4g,\"median\":%.4g,\"unit\":\"values/s\"}\n",
-                    instruction_set_name(set),
-                    distribution == kGaussian ? "gaussian" : "rademacher", found.best,
-                    found.median);
+        std::printf(
+            "{\"kernel\":\"projection\",\"instructionSet\":\"%s\",\"distribution\":\"%s\","
+            "\"threads\":1,\"best\":%.4g,\"median\":%.4g,\"unit\":\"values/s\"}\n",
+            instruction_set_name(set), distribution == kGaussian ? "gaussian" : "rademacher",
+            found.best, found.median);
         std::fflush(stdout);
     }
 }
@@ -215,8 +216,9 @@ int run(const Options& options) {
 int main(int count, char** words) {
     compact::bench::Options options;
     if (!compact::bench::parse(count, words, options)) {
-        std::fprintf(stderr, "usage: compact-native-bench [--threads N] [--seconds S] [--set NAME] "
-                             "[M K N]...\n");
+        std::fprintf(stderr,
+                     "usage: compact-native-bench [--threads N] [--seconds S] [--set NAME] "
+                     "[M K N]...\n");
         return 2;
     }
     return compact::bench::run(options);

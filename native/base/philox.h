@@ -1,5 +1,5 @@
-// Philox4x32-10, a counter-based generator: 128 random bits as a function of a 128-bit counter and a
-// 64-bit key, so any entry of a random matrix can be made alone, in any order, on any device.
+// Philox4x32-10, a counter-based generator: 128 random bits as a function of a 128-bit counter and
+// a 64-bit key, so any entry of a random matrix can be made alone, in any order, on any device.
 // Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011).
 #pragma once
 

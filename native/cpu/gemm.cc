@@ -110,7 +110,7 @@ void gemm_sliced(CpDevice& device, const GemmKernel& kernel, const Gemm& problem
         part.c = workspace + slice * one_slice;
         part.c_stride = problem.n;
         GemmPartProduct(device.instruction_set, kernel, part, {0, part.m, 0, part.n},
-                    tasks + thread * one_task)
+                        tasks + thread * one_task)
             .run();
     });
 
@@ -153,7 +153,7 @@ void gemm(CpDevice& device, const Gemm& problem, void* workspace) {
     const int64_t one_task = GemmPartWorkspace(problem.m, problem.n, problem.k).total;
     device.pool.parallel_for(grid.num_parts(), [&](int64_t index, int thread) {
         GemmPartProduct(device.instruction_set, kernel, problem, grid.part(index, problem),
-                    memory + thread * one_task)
+                        memory + thread * one_task)
             .run();
     });
 }

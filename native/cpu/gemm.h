@@ -3,8 +3,8 @@
 // A and B are packed panel by panel; an operand may be a strided view, transposed, or the random
 // projection, which is generated straight into the packed panel and so never exists as a matrix.
 //
-// An element of C is one chain of fp32 additions in ascending order of k (of a few chains, when k is
-// long and C small, cut by shape alone), so results do not depend on the number of threads.
+// An element of C is one chain of fp32 additions in ascending order of k (of a few chains, when k
+// is long and C small, cut by shape alone), so results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // bf16 tiles with AMX: 32 x 32 sums in four tile registers, two of A and two of B beside them.
 //
-// A panel of A holds 32 x 32 blocks of 64-byte rows; a panel of B pairs of k (gemm_bf16_avx512.h). B
-// streams through the L1 cache with a hint that it is not needed again, so that A stays.
+// A panel of A holds 32 x 32 blocks of 64-byte rows; a panel of B pairs of k (gemm_bf16_avx512.h).
+// B streams through the L1 cache with a hint that it is not needed again, so that A stays.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ constexpr int kTile = 32;
 constexpr int64_t kStepBytes = 2048;  // of either panel: 32 values of k
 constexpr int64_t kARowBytes = 64;    // a row of an A panel, for one step
 constexpr int64_t kBRowBytes = 128;   // a row of a B panel: 32 pairs
-constexpr int64_t kKBlock = 704;  // 44 of 48 KiB
+constexpr int64_t kKBlock = 704;      // 44 of 48 KiB
 static_assert(kTile * kKBlock * 2 <= kPanelBytes && kKBlock >= kMinKBlock && kTile <= kMaxTile);
 
 // ---- Packing of A: [k / 32][32][32] -------------------------------------------------------------
@@ -29,10 +29,9 @@ void pack_copying(const uint16_t* source, int64_t stride, int64_t count, int64_t
         const __mmask32 inside = first_halves(depth - k);
         uint16_t* target = panel + k * kTile;
         for (int64_t i = 0; i < kTile; ++i) {
-            _mm512_storeu_si512(target + i * kTile,
-                                i < count
-                                    ? _mm512_maskz_loadu_epi16(inside, source + i * stride + k)
-                                    : _mm512_setzero_si512());
+            _mm512_storeu_si512(target + i * kTile, i < count ? _mm512_maskz_loadu_epi16(
+                                                                    inside, source + i * stride + k)
+                                                              : _mm512_setzero_si512());
         }
     }
 }
@@ -45,8 +44,8 @@ void pack_transposing(const uint16_t* source, int64_t stride, int64_t count, int
         for (int64_t pair = 0; pair < 16; ++pair) {
             const uint16_t* row0 = source + 2 * pair * stride + first;
             const uint16_t* row1 = 2 * pair + 1 < depth ? row0 + stride : nullptr;
-            rows[pair] = 2 * pair < depth ? interleave(row0, row1, count - first)
-                                          : _mm512_setzero_si512();
+            rows[pair] =
+                2 * pair < depth ? interleave(row0, row1, count - first) : _mm512_setzero_si512();
         }
         transpose_16x16(rows);
         for (int64_t i = 0; i < 16; ++i) _mm512_storeu_si512(panel + (first + i) * kTile, rows[i]);

@@ -1,5 +1,5 @@
-// bf16 tiles with vdpbf16ps: a pair of values of k of every row of A is broadcast against two vectors
-// of pairs of B.
+// bf16 tiles with vdpbf16ps: a pair of values of k of every row of A is broadcast against two
+// vectors of pairs of B.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -114,8 +114,8 @@ void multiply_tile(const TileProduct& tile) {
     const auto step = [&](int64_t offset) {
         __m512bh columns[kVectors];
         for (int v = 0; v < kVectors; ++v) {
-            columns[v] = reinterpret_cast<__m512bh>(
-                _mm512_loadu_si512(b + offset * kTileColumns + v * 16));
+            columns[v] =
+                reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + offset * kTileColumns + v * 16));
         }
         for (int i = 0; i < kRows; ++i) {
             int32_t pair;

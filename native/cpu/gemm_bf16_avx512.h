@@ -16,15 +16,16 @@ static inline __mmask32 first_halves(int64_t count) {
 
 // Pairs (row0[i], row1[i]) of sixteen elements, the first `count` of them; row1 may be absent.
 static inline __m512i interleave(const uint16_t* row0, const uint16_t* row1, int64_t count) {
-    const __m512i twice = _mm512_setr_epi32(
-        0x00000000, 0x00010001, 0x00020002, 0x00030003, 0x00040004, 0x00050005, 0x00060006,
-        0x00070007, 0x00080008, 0x00090009, 0x000a000a, 0x000b000b, 0x000c000c, 0x000d000d,
-        0x000e000e, 0x000f000f);
+    const __m512i twice =
+        _mm512_setr_epi32(0x00000000, 0x00010001, 0x00020002, 0x00030003, 0x00040004, 0x00050005,
+                          0x00060006, 0x00070007, 0x00080008, 0x00090009, 0x000a000a, 0x000b000b,
+                          0x000c000c, 0x000d000d, 0x000e000e, 0x000f000f);
     constexpr __mmask32 kOddHalves = 0xaaaaaaaa;
     const auto load = [&](const uint16_t* row) {
         const __m256i halves =
-            count >= 16 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row))
-                        : _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_halves(count)), row);
+            count >= 16
+                ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row))
+                : _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_halves(count)), row);
         return _mm512_castsi256_si512(halves);
     };
     const __m512i pairs = _mm512_permutexvar_epi16(twice, load(row0));

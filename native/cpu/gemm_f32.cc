@@ -87,8 +87,8 @@ void pack_transposing(const T* source, int64_t stride, int64_t count, int64_t de
             Vec rows[kWidth];
             for (int64_t i = 0; i < kWidth; ++i) {
                 const bool inside = first + i < count;
-                rows[i] = inside ? load_first(source + (first + i) * stride + k, depth - k)
-                                 : splat(0.0f);
+                rows[i] =
+                    inside ? load_first(source + (first + i) * stride + k, depth - k) : splat(0.0f);
             }
             transpose(rows);
             const int64_t steps = std::min(kWidth, depth - k);
@@ -134,8 +134,8 @@ void pack(const PanelSource& source, int64_t count, int64_t depth, void* panels,
 
 // ---- Tiles --------------------------------------------------------------------------------------
 
-// Integer additions share ports with multiply-adds, so a step has almost none: offsets within kUnroll
-// steps are constants, and so is the layout of a packed panel.
+// Integer additions share ports with multiply-adds, so a step has almost none: offsets within
+// kUnroll steps are constants, and so is the layout of a packed panel.
 constexpr int kUnroll = 4;
 
 template <int kRows, int kVectors, bool kDirect>

@@ -1,9 +1,9 @@
 // What gemm.cc needs from an instruction set: tiles of C in registers, and the packing they read.
 //
 // A panel holds the rows of A (or columns of B) of one tile for a range of k, in the order in which
-// the kernel reads them: offset k * width * element_bytes is where k begins, for k a multiple of 64.
-// Panels have room for k rounded up to a multiple of 32, and are filled with zeros to the width of the
-// tile and to a multiple of k_step.
+// the kernel reads them: offset k * width * element_bytes is where k begins, for k a multiple
+// of 64. Panels have room for k rounded up to a multiple of 32, and are filled with zeros to the
+// width of the tile and to a multiple of k_step.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +22,14 @@ struct PanelSource {
 
 // tile (+)= A B over `steps` times k_step values of k.
 struct TileProduct {
-    const void* a;         // packed panel, or the first row of A where it stands
+    const void* a;  // packed panel, or the first row of A where it stands
     bool a_direct;
-    int64_t a_stride;      // elements between rows that are read directly
-    const void* b;         // packed panel
+    int64_t a_stride;  // elements between rows that are read directly
+    const void* b;     // packed panel
     int64_t steps;
-    float* sums;           // the tile; columns are written up to a multiple of column_step
+    float* sums;  // the tile; columns are written up to a multiple of column_step
     int64_t sums_stride;
-    bool accumulate;       // add to the tile, else overwrite it
+    bool accumulate;  // add to the tile, else overwrite it
     int32_t rows, columns;
 };
 
@@ -41,8 +41,8 @@ struct TileStore {
     void* c;
     int32_t c_dtype;
     int64_t c_stride;
-    float alpha, beta;        // c is not read when beta is 0
-    const uint16_t* random;   // nullptr, or one number per element: stochastic rounding
+    float alpha, beta;       // c is not read when beta is 0
+    const uint16_t* random;  // nullptr, or one number per element: stochastic rounding
     int64_t random_stride;
 };
 
@@ -52,8 +52,8 @@ using GemmPack = void (*)(const PanelSource& source, int64_t count, int64_t dept
                           int64_t panel_bytes);
 
 struct GemmKernel {
-    int32_t rows, columns;         // of a tile
-    int32_t row_step, column_step; // a tile is written in multiples of these
+    int32_t rows, columns;          // of a tile
+    int32_t row_step, column_step;  // a tile is written in multiples of these
     int32_t k_step;
     int32_t element_bytes;   // of a packed element
     int64_t k_block;         // values of k whose panel of A stays in the L1 cache
@@ -70,7 +70,7 @@ struct GemmKernel {
 
 // Room for one panel of A of any kernel.
 inline constexpr int64_t kPanelBytes = 48 * 1024;
-inline constexpr int64_t kMaxTile = 32;     // rows or columns
+inline constexpr int64_t kMaxTile = 32;  // rows or columns
 inline constexpr int64_t kMinKBlock = 512;
 
 namespace scalar {

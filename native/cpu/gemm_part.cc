@@ -1,5 +1,5 @@
-// A block of B (a range of k by many columns) is packed for the L2 cache. Panels of A, one tile high,
-// stay in the L1 cache while they pass over the whole block.
+// A block of B (a range of k by many columns) is packed for the L2 cache. Panels of A, one tile
+// high, stay in the L1 cache while they pass over the whole block.
 #include "native/cpu/gemm_part.h"
 
 #include "native/backend/call.h"
@@ -11,7 +11,8 @@ constexpr int64_t kBlockBytes = 1024 * 1024;  // of packed B: half of an L2 cach
 constexpr int64_t kSumsElements = 512 * 512;
 constexpr int64_t kWaitingColumns = 512;
 constexpr int64_t kTileBytes = kMaxTile * kMaxTile * 4;
-// Panels of A that are packed together: rows of a transposed A are read a few cache lines at a time.
+// Panels of A that are packed together: rows of a transposed A are read a few cache lines at a
+// time.
 constexpr int64_t kPanelGroup = 4;
 constexpr int64_t kStagedDepth = 64;  // values of k for which Phat is made at a time
 constexpr int64_t kStagingBytes = 2 * kMaxTile * kStagedDepth * 2;
@@ -35,13 +36,11 @@ GemmPartWorkspace::GemmPartWorkspace(int64_t m, int64_t n, int64_t k) {
     total = block + panels + sums + kTileBytes + kStagingBytes;
 }
 
-GemmBlocking::GemmBlocking(const GemmKernel& kernel, int64_t m, int64_t n, int64_t k,
-                           bool direct) {
+GemmBlocking::GemmBlocking(const GemmKernel& kernel, int64_t m, int64_t n, int64_t k, bool direct) {
     const int64_t num_depths = std::max<int64_t>(1, divide_up(k, kernel.k_block));
     depth = std::max<int64_t>(32, round_up(divide_up(k, num_depths), 32));
     rows = direct ? kernel.rows : kPanelGroup * kernel.rows;
-    const int64_t most =
-        kBlockBytes / (depth * num_depths * kernel.element_bytes * kernel.columns);
+    const int64_t most = kBlockBytes / (depth * num_depths * kernel.element_bytes * kernel.columns);
     // Else sums would be written and read again for every block of k. With fewer columns a panel of
     // A would be used too little, unless so many rows would have to wait that B is packed again.
     constexpr int64_t kFewColumns = 128;
@@ -234,10 +233,10 @@ void GemmPartProduct::finish(const TileProduct& tile, int64_t row, int64_t colum
     store.random = nullptr;
     store.random_stride = kernel_.columns;
     if (problem_.rounding != nullptr && problem_.c_dtype == CP_BF16) {
-        rounding_block(set_, *problem_.rounding,
-                       {part_.row + row, tile.rows, (part_.column + column) / 8,
-                        kernel_.columns / 8},
-                       staging_);
+        rounding_block(
+            set_, *problem_.rounding,
+            {part_.row + row, tile.rows, (part_.column + column) / 8, kernel_.columns / 8},
+            staging_);
         store.random = staging_;
     }
     kernel_.store(store);

@@ -1,4 +1,5 @@
-// The part of a product that one thread computes: blocking and packing around the tiles of a kernel.
+// The part of a product that one thread computes: blocking and packing around the tiles of a
+// kernel.
 #pragma once
 
 #include <algorithm>

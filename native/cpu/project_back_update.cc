@@ -33,8 +33,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
                                        projection_scale(product.a.key, product.k));
     product.accumulate = true;
     product.beta = static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay"));
-    const RoundingKey rounding = {attribute_word(*call, "roundingSeed"),
-                                  product.a.key.tensor_id, attribute_word(*call, "step")};
+    const RoundingKey rounding = {attribute_word(*call, "roundingSeed"), product.a.key.tensor_id,
+                                  attribute_word(*call, "step")};
     if (attribute(*call, "stochasticRounding") != 0.0) product.rounding = &rounding;
     gemm(*device, product, call->workspace);
     return CP_OK;

@@ -1,5 +1,5 @@
-// projectTransfer: moment = P_new^T P_old moment, which carries a first moment over to the basis of a
-// new epoch.
+// projectTransfer: moment = P_new^T P_old moment, which carries a first moment over to the basis of
+// a new epoch.
 //
 // P_old moment would be as large as the full gradient, so it exists for a few rows at a time.
 #include <algorithm>
@@ -35,9 +35,8 @@ struct Problem {
 int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
     const Problem p(*call);
     return p.moment_bytes() + p.block_bytes() +
-           std::max(
-               gemm_workspace_bytes(p.block, p.columns, p.rank, p.dtype, limits->threads),
-               gemm_workspace_bytes(p.rank, p.columns, p.block, CP_F32, limits->threads));
+           std::max(gemm_workspace_bytes(p.block, p.columns, p.rank, p.dtype, limits->threads),
+                    gemm_workspace_bytes(p.rank, p.columns, p.block, CP_F32, limits->threads));
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {

@@ -19,10 +19,10 @@ uint16_t normal_bf16_from_bits(uint16_t bits) {
 void block_scalar(Draw draw, const RandomStream& stream, const RandomBlock& block, uint16_t* out) {
     for (int64_t row = block.row0; row < block.row0 + block.rows; ++row) {
         for (int64_t group = block.group0; group < block.group0 + block.groups; ++group) {
-            const PhiloxWords words = philox({{static_cast<uint32_t>(group),
-                                               static_cast<uint32_t>(row), stream.word2,
-                                               stream.word3}},
-                                             stream.key0, stream.key1);
+            const PhiloxWords words =
+                philox({{static_cast<uint32_t>(group), static_cast<uint32_t>(row), stream.word2,
+                         stream.word3}},
+                       stream.key0, stream.key1);
             for (int half = 0; half < 8; ++half) {
                 const uint16_t bits = philox_half(words, half);
                 if (draw == Draw::kBits) *out++ = bits;

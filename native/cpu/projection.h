@@ -1,8 +1,8 @@
 // The random projection, made anew wherever it is needed.
 //
 // Entry (i, j) of Phat depends on the seed, the tensor and the epoch alone: half j mod 8 of Philox
-// (counter = (j / 8, i, tensor, epoch), key = seed) goes through the inverse normal distribution and
-// is rounded to bf16. P = Phat / sqrt(rank). Every instruction set makes the same bits.
+// (counter = (j / 8, i, tensor, epoch), key = seed) goes through the inverse normal distribution
+// and is rounded to bf16. P = Phat / sqrt(rank). Every instruction set makes the same bits.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@
 namespace compact {
 namespace {
 
-// The rows of the table as four registers of eight. The index is the top of the pattern of x without
-// subtracting kNormalFirstRow: only its five lowest bits count, so the rows are rotated.
+// The rows of the table as four registers of eight. The index is the top of the pattern of x
+// without subtracting kNormalFirstRow: only its five lowest bits count, so the rows are rotated.
 struct Table {
     alignas(32) float rotated[4][32];
 
@@ -44,8 +44,8 @@ inline __m256i normal(__m256i mantissa, __m256i sign, const Table& table) {
     const __m256i row = _mm256_srli_epi32(_mm256_castps_si256(x), 22);
     const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(row, 28));
     const __m256 bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(row, 27));
-    __m256 z = _mm256_fmadd_ps(x, table.look_up(3, row, bit3, bit4),
-                               table.look_up(2, row, bit3, bit4));
+    __m256 z =
+        _mm256_fmadd_ps(x, table.look_up(3, row, bit3, bit4), table.look_up(2, row, bit3, bit4));
     z = _mm256_fmadd_ps(x, z, table.look_up(1, row, bit3, bit4));
     z = _mm256_fmadd_ps(x, z, table.look_up(0, row, bit3, bit4));
     return _mm256_xor_si256(_mm256_castps_si256(z), sign);
@@ -123,7 +123,8 @@ struct Counters {
         row = _mm256_add_epi64(row, _mm256_set1_epi64x(count / block.groups));
         const __m256i last = _mm256_set1_epi64x(block.group0 + block.groups - 1);
         const __m256i wrapped = _mm256_cmpgt_epi64(group, last);
-        group = _mm256_sub_epi64(group, _mm256_and_si256(wrapped, _mm256_set1_epi64x(block.groups)));
+        group =
+            _mm256_sub_epi64(group, _mm256_and_si256(wrapped, _mm256_set1_epi64x(block.groups)));
         row = _mm256_sub_epi64(row, wrapped);
     }
 };

@@ -113,8 +113,8 @@ class Counters {
     __m512i first_, groups_, group_step_, row_step_, group_, row_;
 };
 
-// The upper half of each 64-bit lane in its lower half. A shuffle, for shifts share the one port that
-// multiplies on many processors.
+// The upper half of each 64-bit lane in its lower half. A shuffle, for shifts share the one port
+// that multiplies on many processors.
 inline __m512i upper_words(__m512i lanes) { return _mm512_shuffle_epi32(lanes, _MM_PERM_DDBB); }
 
 // The keys of all rounds, in memory: moving them from general registers would hold up the shuffles.

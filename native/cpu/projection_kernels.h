@@ -11,8 +11,8 @@ namespace compact {
 enum class Draw { kBits, kNormal, kSign };
 
 struct RandomStream {
-    uint32_t key0, key1;      // Philox key
-    uint32_t word2, word3;    // upper half of the counter; the lower is (group, row)
+    uint32_t key0, key1;    // Philox key
+    uint32_t word2, word3;  // upper half of the counter; the lower is (group, row)
 };
 
 struct ProjectionKernels {

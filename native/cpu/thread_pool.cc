@@ -2,9 +2,9 @@
 
 #include <atomic>
 #include <exception>
-#include <utility>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)

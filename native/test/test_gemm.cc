@@ -1,9 +1,8 @@
 // Products against fp64: every instruction set, dtype and transpose over awkward shapes, with guard
 // bytes, strided views, and the same bits for 1, 2 and 3 threads.
-#include "native/cpu/gemm.h"
-
 #include <vector>
 
+#include "native/cpu/gemm.h"
 #include "native/test/op_test.h"
 
 namespace compact::test {
@@ -82,13 +81,13 @@ class Product {
         CHECK(workspace.guards_intact());
         CHECK(c.values().guards_intact());
         if (!CHECK(matches(c))) {
-            std::printf("      %s m %lld n %lld k %lld dtype %d to %d transposes %d %d "
-                        "accumulate %d random %d %d\n",
-                        instruction_set_name(device.instruction_set),
-                        static_cast<long long>(case_.m), static_cast<long long>(case_.n),
-                        static_cast<long long>(case_.k), case_.dtype, case_.c_dtype,
-                        case_.transpose_a, case_.transpose_b, case_.accumulate, case_.random_a,
-                        case_.random_b);
+            std::printf(
+                "      %s m %lld n %lld k %lld dtype %d to %d transposes %d %d "
+                "accumulate %d random %d %d\n",
+                instruction_set_name(device.instruction_set), static_cast<long long>(case_.m),
+                static_cast<long long>(case_.n), static_cast<long long>(case_.k), case_.dtype,
+                case_.c_dtype, case_.transpose_a, case_.transpose_b, case_.accumulate,
+                case_.random_a, case_.random_b);
         }
         return c.values().contents();
     }
@@ -117,17 +116,17 @@ class Product {
             for (int64_t j = 0; j < case_.n; ++j) {
                 double sum = 0.0, magnitude = 0.0;
                 for (int64_t p = 0; p < case_.k; ++p) {
-                    const double product =
-                        (case_.transpose_a ? element(a_, case_.random_a, p, i)
-                                           : element(a_, case_.random_a, i, p)) *
-                        (case_.transpose_b ? element(b_, case_.random_b, j, p)
-                                           : element(b_, case_.random_b, p, j));
+                    const double product = (case_.transpose_a ? element(a_, case_.random_a, p, i)
+                                                              : element(a_, case_.random_a, i, p)) *
+                                           (case_.transpose_b ? element(b_, case_.random_b, j, p)
+                                                              : element(b_, case_.random_b, p, j));
                     sum += product;
                     magnitude += std::fabs(product);
                 }
                 const double old = case_.accumulate ? case_.beta * c_.get(i, j) : 0.0;
                 expected_.push_back(case_.alpha * sum + old);
-                // Roundings of k additions in fp32 add up like a random walk; four times its length.
+                // Roundings of k additions in fp32 add up like a random walk; four times its
+                // length.
                 const double roundings = 4.0 * std::sqrt(static_cast<double>(case_.k) + 4.0);
                 allowed_.push_back(roundings * 0x1p-24 *
                                    (std::fabs(case_.alpha) * magnitude + std::fabs(old)));

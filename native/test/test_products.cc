@@ -20,7 +20,8 @@ std::vector<double> projection(int64_t rows, int64_t rank, uint32_t epoch, int d
                        kSeedLow, kSeedHigh);
             const uint16_t bits = philox_half(words, static_cast<int>(j % 8));
             const double scale = 1.0 / std::sqrt(static_cast<double>(rank));
-            const double normal = bf16_to_float(bf16_from_float(normal_from_bits(bits, kNormalTable)));
+            const double normal =
+                bf16_to_float(bf16_from_float(normal_from_bits(bits, kNormalTable)));
             result.push_back(distribution == 0   ? scale * normal
                              : distribution == 1 ? ((bits & 0x8000) != 0 ? -scale : scale)
                                                  : (i == j ? 1.0 : 0.0));
@@ -211,10 +212,10 @@ TEST(random_normal_is_the_stream_of_its_seed) {
         for (int32_t dtype : kDtypes) {
             std::vector<double> expected;
             for (int64_t i = 0; i < size; ++i) {
-                const PhiloxWords words =
-                    philox({{static_cast<uint32_t>(i / 8), 0, kTensor, 0xffffffff}}, kSeedLow,
-                           kSeedHigh);
-                const float normal = normal_from_bits(philox_half(words, static_cast<int>(i % 8)), kNormalTable);
+                const PhiloxWords words = philox(
+                    {{static_cast<uint32_t>(i / 8), 0, kTensor, 0xffffffff}}, kSeedLow, kSeedHigh);
+                const float normal =
+                    normal_from_bits(philox_half(words, static_cast<int>(i % 8)), kNormalTable);
                 expected.push_back(0.02f * normal);
             }
             for_every_device([&](CpDevice& device) {

@@ -29,8 +29,8 @@ bool words_are(const PhiloxWords& words, std::vector<uint32_t> expected) {
 TEST(philox_known_answers) {
     // Vectors of the authors of Philox.
     const uint32_t ones = 0xffffffff;
-    CHECK(words_are(philox({{0, 0, 0, 0}}, 0, 0),
-                    {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+    CHECK(
+        words_are(philox({{0, 0, 0, 0}}, 0, 0), {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
     CHECK(words_are(philox({{ones, ones, ones, ones}}, ones, ones),
                     {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
     CHECK(words_are(
@@ -128,8 +128,8 @@ TEST(normal_floats_follow_their_counters) {
                              static_cast<uint32_t>(group >> 32), 13, 0xffffffff}},
                            11, 12);
                 const uint16_t bits = philox_half(words, static_cast<int>(i % 8));
-                equal = equal &&
-                        values[static_cast<size_t>(i)] == normal_from_bits(bits, kNormalTable);
+                equal =
+                    equal && values[static_cast<size_t>(i)] == normal_from_bits(bits, kNormalTable);
             }
             if (!CHECK(equal)) std::printf("      on %s\n", instruction_set_name(set));
         }

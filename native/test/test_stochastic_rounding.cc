@@ -1,8 +1,7 @@
 // Stochastic rounding: its rule, its mean, and the numbers that the update of a weight draws.
-#include "native/base/stochastic_rounding.h"
-
 #include <vector>
 
+#include "native/base/stochastic_rounding.h"
 #include "native/cpu/projection.h"
 #include "native/test/op_test.h"
 
@@ -53,8 +52,8 @@ TEST(rounding_blocks_are_the_words_of_their_counters) {
     }
 }
 
-// With rank 1 and a direction of zeros the new weight is w (1 - learningRate * weightDecay) exactly,
-// so the rounding can be followed bit by bit.
+// With rank 1 and a direction of zeros the new weight is w (1 - learningRate * weightDecay)
+// exactly, so the rounding can be followed bit by bit.
 TEST(project_back_update_rounds_by_row_and_column) {
     const int64_t n = 45, m = 70;
     const RoundingKey key = {9, 35, 4};
@@ -64,11 +63,11 @@ TEST(project_back_update_rounds_by_row_and_column) {
     std::vector<double> expected;
     for (int64_t i = 0; i < n * m; ++i) {
         const int64_t row = i / m, column = i % m;
-        const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(row),
-                                                 static_cast<uint32_t>(column / 8));
-        expected.push_back(bf16_to_float(
-            bf16_stochastic(factor * static_cast<float>(start.get(i)),
-                            philox_half(words, static_cast<int>(column % 8)))));
+        const PhiloxWords words =
+            rounding_words(key, static_cast<uint32_t>(row), static_cast<uint32_t>(column / 8));
+        expected.push_back(
+            bf16_to_float(bf16_stochastic(factor * static_cast<float>(start.get(i)),
+                                          philox_half(words, static_cast<int>(column % 8)))));
     }
     for_every_device([&](CpDevice& device) {
         Tensor weight = start;
