@@ -20,7 +20,7 @@ import { StatusLine } from './status-line.js';
 import { timelineOf } from './timeline.js';
 
 const timelineModel = 'llama-350m';
-const demoSteps = { full: 600, quick: 100 } as const;
+const demoSteps = { full: 500, quick: 100 } as const;
 
 const help = `
 Plans the peak memory of LLaMA models from 60M to 65B under each method (nothing is allocated for that), then trains a

@@ -31,16 +31,18 @@ export const groupOf = (kind: ValueKind): KindGroup =>
 export const groupBytes = (group: KindGroup, byKind: KindBytes): number =>
   group.kinds.reduce((sum, kind) => sum + (byKind[kind] ?? 0), 0);
 
-/** Line colours of training runs, in order. */
-export const seriesColours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00'] as const;
+/** Line colours of training runs, in order: the same hues, lighter on a dark ground. */
+export const seriesColours = [0, 1, 2, 3, 4].map((index) => `var(--series-${index})`);
 
 /** Style of every chart; follows the reader's light or dark setting, also as an image in another page. */
 export const chartStyle = `
   .chart { --ink: #1f2430; --soft: #5b6472; --line: #dde1e7; --ground: #ffffff; --hover: #00000014;
+    --series-0: #0072b2; --series-1: #d55e00; --series-2: #009e73; --series-3: #b5548c; --series-4: #b87a00;
     font-family: ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif;
     font-size: 12px; fill: var(--ink); }
   @media (prefers-color-scheme: dark) {
-    .chart { --ink: #e8eaf0; --soft: #a3acba; --line: #343b47; --ground: #14171d; --hover: #ffffff1f; }
+    .chart { --ink: #e8eaf0; --soft: #a3acba; --line: #343b47; --ground: #14171d; --hover: #ffffff1f;
+      --series-0: #56b4e9; --series-1: #f58a3d; --series-2: #2fc79c; --series-3: #e3a5c8; --series-4: #f0b73f; }
   }
   .chart .ground { fill: var(--ground); }
   .chart .title { font-size: 15px; font-weight: 650; }
