@@ -46,9 +46,31 @@ try {
   );
   run(process.execPath, ['cjs.cjs'], project);
   run(process.execPath, ['esm.mjs'], project);
-  const compilerOptions = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,esnext.disposable'];
-  run(tool('tsc'), [...compilerOptions, '--types', 'node', '--typeRoots', path.join(root, 'node_modules/@types'), 'types.ts'], project);
-  const report = JSON.parse(run(path.join(project, 'node_modules/.bin/compact-train'), ['inspect', '--json'], project));
+  const compilerOptions = [
+    '--noEmit',
+    '--strict',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--lib',
+    'es2023,esnext.disposable',
+  ];
+  run(
+    tool('tsc'),
+    [
+      ...compilerOptions,
+      '--types',
+      'node',
+      '--typeRoots',
+      path.join(root, 'node_modules/@types'),
+      'types.ts',
+    ],
+    project,
+  );
+  const report = JSON.parse(
+    run(path.join(project, 'node_modules/.bin/compact-train'), ['inspect', '--json'], project),
+  );
   if (report.version !== packed.version) throw new Error(`inspect says version ${report.version}`);
   console.log('package: ok');
 } catch (error) {

@@ -20,7 +20,10 @@ if (files.length === 0) process.exit(0);
 const tool = path.join(root, 'node_modules', 'clang-format', 'index.js');
 const options = write ? ['-i'] : ['--dry-run', '--Werror'];
 try {
-  execFileSync(process.execPath, [tool, '-style=file', ...options, ...files], { stdio: 'inherit', cwd: root });
+  execFileSync(process.execPath, [tool, '-style=file', ...options, ...files], {
+    stdio: 'inherit',
+    cwd: root,
+  });
 } catch {
   console.error('Run `npm run format` to format the files named above.');
   process.exitCode = 1;
