@@ -111,25 +111,42 @@ class Product {
         return bf16_to_float(random_[static_cast<size_t>(row * groups_ * 8 + column)]);
     }
 
+    // The operand itself, (rows, columns), of a matrix that may be stored transposed.
+    std::vector<double> operand_values(Matrix& matrix, bool random, bool transposed, int64_t rows,
+                                       int64_t columns) {
+        std::vector<double> values;
+        for (int64_t i = 0; i < rows; ++i) {
+            for (int64_t j = 0; j < columns; ++j) {
+                values.push_back(transposed ? element(matrix, random, j, i)
+                                            : element(matrix, random, i, j));
+            }
+        }
+        return values;
+    }
+
     void compute_twin() {
-        for (int64_t i = 0; i < case_.m; ++i) {
-            for (int64_t j = 0; j < case_.n; ++j) {
-                double sum = 0.0, magnitude = 0.0;
-                for (int64_t p = 0; p < case_.k; ++p) {
-                    const double product = (case_.transpose_a ? element(a_, case_.random_a, p, i)
-                                                              : element(a_, case_.random_a, i, p)) *
-                                           (case_.transpose_b ? element(b_, case_.random_b, j, p)
-                                                              : element(b_, case_.random_b, p, j));
-                    sum += product;
-                    magnitude += std::fabs(product);
+        const std::vector<double> a =
+            operand_values(a_, case_.random_a, case_.transpose_a, case_.m, case_.k);
+        const std::vector<double> b =
+            operand_values(b_, case_.random_b, case_.transpose_b, case_.k, case_.n);
+        const auto columns = static_cast<size_t>(case_.n), depth = static_cast<size_t>(case_.k);
+        // Roundings of k additions in fp32 add up like a random walk; four times its length.
+        const double roundings = 4.0 * std::sqrt(static_cast<double>(case_.k) + 4.0);
+        for (size_t i = 0; i < static_cast<size_t>(case_.m); ++i) {
+            std::vector<double> sums(columns, 0.0), magnitudes(columns, 0.0);
+            for (size_t p = 0; p < depth; ++p) {
+                for (size_t j = 0; j < columns; ++j) {
+                    const double product = a[i * depth + p] * b[p * columns + j];
+                    sums[j] += product;
+                    magnitudes[j] += std::fabs(product);
                 }
-                const double old = case_.accumulate ? case_.beta * c_.get(i, j) : 0.0;
-                expected_.push_back(case_.alpha * sum + old);
-                // Roundings of k additions in fp32 add up like a random walk; four times its
-                // length.
-                const double roundings = 4.0 * std::sqrt(static_cast<double>(case_.k) + 4.0);
+            }
+            for (size_t j = 0; j < columns; ++j) {
+                const double found = c_.get(static_cast<int64_t>(i), static_cast<int64_t>(j));
+                const double old = case_.accumulate ? case_.beta * found : 0.0;
+                expected_.push_back(case_.alpha * sums[j] + old);
                 allowed_.push_back(roundings * 0x1p-24 *
-                                   (std::fabs(case_.alpha) * magnitude + std::fabs(old)));
+                                   (std::fabs(case_.alpha) * magnitudes[j] + std::fabs(old)));
             }
         }
     }
