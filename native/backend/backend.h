@@ -68,8 +68,8 @@ typedef struct {
 typedef struct CpDevice CpDevice;
 
 typedef struct {
-    int32_t index;            // device number within the backend
-    int32_t threads;          // CPU: worker threads, >= 1
+    int32_t index;                // device number within the backend
+    int32_t threads;              // CPU: worker threads, >= 1
     const char* instruction_set;  // CPU: "auto" or a name of instruction_sets
     int64_t reserved[4];
 } CpDeviceOptions;
@@ -96,8 +96,10 @@ typedef struct {
     CpStatus (*allocate)(CpDevice* device, int64_t bytes, void** data, CpError* error);
     void (*release)(CpDevice* device, void* data, int64_t bytes);
     // Ordered with the ops of the device.
-    CpStatus (*write)(CpDevice* device, void* target, const void* host, int64_t bytes, CpError* error);
-    CpStatus (*read)(CpDevice* device, void* host, const void* source, int64_t bytes, CpError* error);
+    CpStatus (*write)(CpDevice* device, void* target, const void* host, int64_t bytes,
+                      CpError* error);
+    CpStatus (*read)(CpDevice* device, void* host, const void* source, int64_t bytes,
+                     CpError* error);
     CpStatus (*synchronize)(CpDevice* device, CpError* error);
 } CpBackend;
 

@@ -1,5 +1,5 @@
-// Refusals of the conditions that an op's signature cannot say, with the numbers in the message. The
-// same for every backend.
+// Refusals of the conditions that an op's signature cannot say, with the numbers in the message.
+// The same for every backend.
 #pragma once
 
 #include <cmath>

@@ -26,8 +26,7 @@ inline constexpr OpSignature kOpSignatures[] = {
     // Products.
     {"matmul", "a:T[*,*] b:T[*,*] accumulator?:C[m,n] -> c=accumulator:C[m,n]",
      "transposeA=0 transposeB=0 alpha=1 accumulate=0"},
-    {"project", "x:T[n,k] -> z:T[n,r]",
-     "seedLow seedHigh tensorId epoch distribution=0"},
+    {"project", "x:T[n,k] -> z:T[n,r]", "seedLow seedHigh tensorId epoch distribution=0"},
     {"projectBackUpdate", "weight:W[n,m] direction:D[r,m] -> =weight",
      "seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 "
      "stochasticRounding=0 roundingSeed=0 step=0"},
