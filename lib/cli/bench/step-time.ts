@@ -160,7 +160,7 @@ class TimedCase {
   }
 
   async run(): Promise<void> {
-    const { msPerStep } = await timeSteps({ ...this.#options, plan: this.#plan, warmupSteps: 2, steps: 3 });
+    const { msPerStep } = await timeSteps({ ...this.#options, plan: this.#plan, warmupSteps: 1, steps: 3 });
     this.msPerStep.push(...msPerStep);
   }
 
