@@ -53,7 +53,8 @@ export class Terminal {
   }
 
   style(style: Style, text: string): string {
-    return this.#colours ? styleText(style, text) : text;
+    // Whether to colour is decided here, not by Node's own look at the environment.
+    return this.#colours ? styleText(style, text, { validateStream: false }) : text;
   }
 }
 
