@@ -88,8 +88,8 @@ CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError*
     CUDA_CHECK(*device, "open", error, cudaSetDevice(device->index));
     CUDA_CHECK(*device, "open", error, cudaGetDeviceProperties(&device->properties, device->index));
     if (device->properties.major < 8) {
-        char received[320];
-        std::snprintf(received, sizeof received, "%s, compute capability %d.%d",
+        char received[sizeof error->received];
+        std::snprintf(received, sizeof received, "%.120s, compute capability %d.%d",
                       device->properties.name, device->properties.major, device->properties.minor);
         return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda",
                     "compute capability 8.0 or newer", received);
