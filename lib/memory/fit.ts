@@ -80,7 +80,8 @@ function changes(options: CompileOptions, memoryBytes: number): readonly Change[
   for (const rankRatio of [0.25, 0.125]) list.push(lazyCompact(options, rankRatio));
   if (recompute !== 'layer') list.push({ change: { recompute: 'layer' }, changed: { recompute: 'layer' } });
   const smallest = lazyCompact(options, 0.125);
-  const oneByOne: Remedy['change'] = batchSize > 1 ? { batchSize: 1, gradientAccumulationSteps: batchSize } : {};
+  const oneByOne: Remedy['change'] =
+    batchSize > 1 ? { batchSize: 1, gradientAccumulationSteps: batchSize } : {};
   list.push({
     change: { ...smallest.change, recompute: 'layer', ...oneByOne },
     changed: { ...smallest.changed, recompute: 'layer', batchSize: 1, accumulateGradients: batchSize > 1 },
