@@ -53,7 +53,11 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
     .option('--json', 'results for programs: JSON on standard output, and nothing else there')
     .option('--quiet', 'no output but errors (and JSON, when asked for)')
     .exitOverride()
-    .configureOutput({ outputError: () => {} }) // printed by main, once
+    .configureOutput({
+      outputError: () => {}, // printed by main, once
+      getOutHasColors: () => terminal.hasColours,
+      getErrHasColors: () => terminal.hasColours,
+    })
     .configureHelp({ showGlobalOptions: true, styleTitle: (title) => terminal.style('bold', title) })
     .addHelpText('after', examples);
   registerBench(program, terminal);

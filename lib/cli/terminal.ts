@@ -14,12 +14,13 @@ type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 export class Terminal {
   readonly json: boolean;
   readonly quiet: boolean;
-  readonly #colours: boolean;
+  /** Whether text is styled: on a terminal, unless the environment says otherwise. */
+  readonly hasColours: boolean;
 
   constructor(options: TerminalOptions = {}) {
     this.json = options.json ?? false;
     this.quiet = options.quiet ?? false;
-    this.#colours = wantsColours();
+    this.hasColours = wantsColours();
   }
 
   /** Whether a progress bar can be drawn: a person is watching. */
@@ -54,7 +55,7 @@ export class Terminal {
 
   style(style: Style, text: string): string {
     // Whether to colour is decided here, not by Node's own look at the environment.
-    return this.#colours ? styleText(style, text, { validateStream: false }) : text;
+    return this.hasColours ? styleText(style, text, { validateStream: false }) : text;
   }
 }
 
