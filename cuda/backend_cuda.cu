@@ -37,29 +37,49 @@ CpStatus refuse_lost(const char* op, CpError* error) {
                 "a device that failed earlier in this process");
 }
 
-int32_t num_devices(CpError* error) {
-    int driver = 0;
-    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
-        fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "an NVIDIA driver", "none");
-        return 0;
-    }
-    if (driver < kOldestDriver) {
-        char received[64];
-        std::snprintf(received, sizeof received, "a driver for CUDA %d.%d", driver / 1000,
-                      driver % 1000 / 10);
-        fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda",
-             "a driver of the 580 series or newer (CUDA 13.0)", received);
-        return 0;
+// Versions, and how many devices there are; the reason when there is none goes to `problem`.
+void describe(CpBackendInfo* info) {
+    *info = {};
+    std::snprintf(info->architectures, sizeof info->architectures, "%s",
+                  COMPACT_CUDA_ARCHITECTURES);
+    cudaRuntimeGetVersion(&info->runtime);
+    const auto problem = [&](const char* text) {
+        std::snprintf(info->problem, sizeof info->problem, "%s", text);
+    };
+    if (cudaDriverGetVersion(&info->driver) != cudaSuccess || info->driver == 0)
+        return problem("no NVIDIA driver was found");
+    if (info->driver < kOldestDriver) {
+        char text[sizeof info->problem];
+        std::snprintf(text, sizeof text,
+                      "the driver is for CUDA %d.%d; CUDA 13.0 needs the 580 series or newer",
+                      info->driver / 1000, info->driver % 1000 / 10);
+        return problem(text);
     }
     int count = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count == 0) {
         cudaGetLastError();
-        fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "at least one NVIDIA GPU",
-             status == cudaSuccess ? "none" : cudaGetErrorString(status));
-        return 0;
+        return problem(status == cudaSuccess || status == cudaErrorNoDevice
+                           ? "the driver shows no GPU"
+                           : cudaGetErrorString(status));
     }
-    return count;
+    info->num_devices = std::min(count, CP_MAX_DEVICES);
+    for (int i = 0; i < info->num_devices; ++i) {
+        CpDeviceInfo& device = info->devices[i];
+        cudaDeviceProp properties{};
+        const cudaError_t found = cudaGetDeviceProperties(&properties, i);
+        if (found != cudaSuccess) {
+            std::snprintf(device.problem, sizeof device.problem, "%s", cudaGetErrorString(found));
+            continue;
+        }
+        std::snprintf(device.name, sizeof device.name, "%.120s", properties.name);
+        device.compute_capability = properties.major * 10 + properties.minor;
+        device.total_bytes = static_cast<int64_t>(properties.totalGlobalMem);
+        if (properties.major < 8)
+            std::snprintf(device.problem, sizeof device.problem,
+                          "compute capability %d.%d; 8.0 or newer is needed", properties.major,
+                          properties.minor);
+    }
 }
 
 void close_device(CpDevice* device) {
@@ -69,31 +89,32 @@ void close_device(CpDevice* device) {
         if (device->staging_free[i] != nullptr) cudaEventDestroy(device->staging_free[i]);
         if (device->staging[i] != nullptr) cudaFreeHost(device->staging[i]);
     }
+    for (cudaEvent_t event : device->marks) cudaEventDestroy(event);
     close_index_checks(device->index_checks);
     if (device->stream != nullptr) cudaStreamDestroy(device->stream);
     delete device;
 }
 
 CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError* error) {
-    const int count = num_devices(error);
-    if (count == 0) return CP_FAILED;
-    if (options->index < 0 || options->index >= count) {
+    CpBackendInfo info;
+    describe(&info);
+    if (info.num_devices == 0)
+        return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "an NVIDIA GPU", info.problem);
+    if (options->index < 0 || options->index >= info.num_devices) {
         char expected[48], received[48];
-        std::snprintf(expected, sizeof expected, "a device number from 0 to %d", count - 1);
+        std::snprintf(expected, sizeof expected, "a device number from 0 to %d",
+                      info.num_devices - 1);
         std::snprintf(received, sizeof received, "cuda:%d", options->index);
         return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", expected, received);
     }
+    const char* problem = info.devices[options->index].problem;
+    if (*problem != 0)
+        return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "a usable NVIDIA GPU",
+                    problem);
     std::unique_ptr<CpDevice, void (*)(CpDevice*)> device(new CpDevice, close_device);
     device->index = options->index;
     CUDA_CHECK(*device, "open", error, cudaSetDevice(device->index));
     CUDA_CHECK(*device, "open", error, cudaGetDeviceProperties(&device->properties, device->index));
-    if (device->properties.major < 8) {
-        char received[sizeof error->received];
-        std::snprintf(received, sizeof received, "%.120s, compute capability %d.%d",
-                      device->properties.name, device->properties.major, device->properties.minor);
-        return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda",
-                    "compute capability 8.0 or newer", received);
-    }
     CUDA_CHECK(*device, "open", error,
                cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking));
     for (int i = 0; i < 2; ++i) {
@@ -162,6 +183,30 @@ CpStatus synchronize(CpDevice* device, CpError* error) {
     return report_bad_index(device->index_checks, error);
 }
 
+int64_t overhead_bytes(CpDevice* device) { return device->overhead_bytes; }
+
+CpStatus mark(CpDevice* device, int32_t slot, CpError* error) {
+    if (device->lost) return refuse_lost("mark", error);
+    const auto index = static_cast<size_t>(slot);
+    while (device->marks.size() <= index) {
+        cudaEvent_t event = nullptr;
+        CUDA_CHECK(*device, "mark", error, cudaEventCreate(&event));
+        device->marks.push_back(event);
+    }
+    CUDA_CHECK(*device, "mark", error, cudaEventRecord(device->marks[index], device->stream));
+    return CP_OK;
+}
+
+CpStatus elapsed_us(CpDevice* device, int32_t first, int32_t last, double* microseconds,
+                    CpError* error) {
+    float milliseconds = 0;
+    CUDA_CHECK(*device, "elapsed", error,
+               cudaEventElapsedTime(&milliseconds, device->marks[static_cast<size_t>(first)],
+                                    device->marks[static_cast<size_t>(last)]));
+    *microseconds = double{milliseconds} * 1000.0;
+    return CP_OK;
+}
+
 }  // namespace
 }  // namespace compact
 
@@ -175,7 +220,7 @@ const CpBackend* compact_cuda_backend() {
 #endif
         compact::kNumCudaOps,
         compact::kCudaOps,
-        compact::num_devices,
+        compact::describe,
         compact::open_device,
         compact::close_device,
         compact::allocate,
@@ -183,6 +228,9 @@ const CpBackend* compact_cuda_backend() {
         compact::write,
         compact::read,
         compact::synchronize,
+        compact::overhead_bytes,
+        compact::mark,
+        compact::elapsed_us,
     };
     return &backend;
 }

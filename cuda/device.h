@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cuda/gpu.h"
 #include "cuda/index_check.h"
@@ -18,6 +19,8 @@ struct CpDevice {
     cudaEvent_t staging_free[2] = {nullptr, nullptr};
     int next_staging = 0;
     compact::IndexChecks index_checks;
+    std::vector<cudaEvent_t> marks;
+    int64_t overhead_bytes = 0;  // of context, code, staging and stream
     // A failed kernel leaves the context unusable for good; every later call says so.
     bool lost = false;
 };

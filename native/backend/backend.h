@@ -12,11 +12,12 @@
 extern "C" {
 #endif
 
-#define CP_BACKEND_VERSION 1
+#define CP_BACKEND_VERSION 2
 #define CP_MAX_DIMS 4
 #define CP_MAX_INPUTS 16
 #define CP_MAX_OUTPUTS 8
 #define CP_MAX_ATTRIBUTES 24
+#define CP_MAX_DEVICES 16
 
 typedef enum { CP_F32 = 0, CP_BF16 = 1, CP_I32 = 2, CP_U8 = 3, CP_I8 = 4 } CpDtype;
 
@@ -75,6 +76,24 @@ typedef struct {
 } CpDeviceOptions;
 
 typedef struct {
+    char name[128];
+    int32_t compute_capability;  // 10 * major + minor, 0 where it has no meaning
+    int64_t total_bytes;
+    int64_t free_bytes;
+    char problem[192];  // why it cannot be used, else empty
+} CpDeviceInfo;
+
+// What a backend is built for and what it finds on this machine.
+typedef struct {
+    char architectures[128];  // device code inside, separated by blanks: "80 86 ... compute_80"
+    int32_t driver;           // version as CUDA counts (13000: 13.0), 0: none
+    int32_t runtime;
+    int32_t num_devices;  // usable or not
+    CpDeviceInfo devices[CP_MAX_DEVICES];
+    char problem[192];  // why no device can be used, else empty
+} CpBackendInfo;
+
+typedef struct {
     const char* name;  // as in native/base/op_signatures.h
     // Bytes of scratch the op needs for these shapes (data pointers may be NULL).
     int64_t (*workspace_bytes)(const CpCall* call, const CpLimits* limits);
@@ -88,8 +107,8 @@ typedef struct {
     const char* name;  // "cpu", "cuda"
     int32_t num_ops;
     const CpOp* ops;
-    // Devices present; 0 when there is none (the reason goes to `error`).
-    int32_t (*num_devices)(CpError* error);
+    // Cannot fail: what is missing is said in `problem`.
+    void (*describe)(CpBackendInfo* info);
     CpStatus (*open)(const CpDeviceOptions* options, CpDevice** device, CpError* error);
     void (*close)(CpDevice* device);
     // 256-byte aligned memory of the device.
@@ -101,6 +120,14 @@ typedef struct {
     CpStatus (*read)(CpDevice* device, void* host, const void* source, int64_t bytes,
                      CpError* error);
     CpStatus (*synchronize)(CpDevice* device, CpError* error);
+    // Bytes that the device lost by being opened (context, code, queues), beside what allocate()
+    // gives; 0 where they cannot be told apart.
+    int64_t (*overhead_bytes)(CpDevice* device);
+    // Notes the moment at which everything enqueued so far is done, without waiting for it.
+    CpStatus (*mark)(CpDevice* device, int32_t slot, CpError* error);
+    // Microseconds between two marks, after synchronize().
+    CpStatus (*elapsed_us)(CpDevice* device, int32_t first, int32_t last, double* microseconds,
+                           CpError* error);
 } CpBackend;
 
 #ifdef __cplusplus

@@ -68,15 +68,15 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
     for (const char* name : backend_names()) {
         const auto device = Napi::Object::New(env);
         device.Set("kind", name);
-        CpError error{};
+        CpBackendInfo info{};
         const CpBackend* backend = find_backend(name);
-        const int32_t count = backend == nullptr ? 0 : backend->num_devices(&error);
-        device.Set("numDevices", count);
         if (backend == nullptr) {
             device.Set("reason", "this build has no such backend");
-        } else if (count == 0) {
-            device.Set("reason", error.received);
+        } else {
+            backend->describe(&info);
+            if (info.num_devices == 0) device.Set("reason", info.problem);
         }
+        device.Set("numDevices", info.num_devices);
         result.Set(result.Length(), device);
     }
     return result;

@@ -16,8 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double elapsed_us(Clock::time_point begin) {
-    return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+double elapsed_ms(Clock::time_point begin) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
 CpLimits limits_of(const EngineOptions& options) {
@@ -182,21 +182,20 @@ const PlanEntry& Engine::entry(const RunRequest& request) const {
 
 double Engine::run(const RunRequest& request) {
     const PlanEntry& program = entry(request);
+    const bool profiled = !request.profile_us.empty();
     const auto begin = Clock::now();
     for (size_t i = 0; i < program.inputs.size(); ++i)
         write_bytes(address(plan_->values[static_cast<size_t>(program.inputs[i])]),
                     request.inputs[i]);
     for (size_t i = 0; i < program.instructions.size(); ++i) {
         if (cancelled_) throw Error("ERR_COMPACT_ABORTED", request.entry, "", "");
-        const auto started = Clock::now();
+        if (profiled) mark(static_cast<int32_t>(i));
         execute(program, program.instructions[i], request);
-        if (!request.profile_us.empty()) {
-            synchronize();
-            request.profile_us[i] = elapsed_us(started);
-        }
     }
+    if (profiled) mark(static_cast<int32_t>(program.instructions.size()));
     synchronize();
-    const double duration_ms = elapsed_us(begin) / 1000.0;
+    const double duration_ms = elapsed_ms(begin);
+    if (profiled) read_profile(request.profile_us);
     for (size_t i = 0; i < program.outputs.size(); ++i) {
         const PlanValue& value = plan_->values[static_cast<size_t>(program.outputs[i])];
         CpError error{};
@@ -262,6 +261,20 @@ void Engine::check_outputs_finite(const PlanEntry& entry, const Instruction& ins
 void Engine::synchronize() {
     CpError error{};
     throw_if_failed(backend_.synchronize(device_, &error), error);
+}
+
+void Engine::mark(int32_t slot) {
+    CpError error{};
+    throw_if_failed(backend_.mark(device_, slot, &error), error);
+}
+
+void Engine::read_profile(std::span<double> profile_us) {
+    for (size_t i = 0; i < profile_us.size(); ++i) {
+        const auto slot = static_cast<int32_t>(i);
+        CpError error{};
+        throw_if_failed(backend_.elapsed_us(device_, slot, slot + 1, &profile_us[i], &error),
+                        error);
+    }
 }
 
 void Engine::close() {

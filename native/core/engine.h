@@ -76,6 +76,8 @@ class Engine {
     void check_outputs_finite(const PlanEntry& entry, const Instruction& instruction,
                               const CpCall& call) const;
     void synchronize();
+    void mark(int32_t slot);
+    void read_profile(std::span<double> profile_us);
 
     const CpBackend& backend_;
     const EngineOptions options_;

@@ -17,7 +17,12 @@ constexpr InstructionSet kInstructionSets[] = {InstructionSet::kScalar, Instruct
                                                InstructionSet::kAvx512, InstructionSet::kAvx512Bf16,
                                                InstructionSet::kAmxBf16};
 
-int32_t num_devices(CpError*) { return 1; }
+void describe(CpBackendInfo* info) {
+    *info = {};
+    std::strcpy(info->architectures, instruction_set_name(detect_instruction_set()));
+    info->num_devices = 1;
+    std::strcpy(info->devices[0].name, "CPU");
+}
 
 CpStatus choose_instruction_set(const char* name, InstructionSet* chosen, CpError* error) {
     if (name == nullptr || std::strcmp(name, "auto") == 0) {
@@ -79,6 +84,26 @@ CpStatus read(CpDevice*, void* host, const void* source, int64_t bytes, CpError*
 
 CpStatus synchronize(CpDevice*, CpError*) { return CP_OK; }
 
+int64_t overhead_bytes(CpDevice*) { return 0; }
+
+CpStatus mark(CpDevice* device, int32_t slot, CpError* error) {
+    try {
+        const auto index = static_cast<size_t>(slot);
+        if (device->marks.size() <= index) device->marks.resize(index + 1);
+        device->marks[index] = std::chrono::steady_clock::now();
+        return CP_OK;
+    } catch (const std::exception& exception) {
+        return fail(error, "ERR_COMPACT_OUT_OF_MEMORY", "mark", "memory", exception.what());
+    }
+}
+
+CpStatus elapsed_us(CpDevice* device, int32_t first, int32_t last, double* microseconds, CpError*) {
+    const auto elapsed =
+        device->marks[static_cast<size_t>(last)] - device->marks[static_cast<size_t>(first)];
+    *microseconds = std::chrono::duration<double, std::micro>(elapsed).count();
+    return CP_OK;
+}
+
 }  // namespace
 }  // namespace compact
 
@@ -89,13 +114,16 @@ extern "C" const CpBackend* compact_cpu_backend() {
                                       "cpu",
                                       cpu_ops().num_ops,
                                       cpu_ops().ops,
-                                      num_devices,
+                                      describe,
                                       open,
                                       close,
                                       allocate,
                                       release,
                                       write,
                                       read,
-                                      synchronize};
+                                      synchronize,
+                                      overhead_bytes,
+                                      mark,
+                                      elapsed_us};
     return &backend;
 }

@@ -1,6 +1,9 @@
 // The CPU backend's device: a thread pool and the instruction set that its kernels use.
 #pragma once
 
+#include <chrono>
+#include <vector>
+
 #include "native/backend/backend.h"
 #include "native/cpu/thread_pool.h"
 
@@ -19,4 +22,5 @@ bool instruction_set_available(InstructionSet set);
 struct CpDevice {
     compact::ThreadPool pool;
     compact::InstructionSet instruction_set;
+    std::vector<std::chrono::steady_clock::time_point> marks = {};
 };

@@ -78,7 +78,10 @@ constexpr CpOp kOps[] = {
     {"matmul", matmul_workspace, nullptr, run_matmul},
 };
 
-int32_t num_devices(CpError*) { return 1; }
+void describe(CpBackendInfo* info) {
+    *info = {};
+    info->num_devices = 1;
+}
 
 CpStatus open(const CpDeviceOptions* options, CpDevice** device, CpError* error) {
     if (options->threads < 1)
@@ -111,18 +114,31 @@ CpStatus read(CpDevice*, void* host, const void* source, int64_t bytes, CpError*
 
 CpStatus synchronize(CpDevice*, CpError*) { return CP_OK; }
 
+int64_t overhead_bytes(CpDevice*) { return 0; }
+
+// A clock that counts marks, so that profiles can be foreseen.
+CpStatus mark(CpDevice*, int32_t, CpError*) { return CP_OK; }
+
+CpStatus elapsed_us(CpDevice*, int32_t first, int32_t last, double* microseconds, CpError*) {
+    *microseconds = last - first;
+    return CP_OK;
+}
+
 constexpr CpBackend kBackend = {CP_BACKEND_VERSION,
                                 "cpu",
                                 static_cast<int32_t>(std::size(kOps)),
                                 kOps,
-                                num_devices,
+                                describe,
                                 open,
                                 close,
                                 allocate,
                                 release,
                                 write,
                                 read,
-                                synchronize};
+                                synchronize,
+                                overhead_bytes,
+                                mark,
+                                elapsed_us};
 
 }  // namespace
 
