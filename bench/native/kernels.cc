@@ -3,7 +3,8 @@
 //
 //   compact-native-bench [--threads N] [--seconds S] [--set NAME] [M K N]...
 //
-// Peaks are measured between the products, so both see the same clock.
+// Products alternate with loops of the instruction that they are made of; `share` is the ratio of the
+// medians.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "bench/native/peak.h"
@@ -50,6 +52,11 @@ struct Rate {
     double best, median;  // per second
 };
 
+Rate rate_of(std::vector<double> rates) {
+    std::sort(rates.begin(), rates.end());
+    return {rates.back(), rates[rates.size() / 2]};
+}
+
 // Repeats `work`, which returns how much it did, and takes each repetition's rate.
 Rate measure(double seconds, const std::function<double()>& work) {
     std::vector<double> rates;
@@ -59,20 +66,36 @@ Rate measure(double seconds, const std::function<double()>& work) {
         const double done = work();
         rates.push_back(done / (now() - begin));
     } while (now() < end || rates.size() < 5);
-    std::sort(rates.begin(), rates.end());
-    return {rates.back(), rates[rates.size() / 2]};
+    return rate_of(rates);
 }
 
-Rate measure_peak(CpDevice& device, const PeakLoop& loop, double seconds) {
+// Operations of the loop on every thread.
+double run_peak(CpDevice& device, const PeakLoop& loop, int64_t rounds) {
     const int threads = device.pool.num_threads();
-    constexpr int64_t kRounds = 100000;
-    return measure(seconds, [&] {
-        std::vector<double> done(static_cast<size_t>(threads));
-        device.pool.parallel_for(threads, [&](int64_t task, int) {
-            done[static_cast<size_t>(task)] = loop.run(kRounds);
-        });
-        return done[0] * threads;
+    std::vector<double> done(static_cast<size_t>(threads));
+    device.pool.parallel_for(threads, [&](int64_t task, int) {
+        done[static_cast<size_t>(task)] = loop.run(rounds);
     });
+    return done[0] * threads;
+}
+
+// Alternates the work with a loop of as many operations, so that both meet the same clock and the
+// same neighbours.
+std::pair<Rate, Rate> measure_beside_peak(CpDevice& device, const PeakLoop& loop, double seconds,
+                                          double operations, const std::function<double()>& work) {
+    constexpr int64_t kProbe = 1000;
+    const auto rounds = static_cast<int64_t>(operations / run_peak(device, loop, kProbe) * kProbe);
+    std::vector<double> rates, peaks;
+    const double end = now() + seconds;
+    do {
+        const double begin = now();
+        const double done = work();
+        const double middle = now();
+        const double peak_done = run_peak(device, loop, std::max<int64_t>(rounds, kProbe));
+        rates.push_back(done / (middle - begin));
+        peaks.push_back(peak_done / (now() - middle));
+    } while (now() < end || rates.size() < 5);
+    return {rate_of(rates), rate_of(peaks)};
 }
 
 const PeakLoop& peak_of(InstructionSet set, int32_t dtype) {
@@ -128,10 +151,15 @@ void bench_gemm(CpDevice& device, const Shape& shape, int32_t dtype, double seco
 
     const double operations = 2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
                               static_cast<double>(shape.k);
-    const Rate found = measure(seconds, [&] {
+    const auto work = [&] {
         gemm(device, problem, workspace.data());
         return operations;
-    });
+    };
+    const bool has_peak = device.instruction_set != InstructionSet::kScalar;
+    const PeakLoop& loop = peak_of(device.instruction_set, dtype);
+    const auto [found, peak] =
+        has_peak ? measure_beside_peak(device, loop, seconds, operations, work)
+                 : std::pair<Rate, Rate>{measure(seconds, work), {}};
     std::printf(
         "{\"kernel\":\"gemm\",\"instructionSet\":\"%s\",\"dtype\":\"%s\",\"m\":%lld,"
         "\"k\":%lld,\"n\":%lld,\"transposes\":\"%c%c\",\"threads\":%d,\"best\":%.4g,"
@@ -140,12 +168,9 @@ void bench_gemm(CpDevice& device, const Shape& shape, int32_t dtype, double seco
         static_cast<long long>(shape.m), static_cast<long long>(shape.k),
         static_cast<long long>(shape.n), shape.transpose_a ? 'T' : 'N',
         shape.transpose_b ? 'T' : 'N', threads, found.best, found.median);
-    const PeakLoop& loop = peak_of(device.instruction_set, dtype);
-    if (device.instruction_set != InstructionSet::kScalar) {
-        const Rate peak = measure_peak(device, loop, seconds / 2);
-        std::printf(",\"peak\":\"%s\",\"peakBest\":%.4g,\"share\":%.3f", loop.name, peak.best,
-                    found.best / peak.best);
-    }
+    if (has_peak)
+        std::printf(",\"peak\":\"%s\",\"peakMedian\":%.4g,\"share\":%.3f", loop.name,
+                    peak.median, found.median / peak.median);
     std::printf(",\"unit\":\"flop/s\"}\n");
     std::fflush(stdout);
 }

@@ -144,6 +144,7 @@ void multiply_tile(const TileProduct& tile) {
     for (int i = 0; i < kRows; ++i) {
         for (int v = 0; v < kVectors; ++v) {
             const float* row = tile.sums + i * tile.sums_stride + v * kWidth;
+            __builtin_prefetch(row, 1);
             sums[i][v] = tile.accumulate ? load(row, AllLanes{}) : splat(0.0f);
         }
     }
@@ -158,6 +159,7 @@ void multiply_tile(const TileProduct& tile) {
     const float* b = static_cast<const float*>(tile.b);
     const auto step = [&](int64_t offset) {
         Vec columns[kVectors];
+        for (int v = 0; v < kVectors; ++v) __builtin_prefetch(b + (offset + 12) * kTileColumns + v * kWidth);
         for (int v = 0; v < kVectors; ++v) {
             columns[v] = load(b + offset * kTileColumns + v * kWidth, AllLanes{});
         }
