@@ -3,24 +3,43 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string>
 
 #include "cuda/backend_cuda.h"
+#include "cuda/describe.h"
 #include "cuda/device.h"
+#include "cuda/device_memory.h"
 #include "cuda/ops.h"
 
 namespace compact {
+
+namespace {
+
+// Whether the context is gone: such an error comes back from every call, others are over once told.
+bool is_lost(const CpDevice& device) {
+    cudaGetLastError();
+    const cudaError_t status = cudaStreamQuery(device.stream);
+    cudaGetLastError();
+    return status != cudaSuccess && status != cudaErrorNotReady;
+}
+
+}  // namespace
 
 CpStatus cuda_failure(CpDevice& device, cudaError_t status, const char* op, const char* call,
                       CpError* error) {
     char received[sizeof error->received];
     std::snprintf(received, sizeof received, "%s (%s) from %s", cudaGetErrorName(status),
                   cudaGetErrorString(status), call);
-    if (status == cudaErrorMemoryAllocation) {
-        cudaGetLastError();  // not sticky: clear it, the device stays usable
-        return fail(error, "ERR_COMPACT_OUT_OF_MEMORY", op, "enough free device memory", received);
-    }
-    device.lost = true;
-    return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device", received);
+    device.lost = is_lost(device);
+    if (device.lost)
+        return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device", received);
+    if (status != cudaErrorMemoryAllocation)
+        return fail(error, "ERR_COMPACT_NATIVE", op, "success", received);
+    size_t free_memory = 0, total_memory = 0;
+    if (cudaMemGetInfo(&free_memory, &total_memory) == cudaSuccess)
+        std::snprintf(received, sizeof received, "%zu bytes free of %zu", free_memory,
+                      total_memory);
+    return fail(error, "ERR_COMPACT_OUT_OF_MEMORY", op, "enough free device memory", received);
 }
 
 CpStatus check_launch(CpDevice& device, const char* op, CpError* error) {
@@ -30,56 +49,9 @@ CpStatus check_launch(CpDevice& device, const char* op, CpError* error) {
 
 namespace {
 
-constexpr int kOldestDriver = 13000;  // a runtime of version 13 needs a driver of the 580 series
-
 CpStatus refuse_lost(const char* op, CpError* error) {
     return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device",
                 "a device that failed earlier in this process");
-}
-
-// Versions, and how many devices there are; the reason when there is none goes to `problem`.
-void describe(CpBackendInfo* info) {
-    *info = {};
-    std::snprintf(info->architectures, sizeof info->architectures, "%s",
-                  COMPACT_CUDA_ARCHITECTURES);
-    cudaRuntimeGetVersion(&info->runtime);
-    const auto problem = [&](const char* text) {
-        std::snprintf(info->problem, sizeof info->problem, "%s", text);
-    };
-    if (cudaDriverGetVersion(&info->driver) != cudaSuccess || info->driver == 0)
-        return problem("no NVIDIA driver was found");
-    if (info->driver < kOldestDriver) {
-        char text[sizeof info->problem];
-        std::snprintf(text, sizeof text,
-                      "the driver is for CUDA %d.%d; CUDA 13.0 needs the 580 series or newer",
-                      info->driver / 1000, info->driver % 1000 / 10);
-        return problem(text);
-    }
-    int count = 0;
-    const cudaError_t status = cudaGetDeviceCount(&count);
-    if (status != cudaSuccess || count == 0) {
-        cudaGetLastError();
-        return problem(status == cudaSuccess || status == cudaErrorNoDevice
-                           ? "the driver shows no GPU"
-                           : cudaGetErrorString(status));
-    }
-    info->num_devices = std::min(count, CP_MAX_DEVICES);
-    for (int i = 0; i < info->num_devices; ++i) {
-        CpDeviceInfo& device = info->devices[i];
-        cudaDeviceProp properties{};
-        const cudaError_t found = cudaGetDeviceProperties(&properties, i);
-        if (found != cudaSuccess) {
-            std::snprintf(device.problem, sizeof device.problem, "%s", cudaGetErrorString(found));
-            continue;
-        }
-        std::snprintf(device.name, sizeof device.name, "%.120s", properties.name);
-        device.compute_capability = properties.major * 10 + properties.minor;
-        device.total_bytes = static_cast<int64_t>(properties.totalGlobalMem);
-        if (properties.major < 8)
-            std::snprintf(device.problem, sizeof device.problem,
-                          "compute capability %d.%d; 8.0 or newer is needed", properties.major,
-                          properties.minor);
-    }
 }
 
 void close_device(CpDevice* device) {
@@ -92,14 +64,34 @@ void close_device(CpDevice* device) {
     for (cudaEvent_t event : device->marks) cudaEventDestroy(event);
     close_index_checks(device->index_checks);
     if (device->stream != nullptr) cudaStreamDestroy(device->stream);
+    cudaGetLastError();  // of a lost device: nobody is left to be told
     delete device;
+}
+
+// Everything that a device holds, but for the memory of plans.
+CpStatus prepare(CpDevice& device, CpError* error) {
+    CUDA_CHECK(device, "open", error, cudaSetDevice(device.index));
+    CUDA_CHECK(device, "open", error, cudaGetDeviceProperties(&device.properties, device.index));
+    CUDA_CHECK(device, "open", error,
+               cudaStreamCreateWithFlags(&device.stream, cudaStreamNonBlocking));
+    for (int i = 0; i < 2; ++i) {
+        CUDA_CHECK(device, "open", error,
+                   cudaHostAlloc(&device.staging[i], kStagingBytes, cudaHostAllocDefault));
+        CUDA_CHECK(device, "open", error, cudaEventCreate(&device.staging_free[i]));
+        CUDA_CHECK(device, "open", error, cudaEventRecord(device.staging_free[i], device.stream));
+    }
+    CUDA_CHECK(device, "open", error, open_index_checks(device.index_checks));
+    return CP_OK;
+}
+
+CpStatus refuse_device(CpError* error, const char* problem) {
+    return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "a usable NVIDIA GPU", problem);
 }
 
 CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError* error) {
     CpBackendInfo info;
-    describe(&info);
-    if (info.num_devices == 0)
-        return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "an NVIDIA GPU", info.problem);
+    describe_cuda(&info);
+    if (info.num_devices == 0) return refuse_device(error, info.problem);
     if (options->index < 0 || options->index >= info.num_devices) {
         char expected[48], received[48];
         std::snprintf(expected, sizeof expected, "a device number from 0 to %d",
@@ -107,24 +99,23 @@ CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError*
         std::snprintf(received, sizeof received, "cuda:%d", options->index);
         return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", expected, received);
     }
-    const char* problem = info.devices[options->index].problem;
-    if (*problem != 0)
-        return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "a usable NVIDIA GPU",
-                    problem);
+    CpDeviceInfo& found = info.devices[options->index];
+    if (*found.problem != 0) return refuse_device(error, found.problem);
+    const int64_t free_before = free_bytes_without_context(options->index);
     std::unique_ptr<CpDevice, void (*)(CpDevice*)> device(new CpDevice, close_device);
     device->index = options->index;
-    CUDA_CHECK(*device, "open", error, cudaSetDevice(device->index));
-    CUDA_CHECK(*device, "open", error, cudaGetDeviceProperties(&device->properties, device->index));
-    CUDA_CHECK(*device, "open", error,
-               cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking));
-    for (int i = 0; i < 2; ++i) {
-        CUDA_CHECK(*device, "open", error,
-                   cudaHostAlloc(&device->staging[i], kStagingBytes, cudaHostAllocDefault));
-        CUDA_CHECK(*device, "open", error, cudaEventCreate(&device->staging_free[i]));
-        CUDA_CHECK(*device, "open", error,
-                   cudaEventRecord(device->staging_free[i], device->stream));
+    if (prepare(*device, error) != CP_OK) {
+        const bool is_full = std::strcmp(error->code, "ERR_COMPACT_OUT_OF_MEMORY") == 0;
+        if (is_full) return CP_FAILED;
+        const std::string problem = error->received;
+        return refuse_device(error, problem.c_str());
     }
-    CUDA_CHECK(*device, "open", error, open_index_checks(device->index_checks));
+    probe_cuda(options->index, &found);
+    if (*found.problem != 0) return refuse_device(error, found.problem);
+    const int64_t free_after = free_bytes_without_context(options->index);
+    // What other processes do meanwhile counts too; there is no way to tell it apart.
+    if (free_before >= 0 && free_after >= 0)
+        device->overhead_bytes = std::max<int64_t>(0, free_before - free_after);
     *result = device.release();
     return CP_OK;
 }
@@ -140,6 +131,7 @@ CpStatus allocate(CpDevice* device, int64_t bytes, void** data, CpError* error) 
 void release(CpDevice* device, void* data, int64_t) {
     cudaSetDevice(device->index);
     cudaFree(data);
+    cudaGetLastError();  // of a lost device, which has given back its memory already
 }
 
 // Through pinned memory, so that the copy runs beside the kernels already enqueued and the caller's
@@ -185,6 +177,15 @@ CpStatus synchronize(CpDevice* device, CpError* error) {
 
 int64_t overhead_bytes(CpDevice* device) { return device->overhead_bytes; }
 
+int64_t free_bytes(CpDevice* device) {
+    size_t free_memory = 0, total_memory = 0;
+    if (device->lost || cudaMemGetInfo(&free_memory, &total_memory) != cudaSuccess) {
+        cudaGetLastError();
+        return 0;
+    }
+    return static_cast<int64_t>(free_memory);
+}
+
 CpStatus mark(CpDevice* device, int32_t slot, CpError* error) {
     if (device->lost) return refuse_lost("mark", error);
     const auto index = static_cast<size_t>(slot);
@@ -199,6 +200,7 @@ CpStatus mark(CpDevice* device, int32_t slot, CpError* error) {
 
 CpStatus elapsed_us(CpDevice* device, int32_t first, int32_t last, double* microseconds,
                     CpError* error) {
+    if (device->lost) return refuse_lost("elapsed", error);
     float milliseconds = 0;
     CUDA_CHECK(*device, "elapsed", error,
                cudaEventElapsedTime(&milliseconds, device->marks[static_cast<size_t>(first)],
@@ -220,7 +222,8 @@ const CpBackend* compact_cuda_backend() {
 #endif
         compact::kNumCudaOps,
         compact::kCudaOps,
-        compact::describe,
+        compact::describe_cuda,
+        compact::probe_cuda,
         compact::open_device,
         compact::close_device,
         compact::allocate,
@@ -229,6 +232,7 @@ const CpBackend* compact_cuda_backend() {
         compact::read,
         compact::synchronize,
         compact::overhead_bytes,
+        compact::free_bytes,
         compact::mark,
         compact::elapsed_us,
     };

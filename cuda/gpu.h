@@ -37,6 +37,7 @@ namespace compact::emulation {
 template <class... Parameters, class... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                    Arguments&&... arguments) {
+    if (!begin_launch()) return;
     // Each thread gets its own copy of the parameters, as on the device.
     const std::tuple<std::remove_cv_t<Parameters>...> parameters(
         std::forward<Arguments>(arguments)...);

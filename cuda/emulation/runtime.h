@@ -1,9 +1,8 @@
-// The part of the CUDA language and runtime that this project's kernels use, on the CPU. Included
+// The part of the CUDA language that this project's kernels use, on the CPU. Included
 // by cuda/gpu.h in place of <cuda_runtime.h> when a .cu file is compiled as C++ (test-only).
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "cuda/emulation/fibers.h"
+#include "cuda/emulation/host_runtime.h"
 
 #define __global__
 #define __device__
@@ -144,102 +144,4 @@ T atomicMin(T* target, T value) {
                                                        __ATOMIC_RELAXED)) {
     }
     return old;
-}
-
-// Host runtime: one synchronous device whose memory is the process's own, each block a malloc of
-// its own filled with 0xFF, so that AddressSanitizer sees accesses outside it.
-enum cudaError_t {
-    cudaSuccess = 0,
-    cudaErrorInvalidValue = 1,
-    cudaErrorMemoryAllocation = 2,
-    cudaErrorInsufficientDriver = 35,
-    cudaErrorNoDevice = 100,
-    cudaErrorInvalidDevice = 101,
-    cudaErrorLaunchFailure = 719,
-};
-using cudaStream_t = struct CUstream_st*;
-using cudaEvent_t = std::chrono::steady_clock::time_point*;
-enum cudaMemcpyKind {
-    cudaMemcpyHostToHost,
-    cudaMemcpyHostToDevice,
-    cudaMemcpyDeviceToHost,
-    cudaMemcpyDeviceToDevice,
-};
-struct cudaDeviceProp {
-    char name[256];
-    size_t totalGlobalMem, sharedMemPerBlockOptin;
-    int major, minor, multiProcessorCount, l2CacheSize;
-};
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaHostAllocDefault = 0;
-
-inline const char* cudaGetErrorName(cudaError_t) { return "cudaErrorEmulated"; }
-inline const char* cudaGetErrorString(cudaError_t) { return "emulated error"; }
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
-inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
-inline cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
-inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-inline cudaError_t cudaSetDevice(int index) {
-    return index == 0 ? cudaSuccess : cudaErrorInvalidDevice;
-}
-inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-    *properties = {};
-    std::strcpy(properties->name, "emulated on the CPU");
-    properties->totalGlobalMem = size_t{4} << 30;
-    properties->sharedMemPerBlockOptin = 99 * 1024;
-    properties->major = 8;
-    properties->multiProcessorCount = 4;
-    properties->l2CacheSize = 32 << 20;
-    return cudaSuccess;
-}
-inline cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total_bytes) {
-    *free_bytes = *total_bytes = size_t{4} << 30;
-    return cudaSuccess;
-}
-template <class T>
-cudaError_t cudaMalloc(T** data, size_t bytes) {
-    *data = static_cast<T*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
-    if (*data == nullptr) return cudaErrorMemoryAllocation;
-    std::memset(static_cast<void*>(*data), 0xFF, bytes);
-    return cudaSuccess;
-}
-inline cudaError_t cudaFree(void* data) { return std::free(data), cudaSuccess; }
-template <class T>
-cudaError_t cudaHostAlloc(T** data, size_t bytes, unsigned) {
-    *data = static_cast<T*>(std::malloc(bytes));
-    return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
-}
-inline cudaError_t cudaFreeHost(void* data) { return std::free(data), cudaSuccess; }
-inline cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-    return std::memmove(target, source, bytes), cudaSuccess;
-}
-inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
-    return std::memset(target, value, bytes), cudaSuccess;
-}
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    return *stream = nullptr, cudaSuccess;
-}
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
-inline cudaError_t cudaEventCreate(cudaEvent_t* event) {
-    return *event = new std::chrono::steady_clock::time_point, cudaSuccess;
-}
-inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
-    delete event;
-    return cudaSuccess;
-}
-inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-    return *event = std::chrono::steady_clock::now(), cudaSuccess;
-}
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
-inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-    *milliseconds = std::chrono::duration<float, std::milli>(*end - *begin).count();
-    return cudaSuccess;
-}
-template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
-    return cudaSuccess;
 }

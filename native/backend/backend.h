@@ -79,8 +79,8 @@ typedef struct {
     char name[128];
     int32_t compute_capability;  // 10 * major + minor, 0 where it has no meaning
     int64_t total_bytes;
-    int64_t free_bytes;
-    char problem[192];  // why it cannot be used, else empty
+    int64_t free_bytes;  // 0 until probed
+    char problem[192];   // why it cannot be used, else empty
 } CpDeviceInfo;
 
 // What a backend is built for and what it finds on this machine.
@@ -107,8 +107,11 @@ typedef struct {
     const char* name;  // "cpu", "cuda"
     int32_t num_ops;
     const CpOp* ops;
-    // Cannot fail: what is missing is said in `problem`.
+    // Cannot fail: what is missing is said in `problem`. Takes nothing from any device.
     void (*describe)(CpBackendInfo* info);
+    // Lets a device of describe() compute something small: fills free_bytes, and problem where that
+    // goes wrong. What the driver takes of the device for it stays taken while the process lives.
+    void (*probe)(int32_t index, CpDeviceInfo* info);
     CpStatus (*open)(const CpDeviceOptions* options, CpDevice** device, CpError* error);
     void (*close)(CpDevice* device);
     // 256-byte aligned memory of the device.
@@ -123,6 +126,8 @@ typedef struct {
     // Bytes that the device lost by being opened (context, code, queues), beside what allocate()
     // gives; 0 where they cannot be told apart.
     int64_t (*overhead_bytes)(CpDevice* device);
+    // Bytes that allocate() might still give; 0 where the device has no memory of its own (CPU).
+    int64_t (*free_bytes)(CpDevice* device);
     // Notes the moment at which everything enqueued so far is done, without waiting for it.
     CpStatus (*mark)(CpDevice* device, int32_t slot, CpError* error);
     // Microseconds between two marks, after synchronize().

@@ -24,6 +24,8 @@ void describe(CpBackendInfo* info) {
     std::strcpy(info->devices[0].name, "CPU");
 }
 
+void probe(int32_t, CpDeviceInfo*) {}
+
 CpStatus choose_instruction_set(const char* name, InstructionSet* chosen, CpError* error) {
     if (name == nullptr || std::strcmp(name, "auto") == 0) {
         *chosen = detect_instruction_set();
@@ -86,6 +88,8 @@ CpStatus synchronize(CpDevice*, CpError*) { return CP_OK; }
 
 int64_t overhead_bytes(CpDevice*) { return 0; }
 
+int64_t free_bytes(CpDevice*) { return 0; }
+
 CpStatus mark(CpDevice* device, int32_t slot, CpError* error) {
     try {
         const auto index = static_cast<size_t>(slot);
@@ -115,6 +119,7 @@ extern "C" const CpBackend* compact_cpu_backend() {
                                       cpu_ops().num_ops,
                                       cpu_ops().ops,
                                       describe,
+                                      probe,
                                       open,
                                       close,
                                       allocate,
@@ -123,6 +128,7 @@ extern "C" const CpBackend* compact_cpu_backend() {
                                       read,
                                       synchronize,
                                       overhead_bytes,
+                                      free_bytes,
                                       mark,
                                       elapsed_us};
     return &backend;

@@ -83,6 +83,8 @@ void describe(CpBackendInfo* info) {
     info->num_devices = 1;
 }
 
+void probe(int32_t, CpDeviceInfo*) {}
+
 CpStatus open(const CpDeviceOptions* options, CpDevice** device, CpError* error) {
     if (options->threads < 1)
         return fail(error, "ERR_COMPACT_ARGUMENT", "open", "at least 1 thread", "fewer");
@@ -116,6 +118,8 @@ CpStatus synchronize(CpDevice*, CpError*) { return CP_OK; }
 
 int64_t overhead_bytes(CpDevice*) { return 0; }
 
+int64_t free_bytes(CpDevice*) { return 0; }
+
 // A clock that counts marks, so that profiles can be foreseen.
 CpStatus mark(CpDevice*, int32_t, CpError*) { return CP_OK; }
 
@@ -129,6 +133,7 @@ constexpr CpBackend kBackend = {CP_BACKEND_VERSION,
                                 static_cast<int32_t>(std::size(kOps)),
                                 kOps,
                                 describe,
+                                probe,
                                 open,
                                 close,
                                 allocate,
@@ -137,6 +142,7 @@ constexpr CpBackend kBackend = {CP_BACKEND_VERSION,
                                 read,
                                 synchronize,
                                 overhead_bytes,
+                                free_bytes,
                                 mark,
                                 elapsed_us};
 

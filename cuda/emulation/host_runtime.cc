@@ -1,0 +1,285 @@
+#include "cuda/emulation/host_runtime.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace compact::emulation {
+namespace {
+
+struct DeviceState {
+    int64_t held_bytes = 0;  // by this process
+    bool has_context = false;
+    bool broken = false;  // by a failed kernel, for as long as the process lives
+};
+
+struct Block {
+    int device;
+    size_t bytes;
+};
+
+int64_t variable(const char* name, int64_t otherwise) {
+    const char* text = std::getenv((std::string("COMPACT_EMULATED_") + name).c_str());
+    return text == nullptr ? otherwise : std::atoll(text);
+}
+
+Machine machine_of_environment() {
+    Machine machine;
+    machine.driver = static_cast<int>(variable("DRIVER", machine.driver));
+    machine.devices = static_cast<int>(variable("DEVICES", machine.devices));
+    machine.capability = static_cast<int>(variable("CAPABILITY", machine.capability));
+    machine.memory_bytes = variable("MEMORY_BYTES", machine.memory_bytes);
+    machine.others_bytes = variable("OTHERS_BYTES", machine.others_bytes);
+    machine.idle = variable("IDLE", 0) != 0;
+    machine.fail_launch = variable("FAIL_LAUNCH", 0);
+    return machine;
+}
+
+// The driver's side: what all threads of the process share.
+struct Driver {
+    std::mutex mutex;
+    Machine machine = machine_of_environment();
+    std::map<int, DeviceState> devices;
+    std::map<void*, Block> blocks;  // of device memory
+    CallCounts counts;
+
+    int64_t free_bytes(int index) {
+        return machine.memory_bytes - machine.others_bytes - devices[index].held_bytes;
+    }
+    // What the first use of a device by a process does, and what every later use finds.
+    cudaError_t use(int index) {
+        DeviceState& device = devices[index];
+        if (device.broken) return cudaErrorLaunchFailure;
+        if (!device.has_context) {
+            if (free_bytes(index) < kContextBytes) return cudaErrorMemoryAllocation;
+            device.held_bytes += kContextBytes;
+            device.has_context = true;
+        }
+        return cudaSuccess;
+    }
+};
+
+Driver& driver() {
+    static Driver instance;
+    return instance;
+}
+
+thread_local int current_device = 0;
+thread_local cudaError_t last_error = cudaSuccess;
+
+cudaError_t noted(cudaError_t status) {
+    if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
+    return status;
+}
+
+// A call on the current device that does nothing of its own.
+cudaError_t use_current() {
+    const std::lock_guard lock(driver().mutex);
+    return noted(driver().use(current_device));
+}
+
+}  // namespace
+
+void set_machine(const Machine& machine) {
+    const std::lock_guard lock(driver().mutex);
+    driver().machine = machine;
+    if (machine.fail_launch > 0) driver().machine.fail_launch += driver().counts.launches;
+    for (auto& [index, device] : driver().devices) device.broken = false;
+    last_error = cudaSuccess;
+}
+
+CallCounts call_counts() {
+    const std::lock_guard lock(driver().mutex);
+    return driver().counts;
+}
+
+int64_t free_bytes(int index) {
+    const std::lock_guard lock(driver().mutex);
+    return driver().free_bytes(index);
+}
+
+bool begin_launch() {
+    Driver& all = driver();
+    const std::lock_guard lock(all.mutex);
+    const cudaError_t status = noted(all.use(current_device));
+    // The launch that fails succeeds as a call: faults of kernels show at a later one.
+    if (++all.counts.launches == all.machine.fail_launch) all.devices[current_device].broken = true;
+    return status == cudaSuccess && !all.devices[current_device].broken && !all.machine.idle;
+}
+
+cudaError_t allocate(void** data, size_t bytes) {
+    Driver& all = driver();
+    const std::lock_guard lock(all.mutex);
+    ++all.counts.allocations;
+    const cudaError_t status = all.use(current_device);
+    if (status != cudaSuccess) return noted(status);
+    if (static_cast<int64_t>(bytes) > all.free_bytes(current_device))
+        return noted(cudaErrorMemoryAllocation);
+    *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+    if (*data == nullptr) return noted(cudaErrorMemoryAllocation);
+    std::memset(*data, 0xFF, bytes);
+    all.blocks[*data] = {current_device, bytes};
+    all.devices[current_device].held_bytes += static_cast<int64_t>(bytes);
+    return cudaSuccess;
+}
+
+cudaError_t allocate_host(void** data, size_t bytes) {
+    Driver& all = driver();
+    const std::lock_guard lock(all.mutex);
+    ++all.counts.allocations;
+    const cudaError_t status = all.use(current_device);
+    if (status != cudaSuccess) return noted(status);
+    *data = std::malloc(bytes);
+    return *data == nullptr ? noted(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+
+}  // namespace compact::emulation
+
+using namespace compact::emulation;
+
+const char* cudaGetErrorName(cudaError_t status) {
+    switch (status) {
+        case cudaSuccess:
+            return "cudaSuccess";
+        case cudaErrorMemoryAllocation:
+            return "cudaErrorMemoryAllocation";
+        case cudaErrorInsufficientDriver:
+            return "cudaErrorInsufficientDriver";
+        case cudaErrorNoDevice:
+            return "cudaErrorNoDevice";
+        case cudaErrorInvalidDevice:
+            return "cudaErrorInvalidDevice";
+        case cudaErrorLaunchFailure:
+            return "cudaErrorLaunchFailure";
+        default:
+            return "cudaErrorUnknown";
+    }
+}
+
+const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
+
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+
+cudaError_t cudaDriverGetVersion(int* version) {
+    *version = driver().machine.driver;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+    const Machine& machine = driver().machine;
+    *count = machine.driver < 13000 ? 0 : machine.devices;
+    if (machine.driver < 13000) return noted(cudaErrorInsufficientDriver);
+    return machine.devices == 0 ? noted(cudaErrorNoDevice) : cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int index) {
+    if (index < 0 || index >= driver().machine.devices) return noted(cudaErrorInvalidDevice);
+    current_device = index;
+    return use_current();
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
+    const Machine& machine = driver().machine;
+    if (index < 0 || index >= machine.devices) return noted(cudaErrorInvalidDevice);
+    *properties = {};
+    std::strcpy(properties->name, "emulated on the CPU");
+    properties->totalGlobalMem = static_cast<size_t>(machine.memory_bytes);
+    properties->sharedMemPerBlockOptin = 99 * 1024;
+    properties->major = machine.capability / 10;
+    properties->minor = machine.capability % 10;
+    properties->multiProcessorCount = 4;
+    properties->l2CacheSize = 32 << 20;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free_memory, size_t* total_memory) {
+    const cudaError_t status = use_current();
+    if (status != cudaSuccess) return status;
+    *free_memory = static_cast<size_t>(free_bytes(current_device));
+    *total_memory = static_cast<size_t>(driver().machine.memory_bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* data) {
+    Driver& all = driver();
+    const std::lock_guard lock(all.mutex);
+    ++all.counts.allocations;
+    const auto block = all.blocks.find(data);
+    if (block == all.blocks.end())
+        return data == nullptr ? cudaSuccess : noted(cudaErrorInvalidValue);
+    all.devices[block->second.device].held_bytes -= static_cast<int64_t>(block->second.bytes);
+    all.blocks.erase(block);
+    std::free(data);
+    return noted(all.use(current_device));
+}
+
+cudaError_t cudaFreeHost(void* data) {
+    {
+        const std::lock_guard lock(driver().mutex);
+        ++driver().counts.allocations;
+    }
+    std::free(data);
+    return use_current();
+}
+
+cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t) {
+    const cudaError_t status = use_current();
+    if (status == cudaSuccess && bytes > 0) std::memmove(target, source, bytes);
+    return status;
+}
+
+cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
+    const cudaError_t status = use_current();
+    if (status == cudaSuccess && bytes > 0) std::memset(target, value, bytes);
+    return status;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    *stream = nullptr;
+    return use_current();
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t) { return use_current(); }
+cudaError_t cudaStreamQuery(cudaStream_t) { return use_current(); }
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+    const std::lock_guard lock(driver().mutex);
+    ++driver().counts.synchronizations;
+    return noted(driver().use(current_device));
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+    const cudaError_t status = use_current();
+    if (status == cudaSuccess) *event = new std::chrono::steady_clock::time_point;
+    return status;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    delete event;
+    return use_current();
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+    *event = std::chrono::steady_clock::now();
+    return use_current();
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+    const std::lock_guard lock(driver().mutex);
+    ++driver().counts.event_waits;
+    return noted(driver().use(current_device));
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+    *milliseconds = std::chrono::duration<float, std::milli>(*end - *begin).count();
+    return use_current();
+}
