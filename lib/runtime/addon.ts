@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { compactError } from '../errors.js';
 
 /** One engine of the addon. Every promise settles in the order of the calls. */
@@ -18,7 +18,14 @@ export interface NativeEngine {
     cancelled: Uint8Array,
     profileUs: Float64Array | undefined,
   ): Promise<number>;
-  memory(): { persistentBytes: number; arenaBytes: number; allocatedBytes: number };
+  /** `freeBytes` is 0 where the device has no memory of its own. */
+  memory(): {
+    persistentBytes: number;
+    arenaBytes: number;
+    allocatedBytes: number;
+    overheadBytes: number;
+    freeBytes: number;
+  };
   close(): Promise<number>;
 }
 
@@ -35,10 +42,33 @@ interface NativeOperand {
   readonly shape: readonly number[];
 }
 
+/** What a backend says of itself and of this machine. Numbers are 0 and texts empty where there is none. */
+export interface NativeBackendInfo {
+  readonly architectures: string;
+  /** As CUDA counts: 13000 is 13.0. */
+  readonly driver: number;
+  readonly runtime: number;
+  readonly problem: string;
+  readonly devices: readonly {
+    readonly name: string;
+    /** 10 * major + minor. */
+    readonly computeCapability: number;
+    readonly totalBytes: number;
+    readonly problem: string;
+  }[];
+}
+
 /** The interface of the `.node` file: native/binding. Arguments are trusted to be of these types. */
 export interface NativeAddon {
   readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
-  devices(): { kind: string; numDevices: number; reason?: string }[];
+  /** Loads the module of a device kind; undefined when it is loaded, now or before. */
+  loadModule(
+    kind: string,
+    path: string,
+  ): { reason: 'module-broken' | 'module-version'; expected: string; received: string } | undefined;
+  describe(kind: string): NativeBackendInfo;
+  /** Lets a device that has no problem compute something small. */
+  probe(kind: string, index: number): { freeBytes: number; problem: string };
   ops(device: string): { name: string; operands: string; attributes: string }[];
   workspaceBytes(
     device: string,
@@ -53,7 +83,7 @@ export interface NativeAddon {
 }
 
 const packageRoot = join(__dirname, '..', '..');
-let loaded: NativeAddon | undefined;
+let loaded: { readonly addon: NativeAddon; readonly folder: string } | undefined;
 
 /**
  * The addon, loaded at the first call.
@@ -61,13 +91,20 @@ let loaded: NativeAddon | undefined;
  */
 export function addon(): NativeAddon {
   loaded ??= load();
-  return loaded;
+  return loaded.addon;
 }
 
-function load(): NativeAddon {
+/** The folder that the addon was loaded from: modules lie beside it. */
+export function addonFolder(): string {
+  loaded ??= load();
+  return loaded.folder;
+}
+
+function load(): { readonly addon: NativeAddon; readonly folder: string } {
   try {
-    const nodeGypBuild = require('node-gyp-build') as (directory: string) => NativeAddon;
-    return nodeGypBuild(packageRoot);
+    const nodeGypBuild = require('node-gyp-build') as { path(directory: string): string };
+    const file = nodeGypBuild.path(packageRoot);
+    return { addon: require(file) as NativeAddon, folder: dirname(file) };
   } catch (cause) {
     throw loadError(cause);
   }

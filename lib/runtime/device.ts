@@ -1,7 +1,9 @@
-import { compactError, nearestName } from '../errors.js';
+import { compactError, type CompactError, nearestName } from '../errors.js';
 import { addon } from './addon.js';
 import { cpuModel } from './cpu.js';
-import type { DeviceKind } from './types.js';
+import { cudaReport } from './cuda.js';
+import { hasModule } from './modules.js';
+import type { CudaKind, DeviceKind, DeviceProblem } from './types.js';
 
 export interface Device {
   readonly kind: DeviceKind;
@@ -13,48 +15,107 @@ export interface Device {
 
 export interface DeviceReport {
   readonly kind: DeviceKind;
+  /** Devices that can be used. */
   readonly numDevices: number;
   /** Why there is none. */
   readonly reason?: string;
 }
 
 /** Every kind of device that this package knows, and whether this machine has one. */
-export const devices = (): DeviceReport[] => addon().devices() as DeviceReport[];
+export const devices = (): DeviceReport[] => [
+  { kind: 'cpu', numDevices: 1 },
+  ...cudaKinds().map((kind): DeviceReport => {
+    const report = cudaReport({ kind });
+    const numDevices = report.devices.filter(({ problem }) => problem === null).length;
+    return report.problem === null ? { kind, numDevices } : { kind, numDevices, reason: report.problem };
+  }),
+];
+
+const cudaKinds = (): CudaKind[] => (hasModule('cuda-emulated') ? ['cuda', 'cuda-emulated'] : ['cuda']);
 
 /**
  * The device that a word stands for. Only `auto` chooses; a device that is named is there or is refused.
- * @throws ERR_COMPACT_ARGUMENT for another word, ERR_COMPACT_DEVICE_UNAVAILABLE
+ * @throws ERR_COMPACT_ARGUMENT for another word, ERR_COMPACT_DEVICE_UNAVAILABLE with `details.reason`
  */
 export function findDevice(word: string): Device {
-  const kinds = devices();
-  if (word === 'auto') {
-    const cuda = kinds.find(({ kind }) => kind === 'cuda')!;
-    return cuda.numDevices > 0
-      ? { kind: 'cuda', name: 'cuda:0', index: 0, reason: 'a CUDA device is there' }
-      : { kind: 'cpu', name: cpuModel(), index: 0, reason: `no CUDA device: ${cuda.reason}` };
-  }
-  const [, kindWord, indexWord = '0'] = /^(.*?)(?::(\d{1,3}))?$/.exec(word)!;
-  const found = kinds.find(({ kind }) => kind === kindWord);
-  const index = Number(indexWord);
-  if (found === undefined || (found.kind === 'cpu' && index > 0)) {
-    const nearest = nearestName(word, ['auto', ...kinds.map(({ kind }) => kind)]);
-    throw compactError('ERR_COMPACT_ARGUMENT', `there is no device ${JSON.stringify(word)}`, {
-      op: 'device',
-      expected: "'auto', 'cpu', 'cuda' or 'cuda:N'",
-      received: JSON.stringify(word),
-      remedy: nearest === undefined ? undefined : `Did you mean '${nearest}'?`,
-    });
-  }
-  if (index >= found.numDevices)
-    throw compactError('ERR_COMPACT_DEVICE_UNAVAILABLE', `the device ${word} is not available`, {
-      op: 'device',
-      device: word,
-      expected: found.numDevices === 0 ? undefined : `an index below ${found.numDevices}`,
-      received: found.reason,
-      remedy: "Choose device: 'cpu', or 'auto' to take what is there (`compact-train inspect` lists it)",
-    });
-  return { kind: found.kind, name: found.kind === 'cpu' ? cpuModel() : `${found.kind}:${index}`, index };
+  if (word === 'auto') return chooseDevice();
+  const { kind, index } = parseDevice(word);
+  return kind === 'cpu' ? cpuDevice() : findCuda(kind, index);
 }
+
+/**
+ * The kind and number that a word other than `auto` stands for, whether or not this machine has the device.
+ * @throws ERR_COMPACT_ARGUMENT
+ */
+export function parseDevice(word: string): { readonly kind: DeviceKind; readonly index: number } {
+  const kinds: readonly string[] = ['cpu', ...cudaKinds()];
+  const [, kind = '', index] = /^(.*?)(?::(\d{1,3}))?$/s.exec(word) ?? [];
+  if (kinds.includes(kind) && (kind !== 'cpu' || Number(index ?? 0) === 0))
+    return { kind: kind as DeviceKind, index: Number(index ?? 0) };
+  const nearest = nearestName(word, ['auto', 'cpu', 'cuda']);
+  throw compactError('ERR_COMPACT_ARGUMENT', `there is no device ${JSON.stringify(word)}`, {
+    op: 'device',
+    expected: "'auto', 'cpu', 'cuda' or 'cuda:N'",
+    received: JSON.stringify(word),
+    remedy: nearest === undefined ? undefined : `Did you mean '${nearest}'?`,
+  });
+}
+
+function chooseDevice(): Device {
+  const { devices: found, problem } = cudaReport();
+  const usable = found.find((device) => device.problem === null);
+  if (usable === undefined)
+    return { ...cpuDevice(), reason: `no CUDA device can be used: ${problem ?? 'none was found'}` };
+  const { index, name, computeCapability } = usable;
+  return {
+    kind: 'cuda',
+    name: `cuda:${index}`,
+    index,
+    reason: `${name}, compute capability ${computeCapability}`,
+  };
+}
+
+const cpuDevice = (): Device => ({ kind: 'cpu', name: cpuModel(), index: 0 });
+
+function findCuda(kind: CudaKind, index: number): Device {
+  const { devices: found, problem, reason } = cudaReport({ kind });
+  const name = `${kind}:${index}`;
+  if (found.length === 0) throw unavailable(name, reason ?? 'no-device', problem ?? 'none was found');
+  const device = found[index];
+  if (device === undefined)
+    throw unavailable(
+      name,
+      'no-such-device',
+      found.length === 1 ? 'this machine has one' : `this machine has ${found.length}`,
+    );
+  if (device.problem !== null) throw unavailable(name, device.reason ?? 'device-fault', device.problem);
+  return { kind, name, index };
+}
+
+/** ERR_COMPACT_DEVICE_UNAVAILABLE with what to do about it. */
+export function unavailable(device: string, reason: DeviceProblem, problem: string): CompactError {
+  return compactError('ERR_COMPACT_DEVICE_UNAVAILABLE', `the device ${device} cannot be used: ${problem}`, {
+    op: 'device',
+    device,
+    remedy: remedies[reason],
+    details: { reason },
+  });
+}
+
+const otherwise = "or choose device: 'cpu'";
+const remedies: Readonly<Record<DeviceProblem, string>> = {
+  'module-absent':
+    'Install the package compact-train-cuda-linux-x64 (Linux x64), or in a checkout run npm run build:native ' +
+    `with nvcc 13 on the PATH; ${otherwise}`,
+  'module-broken': `Install compact-train-cuda-linux-x64 again, ${otherwise}`,
+  'module-version': `Install compact-train-cuda-linux-x64 of the same version as compact-train, ${otherwise}`,
+  'driver-absent': `Install the NVIDIA driver, 580 series or newer, ${otherwise}`,
+  'driver-too-old': `Update the NVIDIA driver to the 580 series or newer, ${otherwise}`,
+  'no-device': `See nvidia-smi and the variable CUDA_VISIBLE_DEVICES, ${otherwise}`,
+  'no-such-device': '`compact-train inspect` lists the devices, counted from 0',
+  'architecture-unsupported': `Use a GPU of compute capability 8.0 or newer, ${otherwise}`,
+  'device-fault': `See nvidia-smi and the kernel log (Xid messages); a restart often helps; ${otherwise}`,
+};
 
 /**
  * The name of the instruction set that an engine will use; `auto` is the best of this CPU.

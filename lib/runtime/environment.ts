@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addon } from './addon.js';
 import { cpuModel, memoryBytes, physicalCores } from './cpu.js';
+import { type CudaReport, cudaReport } from './cuda.js';
 import { type DeviceReport, devices } from './device.js';
 
 export interface Environment {
@@ -20,13 +21,17 @@ export interface Environment {
   };
   readonly memoryBytes: number;
   readonly devices: readonly DeviceReport[];
+  readonly cuda: CudaReport;
   readonly ops: readonly string[];
   /** Hash of the 65,536 outputs of the projection's generator, as computed by the running code. */
   readonly projection: { readonly sha256: Readonly<Record<string, string>> };
 }
 
-/** What this machine offers, for bug reports and benchmarks: the output of `compact-train inspect --json`. */
-export function environment(): Environment {
+/**
+ * What this machine offers, for bug reports and benchmarks: the output of `compact-train inspect --json`.
+ * @param options.probe let every CUDA device compute something small, which takes some of its memory for this process
+ */
+export function environment(options: { readonly probe?: boolean } = {}): Environment {
   const { version } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')) as {
     version: string;
   };
@@ -38,6 +43,7 @@ export function environment(): Environment {
     cpu: { model: cpuModel(), features, instructionSets, chosen: best, threads: physicalCores() },
     memoryBytes: memoryBytes(),
     devices: devices(),
+    cuda: cudaReport({ probe: options.probe ?? false }),
     ops: addon()
       .ops('cpu')
       .map(({ name }) => name),

@@ -1,6 +1,18 @@
 export { memoryBytes } from './cpu.js';
 export { cpuTarget } from './cpu-target.js';
+export { type CudaDevice, type CudaReport, cudaReport } from './cuda.js';
+export { cudaTarget } from './cuda-target.js';
 export { type Device, type DeviceReport, devices } from './device.js';
 export { Engine } from './engine.js';
 export { type Environment, environment } from './environment.js';
-export type { DeviceKind, EngineMemory, EngineOptions, HostArray, RunOptions, RunResult } from './types.js';
+export { deviceTarget } from './target.js';
+export type {
+  CudaKind,
+  DeviceKind,
+  DeviceProblem,
+  EngineMemory,
+  EngineOptions,
+  HostArray,
+  RunOptions,
+  RunResult,
+} from './types.js';

@@ -1,6 +1,27 @@
 import type { RuntimeScalar } from '../graph/index.js';
 
-export type DeviceKind = 'cpu' | 'cuda' | 'cuda-emulated';
+export type DeviceKind = 'cpu' | CudaKind;
+/** `cuda-emulated` runs the same kernels on the CPU, for the tests of this repository. */
+export type CudaKind = 'cuda' | 'cuda-emulated';
+
+/** Why a device cannot be used: `details.reason` of ERR_COMPACT_DEVICE_UNAVAILABLE. */
+export type DeviceProblem =
+  /** No module for this kind of device is installed. */
+  | 'module-absent'
+  /** The module's file cannot be loaded. */
+  | 'module-broken'
+  /** The module is of another interface version than this package. */
+  | 'module-version'
+  | 'driver-absent'
+  | 'driver-too-old'
+  /** The driver shows no device. */
+  | 'no-device'
+  /** The number is not below the number of devices. */
+  | 'no-such-device'
+  /** Older than compute capability 8.0. */
+  | 'architecture-unsupported'
+  /** It is there, but does not compute. */
+  | 'device-fault';
 
 export interface EngineOptions {
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */
@@ -9,7 +30,7 @@ export interface EngineOptions {
   readonly threads?: number;
   /** CPU instruction set; default the best this machine has. Lower ones exist for tests. */
   readonly instructionSet?: string;
-  /** Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT. */
+  /** Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT. Default: what there is. */
   readonly memoryLimitBytes?: number;
 }
 
@@ -42,4 +63,9 @@ export interface EngineMemory {
   readonly arenaBytes: number;
   /** What the allocator holds for this engine; equals the plan. */
   readonly allocatedBytes: number;
+  /**
+   * What a GPU lost beside, by being opened: context, code and queues. The first engine of a process on a device pays
+   * for the context. What other processes took meanwhile is in it. 0 for the CPU, and where it cannot be told.
+   */
+  readonly overheadBytes: number;
 }

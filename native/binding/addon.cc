@@ -6,7 +6,9 @@
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("NativeEngine", compact::EngineObject::define(env));
-    exports.Set("devices", Napi::Function::New<compact::devices>(env, "devices"));
+    exports.Set("loadModule", Napi::Function::New<compact::load_module>(env, "loadModule"));
+    exports.Set("describe", Napi::Function::New<compact::describe>(env, "describe"));
+    exports.Set("probe", Napi::Function::New<compact::probe>(env, "probe"));
     exports.Set("ops", Napi::Function::New<compact::ops>(env, "ops"));
     exports.Set("workspaceBytes",
                 Napi::Function::New<compact::workspace_bytes>(env, "workspaceBytes"));

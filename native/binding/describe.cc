@@ -62,24 +62,55 @@ std::vector<PlanAttribute> attributes_of(const Napi::Object& object) {
 
 }  // namespace
 
-Napi::Value devices(const Napi::CallbackInfo& info) {
+Napi::Value load_module(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    const auto result = Napi::Array::New(env);
-    for (const char* name : backend_names()) {
-        const auto device = Napi::Object::New(env);
-        device.Set("kind", name);
-        CpBackendInfo info{};
-        const CpBackend* backend = find_backend(name);
-        if (backend == nullptr) {
-            device.Set("reason", "this build has no such backend");
-        } else {
-            backend->describe(&info);
-            if (info.num_devices == 0) device.Set("reason", info.problem);
+    return guarded(env, [&]() -> Napi::Value {
+        const auto problem =
+            load_module(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>());
+        if (!problem) return env.Undefined();
+        const auto result = Napi::Object::New(env);
+        result.Set("reason", problem->reason);
+        result.Set("expected", problem->expected);
+        result.Set("received", problem->received);
+        return result;
+    });
+}
+
+Napi::Value describe(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&] {
+        CpBackendInfo found{};
+        backend_of(info[0].As<Napi::String>()).describe(&found);
+        const auto result = Napi::Object::New(env);
+        result.Set("architectures", found.architectures);
+        result.Set("driver", found.driver);
+        result.Set("runtime", found.runtime);
+        result.Set("problem", found.problem);
+        const auto devices = Napi::Array::New(env);
+        for (int32_t i = 0; i < found.num_devices; ++i) {
+            const CpDeviceInfo& device = found.devices[i];
+            const auto entry = Napi::Object::New(env);
+            entry.Set("name", device.name);
+            entry.Set("computeCapability", device.compute_capability);
+            entry.Set("totalBytes", static_cast<double>(device.total_bytes));
+            entry.Set("problem", device.problem);
+            devices.Set(devices.Length(), entry);
         }
-        device.Set("numDevices", info.num_devices);
-        result.Set(result.Length(), device);
-    }
-    return result;
+        result.Set("devices", devices);
+        return result;
+    });
+}
+
+Napi::Value probe(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&] {
+        CpDeviceInfo found{};
+        backend_of(info[0].As<Napi::String>()).probe(info[1].As<Napi::Number>(), &found);
+        const auto result = Napi::Object::New(env);
+        result.Set("freeBytes", static_cast<double>(found.free_bytes));
+        result.Set("problem", found.problem);
+        return result;
+    });
 }
 
 Napi::Value ops(const Napi::CallbackInfo& info) {

@@ -5,8 +5,15 @@
 
 namespace compact {
 
-// (): { kind, numDevices, reason? }[]
-Napi::Value devices(const Napi::CallbackInfo& info);
+// (kind, path): undefined, or { reason, expected, received } when the module cannot be used
+Napi::Value load_module(const Napi::CallbackInfo& info);
+
+// (kind): { architectures, driver, runtime, problem, devices: { name, computeCapability, totalBytes,
+// problem }[] }; versions are 0 and texts empty where there is none
+Napi::Value describe(const Napi::CallbackInfo& info);
+
+// (kind, index of a device without problem): { freeBytes, problem }
+Napi::Value probe(const Napi::CallbackInfo& info);
 
 // (device): { name, operands, attributes }[] of the ops that the device's backend has
 Napi::Value ops(const Napi::CallbackInfo& info);

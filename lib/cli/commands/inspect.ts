@@ -9,11 +9,11 @@ export function registerInspect(program: Command, terminal: Terminal): void {
     .summary('what this machine offers, for bug reports')
     .description(
       'Reports the package, the CPU, the instruction sets, the devices, the operations of the addon, and the hash of all\n' +
-        '65,536 projection values as computed by the running code.',
+        '65,536 projection values as computed by the running code. Every CUDA device runs a small kernel.',
     )
     .addHelpText('after', '\nExample:\n  compact-train inspect --json > environment.json')
     .action(() => {
-      const found = environment();
+      const found = environment({ probe: true });
       terminal.object(found);
       for (const line of describeEnvironment(found)) terminal.line(line);
     });
@@ -25,7 +25,7 @@ function describeEnvironment({
   platform,
   cpu,
   memoryBytes,
-  devices,
+  cuda,
   ops,
   projection,
 }: Environment): string[] {
@@ -34,13 +34,36 @@ function describeEnvironment({
     ['CPU', `${cpu.model}, ${cpu.threads} threads, ${formatBytes(memoryBytes)}`],
     ['features', cpu.features.join(' ')],
     ['instruction sets', `${cpu.instructionSets.join(' ')}; ${cpu.chosen} is used`],
-    ...devices.map(({ kind, numDevices, reason }): [string, string] => [
-      kind,
-      reason ?? `${numDevices} there`,
-    ]),
+    ...describeCuda(cuda),
     ['operations', `${ops.length}: ${ops.join(' ')}`],
     ...Object.entries(projection.sha256).map(([set, hash]): [string, string] => [`projection ${set}`, hash]),
   ];
   const width = Math.max(...facts.map(([name]) => name.length));
   return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+function describeCuda({
+  module,
+  architectures,
+  driver,
+  runtime,
+  devices,
+  problem,
+}: Environment['cuda']): [string, string][] {
+  const facts: [string, string][] = [];
+  if (module !== null) {
+    facts.push(['CUDA module', module], ['CUDA code', architectures.join(' ')]);
+    facts.push(['CUDA versions', `driver ${driver ?? 'none'}, runtime ${runtime ?? 'none'}`]);
+  }
+  for (const device of devices) {
+    const { index, name, computeCapability, totalBytes, freeBytes } = device;
+    const free = freeBytes === null ? '' : `, ${formatBytes(freeBytes)} free`;
+    const state = device.problem ?? 'works';
+    facts.push([
+      `cuda:${index}`,
+      `${name}, compute capability ${computeCapability}, ${formatBytes(totalBytes)}${free}: ${state}`,
+    ]);
+  }
+  if (devices.length === 0) facts.push(['CUDA devices', `none: ${problem ?? ''}`]);
+  return facts;
 }
