@@ -28,6 +28,7 @@ const errorKinds = {
   // Devices and memory.
   ERR_COMPACT_ADDON_LOAD: Error,
   ERR_COMPACT_DEVICE_UNAVAILABLE: Error,
+  ERR_COMPACT_DEVICE_LOST: Error,
   ERR_COMPACT_DOES_NOT_FIT: RangeError,
   ERR_COMPACT_OUT_OF_MEMORY: RangeError,
   // Plans and engines.

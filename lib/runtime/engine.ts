@@ -28,7 +28,7 @@ export class Engine implements AsyncDisposable {
   /** Name of the CPU instruction set in use. */
   readonly instructionSet: string;
   readonly #native: NativeEngine;
-  readonly #memoryLimitBytes: number;
+  readonly #memoryLimitBytes: number | undefined;
   #plan: LoadedPlan | undefined;
   #closed: Promise<void> | undefined;
 
@@ -36,12 +36,10 @@ export class Engine implements AsyncDisposable {
     this.device = findDevice(options.device ?? 'auto');
     this.threads = checkWholeNumber('threads', options.threads ?? physicalCores(), 1, maxThreads);
     this.instructionSet = findInstructionSet(options.instructionSet ?? 'auto');
-    this.#memoryLimitBytes = checkWholeNumber(
-      'memoryLimitBytes',
-      options.memoryLimitBytes ?? memoryBytes(),
-      1,
-      Number.MAX_SAFE_INTEGER,
-    );
+    const { memoryLimitBytes } = options;
+    if (memoryLimitBytes !== undefined)
+      checkWholeNumber('memoryLimitBytes', memoryLimitBytes, 1, Number.MAX_SAFE_INTEGER);
+    this.#memoryLimitBytes = memoryLimitBytes;
     const { device, threads, instructionSet } = this;
     this.#native = calling(
       () =>
@@ -50,7 +48,7 @@ export class Engine implements AsyncDisposable {
           deviceIndex: device.index,
           threads,
           instructionSet,
-          memoryLimitBytes: this.#memoryLimitBytes,
+          memoryLimitBytes: memoryLimitBytes ?? 0,
         }),
     );
   }
@@ -85,10 +83,10 @@ export class Engine implements AsyncDisposable {
         received: plan.device,
         remedy: 'Compile it with the target of this device',
       });
-    if (plan.peakBytes > this.#memoryLimitBytes)
+    if (plan.peakBytes > this.memoryLimitBytes)
       throw compactError('ERR_COMPACT_DOES_NOT_FIT', 'the plan does not fit the memory limit', {
         op: 'load',
-        expected: `at most ${this.#memoryLimitBytes} bytes`,
+        expected: `at most ${this.memoryLimitBytes} bytes`,
         received: `${plan.peakBytes} bytes`,
         remedy: 'Lower the batch size or the sequence length, or choose a recompute policy that keeps less',
       });
@@ -158,7 +156,17 @@ export class Engine implements AsyncDisposable {
   /** Bytes that the engine holds; equal to the plan's. */
   memory(): EngineMemory {
     this.#checkOpen();
-    return this.#native.memory();
+    const { freeBytes: _, ...held } = this.#native.memory();
+    return held;
+  }
+
+  /**
+   * Bytes that a plan may need: the option, else what the machine has; of a GPU no more than was free when the engine
+   * was opened, or when the device last refused the memory of a plan.
+   */
+  get memoryLimitBytes(): number {
+    if (this.device.kind === 'cpu') return this.#memoryLimitBytes ?? memoryBytes();
+    return Math.min(this.#memoryLimitBytes ?? Infinity, this.#native.memory().freeBytes || Infinity);
   }
 
   /** Waits for the calls that were made before, then gives back memory, threads and device. Idempotent. */

@@ -96,6 +96,8 @@ function sentence({ code, op = '', entry, layer, value }: NativeFields): string 
       return `the plan has no entry ${subject}`;
     case 'ERR_COMPACT_VALUE_UNKNOWN':
       return `the plan has no persistent value ${subject}`;
+    case 'ERR_COMPACT_DEVICE_LOST':
+      return `the device failed during ${subject}${place}`;
     case 'ERR_COMPACT_DEVICE_UNAVAILABLE':
       return 'the device is not available';
     default:
@@ -105,6 +107,8 @@ function sentence({ code, op = '', entry, layer, value }: NativeFields): string 
 
 const remedies: Readonly<Partial<Record<CompactErrorCode, string>>> = {
   ERR_COMPACT_OUT_OF_MEMORY: 'Lower the batch size or the sequence length, or choose recompute: layer',
+  ERR_COMPACT_DEVICE_LOST:
+    'This engine is of no more use, nor is the device to this process: start again, and resume from the last checkpoint',
   ERR_COMPACT_NOT_FINITE: 'A lower learning rate, a longer warm-up or clipping usually helps',
 };
 

@@ -2,7 +2,6 @@ import { compactError } from '../errors.js';
 import { splitSeed } from '../graph/index.js';
 import { learningRateSchedule } from '../optim/index.js';
 import type { LearningRateSchedule } from '../optim/index.js';
-import { memoryBytes } from '../runtime/index.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import type { TrainerOptions } from './types.js';
 
@@ -23,17 +22,14 @@ const defaults = {
 
 /** Options with every default filled in, checked as far as they can be without files or devices. */
 export type TrainerSettings = TrainerOptions &
-  Required<Pick<TrainerOptions, keyof typeof defaults | 'memoryLimitBytes'>> & {
+  Required<Pick<TrainerOptions, keyof typeof defaults>> & {
     readonly schedule: LearningRateSchedule;
   };
 
 /** @throws ERR_COMPACT_CONFIG_VALUE */
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const settings = { ...defaults, memoryLimitBytes: memoryBytes(), ...given } as Omit<
-    TrainerSettings,
-    'schedule'
-  >;
+  const settings = { ...defaults, ...given } as Omit<TrainerSettings, 'schedule'>;
   for (const name of [
     'batchSize',
     'sequenceLength',

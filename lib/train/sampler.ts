@@ -6,10 +6,10 @@ import { compactError } from '../errors.js';
 import type { Model } from '../graph/index.js';
 import { dense } from '../methods/index.js';
 import { modelFromDescription } from '../models/index.js';
-import { cpuTarget, Engine, memoryBytes } from '../runtime/index.js';
+import { deviceTarget, Engine } from '../runtime/index.js';
 import { listCheckpoints } from './checkpoint-folder.js';
 import { readState } from './checkpoint-state.js';
-import { checkFits } from './fit.js';
+import { checkFits, loadPlan } from './fit.js';
 import { Resources } from './resources.js';
 import { sampleText } from './sample-text.js';
 import { loadTensors, openTensors, writeConstants } from './tensor-files.js';
@@ -73,13 +73,13 @@ export class Sampler implements AsyncDisposable {
         batchSize: 1,
         method: dense(),
         entries: ['generate' as const],
-        target: cpuTarget({ threads: options.threads }),
+        target: deviceTarget(engine.device.kind, engine),
       };
       const plan = compile(compileOptions);
-      checkFits(plan, compileOptions, options.memoryLimitBytes ?? memoryBytes());
+      checkFits(plan, compileOptions, engine.memoryLimitBytes);
       const fileName = 'model.safetensors';
       await using file = await openTensors(join(checkpoint, fileName), plan, model, fileName);
-      await engine.load(plan);
+      await loadPlan(engine, plan, compileOptions);
       await writeConstants(engine, model, sequenceLength);
       await loadTensors(engine, plan, model, fileName, file);
       return new Sampler({ checkpoint, step, model, tokenizer }, engine, sequenceLength, resources);

@@ -3,7 +3,7 @@ import { compile } from '../compile/index.js';
 import type { CompileOptions, Plan } from '../compile/index.js';
 import { Dataset } from '../data/index.js';
 import { compactError } from '../errors.js';
-import { cpuTarget, Engine } from '../runtime/index.js';
+import { deviceTarget, Engine } from '../runtime/index.js';
 import {
   checkpointBytes,
   checkpointPath,
@@ -14,7 +14,7 @@ import {
 import { checkResumable, openCheckpoint } from './checkpoint.js';
 import type { OpenCheckpoint } from './checkpoint.js';
 import type { CheckpointState } from './checkpoint-state.js';
-import { checkFits } from './fit.js';
+import { checkFits, loadPlan } from './fit.js';
 import { MetricsLog } from './metrics-log.js';
 import { resolveOptions } from './options.js';
 import type { TrainerSettings } from './options.js';
@@ -48,9 +48,9 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     const { vocabularySize } = model;
     const prepared = await Dataset.prepare(settings.data, { sequenceLength, vocabularySize, seed });
     const engine = resources.use(await Engine.open(settings));
-    const compileOptions = compileOptionsOf(settings);
+    const compileOptions = compileOptionsOf(settings, engine);
     const plan = compile(compileOptions);
-    checkFits(plan, compileOptions, settings.memoryLimitBytes);
+    checkFits(plan, compileOptions, engine.memoryLimitBytes);
     const lock = outputDirectory === undefined ? undefined : await RunLock.acquire(outputDirectory);
     if (lock !== undefined) resources.use(lock);
     await using checkpoint = await findCheckpoint(settings, plan);
@@ -60,7 +60,7 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     );
     const resumed = checkpoint && { path: checkpoint.path, state: checkpoint.state };
     if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
-    await engine.load(plan);
+    await loadPlan(engine, plan, compileOptions);
     await writeConstants(engine, model, sequenceLength);
     await (checkpoint === undefined ? engine.run('initialize') : checkpoint.loadInto(engine));
     const state = new TrainingState({ ...settings, engine, plan, dataset });
@@ -79,8 +79,8 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
   }
 }
 
-function compileOptionsOf(settings: TrainerSettings): CompileOptions {
-  const { model, method, threads, batchSize, sequenceLength, dtype, seed } = settings;
+function compileOptionsOf(settings: TrainerSettings, { device, threads }: Engine): CompileOptions {
+  const { model, method, batchSize, sequenceLength, dtype, seed } = settings;
   const { gradientDtype, recompute, updatePlacement } = settings;
   const { gradientAccumulationSteps, maxGradNorm, lossChunkTokens } = settings;
   return {
@@ -95,7 +95,7 @@ function compileOptionsOf(settings: TrainerSettings): CompileOptions {
     seed,
     maxGradNorm,
     lossChunkTokens,
-    target: cpuTarget({ threads }),
+    target: deviceTarget(device.kind, { threads }),
     accumulateGradients: gradientAccumulationSteps > 1,
   };
 }

@@ -91,9 +91,11 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
 
   memory(): MemoryUse {
     const { plan, engine } = this.#parts;
+    const { allocatedBytes, overheadBytes } = engine.memory();
     return {
       plannedBytes: plan.peakBytes,
-      allocatedBytes: engine.memory().allocatedBytes,
+      allocatedBytes,
+      overheadBytes,
       processBytes: process.memoryUsage.rss(),
     };
   }

@@ -85,6 +85,8 @@ export interface MemoryUse {
   readonly plannedBytes: number;
   /** What the engine's allocator holds; equal to the plan. */
   readonly allocatedBytes: number;
+  /** What a GPU lost beside: context, code and queues; 0 for the CPU. */
+  readonly overheadBytes: number;
   /** Resident bytes of the whole process. */
   readonly processBytes: number;
 }

@@ -155,6 +155,8 @@ Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
     result.Set("persistentBytes", static_cast<double>(memory.persistent_bytes));
     result.Set("arenaBytes", static_cast<double>(memory.arena_bytes));
     result.Set("allocatedBytes", static_cast<double>(memory.allocated_bytes));
+    result.Set("overheadBytes", static_cast<double>(memory.overhead_bytes));
+    result.Set("freeBytes", static_cast<double>(memory.free_bytes));
     return result;
 }
 

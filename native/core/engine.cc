@@ -50,6 +50,8 @@ void Engine::open() {
     options.instruction_set = options_.instruction_set.c_str();
     CpError error{};
     throw_if_failed(backend_.open(&options, &device_, &error), error);
+    overhead_bytes_ = backend_.overhead_bytes(device_);
+    note_free_bytes();
 }
 
 void Engine::load(std::span<const uint8_t> plan_bytes) {
@@ -78,6 +80,7 @@ void Engine::load(std::span<const uint8_t> plan_bytes) {
         }
     } catch (...) {
         release_memory();
+        note_free_bytes();
         throw;
     }
     plan_ = std::move(plan);
@@ -94,6 +97,8 @@ void Engine::allocate(const char* name, int64_t bytes, void** region) {
     }
     allocated_bytes_ += bytes;
 }
+
+void Engine::note_free_bytes() { free_bytes_ = backend_.free_bytes(device_); }
 
 void Engine::release_memory() {
     plan_.reset();
@@ -182,20 +187,21 @@ const PlanEntry& Engine::entry(const RunRequest& request) const {
 
 double Engine::run(const RunRequest& request) {
     const PlanEntry& program = entry(request);
-    const bool profiled = !request.profile_us.empty();
     const auto begin = Clock::now();
     for (size_t i = 0; i < program.inputs.size(); ++i)
         write_bytes(address(plan_->values[static_cast<size_t>(program.inputs[i])]),
                     request.inputs[i]);
-    for (size_t i = 0; i < program.instructions.size(); ++i) {
-        if (cancelled_) throw Error("ERR_COMPACT_ABORTED", request.entry, "", "");
-        if (profiled) mark(static_cast<int32_t>(i));
-        execute(program, program.instructions[i], request);
+    try {
+        execute_all(program, request);
+    } catch (...) {
+        // What was enqueued must neither outlive the run nor be blamed on the next one.
+        CpError ignored{};
+        backend_.synchronize(device_, &ignored);
+        throw;
     }
-    if (profiled) mark(static_cast<int32_t>(program.instructions.size()));
     synchronize();
     const double duration_ms = elapsed_ms(begin);
-    if (profiled) read_profile(request.profile_us);
+    if (!request.profile_us.empty()) read_profile(request.profile_us);
     for (size_t i = 0; i < program.outputs.size(); ++i) {
         const PlanValue& value = plan_->values[static_cast<size_t>(program.outputs[i])];
         CpError error{};
@@ -204,6 +210,16 @@ double Engine::run(const RunRequest& request) {
             error);
     }
     return duration_ms;
+}
+
+void Engine::execute_all(const PlanEntry& entry, const RunRequest& request) {
+    const bool profiled = !request.profile_us.empty();
+    for (size_t i = 0; i < entry.instructions.size(); ++i) {
+        if (cancelled_) throw Error("ERR_COMPACT_ABORTED", entry.name, "", "");
+        if (profiled) mark(static_cast<int32_t>(i));
+        execute(entry, entry.instructions[i], request);
+    }
+    if (profiled) mark(static_cast<int32_t>(entry.instructions.size()));
 }
 
 void Engine::execute(const PlanEntry& entry, const Instruction& instruction,
@@ -283,6 +299,8 @@ void Engine::close() {
     backend_.close(std::exchange(device_, nullptr));
 }
 
-EngineMemory Engine::memory() const { return {persistent_bytes_, arena_bytes_, allocated_bytes_}; }
+EngineMemory Engine::memory() const {
+    return {persistent_bytes_, arena_bytes_, allocated_bytes_, overhead_bytes_, free_bytes_};
+}
 
 }  // namespace compact

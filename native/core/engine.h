@@ -27,6 +27,8 @@ struct EngineMemory {
     int64_t persistent_bytes = 0;
     int64_t arena_bytes = 0;
     int64_t allocated_bytes = 0;  // what the device has given this engine
+    int64_t overhead_bytes = 0;   // what the device lost beside, by being opened
+    int64_t free_bytes = 0;       // of the device, after it was opened or had refused a plan
 };
 
 struct RunRequest {
@@ -64,6 +66,7 @@ class Engine {
 
   private:
     void allocate(const char* name, int64_t bytes, void** region);
+    void note_free_bytes();
     void release_memory();
     void write_bytes(void* target, std::span<const uint8_t> bytes);
     const PlanValue& persistent_value(const std::string& name, int64_t byte_offset,
@@ -75,6 +78,7 @@ class Engine {
                              const CpCall& call) const;
     void check_outputs_finite(const PlanEntry& entry, const Instruction& instruction,
                               const CpCall& call) const;
+    void execute_all(const PlanEntry& entry, const RunRequest& request);
     void synchronize();
     void mark(int32_t slot);
     void read_profile(std::span<double> profile_us);
@@ -88,6 +92,8 @@ class Engine {
     std::atomic<int64_t> persistent_bytes_{0};
     std::atomic<int64_t> arena_bytes_{0};
     std::atomic<int64_t> allocated_bytes_{0};
+    std::atomic<int64_t> overhead_bytes_{0};
+    std::atomic<int64_t> free_bytes_{0};
     std::atomic<bool> cancelled_{false};
 };
 

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import type { Target } from '../../compile/index.js';
 import { compactError, type CompactError } from '../../errors.js';
 import { largestBatch, remedies, type HeldBytes, type Remedy } from '../../memory/index.js';
 import { llamaPresets } from '../../models/index.js';
-import { cpuTarget } from '../../runtime/index.js';
+import { deviceTarget } from '../../runtime/index.js';
 import { printError } from '../error-message.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { formatBytes, formatCount, formatPercent } from '../format.js';
@@ -32,6 +33,7 @@ interface PlanFlags extends Omit<PlanRequest, 'model'> {
   readonly model?: string;
   readonly memory?: number;
   readonly deviceMemory?: number;
+  readonly device: string;
 }
 
 export function registerPlan(program: Command, terminal: Terminal, finish: (code: ExitCode) => void): void {
@@ -72,21 +74,27 @@ export function registerPlan(program: Command, terminal: Terminal, finish: (code
     .addOption(
       choice('--accounting <rules>', 'whose bytes are counted', ['ours', 'published']).default('ours'),
     )
+    .option('--device <device>', 'whose kernels need their workspace: cpu, cuda or auto', 'cpu')
     .option('--memory <bytes>', 'memory of the device, e.g. 24GiB: says what fits', byteCount)
     .option('--device-memory <bytes>', 'the same', byteCount)
     .addHelpText('after', help)
     .action((flags: PlanFlags) => {
-      const { model, memory, deviceMemory = memory, ...request } = flags;
+      const { model, memory, deviceMemory = memory, device, ...request } = flags;
       if (model === undefined)
         throw compactError('ERR_COMPACT_ARGUMENT', 'there is no model to plan', {
           expected: `--model with one of ${Object.keys(llamaPresets).join(', ')}`,
           remedy: 'Try --model llama-350m',
         });
-      finish(plan({ ...request, model }, deviceMemory, terminal));
+      finish(plan({ ...request, model }, deviceTarget(device), deviceMemory, terminal));
     });
 }
 
-function plan(request: PlanRequest, memoryBytes: number | undefined, terminal: Terminal): ExitCode {
+function plan(
+  request: PlanRequest,
+  target: Target,
+  memoryBytes: number | undefined,
+  terminal: Terminal,
+): ExitCode {
   if (request.method === 'dense') {
     const { rank, rankRatio, store, sharing } = request;
     const unused = Object.entries({ rank, 'rank-ratio': rankRatio, store, sharing }).filter(
@@ -95,7 +103,6 @@ function plan(request: PlanRequest, memoryBytes: number | undefined, terminal: T
     if (unused.length > 0)
       terminal.warn(`dense has no use for ${unused.map(([flag]) => `--${flag}`).join(', ')}`);
   }
-  const target = cpuTarget();
   const planned = planRequest(request, target);
   const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind, atPeak } = planned.report;
   const { planSeconds } = planned;

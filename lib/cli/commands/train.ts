@@ -77,6 +77,7 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
       device,
       numTokens: data.numTokens,
       plannedBytes: plan.peakBytes,
+      overheadBytes: trainer.memory().overheadBytes,
       resumedFrom,
     });
   const fact = (name: string, text: string): void =>
@@ -90,7 +91,9 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
     `${formatCount(data.numTokens)} tokens (${data.tokenizer.name}), ${batch} x ${sequenceLength} a step`,
   );
   fact('device', device.reason === undefined ? device.name : `${device.name} (${device.reason})`);
-  fact('memory', `${formatBytes(plan.peakBytes)}, planned and allocated`);
+  const { overheadBytes } = trainer.memory();
+  const overhead = overheadBytes === 0 ? '' : `; ${formatBytes(overheadBytes)} beside for context and code`;
+  fact('memory', `${formatBytes(plan.peakBytes)}, planned and allocated${overhead}`);
   if (resumedFrom !== undefined) fact('from', resumedFrom);
   terminal.line();
 }
