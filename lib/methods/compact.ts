@@ -98,6 +98,7 @@ export function compact(given: CompactOptions): Method {
       firstMomentStep: scalar('firstMomentStep'),
       secondMomentStep: scalar('secondMomentStep'),
       gradientScale,
+      dtype: weight.dtype, // the product with P runs at the rate of the weight's dtype
     });
     projectBackUpdate(weight, direction, projection, {
       epoch,

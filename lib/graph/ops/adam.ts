@@ -2,7 +2,7 @@
 // v = b2 v + (1 - b2) g^2, direction = (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon).
 import type { Attribute } from '../node.js';
 import type { OpDefinition } from '../op.js';
-import type { Value } from '../value.js';
+import type { DType, Value } from '../value.js';
 import {
   firstInputElements,
   floatDtypes,
@@ -28,11 +28,13 @@ export interface AdamDirectionOptions {
   readonly secondMomentStep: Attribute;
   /** f32 (1): multiplies the gradient (clipping). */
   readonly gradientScale?: Value;
+  /** Of the direction; the gradient's unless given. */
+  readonly dtype?: DType;
 }
 
 /** Updates both moments in place and returns the direction of the step, shaped as the gradient. */
 export function adamDirection(gradient: Value, moments: AdamMoments, options: AdamDirectionOptions): Value {
-  const { gradientScale, ...attributes } = options;
+  const { gradientScale, dtype = gradient.dtype, ...attributes } = options;
   const { expAvg, expAvgSq } = moments;
   checkOperands('adamDirection', gradient, moments, gradientScale);
   const [direction] = gradient.graph.apply(
@@ -40,7 +42,7 @@ export function adamDirection(gradient: Value, moments: AdamMoments, options: Ad
     [gradient, expAvg, expAvgSq, gradientScale],
     attributes,
     [
-      { name: 'direction', shape: gradient.shape, dtype: gradient.dtype, kind: 'gradient' },
+      { name: 'direction', shape: gradient.shape, dtype, kind: 'gradient' },
       { name: expAvg.name, shape: expAvg.shape, dtype: expAvg.dtype, kind: expAvg.kind },
       { name: expAvgSq.name, shape: expAvgSq.shape, dtype: expAvgSq.dtype, kind: expAvgSq.kind },
     ],
