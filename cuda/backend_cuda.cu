@@ -30,15 +30,18 @@ CpStatus cuda_failure(CpDevice& device, cudaError_t status, const char* op, cons
     char received[sizeof error->received];
     std::snprintf(received, sizeof received, "%s (%s) from %s", cudaGetErrorName(status),
                   cudaGetErrorString(status), call);
-    device.lost = is_lost(device);
-    if (device.lost)
-        return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device", received);
-    if (status != cudaErrorMemoryAllocation)
+    if (status != cudaErrorMemoryAllocation) {
+        device.lost = is_lost(device);
+        if (device.lost)
+            return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device", received);
         return fail(error, "ERR_COMPACT_NATIVE", op, "success", received);
+    }
+    cudaGetLastError();  // told, and over
     size_t free_memory = 0, total_memory = 0;
     if (cudaMemGetInfo(&free_memory, &total_memory) == cudaSuccess)
         std::snprintf(received, sizeof received, "%zu bytes free of %zu", free_memory,
                       total_memory);
+    cudaGetLastError();
     return fail(error, "ERR_COMPACT_OUT_OF_MEMORY", op, "enough free device memory", received);
 }
 
