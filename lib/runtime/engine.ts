@@ -1,10 +1,10 @@
 import { encodePlan, type Plan } from '../compile/index.js';
-import { compactError } from '../errors.js';
+import { compactError, isCompactError } from '../errors.js';
 import { dtypeBytes } from '../graph/index.js';
 import { addon, type NativeEngine } from './addon.js';
 import { checkHostArray, checkWholeNumber, newHostArray } from './arguments.js';
 import { memoryBytes, physicalCores } from './cpu.js';
-import { type Device, findDevice, findInstructionSet } from './device.js';
+import { type Device, findDevice, findInstructionSet, unavailable } from './device.js';
 import { inputCopies, LoadedPlan, outputArrays, scalarSlots } from './loaded-plan.js';
 import { awaiting, calling, callerOf } from './native-error.js';
 import type { EngineMemory, EngineOptions, HostArray, RunOptions, RunResult } from './types.js';
@@ -54,8 +54,9 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Opens a device.
-   * @throws ERR_COMPACT_ADDON_LOAD, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_ARGUMENT
+   * Opens a device. A GPU has to compute something small first.
+   * @throws ERR_COMPACT_ADDON_LOAD, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_OUT_OF_MEMORY (a GPU that is full),
+   *   ERR_COMPACT_ARGUMENT
    */
   static async open(options: EngineOptions = {}): Promise<Engine> {
     const caller = callerOf(Engine.open);
@@ -65,7 +66,7 @@ export class Engine implements AsyncDisposable {
       return engine;
     } catch (error) {
       await engine.close();
-      throw error;
+      throw engine.device.kind === 'cpu' ? error : openError(engine.device.name, error);
     }
   }
 
@@ -119,9 +120,10 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Runs one entry of the plan. After an error the engine can go on; what the entry had written by then stays.
+   * Runs one entry of the plan. After an error but the last named the engine can go on; what the entry had written by then stays.
    * @throws ERR_COMPACT_ENTRY_UNKNOWN, ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_ARGUMENT, ERR_COMPACT_TYPE,
-   *   ERR_COMPACT_SHAPE, ERR_COMPACT_INDEX, ERR_COMPACT_NOT_FINITE, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
+   *   ERR_COMPACT_SHAPE, ERR_COMPACT_INDEX, ERR_COMPACT_NOT_FINITE, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED;
+   *   ERR_COMPACT_DEVICE_LOST, after which every call but close() fails
    */
   async run(entryName: string, options: RunOptions = {}): Promise<RunResult> {
     const program = this.#loaded().entry(entryName);
@@ -194,6 +196,21 @@ export class Engine implements AsyncDisposable {
       received: 'no plan',
     });
   }
+}
+
+/** A GPU that is there and yet cannot be opened: it is full, or does not compute. */
+function openError(device: string, error: unknown): unknown {
+  if (isCompactError(error, 'ERR_COMPACT_DEVICE_UNAVAILABLE'))
+    return unavailable(device, 'device-fault', error.received ?? error.what);
+  if (!isCompactError(error, 'ERR_COMPACT_OUT_OF_MEMORY')) return error;
+  const { code, expected, received } = error;
+  return compactError(code, `the device ${device} has no memory left to be opened`, {
+    device,
+    expected,
+    received,
+    remedy: 'nvidia-smi shows which processes hold it; end them, or choose another device',
+    cause: error,
+  });
 }
 
 const isAborted = (error: unknown): boolean => (error as { code?: unknown }).code === 'ERR_COMPACT_ABORTED';

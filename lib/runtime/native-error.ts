@@ -97,7 +97,7 @@ function sentence({ code, op = '', entry, layer, value }: NativeFields): string 
     case 'ERR_COMPACT_VALUE_UNKNOWN':
       return `the plan has no persistent value ${subject}`;
     case 'ERR_COMPACT_DEVICE_LOST':
-      return `the device failed during ${subject}${place}`;
+      return `the device failed, found at ${subject}${place}`;
     case 'ERR_COMPACT_DEVICE_UNAVAILABLE':
       return 'the device is not available';
     default:

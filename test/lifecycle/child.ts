@@ -39,11 +39,15 @@ export const script = (body: string): string => `${prelude};(async () => {${body
 
 export function runChild(
   body: string,
-  { flags = [], root = distribution }: { flags?: readonly string[]; root?: string } = {},
+  {
+    flags = [],
+    root = distribution,
+    env = {},
+  }: { flags?: readonly string[]; root?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<ChildResult> {
   const plans = { small: smallPlan(), busy: largePlan(2 ** 24, 500), large: largePlan(2 ** 23, 1) };
   const child = spawn(process.execPath, [...flags, '--input-type=commonjs', '-'], {
-    env: { ...process.env, TEST_DISTRIBUTION: root, TEST_PLANS: JSON.stringify(plans) },
+    env: { ...process.env, ...env, TEST_DISTRIBUTION: root, TEST_PLANS: JSON.stringify(plans) },
     timeout: 60_000,
   });
   child.stdin.end(script(body));
