@@ -80,6 +80,8 @@ export interface NativeAddon {
   ): number;
   cpuFeatures(): { features: string[]; instructionSets: string[]; best: string };
   projectionTable(instructionSet: string): Uint16Array;
+  /** Operations per second of the instruction that products are made of; undefined where there is no such loop. */
+  peakRate(instructionSet: string, dtype: 'f32' | 'bf16', threads: number): number | undefined;
 }
 
 const packageRoot = join(__dirname, '..', '..');

@@ -51,6 +51,16 @@ export function environment(options: { readonly probe?: boolean } = {}): Environ
   };
 }
 
+/**
+ * Floating-point operations per second that this CPU reaches with the instruction that products of this type are made
+ * of. Takes a tenth of a second, during which the event loop waits; undefined where it cannot be measured.
+ */
+export const peakRate = (
+  instructionSet: string,
+  dtype: 'f32' | 'bf16',
+  threads: number,
+): number | undefined => addon().peakRate(instructionSet, dtype, threads);
+
 /** SHA-256 of the table's little-endian bytes. */
 function tableHash(instructionSet: string): string {
   const { buffer, byteOffset, byteLength } = addon().projectionTable(instructionSet);

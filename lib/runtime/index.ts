@@ -2,9 +2,9 @@ export { memoryBytes } from './cpu.js';
 export { cpuTarget } from './cpu-target.js';
 export { type CudaDevice, type CudaReport, cudaReport } from './cuda.js';
 export { cudaTarget } from './cuda-target.js';
-export { type Device, type DeviceReport, devices } from './device.js';
+export { type Device, type DeviceReport, devices, findDevice } from './device.js';
 export { Engine } from './engine.js';
-export { type Environment, environment } from './environment.js';
+export { type Environment, environment, peakRate } from './environment.js';
 export { deviceTarget } from './target.js';
 export type {
   CudaKind,

@@ -3,6 +3,7 @@
 
 #include "native/binding/describe.h"
 #include "native/binding/engine_object.h"
+#include "native/binding/peak_rate.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("NativeEngine", compact::EngineObject::define(env));
@@ -15,6 +16,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("cpuFeatures", Napi::Function::New<compact::cpu_features>(env, "cpuFeatures"));
     exports.Set("projectionTable",
                 Napi::Function::New<compact::projection_table>(env, "projectionTable"));
+    exports.Set("peakRate", Napi::Function::New<compact::peak_rate>(env, "peakRate"));
     return exports;
 }
 

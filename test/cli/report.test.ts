@@ -4,6 +4,7 @@ import { reportFigure } from '../../lib/cli/bench/charts/figure.js';
 import { groupBytes, kindGroups } from '../../lib/cli/bench/charts/palette.js';
 import { peakBars } from '../../lib/cli/bench/charts/peak-bars.js';
 import { ticks } from '../../lib/cli/bench/charts/svg.js';
+import { gpuLimits } from '../../lib/cli/bench/gpu-limits.js';
 import { opProfile } from '../../lib/cli/bench/op-profile.js';
 import { reportPage } from '../../lib/cli/bench/page.js';
 import { publishedSavingBytes } from '../../lib/cli/bench/published-figures.js';
@@ -166,13 +167,49 @@ describe('figures', () => {
     expect(publishedSavingBytes('llama-1b', 1 / 2)).toBeUndefined();
   });
 
-  test('time of operations adds up by operation and phase', () => {
-    const instruction = { op: 'matmul', phase: 'forward', flops: 10 } as never;
-    const update = { op: 'adamW', phase: 'update', flops: 0 } as never;
-    expect(opProfile([instruction, update, instruction], [1000, 2000, 5000])).toEqual([
-      { op: 'matmul', phase: 'forward', calls: 2, ms: 6, flops: 20, share: 0.75 },
-      { op: 'adamW', phase: 'update', calls: 1, ms: 2, flops: 0, share: 0.25 },
+  test('time of operations adds up by operation and phase, beside what the limits allow', () => {
+    const value = (dtype: string, bytes: number) => ({ dtype, bytes });
+    const values = [value('f32', 1000), value('bf16', 600), value('i32', 40)];
+    const instructions = [
+      { op: 'matmul', phase: 'forward', layer: 'a', flops: 8000, inputs: [0, -1], outputs: [0] },
+      { op: 'adamW', phase: 'update', layer: 'a', flops: 10, inputs: [0, 1], outputs: [0] },
+      { op: 'matmul', phase: 'forward', layer: 'b', flops: 8000, inputs: [1], outputs: [1] },
+      { op: 'embedding', phase: 'forward', layer: 'c', flops: 0, inputs: [0, 2], outputs: [1] },
+    ];
+    const plan = { values, entries: { step: { instructions } } } as never;
+    const times = { profileUs: [4, 2, 2, 1], msPerStep: [0.009, 0.011] };
+    const limits = {
+      source: 'a test',
+      flopsPerSecond: { f32: 4e9, bf16: 8e9 }, // 2 and 1 us for the products
+      bytesPerSecond: 2.6e9, // 1 us for adamW; embedding reads no more of the table than it writes
+    };
+    const { operations, instructions: single, total, stepMs, explained } = opProfile(plan, times, limits);
+    expect(operations.map(({ op, calls, flops, bytes }) => [op, calls, flops, bytes])).toEqual([
+      ['matmul', 2, 16000, 3200],
+      ['adamW', 1, 10, 2600],
+      ['embedding', 1, 0, 1240],
     ]);
+    expect(operations.map(({ ofLimit }) => ofLimit)).toEqual([
+      expect.closeTo(3 / 6, 9),
+      expect.closeTo(1 / 2, 9),
+      expect.closeTo(1240 / 2600, 9),
+    ]);
+    expect(operations.map(({ share }) => share)).toEqual(
+      [6 / 9, 2 / 9, 1 / 9].map((x) => expect.closeTo(x, 9)),
+    );
+    expect(single.map(({ layer }) => layer)).toEqual(['a', 'a', 'b', 'c']);
+    expect([total.ms, stepMs, explained]).toEqual([0.009, 0.01, 0.9].map((x) => expect.closeTo(x, 9)));
+    expect(opProfile(plan, times, undefined).total.ofLimit).toBeUndefined();
+  });
+
+  test('GPUs are told by their names', () => {
+    const rate = (name: string) => gpuLimits(name)?.bytesPerSecond;
+    expect(rate('NVIDIA A100-SXM4-80GB')).toBe(2039e9);
+    expect(rate('NVIDIA A100-PCIE-40GB')).toBe(1555e9);
+    expect(rate('NVIDIA A10')).toBe(600e9);
+    expect(rate('NVIDIA H100 PCIe')).toBe(2039e9);
+    expect(rate('NVIDIA H200')).toBe(4300e9);
+    expect(rate('emulated on the CPU')).toBeUndefined();
   });
 
   test('each method is judged at its own best learning rate', () => {

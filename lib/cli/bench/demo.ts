@@ -36,11 +36,12 @@ const prompt = 'Fellow citizens of the Senate and ';
 /** Trains the demo model once per method, one process after the other. */
 export async function runDemo(
   maxSteps: number,
+  device: string,
   onStep: (variant: string, progress: Extract<TrainingMessage, { type: 'step' }>) => void,
 ): Promise<{ readonly demo: DemoReport; readonly timelines: readonly NamedTimeline[] }> {
   const outcomes: TrainingOutcome[] = [];
   for (const { variant, method, learningRate } of methods) {
-    const recipe = { ...demoRecipe(maxSteps), method, learningRate };
+    const recipe = { ...demoRecipe(maxSteps), method, learningRate, device };
     const job = { recipe, sample: { prompt, maxNewTokens: 160 } };
     outcomes.push(await runTraining(job, (progress) => onStep(variant, progress)));
   }

@@ -20,10 +20,11 @@ import {
   type Node,
   type Value,
 } from '../../graph/index.js';
-import { cpuTarget, Engine } from '../../runtime/index.js';
+import { Engine } from '../../runtime/index.js';
 import { positiveInteger, ratio } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
+import { benchDevice, deviceOption, type BenchDevice } from './device.js';
 import { kernelPlan } from './kernel-plan.js';
 import { appendToLedger, type LedgerRow } from './ledger.js';
 import { quantiles } from './quantiles.js';
@@ -44,6 +45,7 @@ interface KernelFlags {
   readonly vocabulary: number;
   readonly rankRatio: number;
   readonly dtype?: 'f32' | 'bf16';
+  readonly device: string;
   readonly threads?: number;
   readonly repeats: number;
   readonly ledger?: string;
@@ -73,6 +75,7 @@ export function registerKernelsBench(bench: Command, terminal: Terminal): void {
     .option('--vocabulary <count>', 'of the loss', positiveInteger, 32000)
     .option('--rank-ratio <ratio>', 'of the projection', ratio, 0.25)
     .addOption(new Option('--dtype <type>', 'one dtype (default: both)').choices(['f32', 'bf16']))
+    .addOption(deviceOption())
     .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
     .option('--repeats <count>', 'timed runs of each operation', positiveInteger, 20)
     .option('--ledger <file>', 'append the figures as JSON lines')
@@ -82,9 +85,11 @@ export function registerKernelsBench(bench: Command, terminal: Terminal): void {
 
 async function kernelsBench(flags: KernelFlags, terminal: Terminal): Promise<void> {
   const dtypes = flags.dtype === undefined ? (['f32', 'bf16'] as const) : [flags.dtype];
+  const device = benchDevice(flags.device, flags.threads);
   const rows: KernelRow[] = [];
-  for (const dtype of dtypes) rows.push(...(await timeKernels(layerGraph(flags, dtype), flags, dtype)));
-  if (flags.ledger !== undefined) appendToLedger(flags.ledger, rows.map(ledgerRow));
+  for (const dtype of dtypes)
+    rows.push(...(await timeKernels(layerGraph(flags, dtype), device, flags, dtype)));
+  if (flags.ledger !== undefined) appendToLedger(flags.ledger, rows.map(ledgerRow), device);
   terminal.object({ type: 'bench-kernels', threads: flags.threads, rows });
   const right = { align: 'right' } as const;
   terminal.line(
@@ -169,11 +174,12 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
 
 async function timeKernels(
   graph: Graph,
+  device: BenchDevice,
   { threads, repeats }: KernelFlags,
   dtype: string,
 ): Promise<KernelRow[]> {
-  const plan = kernelPlan(graph, cpuTarget({ threads }));
-  await using engine = await Engine.open({ device: 'cpu', threads });
+  const plan = kernelPlan(graph, device.target);
+  await using engine = await Engine.open({ device: device.word, threads });
   await engine.load(plan);
   for (const { name, dtype: type, bytes } of plan.values) {
     const data = smallNumbers(type, bytes);

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { packageDirectory } from '../package-info.js';
+import type { BenchDevice } from './device.js';
 import { thisMachine } from './machine.js';
 
 /** One measured figure; `bench --ledger FILE` appends it as one line of JSON with machine, versions, commit and date. */
@@ -17,10 +18,10 @@ export interface LedgerRow {
   readonly repeats: number;
 }
 
-export function appendToLedger(file: string, rows: readonly LedgerRow[]): void {
-  const { version, node, cpu, cores, threads, instructionSet } = thisMachine();
+export function appendToLedger(file: string, rows: readonly LedgerRow[], device: BenchDevice): void {
+  const { version, node, cpu, gpu, cores, threads, instructionSet } = thisMachine(device);
   const context = {
-    device: cpu,
+    device: gpu ?? cpu,
     cores,
     threads,
     instructionSet,

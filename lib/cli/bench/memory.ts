@@ -4,12 +4,12 @@ import type { Command } from 'commander';
 import { compactError, nearestName } from '../../errors.js';
 import type { Target } from '../../compile/index.js';
 import type { LlamaPreset } from '../../models/index.js';
-import { cpuTarget } from '../../runtime/index.js';
 import { describeRequest, planRequest } from '../plan-request.js';
 import { positiveInteger } from '../options.js';
 import type { Terminal } from '../terminal.js';
 import { reportFigure } from './charts/figure.js';
 import { runDemo } from './demo.js';
+import { benchDevice, deviceOption } from './device.js';
 import { appendToLedger, type LedgerRow } from './ledger.js';
 import { thisMachine } from './machine.js';
 import { reportPage } from './page.js';
@@ -37,6 +37,7 @@ export interface MemoryBenchFlags {
   readonly quick?: boolean;
   readonly steps?: number;
   readonly output: string;
+  readonly device: string;
   readonly ledger?: string;
 }
 
@@ -48,6 +49,7 @@ export function registerMemoryBench(bench: Command, terminal: Terminal): void {
     .option('--quick', 'a shorter training run')
     .option('--steps <count>', 'optimizer steps of each training run', positiveInteger)
     .option('--output <folder>', 'where the report goes', 'compact-train-report')
+    .addOption(deviceOption())
     .option('--ledger <file>', 'append the measured figures as JSON lines')
     .addHelpText('after', help)
     .allowExcessArguments(true)
@@ -73,11 +75,12 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
   const status = new StatusLine(terminal);
   // Made first: a folder that cannot be written is found before the work, not after it.
   mkdirSync(flags.output, { recursive: true });
-  const target = cpuTarget();
+  const device = benchDevice(flags.device);
+  const { target } = device;
   const ours = plannedTable('ours', target, (model) => status.show('planning', model));
   const published = plannedTable('published', target, (model) => status.show('planning', model));
   const steps = flags.steps ?? (flags.quick ? demoSteps.quick : demoSteps.full);
-  const { demo, timelines } = await runDemo(steps, (variant, { step, maxSteps, loss }) =>
+  const { demo, timelines } = await runDemo(steps, device.word, (variant, { step, maxSteps, loss }) =>
     status.show(`training ${variant}`, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
   );
   const report: BenchReport = {
@@ -85,7 +88,7 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
     reportVersion,
     createdAt: new Date().toISOString(),
     quick: flags.quick ?? false,
-    machine: thisMachine(),
+    machine: thisMachine(device),
     planned: [ours, published],
     savings: plannedSavings(published),
     timelines: [...presetTimelines(timelineModel, target), ...timelines],
@@ -94,7 +97,7 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
   };
   status.clear();
   const files = writeReport(flags.output, report);
-  if (flags.ledger !== undefined) appendToLedger(flags.ledger, ledgerRows(report));
+  if (flags.ledger !== undefined) appendToLedger(flags.ledger, ledgerRows(report), device);
   printReport(terminal, report);
   terminal.line(`\nDone in ${Math.round(report.durationSeconds)} s. Open ${files.page} in a browser.`);
   const { timelines: _, ...printed } = report;

@@ -5,6 +5,7 @@ import { arenaMap, memoryTimeline, timelineMargin } from './charts/memory-timeli
 import { groupBytes, groupOf, kindGroups } from './charts/palette.js';
 import { peakBars } from './charts/peak-bars.js';
 import { element, escapeText as escape, translate } from './charts/svg.js';
+import { processors } from './machine.js';
 import { pageScript } from './page-script.js';
 import { pageStyle } from './page-style.js';
 import { publishedResults } from './published-figures.js';
@@ -62,7 +63,7 @@ report.json. Published figures: Shamshoum et al., CompAct, NAACL 2025 (arXiv 241
 function machineLine({ machine, quick, durationSeconds }: BenchReport): string {
   const quickNote = quick ? 'Quick run: a short training. ' : '';
   return (
-    `${quickNote}${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads, ${machine.instructionSet}, ` +
+    `${quickNote}${processors(machine)}, ${machine.cores} cores, ${machine.threads} threads, ${machine.instructionSet}, ` +
     `${formatBytes(machine.memoryBytes)}, Node ${machine.node}. Done in ${Math.round(durationSeconds)} s.`
   );
 }

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatGiB, formatPercent, formatSmall } from '../format.js';
 import { renderTable, type Column } from '../table.js';
 import type { Terminal } from '../terminal.js';
+import { processors } from './machine.js';
 import type { BenchReport, PlannedPeak, PlannedTable } from './report.js';
 
 /** The report as the terminal shows it; the page has more. */
@@ -10,7 +11,7 @@ export function printReport(terminal: Terminal, report: BenchReport): void {
   terminal.line(
     terminal.style(
       'dim',
-      `${machine.cpu}, ${machine.cores} cores, ${machine.instructionSet}, Node ${machine.node}`,
+      `${processors(machine)}, ${machine.cores} cores, ${machine.instructionSet}, Node ${machine.node}`,
     ),
   );
   for (const table of report.planned) {

@@ -7,6 +7,7 @@ import type { Terminal } from '../terminal.js';
 import { standalone } from './charts/figure.js';
 import { lossCurves } from './charts/loss-curves.js';
 import { demoRecipe } from './demo.js';
+import { benchDevice, deviceOption } from './device.js';
 import { StatusLine } from './status-line.js';
 import type { LossPoint } from './report.js';
 import { runTraining } from './training-run.js';
@@ -27,6 +28,7 @@ interface QualityFlags {
   readonly rankRatios: readonly number[];
   readonly updateScale: number;
   readonly refreshInterval: number;
+  readonly device: string;
   readonly svg?: string;
 }
 
@@ -58,6 +60,7 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
     .option('--update-scale <number>', 'of compact', positiveNumber, 0.25)
     .option('--refresh-interval <steps>', 'of compact', positiveInteger, 50)
     .option('--seeds <list>', 'of weights and data order', numbers, [42])
+    .addOption(deviceOption())
     .option('--svg <file>', 'write the loss curves of the best runs')
     .addHelpText('after', help)
     .action((flags: QualityFlags) => qualityBench(flags, terminal));
@@ -66,6 +69,7 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
 async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<void> {
   const status = new StatusLine(terminal);
   const { updateScale, refreshInterval } = flags;
+  const device = benchDevice(flags.device).word;
   const methods = [
     { variant: 'dense', method: { name: 'dense' } },
     ...flags.rankRatios.map((rankRatio) => ({
@@ -77,7 +81,7 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
   for (const { variant, method } of methods)
     for (const learningRate of flags.learningRates)
       for (const seed of flags.seeds) {
-        const recipe = { ...demoRecipe(flags.steps), method, learningRate, seed };
+        const recipe = { ...demoRecipe(flags.steps), method, learningRate, seed, device };
         const phase = `${variant}, learning rate ${learningRate}, seed ${seed}`;
         const { losses, evaluations } = await runTraining({ recipe }, ({ step, maxSteps, loss }) =>
           status.show(phase, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),

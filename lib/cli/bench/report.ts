@@ -25,6 +25,8 @@ export interface Machine {
   readonly node: string;
   readonly platform: string; // e.g. linux-x64
   readonly cpu: string;
+  /** That the engines ran on, if they did. */
+  readonly gpu?: string;
   readonly cores: number;
   readonly threads: number; // of the engine
   readonly instructionSet: string;

@@ -13,6 +13,8 @@ export interface StepTimingOptions {
   readonly model: Model;
   readonly sequenceLength: number;
   readonly numTokens: number; // of one step
+  /** 'cpu' or 'cuda:N'. */
+  readonly device: string;
   readonly threads: number | undefined;
   readonly warmupSteps: number;
   readonly steps: number;
@@ -21,8 +23,8 @@ export interface StepTimingOptions {
 
 /** Runs whole training steps on random tokens and times them on the engine's own clock. */
 export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> {
-  const { plan, model, threads, warmupSteps, steps, profile = false } = options;
-  await using engine = await Engine.open({ device: 'cpu', threads });
+  const { plan, model, device, threads, warmupSteps, steps, profile = false } = options;
+  await using engine = await Engine.open({ device, threads });
   await engine.load(plan);
   for (const [name, table] of Object.entries(model.constants(options.sequenceLength)))
     await engine.write(name, table);

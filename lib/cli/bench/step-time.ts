@@ -3,13 +3,15 @@ import type { Plan } from '../../compile/index.js';
 import { compile } from '../../compile/index.js';
 import { compact, dense, type Method } from '../../methods/index.js';
 import { llama, llamaPresets, type LlamaPreset } from '../../models/index.js';
-import { cpuTarget, environment } from '../../runtime/index.js';
-import { formatPercent } from '../format.js';
+import { environment } from '../../runtime/index.js';
 import { positiveInteger } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
+import { benchDevice, deviceOption, type BenchDevice } from './device.js';
+import { deviceLimits, type DeviceLimits } from './device-limits.js';
 import { appendToLedger, type LedgerRow } from './ledger.js';
-import { opProfile, type OpProfileRow } from './op-profile.js';
+import { opProfile, type StepProfile } from './op-profile.js';
+import { printProfile } from './print-profile.js';
 import { quantiles } from './quantiles.js';
 import { StatusLine } from './status-line.js';
 import { timeSteps } from './step-runner.js';
@@ -17,17 +19,22 @@ import { timeTorchPeer, type PeerResult } from './torch-peer.js';
 
 const help = `
 Ours and PyTorch take turns in one run on the same threads. Ratios are against dense training here, and against the
-fastest PyTorch variant (whole or chunked logits, eager or compiled).
+fastest PyTorch variant (whole or chunked logits, eager or compiled). PyTorch runs on the CPU: on a GPU it is left out.
+
+--profile: time of each operation, floating-point operations and bytes (each operand once), and the share of what the
+device's limits allow: of a CPU those are measured in the same run, of a GPU they come from a table.
 
 Examples:
   compact-train bench step-time
   compact-train bench step-time --dtype bf16 --profile        where the time of a step goes
+  compact-train bench step-time --device cuda --dtype bf16 --batch 16 --profile
   compact-train bench step-time --ledger bench/results/step-time.jsonl`;
 
 interface StepTimeFlags {
   readonly model: LlamaPreset;
   readonly batch: number;
   readonly sequence: number;
+  readonly device: string;
   readonly threads?: number;
   readonly dtype?: 'f32' | 'bf16';
   readonly rounds: number;
@@ -63,6 +70,7 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
     )
     .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
+    .addOption(deviceOption())
     .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
     .addOption(new Option('--dtype <type>', 'one dtype (default: both)').choices(['f32', 'bf16']))
     .option('--rounds <count>', 'turns of each variant, three timed steps a turn', positiveInteger, 5)
@@ -87,10 +95,17 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   const threads = flags.threads ?? environment().cpu.threads;
   const dtypes = flags.dtype === undefined ? (['f32', 'bf16'] as const) : [flags.dtype];
   const rows: StepTimeRow[] = [];
-  const profiles: Record<string, readonly OpProfileRow[]> = {};
-  let torch: PeerResult = { skipped: 'not asked for (--no-peer)' };
+  const profiles: Record<string, StepProfile> = {};
+  const device = benchDevice(flags.device, threads);
+  let torch: PeerResult = {
+    skipped: flags.peer ? 'it runs on the CPU' : 'not asked for (--no-peer)',
+  };
+  if (flags.profile) status.show('measuring the limits of the device');
+  const limits = flags.profile ? await deviceLimits(device, threads) : undefined;
   for (const dtype of dtypes) {
-    const cases = variants.map(([name, method]) => new TimedCase(name, method, dtype, flags, threads));
+    const cases = variants.map(
+      ([name, method]) => new TimedCase(name, method, dtype, flags, device, threads),
+    );
     const half = Math.ceil(flags.rounds / 2);
     const turn = async (round: number): Promise<void> => {
       // Alternating order, so that a machine that slows down or speeds up favours nobody.
@@ -100,7 +115,7 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
       }
     };
     for (let round = 0; round < half; round++) await turn(round);
-    if (flags.peer) {
+    if (flags.peer && device.kind === 'cpu') {
       status.show(`timing ${dtype} in PyTorch`);
       const { model, batch, sequence } = flags;
       const modes = flags.compile ? ['eager', 'compile'] : ['eager'];
@@ -112,7 +127,7 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
     if (flags.profile)
       for (const timed of cases) {
         status.show(`profiling ${dtype}`, timed.name);
-        profiles[`${timed.name}, ${dtype}`] = await timed.profile();
+        profiles[`${timed.name}, ${dtype}`] = await timed.profile(limits);
       }
   }
   status.clear();
@@ -122,18 +137,21 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
     appendToLedger(
       flags.ledger,
       rows.map((row) => ledgerRow(row, shape)),
+      device,
     );
   terminal.object({
     type: 'bench-step-time',
     shape,
+    device: device.gpu?.name ?? 'cpu',
     threads,
     rows,
     peerSkipped,
+    limits,
     profiles: flags.profile ? profiles : undefined,
   });
-  printRows(terminal, `${shape}, ${threads} threads`, rows);
+  printRows(terminal, `${shape}, ${device.gpu?.name ?? `${threads} threads`}`, rows);
   if (peerSkipped !== undefined) terminal.line(`\nPyTorch skipped: ${peerSkipped}.`);
-  for (const [title, profile] of Object.entries(profiles)) printProfile(terminal, title, profile);
+  for (const [title, profile] of Object.entries(profiles)) printProfile(terminal, title, profile, limits);
 }
 
 /** One variant with its plan, whose engine lives for one turn only: variants never share memory. */
@@ -143,20 +161,28 @@ class TimedCase {
   readonly #plan: Plan;
   readonly #options: Omit<Parameters<typeof timeSteps>[0], 'plan' | 'warmupSteps' | 'steps'>;
 
-  constructor(name: string, method: Method, dtype: 'f32' | 'bf16', flags: StepTimeFlags, threads: number) {
+  constructor(
+    name: string,
+    method: Method,
+    dtype: 'f32' | 'bf16',
+    flags: StepTimeFlags,
+    device: BenchDevice,
+    threads: number,
+  ) {
     const model = llama(flags.model);
     const sequenceLength = flags.sequence;
     this.name = name;
     this.#plan = compile({
       model,
       method,
-      target: cpuTarget({ threads }),
+      target: device.target,
       batchSize: flags.batch,
       sequenceLength,
       dtype,
       entries: ['initialize', 'train'],
     });
-    this.#options = { model, sequenceLength, numTokens: flags.batch * sequenceLength, threads };
+    const numTokens = flags.batch * sequenceLength;
+    this.#options = { model, sequenceLength, numTokens, device: device.word, threads };
   }
 
   async run(): Promise<void> {
@@ -164,7 +190,7 @@ class TimedCase {
     this.msPerStep.push(...msPerStep);
   }
 
-  async profile(): Promise<OpProfileRow[]> {
+  async profile(limits: DeviceLimits | undefined): Promise<StepProfile> {
     const timed = await timeSteps({
       ...this.#options,
       plan: this.#plan,
@@ -172,7 +198,7 @@ class TimedCase {
       steps: 3,
       profile: true,
     });
-    return opProfile(this.#plan.entries['step']!.instructions, timed.profileUs!);
+    return opProfile(this.#plan, timed, limits);
   }
 }
 
@@ -226,31 +252,6 @@ function printRows(terminal: Terminal, shape: string, rows: readonly StepTimeRow
         { title: 'of torch', ...right },
       ],
       cells,
-    ),
-  );
-}
-
-function printProfile(terminal: Terminal, title: string, rows: readonly OpProfileRow[]): void {
-  terminal.line(`\n${terminal.style('bold', title)}`);
-  const right = { align: 'right' } as const;
-  terminal.line(
-    renderTable(
-      [
-        { title: 'operation' },
-        { title: 'phase' },
-        { title: 'calls', ...right },
-        { title: 'ms', ...right },
-        { title: 'share', ...right },
-        { title: 'GFLOP/s', ...right },
-      ],
-      rows.map((row) => [
-        row.op,
-        row.phase,
-        String(row.calls),
-        row.ms.toFixed(2),
-        formatPercent(row.share),
-        row.flops === 0 ? '' : (row.flops / row.ms / 1e6).toFixed(0),
-      ]),
     ),
   );
 }
