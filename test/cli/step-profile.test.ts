@@ -30,7 +30,9 @@ describe.each(kinds)('on %s', (kind) => {
     const { instructions, operations, total, stepMs, explained } = opProfile(plan, times, undefined);
     expect(instructions).toHaveLength(plan.entries['step']!.instructions.length);
     for (const { ms, bytes } of instructions) expect([ms >= 0, bytes > 0]).toEqual([true, true]);
-    expect(operations.map(({ op }) => op)).toEqual(expect.arrayContaining(['matmul', 'project', 'attention']));
+    expect(operations.map(({ op }) => op)).toEqual(
+      expect.arrayContaining(['matmul', 'project', 'attention']),
+    );
     expect(operations.reduce((sum, { ms }) => sum + ms, 0)).toBeCloseTo(total.ms, 6);
     expect(total.flops).toBe(instructions.reduce((sum, { flops }) => sum + flops, 0));
     // Times lie inside the step, one after the other.
