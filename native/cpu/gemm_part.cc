@@ -125,6 +125,8 @@ void GemmPartProduct::multiply_rows(int64_t row, int64_t rows, int64_t column,
                     static_cast<int32_t>(std::min<int64_t>(kernel_.columns, columns - j));
                 tile.b = block_of(k, columns) + j / kernel_.columns * b_panel_bytes(depth);
                 place_sums(row, i, column, j, tile);
+                if (last && problem_.accumulate && j + kernel_.columns < columns)
+                    prefetch_c(row + i, tile.rows, column + j + kernel_.columns);
                 kernel_.multiply(tile);
                 if (last && !in_place(tile)) finish(tile, row + i, column + j);
             }
@@ -212,6 +214,11 @@ void GemmPartProduct::place_sums(int64_t row, int64_t i, int64_t column, int64_t
         tile.sums = sums_ + i * blocking_.columns + j;
         tile.sums_stride = blocking_.columns;
     }
+}
+
+// Fetches the rows of the next tile of C, which will be read, while this one is multiplied.
+void GemmPartProduct::prefetch_c(int64_t row, int64_t rows, int64_t column) const {
+    for (int64_t i = 0; i < rows; ++i) __builtin_prefetch(c_element(row + i, column), 1);
 }
 
 char* GemmPartProduct::c_element(int64_t row, int64_t column) const {

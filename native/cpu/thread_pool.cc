@@ -1,6 +1,7 @@
 #include "native/cpu/thread_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -14,9 +15,9 @@
 namespace compact {
 namespace {
 
-// Ops follow each other within microseconds during a step, so a worker looks for the next job for
-// about this many pauses (some tens of microseconds) before it sleeps.
-constexpr int kSpins = 2000;
+// Ops follow each other within microseconds during a step, and waking a sleeping thread takes tens of
+// them, so whoever waits looks for this long before it sleeps.
+constexpr std::chrono::microseconds kSpinTime(100);
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -26,15 +27,25 @@ inline void pause() {
 #endif
 }
 
-// Returns once `done` holds; sleeps on `signal` after a short spin. Whoever makes `done` true
-// changes `signal` and notifies it.
+// Whether `done` held within the spin time.
+template <class Done>
+bool spin_until(const Done& done) {
+    constexpr int kPausesPerLook = 16;
+    const auto end = std::chrono::steady_clock::now() + kSpinTime;
+    do {
+        for (int i = 0; i < kPausesPerLook; ++i) {
+            if (done()) return true;
+            pause();
+        }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+}
+
+// Returns once `done` holds; sleeps on `signal` between spins. Whoever makes `done` true changes
+// `signal` and notifies it.
 template <class Done>
 void wait_until(std::atomic<uint32_t>& signal, const Done& done) {
-    for (int i = 0; i < kSpins; ++i) {
-        if (done()) return;
-        pause();
-    }
-    while (true) {
+    while (!spin_until(done)) {
         const uint32_t seen = signal.load();
         if (done()) return;
         signal.wait(seen);
