@@ -15,8 +15,8 @@
 namespace compact {
 namespace {
 
-// Ops follow each other within microseconds during a step, and waking a sleeping thread takes tens of
-// them, so whoever waits looks for this long before it sleeps.
+// Ops follow each other within microseconds during a step, and waking a sleeping thread takes tens
+// of them, so whoever waits looks for this long before it sleeps.
 constexpr std::chrono::microseconds kSpinTime(100);
 
 inline void pause() {
