@@ -28,7 +28,7 @@ export class Engine implements AsyncDisposable {
   /** Name of the CPU instruction set in use. */
   readonly instructionSet: string;
   readonly #native: NativeEngine;
-  readonly #memoryLimitBytes: number | undefined;
+  readonly #memoryLimitBytes: number;
   #plan: LoadedPlan | undefined;
   #closed: Promise<void> | undefined;
 
@@ -36,10 +36,15 @@ export class Engine implements AsyncDisposable {
     this.device = findDevice(options.device ?? 'auto');
     this.threads = checkWholeNumber('threads', options.threads ?? physicalCores(), 1, maxThreads);
     this.instructionSet = findInstructionSet(options.instructionSet ?? 'auto');
-    const { memoryLimitBytes } = options;
-    if (memoryLimitBytes !== undefined)
-      checkWholeNumber('memoryLimitBytes', memoryLimitBytes, 1, Number.MAX_SAFE_INTEGER);
-    this.#memoryLimitBytes = memoryLimitBytes;
+    // What a GPU has is known once it is open.
+    const { memoryLimitBytes = this.device.kind === 'cpu' ? memoryBytes() : Number.MAX_SAFE_INTEGER } =
+      options;
+    this.#memoryLimitBytes = checkWholeNumber(
+      'memoryLimitBytes',
+      memoryLimitBytes,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    );
     const { device, threads, instructionSet } = this;
     this.#native = calling(
       () =>
@@ -48,7 +53,7 @@ export class Engine implements AsyncDisposable {
           deviceIndex: device.index,
           threads,
           instructionSet,
-          memoryLimitBytes: memoryLimitBytes ?? 0,
+          memoryLimitBytes: this.#memoryLimitBytes,
         }),
     );
   }
@@ -167,8 +172,7 @@ export class Engine implements AsyncDisposable {
    * was opened, or when the device last refused the memory of a plan.
    */
   get memoryLimitBytes(): number {
-    if (this.device.kind === 'cpu') return this.#memoryLimitBytes ?? memoryBytes();
-    return Math.min(this.#memoryLimitBytes ?? Infinity, this.#native.memory().freeBytes || Infinity);
+    return Math.min(this.#memoryLimitBytes, this.#native.memory().freeBytes || Infinity);
   }
 
   /** Waits for the calls that were made before, then gives back memory, threads and device. Idempotent. */
