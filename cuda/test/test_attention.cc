@@ -9,7 +9,7 @@ struct Problem {
     bool causal, masked;
 };
 
-const Problem kCases[] = {
+const std::vector<Problem> kCases = {
     {1, 1, 1, 1, 8, true, false},    {2, 65, 2, 2, 32, true, false},
     {1, 64, 4, 2, 40, true, false},  {1, 131, 4, 1, 64, true, true},
     {2, 33, 2, 1, 128, false, true}, {1, 80, 1, 1, 256, false, false},
@@ -60,8 +60,16 @@ void compare(const Problem& c, int32_t dtype) {
 }  // namespace
 
 TEST(cuda_attention) {
-    for (const Problem& c : kCases) {
+    for (const Problem& c : sizes(kCases, {1, 2, 4, 8, 11})) {
         for (int32_t dtype : kDtypes) compare(c, dtype);
+    }
+}
+
+// Widths of tiles are multiples of 32; what a head lacks of one is zero.
+TEST(cuda_attention_of_every_head_size) {
+    if (options().reduced) return skip("the kernels run in cuda_attention");
+    for (int64_t head_size = 32; head_size <= 128; head_size += 8) {
+        compare({1, 70, 2, 1, head_size, true, false}, CP_BF16);
     }
 }
 
