@@ -1,10 +1,7 @@
 #include <algorithm>
-#include <type_traits>
 
 #include "cuda/gemm.h"
-#include "cuda/gemm_epilogue.cuh"
-#include "cuda/gemm_simple.cuh"
-#include "cuda/gemm_tensor.cuh"
+#include "cuda/gemm_launch.cuh"
 
 namespace compact {
 namespace {
@@ -14,118 +11,6 @@ namespace {
 // everywhere.
 constexpr int64_t kTargetBlocks = 264;
 constexpr int64_t kMinInnerPerSplit = 512;
-
-// c = alpha * sum over splits (+ c), in the order of the splits.
-template <class Epilogue>
-__global__ void reduce_splits_kernel(const float* __restrict__ partials, int64_t splits,
-                                     int64_t rows, int64_t columns, Epilogue epilogue) {
-    const int64_t pairs = (columns + 1) / 2;
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= rows * pairs) return;
-    const int64_t row = i / pairs, column = i % pairs * 2;
-    float s0 = 0.0f, s1 = 0.0f;
-    for (int64_t split = 0; split < splits; ++split) {
-        const float* source = partials + (split * rows + row) * columns + column;
-        s0 += source[0];
-        if (column + 1 < columns) s1 += source[1];
-    }
-    epilogue(row, column, s0, s1, 0);
-}
-
-bool aligned(const CudaGemmOperand& operand) {
-    return operand.stride % 8 == 0 && reinterpret_cast<uintptr_t>(operand.data) % 16 == 0;
-}
-
-template <bool kTransposeA, bool kTransposeB, bool kAligned, class Epilogue>
-cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits,
-                          const Epilogue& epilogue) {
-    const auto kernel = gemm_bf16_kernel<kTransposeA, kTransposeB, kAligned, Epilogue>;
-    const cudaError_t status = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kTensorSharedBytes);
-    if (status != cudaSuccess) return status;
-    const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kTileM)),
-                    static_cast<unsigned>(ceil_div(p.n, kTileN)), static_cast<unsigned>(splits));
-    CP_LAUNCH(kernel, grid, dim3(kTensorThreads), kTensorSharedBytes, device.stream,
-              (TensorOperand{static_cast<const Bf16*>(p.a.data), p.a.stride}),
-              (TensorOperand{static_cast<const Bf16*>(p.b.data), p.b.stride}), p.m, p.n, p.k,
-              k_per_split, epilogue);
-    return cudaGetLastError();
-}
-
-template <class Epilogue>
-cudaError_t launch_simple(CpDevice& device, const CudaGemm& p, int64_t splits,
-                          const Epilogue& epilogue) {
-    const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kSimpleTile)),
-                    static_cast<unsigned>(ceil_div(p.n, kSimpleTile)),
-                    static_cast<unsigned>(splits));
-    dispatch(p.a.dtype, [&](auto* type_a) {
-        dispatch(p.b.dtype, [&](auto* type_b) {
-            using A = std::remove_pointer_t<decltype(type_a)>;
-            using B = std::remove_pointer_t<decltype(type_b)>;
-            const int64_t a_row = p.a.transposed ? 1 : p.a.stride;
-            const int64_t a_inner = p.a.transposed ? p.a.stride : 1;
-            const int64_t b_inner = p.b.transposed ? 1 : p.b.stride;
-            const int64_t b_column = p.b.transposed ? p.b.stride : 1;
-            CP_LAUNCH((gemm_simple_kernel<A, B, Epilogue>), grid, dim3(kSimpleThreads), 0,
-                      device.stream, static_cast<const A*>(p.a.data), a_row, a_inner,
-                      static_cast<const B*>(p.b.data), b_inner, b_column, p.m, p.n, p.k,
-                      k_per_split, epilogue);
-        });
-    });
-    return cudaGetLastError();
-}
-
-template <class Epilogue>
-cudaError_t launch_product(CpDevice& device, const CudaGemm& p, int64_t splits,
-                           const Epilogue& epilogue) {
-    if (p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16) {
-        return launch_simple(device, p, splits, epilogue);
-    }
-    if (aligned(p.a) && aligned(p.b)) {
-        if (p.a.transposed && p.b.transposed) {
-            return launch_tensor<true, true, true>(device, p, splits, epilogue);
-        }
-        if (p.a.transposed) return launch_tensor<true, false, true>(device, p, splits, epilogue);
-        if (p.b.transposed) return launch_tensor<false, true, true>(device, p, splits, epilogue);
-        return launch_tensor<false, false, true>(device, p, splits, epilogue);
-    }
-    if (p.a.transposed && p.b.transposed) {
-        return launch_tensor<true, true, false>(device, p, splits, epilogue);
-    }
-    if (p.a.transposed) return launch_tensor<true, false, false>(device, p, splits, epilogue);
-    if (p.b.transposed) return launch_tensor<false, true, false>(device, p, splits, epilogue);
-    return launch_tensor<false, false, false>(device, p, splits, epilogue);
-}
-
-template <class Epilogue>
-cudaError_t run(CpDevice& device, const CudaGemm& p, void* workspace, const Epilogue& epilogue) {
-    const int64_t splits = gemm_splits(p.m, p.n, p.k);
-    if (splits == 1) return launch_product(device, p, 1, epilogue);
-    auto* partials = static_cast<float*>(workspace);
-    const cudaError_t status =
-        launch_product(device, p, splits, PartialEpilogue{partials, p.m, p.n});
-    if (status != cudaSuccess) return status;
-    const int64_t pairs = p.m * ceil_div(p.n, 2);
-    CP_LAUNCH(reduce_splits_kernel<Epilogue>, dim3(static_cast<unsigned>(ceil_div(pairs, 256))),
-              dim3(256), 0, device.stream, partials, splits, p.m, p.n, epilogue);
-    return cudaGetLastError();
-}
-
-template <class W, bool kStochastic>
-UpdateEpilogue<W, kStochastic> update_epilogue(const CudaGemm& p) {
-    const WeightUpdate& u = *p.update;
-    return {static_cast<W*>(p.c), p.c_stride, p.m, p.n, u.keep, u.step_size, u.key, u.first_row};
-}
-
-cudaError_t run_update(CpDevice& device, const CudaGemm& p, void* workspace) {
-    if (p.c_dtype == CP_F32) return run(device, p, workspace, update_epilogue<float, false>(p));
-    if (p.update->stochastic_rounding) {
-        return run(device, p, workspace, update_epilogue<Bf16, true>(p));
-    }
-    return run(device, p, workspace, update_epilogue<Bf16, false>(p));
-}
 
 }  // namespace
 
@@ -143,18 +28,8 @@ int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t) {
 
 CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
               CpError* error) {
-    cudaError_t status = cudaSuccess;
-    if (problem.update != nullptr) {
-        status = run_update(device, problem, workspace);
-    } else if (problem.c_dtype == CP_F32) {
-        status = run(device, problem, workspace,
-                     StoreEpilogue<float>{static_cast<float*>(problem.c), problem.c_stride,
-                                          problem.m, problem.n, problem.alpha, problem.accumulate});
-    } else {
-        status = run(device, problem, workspace,
-                     StoreEpilogue<Bf16>{static_cast<Bf16*>(problem.c), problem.c_stride, problem.m,
-                                         problem.n, problem.alpha, problem.accumulate});
-    }
+    const cudaError_t status = problem.update != nullptr ? gemm_update(device, problem, workspace)
+                                                         : gemm_store(device, problem, workspace);
     return status == cudaSuccess ? CP_OK : cuda_failure(device, status, op, "gemm", error);
 }
 

@@ -37,7 +37,8 @@ struct CudaGemm {
     int64_t c_stride = 0;
     float alpha = 1.0f;
     bool accumulate = false;
-    const WeightUpdate* update = nullptr;  // when set, C is the weight; alpha and accumulate unused
+    // When set, C is the weight; alpha and accumulate are unused, no operand is transposed.
+    const WeightUpdate* update = nullptr;
 };
 
 // Depends on the shape alone, so a plan can be made on any machine.

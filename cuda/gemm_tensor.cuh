@@ -71,9 +71,10 @@ __device__ __forceinline__ void load_tile(unsigned char* shared, const TensorOpe
     }
 }
 
-// A is inner-contiguous when it is not transposed, B when it is.
+// A is inner-contiguous when it is not transposed, B when it is. Rows that are not aligned need
+// more registers than two blocks on a multiprocessor leave.
 template <bool kTransposeA, bool kTransposeB, bool kAligned, class Epilogue>
-__global__ void __launch_bounds__(kTensorThreads, 2)
+__global__ void __launch_bounds__(kTensorThreads, kAligned ? 2 : 1)
     gemm_bf16_kernel(TensorOperand a, TensorOperand b, int64_t m, int64_t n, int64_t k,
                      int64_t k_per_split, Epilogue epilogue) {
     CP_SHARED_DYNAMIC(unsigned char, shared);

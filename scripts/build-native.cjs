@@ -1,8 +1,12 @@
 #!/usr/bin/env node
-// Builds the addon into build/<config>/compact_train.node. The one entry for npm, node-gyp and prebuildify.
+// Builds the addon and its modules into build/<config>: compact_train.node, compact_train_cuda.so where there is nvcc,
+// compact_train_cuda_emulated.so for tests. The one entry for npm, node-gyp and prebuildify.
 //
 //   node scripts/build-native.cjs [--config Release|Debug]
 //   node scripts/build-native.cjs rebuild --release ...     (the words that node-gyp and prebuildify use)
+//
+// Variables: COMPACT_CUDA=OFF leaves the CUDA module out, COMPACT_CUDA_ARCHS=native or a list such as 80;90a chooses its
+// architectures, CUDACXX names nvcc.
 'use strict';
 
 const { spawnSync } = require('node:child_process');
@@ -28,6 +32,8 @@ const { status, error } = spawnSync(
     ...['-O', path.join(root, 'build', 'cmake', config)],
     ...['-B', config],
     `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${path.join(root, 'build', config)}`,
+    `--CDCOMPACT_CUDA=${process.env.COMPACT_CUDA ?? 'ON'}`,
+    `--CDCOMPACT_CUDA_ARCHS=${process.env.COMPACT_CUDA_ARCHS ?? ''}`,
     ...['--parallel', String(os.availableParallelism())],
   ],
   { cwd: root, env, stdio: 'inherit' },

@@ -8,8 +8,8 @@ namespace compact {
 // (kind, path): undefined, or { reason, expected, received } when the module cannot be used
 Napi::Value load_module(const Napi::CallbackInfo& info);
 
-// (kind): { architectures, driver, runtime, problem, devices: { name, computeCapability, totalBytes,
-// problem }[] }; versions are 0 and texts empty where there is none
+// (kind): { architectures, driver, runtime, problem, devices: { name, computeCapability,
+// totalBytes, problem }[] }; versions are 0 and texts empty where there is none
 Napi::Value describe(const Napi::CallbackInfo& info);
 
 // (kind, index of a device without problem): { freeBytes, problem }

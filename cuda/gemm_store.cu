@@ -1,0 +1,22 @@
+// Products that are stored in f32 or bf16, scaled and perhaps added to what is there.
+#include "cuda/gemm_launch.cuh"
+
+namespace compact {
+namespace {
+
+template <class C>
+cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
+    const StoreEpilogue<C> epilogue{static_cast<C*>(p.c), p.c_stride, p.m, p.n, p.alpha,
+                                    p.accumulate};
+    return run_gemm(device, p, workspace, epilogue,
+                    [&](const auto& whole) { return launch_any(device, p, 1, whole); });
+}
+
+}  // namespace
+
+cudaError_t gemm_store(CpDevice& device, const CudaGemm& p, void* workspace) {
+    return p.c_dtype == CP_F32 ? store<float>(device, p, workspace)
+                               : store<Bf16>(device, p, workspace);
+}
+
+}  // namespace compact

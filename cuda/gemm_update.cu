@@ -1,0 +1,29 @@
+// Products that update a weight in place. Operands are as they are stored, so there is a kernel for
+// that layout alone.
+#include "cuda/gemm_launch.cuh"
+
+namespace compact {
+namespace {
+
+template <class W, bool kStochastic>
+cudaError_t update(CpDevice& device, const CudaGemm& p, void* workspace) {
+    const WeightUpdate& u = *p.update;
+    const UpdateEpilogue<W, kStochastic> epilogue{
+        static_cast<W*>(p.c), p.c_stride, p.m, p.n, u.keep, u.step_size, u.key, u.first_row};
+    return run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
+        if (p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16) {
+            return launch_simple(device, p, 1, whole);
+        }
+        return launch_tensor<false, false>(device, p, 1, whole);
+    });
+}
+
+}  // namespace
+
+cudaError_t gemm_update(CpDevice& device, const CudaGemm& p, void* workspace) {
+    if (p.c_dtype == CP_F32) return update<float, false>(device, p, workspace);
+    if (p.update->stochastic_rounding) return update<Bf16, true>(device, p, workspace);
+    return update<Bf16, false>(device, p, workspace);
+}
+
+}  // namespace compact

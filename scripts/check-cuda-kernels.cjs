@@ -1,0 +1,122 @@
+// Reads what ptxas said of every kernel while the CUDA module was built (`npm run build:native`), prints a table, and
+// fails when a hot kernel keeps values in local memory: spilled registers, or arrays that did not fit into them.
+//
+//   node scripts/check-cuda-kernels.cjs [--write]     --write: also into bench/results/cuda-resources.json
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const root = path.resolve(__dirname, '..');
+const sources = path.join(root, 'cuda');
+const objects = path.join(root, 'build', 'cmake', 'Release', 'cuda', 'CMakeFiles', 'compact_cuda.dir');
+const table = path.join(root, 'bench', 'results', 'cuda-resources.json');
+
+// Where the time of a training step goes.
+const hotKernels = [
+  'adam_direction_kernel',
+  'adam_w_kernel',
+  'attention_tile_kernel',
+  'elementwise_kernel', // SwiGLU and all that is as simple
+  'gemm_bf16_kernel',
+  'key_gradient_tile_kernel',
+  'panel_kernel',
+  'query_gradient_tile_kernel',
+  'query_statistics_kernel',
+  'reduce_splits_kernel',
+  'rms_norm_backward_kernel',
+  'rms_norm_kernel',
+  'softmax_gradient_kernel',
+  'softmax_loss_kernel',
+];
+
+const files = fs.existsSync(sources) ? fs.readdirSync(sources).filter((name) => name.endsWith('.cu')) : [];
+const logs = files.map((name) => [name, path.join(objects, `${name}.o.resources`)]);
+const missing = logs.filter(([, log]) => !fs.existsSync(log)).map(([name]) => name);
+if (missing.length === files.length) {
+  console.log('skipped: the CUDA module was not built here (no nvcc, or COMPACT_CUDA=OFF)');
+} else if (missing.length > 0) {
+  console.error(`not built: ${missing.join(', ')}; run npm run build:native`);
+  process.exitCode = 1;
+} else {
+  const entries = logs.flatMap(([name, log]) => entriesOf(name, fs.readFileSync(log, 'utf8')));
+  const architectures = [...new Set(entries.map(({ architecture }) => architecture))];
+  const rows = summarize(entries);
+  printTable(rows, architectures);
+  if (process.argv.includes('--write')) {
+    const lines = rows.map((row) => `  ${JSON.stringify(row)}`);
+    fs.writeFileSync(table, `[\n${lines.join(',\n')}\n]\n`);
+  }
+  const unknown = hotKernels.filter((kernel) => !rows.some((row) => row.kernel === kernel));
+  const bad = rows.filter(
+    ({ hot, localBytes }) => hot && Object.values(localBytes).some((bytes) => bytes > 0),
+  );
+  for (const kernel of unknown)
+    console.error(`there is no kernel ${kernel}: correct the list of hot kernels`);
+  for (const { source, kernel } of bad) console.error(`${kernel} (${source}) uses local memory`);
+  if (unknown.length > 0 || bad.length > 0) process.exitCode = 1;
+  console.log(
+    `${entries.length} kernels, ${architectures.length} architectures, ${bad.length} hot ones in local memory`,
+  );
+}
+
+/** What ptxas said: one entry for each instantiation of a kernel and each architecture. */
+function entriesOf(source, text) {
+  const entries = [];
+  for (const line of text.split('\n')) {
+    const begin = /Compiling entry function '(.+)' for 'sm_(.+)'/.exec(line);
+    if (begin !== null) entries.push({ source, kernel: kernelName(begin[1]), architecture: begin[2] });
+    const local = /(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
+    if (local !== null) entries.at(-1).localBytes = Math.max(...local.slice(1).map(Number));
+    const used = /Used (\d+) registers/.exec(line);
+    if (used === null) continue;
+    entries.at(-1).registers = Number(used[1]);
+    entries.at(-1).sharedBytes = Number(/(\d+) bytes smem/.exec(line)?.[1] ?? 0);
+  }
+  return entries;
+}
+
+/** The last part of a mangled name: _ZN 7compact 11some_kernel I ... */
+function kernelName(symbol) {
+  let rest = symbol.replace(/^_ZN?/, '');
+  let name = symbol;
+  for (let length; (length = /^\d+/.exec(rest)?.[0]) !== undefined;) {
+    name = rest.slice(length.length, length.length + Number(length));
+    rest = rest.slice(length.length + Number(length));
+  }
+  return name;
+}
+
+/** One row for each kernel of a source: the largest of its instantiations on each architecture. */
+function summarize(entries) {
+  const rows = new Map();
+  for (const { source, kernel, architecture, registers, sharedBytes, localBytes } of entries) {
+    const key = `${source} ${kernel}`;
+    if (!rows.has(key)) {
+      const hot = hotKernels.includes(kernel);
+      rows.set(key, { source, kernel, hot, sharedBytes: 0, registers: {}, localBytes: {} });
+    }
+    const row = rows.get(key);
+    row.sharedBytes = Math.max(row.sharedBytes, sharedBytes);
+    row.registers[architecture] = Math.max(row.registers[architecture] ?? 0, registers);
+    row.localBytes[architecture] = Math.max(row.localBytes[architecture] ?? 0, localBytes);
+  }
+  return [...rows.values()];
+}
+
+/** Registers of a thread; +N: bytes of local memory. Shared memory is what is known when compiling. */
+function printTable(rows, architectures) {
+  const heads = ['kernel', 'source', 'shared', ...architectures.map((architecture) => `sm_${architecture}`)];
+  const lines = rows.map(({ source, kernel, hot, sharedBytes, registers, localBytes }) => [
+    `${hot ? '* ' : '  '}${kernel}`,
+    source,
+    String(sharedBytes),
+    ...architectures.map((name) => `${registers[name]}${localBytes[name] > 0 ? `+${localBytes[name]}` : ''}`),
+  ]);
+  const widths = heads.map((head, i) => Math.max(head.length, ...lines.map((line) => line[i].length)));
+  const pad = (text, i) => (i < 2 ? text.padEnd(widths[i]) : text.padStart(widths[i]));
+  for (const line of [heads, ...lines]) console.log(line.map(pad).join('  ').trimEnd());
+  console.log(
+    '* hot; registers of a thread, + bytes of local memory; shared memory known when compiling, in bytes',
+  );
+}
