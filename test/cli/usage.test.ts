@@ -1,4 +1,5 @@
 import { describe, expect, jest, test } from '@jest/globals';
+import type { CudaReport } from '../../lib/runtime/index.js';
 import { runCommand } from './run-command.js';
 
 // Each command is a process of its own, and test machines may be busy.
@@ -100,6 +101,7 @@ describe('inspect', () => {
     const report = JSON.parse(stdout) as {
       cpu: { chosen: string };
       projection: { sha256: Record<string, string> };
+      cuda: CudaReport;
     };
     expect(report).toMatchObject({
       version: expect.any(String),
@@ -107,7 +109,13 @@ describe('inspect', () => {
       cpu: { features: expect.any(Array), chosen: expect.any(String), threads: expect.any(Number) },
       devices: expect.any(Array),
       ops: expect.arrayContaining(['matmul', 'project']),
+      cuda: { architectures: expect.any(Array), devices: expect.any(Array) },
     });
+    const { module, driver, runtime, devices, problem } = report.cuda;
+    expect(
+      [module, driver, runtime, problem].every((text) => text === null || typeof text === 'string'),
+    ).toBe(true);
+    expect(devices.some((device) => device.problem === null)).toBe(problem === null);
     const hashes = new Set(Object.values(report.projection.sha256));
     expect(Object.keys(report.projection.sha256)).toContain(report.cpu.chosen);
     expect([...hashes]).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
@@ -116,6 +124,7 @@ describe('inspect', () => {
   test('reads well for people', async () => {
     const { stdout } = await runCommand(['inspect']);
     expect(stdout).toMatch(/^CPU +\S/m);
+    expect(stdout).toMatch(/^(CUDA devices +none: \S|cuda:0 +\S)/m);
     expect(stdout).toMatch(/^operations +\d+: /m);
   });
 });

@@ -138,11 +138,13 @@ describe('an engine with a plan', () => {
 test('devices: auto says why, names are taken at their word', async () => {
   await using engine = await Engine.open({ threads: 1 });
   expect(engine.device.reason).toBeDefined();
-  expect(devices().map(({ kind }) => kind)).toEqual(['cpu', 'cuda', 'cuda-emulated']);
+  expect(devices().map(({ kind }) => kind)).toEqual(expect.arrayContaining(['cpu', 'cuda']));
   const cases: [Parameters<typeof Engine.open>[0], string, string][] = [
     [{ device: 'cup' }, 'ERR_COMPACT_ARGUMENT', "Did you mean 'cpu'?"],
     [{ device: 'cpu:1' }, 'ERR_COMPACT_ARGUMENT', 'cpu:1'],
-    [{ device: 'cuda:99' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE', "device: 'cpu'"],
+    [{ device: 'cuda:99' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE', 'cuda:99'],
+    [{ device: 'cuda:-1' }, 'ERR_COMPACT_ARGUMENT', 'cuda:-1'],
+    [{ device: 'cuda\n' }, 'ERR_COMPACT_ARGUMENT', 'cuda'],
     [{ instructionSet: 'neon' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE', 'scalar'],
     [{ threads: 0 }, 'ERR_COMPACT_ARGUMENT', 'threads'],
     [{ threads: 1.5 }, 'ERR_COMPACT_ARGUMENT', 'threads'],
