@@ -3,8 +3,8 @@
 //
 //   compact-native-bench [--threads N] [--seconds S] [--set NAME] [M K N]...
 //
-// Products alternate with loops of the instruction that they are made of; `share` is the ratio of the
-// medians.
+// Products alternate with loops of the instruction that they are made of; `share` is the ratio of
+// the medians.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -73,9 +73,8 @@ Rate measure(double seconds, const std::function<double()>& work) {
 double run_peak(CpDevice& device, const PeakLoop& loop, int64_t rounds) {
     const int threads = device.pool.num_threads();
     std::vector<double> done(static_cast<size_t>(threads));
-    device.pool.parallel_for(threads, [&](int64_t task, int) {
-        done[static_cast<size_t>(task)] = loop.run(rounds);
-    });
+    device.pool.parallel_for(
+        threads, [&](int64_t task, int) { done[static_cast<size_t>(task)] = loop.run(rounds); });
     return done[0] * threads;
 }
 
@@ -157,9 +156,9 @@ void bench_gemm(CpDevice& device, const Shape& shape, int32_t dtype, double seco
     };
     const bool has_peak = device.instruction_set != InstructionSet::kScalar;
     const PeakLoop& loop = peak_of(device.instruction_set, dtype);
-    const auto [found, peak] =
-        has_peak ? measure_beside_peak(device, loop, seconds, operations, work)
-                 : std::pair<Rate, Rate>{measure(seconds, work), {}};
+    const auto [found, peak] = has_peak
+                                   ? measure_beside_peak(device, loop, seconds, operations, work)
+                                   : std::pair<Rate, Rate>{measure(seconds, work), {}};
     std::printf(
         "{\"kernel\":\"gemm\",\"instructionSet\":\"%s\",\"dtype\":\"%s\",\"m\":%lld,"
         "\"k\":%lld,\"n\":%lld,\"transposes\":\"%c%c\",\"threads\":%d,\"best\":%.4g,"
@@ -169,8 +168,8 @@ void bench_gemm(CpDevice& device, const Shape& shape, int32_t dtype, double seco
         static_cast<long long>(shape.n), shape.transpose_a ? 'T' : 'N',
         shape.transpose_b ? 'T' : 'N', threads, found.best, found.median);
     if (has_peak)
-        std::printf(",\"peak\":\"%s\",\"peakMedian\":%.4g,\"share\":%.3f", loop.name,
-                    peak.median, found.median / peak.median);
+        std::printf(",\"peak\":\"%s\",\"peakMedian\":%.4g,\"share\":%.3f", loop.name, peak.median,
+                    found.median / peak.median);
     std::printf(",\"unit\":\"flop/s\"}\n");
     std::fflush(stdout);
 }

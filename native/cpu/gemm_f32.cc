@@ -159,7 +159,8 @@ void multiply_tile(const TileProduct& tile) {
     const float* b = static_cast<const float*>(tile.b);
     const auto step = [&](int64_t offset) {
         Vec columns[kVectors];
-        for (int v = 0; v < kVectors; ++v) __builtin_prefetch(b + (offset + 12) * kTileColumns + v * kWidth);
+        for (int v = 0; v < kVectors; ++v)
+            __builtin_prefetch(b + (offset + 12) * kTileColumns + v * kWidth);
         for (int v = 0; v < kVectors; ++v) {
             columns[v] = load(b + offset * kTileColumns + v * kWidth, AllLanes{});
         }

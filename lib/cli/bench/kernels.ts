@@ -139,7 +139,11 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
   });
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
   const steps = { firstMomentStep: 1, secondMomentStep: 1 };
-  const direction = adamDirection(gradient, moments(gradient.shape), { ...adam, ...steps });
+  const direction = adamDirection(gradient, moments(gradient.shape), {
+    ...adam,
+    ...steps,
+    dtype: weight.dtype,
+  });
   projectBackUpdate(weight, direction, projection, { epoch: 0, learningRate: 1e-3 });
   adamW(weight, tensor('gradient', weight.shape, 'f32'), moments(weight.shape), {
     ...adam,
