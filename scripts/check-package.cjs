@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Checks the package as a user gets it: builds prebuilds, packs, lints the tarball (publint, arethetypeswrong), then
-// installs it into an empty project with scripts blocked and uses it from CommonJS, ESM, TypeScript and the shell.
+// installs it into an empty project with scripts blocked and uses it from CommonJS, ESM, TypeScript and the shell; then
+// the same with the package of the CUDA module beside it, where that can be built.
 'use strict';
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -8,6 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 
 const root = path.resolve(__dirname, '..');
+const cudaPackage = 'compact-train-cuda-linux-x64';
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 const tool = (name) => path.join(root, 'node_modules', '.bin', name);
 const run = (command, args, cwd = root) => {
@@ -23,6 +25,8 @@ try {
   const megabytes = packed.size / 1e6;
   console.log(`${packed.filename}: ${megabytes.toFixed(2)} MB packed, ${packed.entryCount} files`);
   if (megabytes > 15) throw new Error(`the package is ${megabytes.toFixed(1)} MB; the limit is 15 MB`);
+  const modules = packed.files.filter(({ path: file }) => file.endsWith('.so'));
+  if (modules.length > 0) throw new Error('modules are in the package; they have one of their own');
 
   run(tool('publint'), ['run', tarball, '--strict']);
   run(tool('attw'), [tarball, '--profile', 'node16', '--no-color']);
@@ -68,10 +72,31 @@ try {
     ],
     project,
   );
-  const report = JSON.parse(
-    run(path.join(project, 'node_modules/.bin/compact-train'), ['inspect', '--json'], project),
-  );
-  if (report.version !== packed.version) throw new Error(`inspect says version ${report.version}`);
+  const inspect = () =>
+    JSON.parse(run(path.join(project, 'node_modules/.bin/compact-train'), ['inspect', '--json'], project));
+  const { version, cuda } = inspect();
+  if (version !== packed.version) throw new Error(`inspect says version ${version}`);
+  if (cuda.module !== null || cuda.reason !== 'module-absent' || !cuda.problem.includes(cudaPackage))
+    throw new Error(`inspect says of the absent CUDA module: ${JSON.stringify(cuda)}`);
+
+  if (fs.existsSync(path.join(root, 'build', 'Release', 'compact_train_cuda.so'))) {
+    console.log(run(npm, ['run', '--silent', 'build:cuda-package']).trim());
+    const cudaTarball = path.join(root, 'build', `${cudaPackage}-${packed.version}.tgz`);
+    run(npm, ['install', '--ignore-scripts', '--no-audit', '--no-fund', cudaTarball], project);
+    const { module, architectures, problem } = inspect().cuda;
+    console.log(`CUDA module ${module}: ${architectures.join(' ')}; ${problem ?? 'a device can be used'}`);
+    if (module !== path.join(project, 'node_modules', cudaPackage, 'compact_train_cuda.so'))
+      throw new Error(`the CUDA module was not taken from its package: ${module}`);
+    if (architectures.join(' ') !== '80 86 89 90a 100a 120 compute_80')
+      throw new Error(`the CUDA module is for ${architectures.join(' ')}`);
+    run(
+      path.join(project, 'node_modules/.bin/compact-train'),
+      ['plan', '--model', 'llama-60m', '--device', 'cuda'],
+      project,
+    );
+  } else {
+    console.log('skipped: the package of the CUDA module (no nvcc, or COMPACT_CUDA=OFF)');
+  }
   console.log('package: ok');
 } catch (error) {
   console.error(error.stdout ?? '', error.message);

@@ -1,0 +1,59 @@
+// Makes the package compact-train-cuda-linux-x64 out of what `npm run build:native` has built, and packs it into build/.
+'use strict';
+
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const root = path.resolve(__dirname, '..');
+const name = 'compact-train-cuda-linux-x64';
+const built = path.join(root, 'build', 'Release', 'compact_train_cuda.so');
+const template = path.join(root, 'packages', name);
+const folder = path.join(root, 'build', name);
+const largestMegabytes = 100;
+
+function main() {
+  if (!fs.existsSync(built))
+    throw new Error(`there is no ${built}: run npm run build:native with nvcc 13 on the PATH`);
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.cpSync(template, folder, { recursive: true });
+  const read = (file) => fs.readFileSync(file, 'utf8');
+  const { version, engines, keywords } = JSON.parse(read(path.join(root, 'package.json')));
+  const described = JSON.parse(read(path.join(template, 'package.json')));
+  fs.writeFileSync(
+    path.join(folder, 'package.json'),
+    `${JSON.stringify({ ...described, version, engines, keywords }, null, 2)}\n`,
+  );
+  const notice = path.join(folder, 'NOTICE');
+  fs.writeFileSync(path.join(folder, 'LICENSE'), `${read(path.join(root, 'LICENSE'))}\n${read(notice)}`);
+  fs.rmSync(notice);
+
+  const module = path.join(folder, path.basename(built));
+  execFileSync('strip', ['-o', module, built]);
+  fs.chmodSync(module, 0o644);
+  checkSymbols(module);
+
+  const npm = ['pack', '--json', '--pack-destination', path.join(root, 'build')];
+  const [packed] = JSON.parse(execFileSync('npm', npm, { cwd: folder, encoding: 'utf8' }));
+  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  console.log(
+    `${packed.filename}: ${megabytes(packed.size)} packed, ${megabytes(packed.unpackedSize)} unpacked`,
+  );
+  if (packed.size > largestMegabytes * 1e6) throw new Error(`the limit is ${largestMegabytes} MB`);
+}
+
+/** One entry, and nothing of a newer C library than the addon itself needs. */
+function checkSymbols(module) {
+  const symbols = execFileSync('nm', ['--dynamic', module], { encoding: 'utf8' }).trim().split('\n');
+  const defined = symbols.filter((line) => /^[0-9a-f]+ [A-Z] /.test(line)).map((line) => line.split(' ')[2]);
+  if (defined.join() !== 'compact_cuda_backend') throw new Error(`${module} exports ${defined.join(', ')}`);
+  const newest = symbols.filter((line) => Number(/@GLIBC_2\.(\d+)/.exec(line)?.[1] ?? 0) > 34);
+  if (newest.length > 0) throw new Error(`${module} needs more than glibc 2.34: ${newest.join(', ')}`);
+}
+
+try {
+  main();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}
