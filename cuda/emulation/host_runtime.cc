@@ -62,9 +62,10 @@ struct Driver {
     }
 };
 
+// Never destroyed: the process may end while engines are still at work.
 Driver& driver() {
-    static Driver instance;
-    return instance;
+    static Driver* const instance = new Driver;
+    return *instance;
 }
 
 thread_local int current_device = 0;

@@ -178,13 +178,14 @@ std::optional<Mismatch> bind_operand(Bindings& bindings, const OperandSpec& oper
 
 }  // namespace
 
+// Never destroyed: process.exit() ends the process while engines are still at work.
 const std::vector<Signature>& signatures() {
-    static const std::vector<Signature> all = [] {
-        std::vector<Signature> parsed;
-        for (const OpSignature& source : kOpSignatures) parsed.push_back(parse_signature(source));
+    static const std::vector<Signature>* const all = [] {
+        auto* parsed = new std::vector<Signature>;
+        for (const OpSignature& source : kOpSignatures) parsed->push_back(parse_signature(source));
         return parsed;
     }();
-    return all;
+    return *all;
 }
 
 const Signature* find_signature(std::string_view op) {
