@@ -9,7 +9,8 @@ const root = path.resolve(__dirname, '..');
 const build = path.join(root, 'build', 'native-tests');
 const run = (command, args) => execFileSync(command, args, { stdio: 'inherit', cwd: root });
 try {
-  run('cmake', ['-S', root, '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DCOMPACT_ADDON=OFF']);
+  const options = ['-DCMAKE_BUILD_TYPE=Release', '-DCOMPACT_ADDON=OFF', '-DCOMPACT_CUDA=OFF'];
+  run('cmake', ['-S', root, '-B', build, ...options]);
   const parallel = String(os.availableParallelism());
   run('cmake', ['--build', build, '--parallel', parallel, '--target', 'compact-native-tests']);
   run(path.join(build, 'compact-native-tests'), process.argv.slice(2));
