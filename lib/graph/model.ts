@@ -25,4 +25,6 @@ export interface Model {
   constants(sequenceLength: number): Readonly<Record<string, Float32Array>>;
   /** Plain configuration for checkpoints and reports (JSON values only). */
   describe(): Readonly<Record<string, unknown>>;
+  /** The `config.json` with which Hugging Face's libraries open the weights (JSON values only). */
+  pretrainedConfig(dtype: DType): Readonly<Record<string, unknown>>;
 }

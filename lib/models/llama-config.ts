@@ -1,4 +1,5 @@
 import { compactError, nearestName } from '../errors.js';
+import type { DType } from '../graph/index.js';
 import { llamaPresets } from './presets.js';
 
 /** The shape of a LLaMA-like model, in the words of Hugging Face's config.json. */
@@ -110,3 +111,28 @@ function requireValue(key: keyof LlamaConfig, value: unknown, isValid: boolean, 
       received: String(value),
     });
 }
+
+/** A configuration in the words of Hugging Face's `config.json`. */
+export const pretrainedLlamaConfig = (
+  config: Required<LlamaConfig>,
+  dtype: DType,
+): Record<string, unknown> => ({
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  vocab_size: config.vocabSize,
+  hidden_size: config.hiddenSize,
+  intermediate_size: config.intermediateSize,
+  num_hidden_layers: config.numHiddenLayers,
+  num_attention_heads: config.numAttentionHeads,
+  num_key_value_heads: config.numKeyValueHeads,
+  head_dim: config.hiddenSize / config.numAttentionHeads,
+  max_position_embeddings: config.maxPositionEmbeddings,
+  rms_norm_eps: config.rmsNormEps,
+  rope_theta: config.ropeTheta,
+  tie_word_embeddings: config.tieWordEmbeddings,
+  initializer_range: config.initializerRange,
+  hidden_act: 'silu',
+  attention_bias: false,
+  mlp_bias: false,
+  torch_dtype: dtype === 'bf16' ? 'bfloat16' : 'float32',
+});

@@ -22,7 +22,7 @@ import {
   type ParameterRole,
   type Value,
 } from '../graph/index.js';
-import { resolveLlamaConfig, type LlamaConfig } from './llama-config.js';
+import { pretrainedLlamaConfig, resolveLlamaConfig, type LlamaConfig } from './llama-config.js';
 import { ropeTables } from './rope-tables.js';
 
 // A tensorId is 16 * layer + slot; the tensors outside of layers follow as if they were one more layer.
@@ -56,6 +56,7 @@ export function llama(model: string | LlamaConfig, overrides?: Partial<LlamaConf
     build: (graph, options) => new LlamaBuilder(graph, config, options).build(),
     constants: (sequenceLength) => ropeTables(sequenceLength, headSizeOf(config), config.ropeTheta),
     describe: () => ({ architecture: 'llama', ...config }),
+    pretrainedConfig: (dtype) => pretrainedLlamaConfig(config, dtype),
   };
 }
 

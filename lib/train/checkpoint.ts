@@ -20,7 +20,8 @@ export interface CheckpointSubject {
 }
 
 /**
- * Writes `checkpoint-<step>`: model.safetensors, optimizer.safetensors, trainer.json and the tokenizer's files. The
+ * Writes `checkpoint-<step>`: model.safetensors, optimizer.safetensors, config.json (for other programs; never read
+ * here), trainer.json and the tokenizer's files. The
  * folder appears under its name only when all of it is on the disk.
  *
  * @returns path and size in bytes
@@ -39,7 +40,11 @@ export async function saveCheckpoint(
     await mkdir(folder);
     for (const { name } of tensorFiles)
       numBytes += await saveTensors(engine, plan, model, name, join(folder, name));
-    const texts = { [stateFileName]: `${JSON.stringify(state, undefined, 2)}\n`, ...tokenizer.files() };
+    const texts = {
+      'config.json': json(model.pretrainedConfig(state.training.dtype)),
+      [stateFileName]: json(state),
+      ...tokenizer.files(),
+    };
     for (const [name, text] of Object.entries(texts)) {
       await writeFile(join(folder, name), text);
       await sync(join(folder, name));
@@ -48,6 +53,8 @@ export async function saveCheckpoint(
   });
   return { path, numBytes };
 }
+
+const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
 /** A checkpoint that was found whole and fitting; its tensors have not been read yet. */
 export interface OpenCheckpoint extends AsyncDisposable {

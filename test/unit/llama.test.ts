@@ -99,6 +99,29 @@ describe('configuration', () => {
   });
 });
 
+describe('config.json', () => {
+  test('holds the keys of LlamaConfig in transformers, and derives what they derive', () => {
+    expect(llama({ ...tiny, numKeyValueHeads: 1 }).pretrainedConfig('bf16')).toMatchObject({
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      vocab_size: tiny.vocabSize,
+      hidden_size: tiny.hiddenSize,
+      intermediate_size: tiny.intermediateSize,
+      num_hidden_layers: tiny.numHiddenLayers,
+      num_attention_heads: tiny.numAttentionHeads,
+      num_key_value_heads: 1,
+      head_dim: tiny.hiddenSize / tiny.numAttentionHeads,
+      torch_dtype: 'bfloat16',
+    });
+    expect(llama('llama-7b').pretrainedConfig('f32')).toMatchObject({
+      hidden_size: 4096,
+      num_key_value_heads: 32,
+      head_dim: 128,
+      torch_dtype: 'float32',
+    });
+  });
+});
+
 describe('graph', () => {
   test('parameters have the names of checkpoints and the layout (in_features, out_features)', () => {
     const shapes = Object.fromEntries(build(tiny).graph.parameters.map(({ name, shape }) => [name, shape]));
