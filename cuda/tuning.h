@@ -1,0 +1,40 @@
+// Shapes of the tensor-core products per GPU, from the table below. `scripts/tune-kernels` measures
+// every candidate on the GPU of the machine and rewrites the row of its compute capability.
+//
+// The table decides speed alone: how an inner dimension is split (gemm.h), and with it the order of
+// summation and the workspace, is the same for every row.
+#pragma once
+
+#include <cstdint>
+
+namespace compact {
+
+struct GemmTuning {
+    int32_t compute_capability;  // 90 stands for 9.0
+    int32_t tile_rows, tile_columns;
+    int32_t stages;             // of cp.async
+    bool projection_in_kernel;  // Phat is made in the product instead of in a panel beforehand
+    bool is_measured;           // by scripts/tune-kernels; otherwise a default
+};
+
+// Ascending. Defaults: where a multiprocessor does 512 FLOP per clock, making Phat hides behind
+// the tensor cores; where it does 2048 or more, a panel is faster.
+inline constexpr GemmTuning kGemmTunings[] = {
+    {80, 128, 128, 3, false, false},   //
+    {86, 128, 128, 3, true, false},    //
+    {89, 128, 128, 3, true, false},    //
+    {90, 128, 128, 3, false, false},   //
+    {100, 128, 128, 3, false, false},  //
+    {120, 128, 128, 3, true, false},   //
+};
+
+// The row of a GPU: its own, else that of the closest older one.
+constexpr const GemmTuning& gemm_tuning(int32_t compute_capability) {
+    const GemmTuning* found = &kGemmTunings[0];
+    for (const GemmTuning& row : kGemmTunings) {
+        if (row.compute_capability <= compute_capability) found = &row;
+    }
+    return *found;
+}
+
+}  // namespace compact
