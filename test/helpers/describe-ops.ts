@@ -1,37 +1,13 @@
 /**
- * The tests that every op must pass, on every instruction set of this machine: values against the twin, guard bytes
+ * The tests that every op must pass, on every instruction set of the CPU and on the CUDA backend: values against the twin, guard bytes
  * and inputs untouched, the same bits on a second run and for any number of threads.
  */
 import { describe, expect, test } from '@jest/globals';
-import { isCompactError } from '../../lib/errors.js';
-import { cpuTarget, Engine } from '../../lib/runtime/index.js';
+import type { Engine } from '../../lib/runtime/index.js';
+import { isCuda, isEmulated, type MachineName, machines, targetsOf, withEngine } from './machines.js';
 import type { OpCase } from './op-case.js';
 import { opPlan, type OpPlan, outputOf, strayWrites } from './op-plan.js';
 import { compare } from './tolerances.js';
-
-export const instructionSets = ['scalar', 'avx2', 'avx512', 'avx512-bf16', 'amx-bf16'] as const;
-export type InstructionSet = (typeof instructionSets)[number];
-
-/** Runs `body` with an engine; tells why when this machine has no such instructions. */
-export async function withEngine(
-  instructionSet: InstructionSet,
-  threads: number,
-  body: (engine: Engine) => Promise<void>,
-): Promise<void> {
-  let engine: Engine;
-  try {
-    engine = await Engine.open({ device: 'cpu', threads, instructionSet });
-  } catch (error) {
-    if (!isCompactError(error, 'ERR_COMPACT_DEVICE_UNAVAILABLE') || instructionSet === 'scalar') throw error;
-    console.log(`skipped: ${error.message}`);
-    return;
-  }
-  try {
-    await body(engine);
-  } finally {
-    await engine.close();
-  }
-}
 
 /** Contents of the arena after one run of all cases. */
 export async function runOps(engine: Engine, { before }: OpPlan): Promise<Uint8Array> {
@@ -41,13 +17,14 @@ export async function runOps(engine: Engine, { before }: OpPlan): Promise<Uint8A
   return outputs.arena as Uint8Array;
 }
 
-/** What is wrong with the outputs, one line for each. */
-export function wrongOutputs({ cases }: OpPlan, after: Uint8Array): string[] {
+/** What is wrong with the outputs of a machine, one line for each. */
+function wrongOutputs({ cases }: OpPlan, machine: MachineName, after: Uint8Array): string[] {
   return cases.flatMap((placed) =>
     placed.opCase.outputs.flatMap(({ name, dtype }) => {
-      const { op, right, naive, absolute } = placed.opCase;
+      const { op, right, naive } = placed.opCase;
       const found = outputOf(placed, name, after);
-      const worst = compare(found, right[name]!, naive[name]!, { dtype, op, absolute: absolute[name] });
+      const absolute = absoluteAllowance(placed.opCase, name, machine);
+      const worst = compare(found, right[name]!, naive[name]!, { dtype, op, absolute });
       if (worst.worst <= 1) return [];
       const { element } = worst;
       return [
@@ -56,6 +33,14 @@ export function wrongOutputs({ cases }: OpPlan, after: Uint8Array): string[] {
       ];
     }),
   );
+}
+
+function absoluteAllowance(opCase: OpCase, output: string, machine: MachineName): number {
+  const { absolute, onTensorCores, right } = opCase;
+  const share = isCuda(machine) ? onTensorCores[output] : undefined;
+  if (share === undefined) return absolute[output] ?? 0;
+  const largest = right[output]!.data.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  return (absolute[output] ?? 0) + share * largest;
 }
 
 /** Bytes of every output by its name. */
@@ -73,27 +58,39 @@ const differences = (a: Map<string, string>, b: Map<string, string>): string[] =
   [...a.keys()].filter((name) => a.get(name) !== b.get(name));
 
 const threadCounts = [1, 2, 3];
-const timeoutMs = 120_000;
+const timeoutMs = 240_000;
 
-/** Registers the tests of some ops; cases and memory are made once, when the first test runs. */
-export function describeOps(name: string, makeCases: () => readonly OpCase[]): void {
-  let planned: OpPlan | undefined;
+export interface DescribeOptions {
+  /** Which cases an emulated GPU, a hundred times slower than the CPU, can afford. Every op has some. */
+  readonly emulated?: (opCase: OpCase) => boolean;
+}
+
+/** Registers the tests of some ops; cases are made once, when the first test runs. */
+export function describeOps(
+  name: string,
+  makeCases: () => readonly OpCase[],
+  { emulated = () => true }: DescribeOptions = {},
+): void {
+  let all: readonly OpCase[] | undefined;
   describe(name, () => {
-    test.each(instructionSets)(
+    test.each(machines)(
       '%s',
-      async (instructionSet) => {
-        planned ??= plannedCases(makeCases());
+      async (machine) => {
+        all ??= makeCases();
+        const planned = plannedCases(isEmulated(machine) ? all.filter(emulated) : all, machine);
         let first: Map<string, string> | undefined;
-        for (const threads of threadCounts) {
-          await withEngine(instructionSet, threads, async (engine) => {
-            await engine.load(planned!.plan);
-            const after = await runOps(engine, planned!);
-            const outputs = outputBytes(planned!, after);
-            if (first === undefined) expect(wrongOutputs(planned!, after).slice(0, 12)).toEqual([]);
+        for (const threads of isCuda(machine) ? [1] : threadCounts) {
+          await withEngine(machine, threads, async (engine) => {
+            await engine.load(planned.plan);
+            const after = await runOps(engine, planned);
+            const outputs = outputBytes(planned, after);
+            if (first === undefined) expect(wrongOutputs(planned, machine, after).slice(0, 12)).toEqual([]);
             first ??= outputs;
             expect(differences(outputs, first)).toEqual([]);
-            expect(strayWrites(planned!, after)).toEqual([]);
-            expect(differences(outputs, outputBytes(planned!, await runOps(engine, planned!)))).toEqual([]);
+            expect(strayWrites(planned, after)).toEqual([]);
+            // The emulation runs its threads in the same order every time.
+            if (isEmulated(machine)) return;
+            expect(differences(outputs, outputBytes(planned, await runOps(engine, planned)))).toEqual([]);
           });
         }
       },
@@ -102,8 +99,5 @@ export function describeOps(name: string, makeCases: () => readonly OpCase[]): v
   });
 }
 
-export const plannedCases = (cases: readonly OpCase[]): OpPlan =>
-  opPlan(
-    cases,
-    threadCounts.map((threads) => cpuTarget({ threads })),
-  );
+export const plannedCases = (cases: readonly OpCase[], machine: MachineName): OpPlan =>
+  opPlan(cases, targetsOf(machine, threadCounts));

@@ -59,14 +59,18 @@ function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
   // Two sums of headSize products near 1 cancel, and what they leave is multiplied by entries of q or k up to about 5
   // over sqrt(headSize): errors of ten units of 2^-24 where the result may be zero.
   const absolute = { dq: 2 ** -20, dk: 2 ** -20 };
+  // Probabilities and score gradients are rounded to bf16 before they are multiplied: 2^-9 of each term of sums that
+  // cancel to a quarter of their largest value.
+  const forward = { op: 'attention', label, inputs, attributes, onTensorCores: { o: 2 ** -7 } };
   const backward = {
     op: 'attentionBackward',
     label,
     inputs: { ...inputs, o, lse, dO },
     attributes,
     absolute,
+    onTensorCores: { dq: 2 ** -7, dk: 2 ** -7, dv: 2 ** -7 },
   };
-  return [...opCases({ op: 'attention', label, inputs, attributes }, [dtype]), ...opCases(backward, [dtype])];
+  return [...opCases(forward, [dtype]), ...opCases(backward, [dtype])];
 }
 
 describeOps('attention', () =>

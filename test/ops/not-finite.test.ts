@@ -3,7 +3,8 @@
  * among values that a kernel works on together). Finite inputs never make NaN, however large.
  */
 import { describe, expect, test } from '@jest/globals';
-import { instructionSets, plannedCases, runOps, withEngine } from '../helpers/describe-ops.js';
+import { plannedCases, runOps } from '../helpers/describe-ops.js';
+import { machines, withEngine } from '../helpers/machines.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
 import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
@@ -62,9 +63,9 @@ const cases = (): OpCase[] => [
 ];
 
 describe('not finite', () => {
-  test.each(instructionSets)('%s', async (instructionSet) => {
-    const planned = plannedCases(cases());
-    await withEngine(instructionSet, 2, async (engine) => {
+  test.each(machines)('%s', async (machine) => {
+    const planned = plannedCases(cases(), machine);
+    await withEngine(machine, 2, async (engine) => {
       await engine.load(planned.plan);
       const after = await runOps(engine, planned);
       const swallowed = planned.cases.flatMap((placed) =>
@@ -80,7 +81,7 @@ describe('not finite', () => {
   });
 
   // The largest finite values, and those whose exponentials are beyond fp32, must not become NaN.
-  test.each(instructionSets)('extremes stay finite (%s)', async (instructionSet) => {
+  test.each(machines)('extremes stay finite (%s)', async (machine) => {
     const extremes = tensor([1, 8], [-3e38, -200, -88.8, -0, 0, 88.8, 200, 3e38]);
     const logits = tensor([2, 4], [-3e38, 3e38, 0, 1, 1e4, -1e4, 0, 0]);
     const finite = [
@@ -90,8 +91,8 @@ describe('not finite', () => {
         opCases({ op, inputs: { logits, targets: tensor([2], [1, 1]) } }),
       ),
     ];
-    const planned = plannedCases(finite);
-    await withEngine(instructionSet, 2, async (engine) => {
+    const planned = plannedCases(finite, machine);
+    await withEngine(machine, 2, async (engine) => {
       await engine.load(planned.plan);
       const after = await runOps(engine, planned);
       const notFinite = planned.cases.flatMap((placed) =>

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { environment } from '../../lib/runtime/index.js';
-import { describeOps, instructionSets, plannedCases, runOps, withEngine } from '../helpers/describe-ops.js';
+import { describeOps, plannedCases, runOps } from '../helpers/describe-ops.js';
+import { instructionSets, withEngine } from '../helpers/machines.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
 import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
@@ -102,7 +103,7 @@ describe('projection', () => {
     const cases = Array.from({ length: epochs }, (_, epoch) =>
       opCases({ op: 'project', inputs: { x }, attributes: { ...key, epoch, rank } }, ['f32']),
     ).flat();
-    const planned = plannedCases(cases);
+    const planned = plannedCases(cases, 'scalar');
     const sums = new Float64Array(rows * rows);
     await withEngine('scalar', 2, async (engine) => {
       await engine.load(planned.plan);

@@ -1,6 +1,7 @@
 /** Weights in bf16 that are rounded by chance: the same numbers as the twin draws, and right on average. */
 import { describe, expect, test } from '@jest/globals';
-import { instructionSets, plannedCases, runOps, withEngine } from '../helpers/describe-ops.js';
+import { plannedCases, runOps } from '../helpers/describe-ops.js';
+import { machines, withEngine } from '../helpers/machines.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
 import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
@@ -30,10 +31,10 @@ function exactCases(shape: readonly number[]): OpCase[] {
 }
 
 describe('stochastic rounding', () => {
-  test.each(instructionSets)('draws the stated numbers (%s)', async (instructionSet) => {
+  test.each(machines)('draws the stated numbers (%s)', async (machine) => {
     const cases = [[1], [7], [41], [1024], [3, 9], [33, 64], [130, 72]].flatMap(exactCases);
-    const planned = plannedCases(cases);
-    await withEngine(instructionSet, 2, async (engine) => {
+    const planned = plannedCases(cases, machine);
+    await withEngine(machine, 2, async (engine) => {
       await engine.load(planned.plan);
       const after = await runOps(engine, planned);
       for (const placed of planned.cases) {
@@ -70,7 +71,7 @@ describe('stochastic rounding', () => {
             },
             ['bf16 f32'],
           );
-    const planned = plannedCases([opCase!]);
+    const planned = plannedCases([opCase!], 'scalar');
     await withEngine('scalar', 2, async (engine) => {
       await engine.load(planned.plan);
       const values = outputOf(planned.cases[0]!, 'weight', await runOps(engine, planned));

@@ -1,0 +1,13 @@
+/** Whole training runs on the CUDA backend, against recordings from PyTorch and against each other. */
+import { cudaTarget } from '../../lib/runtime/index.js';
+import { describeWholeModel } from '../helpers/describe-whole-model.js';
+import { cudaDevice, withEngine } from '../helpers/machines.js';
+
+describeWholeModel({
+  target: cudaTarget(cudaDevice),
+  withMachine: (plan, body) =>
+    withEngine(cudaDevice, 1, async (engine) => {
+      await engine.load(plan);
+      await body(engine);
+    }),
+});
