@@ -146,7 +146,7 @@ TEST(cuda_describes_without_taking_anything) {
 }
 
 TEST(cuda_reports_what_is_free_when_there_is_too_little) {
-    const int64_t total = int64_t{1} << 30;
+    const int64_t total = emulation::kContextBytes + (int64_t{40} << 20);
     {
         const OnMachine on({.devices = 5, .memory_bytes = total, .others_bytes = total - 4096});
         CHECK(std::strcmp(open_error(4).code, "ERR_COMPACT_OUT_OF_MEMORY") == 0);
@@ -156,9 +156,9 @@ TEST(cuda_reports_what_is_free_when_there_is_too_little) {
     CHECK(small.engine.memory().overhead_bytes == emulation::kContextBytes);
     const int64_t free_bytes = emulation::free_bytes(4);
     CHECK(small.engine.memory().free_bytes == free_bytes + 3 * 256);  // when it was opened
-    const Error error = error_of([] { Fixture(4, int64_t{1} << 27); });
+    const Error error = error_of([] { Fixture(4, int64_t{1} << 22); });
     CHECK(error.code == "ERR_COMPACT_OUT_OF_MEMORY" && error.op == "the arena");
-    CHECK(error.expected == std::to_string(int64_t{1} << 30) + " bytes");
+    CHECK(error.expected == std::to_string(int64_t{1} << 25) + " bytes");
     CHECK(emulation::free_bytes(4) == free_bytes);
     small.step();
     CHECK(small.sum[63] == 1.0f);
