@@ -9,6 +9,7 @@
 #include "cuda/describe.h"
 #include "cuda/device.h"
 #include "cuda/device_memory.h"
+#include "cuda/kernel_choice.h"
 #include "cuda/ops.h"
 
 namespace compact {
@@ -84,6 +85,7 @@ CpStatus prepare(CpDevice& device, CpError* error) {
         CUDA_CHECK(device, "open", error, cudaEventRecord(device.staging_free[i], device.stream));
     }
     CUDA_CHECK(device, "open", error, open_index_checks(device.index_checks));
+    choose_kernels(device);
     return CP_OK;
 }
 

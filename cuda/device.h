@@ -20,6 +20,7 @@ struct CpDevice {
     int next_staging = 0;
     compact::IndexChecks index_checks;
     std::vector<cudaEvent_t> marks;
+    bool projection_in_kernel = false;  // see GemmTuning
     int64_t overhead_bytes = 0;  // of the device, by opening it: context, code, queue
     // A failed kernel leaves the context unusable for good; every later call says so.
     bool lost = false;

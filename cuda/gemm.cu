@@ -26,6 +26,11 @@ int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t) {
     return splits == 1 ? 0 : splits * m * n * 4;
 }
 
+bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOperand& other) {
+    return device.projection_in_kernel && key.distribution == kGaussian && other.dtype == CP_BF16 &&
+           aligned(other);
+}
+
 CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
               CpError* error) {
     const cudaError_t status = problem.update != nullptr ? gemm_update(device, problem, workspace)

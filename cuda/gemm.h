@@ -9,16 +9,33 @@
 #include <cstdint>
 
 #include "cuda/device.h"
+#include "cuda/projection.h"
 #include "native/base/stochastic_rounding.h"
 
 namespace compact {
+
+// A panel of Phat that the product makes for itself.
+struct GeneratedPhat {
+    PhatKey key;
+    PhatPanel panel;
+};
 
 struct CudaGemmOperand {
     const void* data = nullptr;
     int32_t dtype = CP_F32;
     int64_t stride = 0;       // elements between rows of the stored matrix
     bool transposed = false;  // the stored matrix is the transpose of the operand
+    const GeneratedPhat* phat = nullptr;  // where it is set, nothing is read from `data`
 };
+
+// Rows of bf16 that can be read 16 bytes at a time.
+inline bool aligned(const CudaGemmOperand& operand) {
+    return operand.stride % 8 == 0 && reinterpret_cast<uintptr_t>(operand.data) % 16 == 0;
+}
+
+// Whether a product of Phat with `other` is to make Phat for itself: B of x P, or A of an update.
+// The same bits as from a panel in memory, and the same order of summation.
+bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOperand& other);
 
 // W = W (1 - decay) - step_size * sum, the update of a projected weight, in place of the store.
 struct WeightUpdate {

@@ -33,34 +33,59 @@ __global__ void reduce_splits_kernel(const float* __restrict__ partials, int64_t
     epilogue(row, column, s0, s1, 0);
 }
 
-inline bool aligned(const CudaGemmOperand& operand) {
-    return operand.stride % 8 == 0 && reinterpret_cast<uintptr_t>(operand.data) % 16 == 0;
-}
-
-template <bool kTransposeA, bool kTransposeB, bool kAligned, class Epilogue>
-cudaError_t launch_aligned(CpDevice& device, const CudaGemm& p, int64_t splits,
-                           const Epilogue& epilogue) {
-    const auto kernel = gemm_bf16_kernel<kTransposeA, kTransposeB, kAligned, Epilogue>;
-    const cudaError_t status = cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kTensorSharedBytes);
+template <class A, class B, class Epilogue>
+cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits, const A& a,
+                          const B& b, const Epilogue& epilogue) {
+    const auto kernel = gemm_bf16_kernel<A, B, Epilogue>;
+    constexpr int kSharedBytes = kTensorSharedBytes<A, B>;
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
     if (status != cudaSuccess) return status;
     const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
     const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kTileM)),
                     static_cast<unsigned>(ceil_div(p.n, kTileN)), static_cast<unsigned>(splits));
-    CP_LAUNCH(kernel, grid, dim3(kTensorThreads), kTensorSharedBytes, device.stream,
-              (TensorOperand{static_cast<const Bf16*>(p.a.data), p.a.stride}),
-              (TensorOperand{static_cast<const Bf16*>(p.b.data), p.b.stride}), p.m, p.n, p.k,
+    CP_LAUNCH(kernel, grid, dim3(kTensorThreads), kSharedBytes, device.stream, a, b, p.m, p.n, p.k,
               k_per_split, epilogue);
     return cudaGetLastError();
 }
 
+template <class Operand>
+Operand stored(const CudaGemmOperand& operand) {
+    return {static_cast<const Bf16*>(operand.data), operand.stride};
+}
+
+template <class Operand>
+Operand generated(const CudaGemmOperand& operand) {
+    return {operand.phat->key, static_cast<uint32_t>(operand.phat->panel.row0),
+            static_cast<uint32_t>(operand.phat->panel.group0)};
+}
+
+// Both operands in memory; A is inner-contiguous when it is not transposed, B when it is.
 template <bool kTransposeA, bool kTransposeB, class Epilogue>
-cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits,
+cudaError_t launch_stored(CpDevice& device, const CudaGemm& p, int64_t splits,
                           const Epilogue& epilogue) {
     if (aligned(p.a) && aligned(p.b)) {
-        return launch_aligned<kTransposeA, kTransposeB, true>(device, p, splits, epilogue);
+        return launch_tensor(device, p, splits, stored<StoredOperand<!kTransposeA, true>>(p.a),
+                             stored<StoredOperand<kTransposeB, true>>(p.b), epilogue);
     }
-    return launch_aligned<kTransposeA, kTransposeB, false>(device, p, splits, epilogue);
+    return launch_tensor(device, p, splits, stored<StoredOperand<!kTransposeA, false>>(p.a),
+                         stored<StoredOperand<kTransposeB, false>>(p.b), epilogue);
+}
+
+// x P
+template <class Epilogue>
+cudaError_t launch_generated_b(CpDevice& device, const CudaGemm& p, int64_t splits,
+                               const Epilogue& epilogue) {
+    return launch_tensor(device, p, splits, stored<StoredOperand<true, true>>(p.a),
+                         generated<GeneratedOperand<false>>(p.b), epilogue);
+}
+
+// P direction
+template <class Epilogue>
+cudaError_t launch_generated_a(CpDevice& device, const CudaGemm& p, int64_t splits,
+                               const Epilogue& epilogue) {
+    return launch_tensor(device, p, splits, generated<GeneratedOperand<true>>(p.a),
+                         stored<StoredOperand<false, true>>(p.b), epilogue);
 }
 
 template <class Epilogue>
@@ -87,7 +112,7 @@ cudaError_t launch_simple(CpDevice& device, const CudaGemm& p, int64_t splits,
     return cudaGetLastError();
 }
 
-// For any layout of the operands.
+// For any layout of stored operands.
 template <class Epilogue>
 cudaError_t launch_any(CpDevice& device, const CudaGemm& p, int64_t splits,
                        const Epilogue& epilogue) {
@@ -95,11 +120,11 @@ cudaError_t launch_any(CpDevice& device, const CudaGemm& p, int64_t splits,
         return launch_simple(device, p, splits, epilogue);
     }
     if (p.a.transposed && p.b.transposed) {
-        return launch_tensor<true, true>(device, p, splits, epilogue);
+        return launch_stored<true, true>(device, p, splits, epilogue);
     }
-    if (p.a.transposed) return launch_tensor<true, false>(device, p, splits, epilogue);
-    if (p.b.transposed) return launch_tensor<false, true>(device, p, splits, epilogue);
-    return launch_tensor<false, false>(device, p, splits, epilogue);
+    if (p.a.transposed) return launch_stored<true, false>(device, p, splits, epilogue);
+    if (p.b.transposed) return launch_stored<false, true>(device, p, splits, epilogue);
+    return launch_stored<false, false>(device, p, splits, epilogue);
 }
 
 // The product with its epilogue, or parts of it and then their sum with the epilogue. `Launch`

@@ -4,7 +4,10 @@
 namespace compact {
 
 cudaError_t gemm_partials(CpDevice& device, const CudaGemm& p, int64_t splits, float* partials) {
-    return launch_any(device, p, splits, PartialEpilogue{partials, p.m, p.n});
+    const PartialEpilogue epilogue{partials, p.m, p.n};
+    if (p.a.phat != nullptr) return launch_generated_a(device, p, splits, epilogue);
+    if (p.b.phat != nullptr) return launch_generated_b(device, p, splits, epilogue);
+    return launch_any(device, p, splits, epilogue);
 }
 
 }  // namespace compact

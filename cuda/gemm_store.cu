@@ -8,8 +8,12 @@ template <class C>
 cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
     const StoreEpilogue<C> epilogue{static_cast<C*>(p.c), p.c_stride, p.m, p.n, p.alpha,
                                     p.accumulate};
-    return run_gemm(device, p, workspace, epilogue,
-                    [&](const auto& whole) { return launch_any(device, p, 1, whole); });
+    return run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
+        if constexpr (std::is_same_v<C, Bf16>) {  // the dtype of x, and so of x P
+            if (p.b.phat != nullptr) return launch_generated_b(device, p, 1, whole);
+        }
+        return launch_any(device, p, 1, whole);
+    });
 }
 
 }  // namespace

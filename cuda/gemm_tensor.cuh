@@ -1,10 +1,12 @@
 // bf16 product on tensor cores: mma.sync tiles of 128 x 128 x 32, three cp.async stages, eight
 // warps of 64 x 32. Either operand may be stored transposed; ragged edges are zero-filled on load.
+// An operand may also be Phat, whose tiles are made where others are read.
 //
 // Limit: tensor-core rate from about 167 (RTX 4090) to 184 (H200) FLOP per byte upwards.
 #pragma once
 
 #include "cuda/gpu.h"
+#include "cuda/phat.cuh"
 
 namespace compact {
 
@@ -12,12 +14,7 @@ inline constexpr int kTileM = 128, kTileN = 128, kTileK = 32;
 inline constexpr int kTensorThreads = 256;
 inline constexpr int kStages = 3;
 inline constexpr int kOperandTileBytes = 128 * kTileK * 2;  // 8 KB either way it is stored
-inline constexpr int kTensorSharedBytes = kStages * 2 * kOperandTileBytes;
-
-struct TensorOperand {
-    const Bf16* data;
-    int64_t stride;
-};
+inline constexpr int kTableBytes = kNormalRows * static_cast<int>(sizeof(NormalCubic));
 
 // Chunks of 16 bytes are permuted within a row so that the eight rows of an ldmatrix fall into
 // different banks. Inner-contiguous tile: 128 rows of 4 chunks; outer-contiguous: 32 rows of 16.
@@ -28,58 +25,96 @@ __device__ __forceinline__ int swizzle_outer(int row, int chunk) {
     return row * 256 + ((chunk ^ (row & 7)) << 4);
 }
 
-// Eight elements from (row, column) of a stored (rows, columns) matrix, zero outside it.
-template <bool kAligned>
-__device__ __forceinline__ void load_chunk(unsigned char* shared, const TensorOperand& operand,
-                                           int64_t row, int64_t column, int64_t rows,
-                                           int64_t columns) {
-    const int64_t left = row < rows ? columns - column : 0;
-    const int valid = left >= 8 ? 8 : (left > 0 ? static_cast<int>(left) : 0);
-    const Bf16* source = valid > 0 ? operand.data + row * operand.stride + column : operand.data;
-    if constexpr (kAligned) {
-        copy_async_16(shared, source, valid * 2);
-    } else {
-        Bf16 values[8];
-        CP_UNROLL
-        for (int i = 0; i < 8; ++i) values[i] = i < valid ? source[i] : Bf16{0};
-        uint4 packed;
-        packed.x = values[0] | static_cast<uint32_t>(values[1]) << 16;
-        packed.y = values[2] | static_cast<uint32_t>(values[3]) << 16;
-        packed.z = values[4] | static_cast<uint32_t>(values[5]) << 16;
-        packed.w = values[6] | static_cast<uint32_t>(values[7]) << 16;
-        *reinterpret_cast<uint4*>(shared) = packed;
-    }
-}
+// An operand is one matrix (outer, inner): `outer` counts rows of A or columns of B, `inner` is the
+// summed dimension. Inner-contiguous: its elements along `inner` are neighbours. A tile has 512
+// chunks of eight elements, two for each thread.
+template <bool kInner, bool kAlignedRows>
+struct StoredOperand {
+    static constexpr bool kInnerContiguous = kInner, kAligned = kAlignedRows;
+    static constexpr bool kGenerated = false;
+    const Bf16* data;
+    int64_t stride;
 
-// One operand tile: `outer` counts rows of A or columns of B, `inner` the summed dimension.
-template <bool kInnerContiguous, bool kAligned>
-__device__ __forceinline__ void load_tile(unsigned char* shared, const TensorOperand& operand,
-                                          int64_t outer_begin, int64_t inner_begin, int64_t outer,
-                                          int64_t inner_end) {
-    CP_UNROLL
-    for (int i = 0; i < 2; ++i) {
-        const int chunk = static_cast<int>(threadIdx.x) + i * kTensorThreads;
-        if constexpr (kInnerContiguous) {
-            const int row = chunk >> 2, c = chunk & 3;
-            load_chunk<kAligned>(shared + swizzle_inner(row, c), operand, outer_begin + row,
-                                 inner_begin + c * 8, outer, inner_end);
+    // Eight elements from (row, column) of the stored (rows, columns) matrix, zero outside it.
+    __device__ __forceinline__ void load_chunk(unsigned char* shared, int64_t row, int64_t column,
+                                               int64_t rows, int64_t columns) const {
+        const int64_t left = row < rows ? columns - column : 0;
+        const int valid = left >= 8 ? 8 : (left > 0 ? static_cast<int>(left) : 0);
+        const Bf16* source = valid > 0 ? data + row * stride + column : data;
+        if constexpr (kAligned) {
+            copy_async_16(shared, source, valid * 2);
         } else {
-            const int row = chunk >> 4, c = chunk & 15;
-            load_chunk<kAligned>(shared + swizzle_outer(row, c), operand, inner_begin + row,
-                                 outer_begin + c * 8, inner_end, outer);
+            Bf16 values[8];
+            CP_UNROLL
+            for (int i = 0; i < 8; ++i) values[i] = i < valid ? source[i] : Bf16{0};
+            uint4 packed;
+            packed.x = values[0] | static_cast<uint32_t>(values[1]) << 16;
+            packed.y = values[2] | static_cast<uint32_t>(values[3]) << 16;
+            packed.z = values[4] | static_cast<uint32_t>(values[5]) << 16;
+            packed.w = values[6] | static_cast<uint32_t>(values[7]) << 16;
+            *reinterpret_cast<uint4*>(shared) = packed;
         }
     }
-}
 
-// A is inner-contiguous when it is not transposed, B when it is. Rows that are not aligned need
-// more registers than two blocks on a multiprocessor leave.
-template <bool kTransposeA, bool kTransposeB, bool kAligned, class Epilogue>
-__global__ void __launch_bounds__(kTensorThreads, kAligned ? 2 : 1)
-    gemm_bf16_kernel(TensorOperand a, TensorOperand b, int64_t m, int64_t n, int64_t k,
-                     int64_t k_per_split, Epilogue epilogue) {
+    __device__ __forceinline__ void load_tile(unsigned char* shared, const NormalCubic*,
+                                              int64_t outer_begin, int64_t inner_begin,
+                                              int64_t outer, int64_t inner_end) const {
+        CP_UNROLL
+        for (int i = 0; i < 2; ++i) {
+            const int chunk = static_cast<int>(threadIdx.x) + i * kTensorThreads;
+            if constexpr (kInnerContiguous) {
+                const int row = chunk >> 2, c = chunk & 3;
+                load_chunk(shared + swizzle_inner(row, c), outer_begin + row, inner_begin + c * 8,
+                           outer, inner_end);
+            } else {
+                const int row = chunk >> 4, c = chunk & 15;
+                load_chunk(shared + swizzle_outer(row, c), inner_begin + row, outer_begin + c * 8,
+                           inner_end, outer);
+            }
+        }
+    }
+};
+
+// Gaussian Phat from (row0, 8 * group0) on: rows are `outer` where it is inner-contiguous (A), else
+// `inner` (B). Beyond the end of the sum the other operand is zero and Phat is finite, so its edges
+// need no zeros.
+template <bool kInner>
+struct GeneratedOperand {
+    static constexpr bool kInnerContiguous = kInner, kAligned = true, kGenerated = true;
+    PhatKey key;
+    uint32_t row0, group0;
+
+    __device__ __forceinline__ void load_tile(unsigned char* shared, const NormalCubic* table,
+                                              int64_t outer_begin, int64_t inner_begin, int64_t,
+                                              int64_t) const {
+        const auto row_begin = static_cast<uint32_t>(kInner ? outer_begin : inner_begin);
+        const auto group_begin = static_cast<uint32_t>((kInner ? inner_begin : outer_begin) / 8);
+        CP_UNROLL
+        for (int i = 0; i < 2; ++i) {
+            const int chunk = static_cast<int>(threadIdx.x) + i * kTensorThreads;
+            const int row = kInner ? chunk >> 2 : chunk >> 4, c = kInner ? chunk & 3 : chunk & 15;
+            *reinterpret_cast<uint4*>(
+                shared + (kInner ? swizzle_inner(row, c) : swizzle_outer(row, c))) =
+                phat_group<kGaussian>(key, row0 + row_begin + static_cast<uint32_t>(row),
+                                      group0 + group_begin + static_cast<uint32_t>(c), table);
+        }
+    }
+};
+
+template <class A, class B>
+inline constexpr int kTensorSharedBytes =
+    kStages * 2 * kOperandTileBytes + (A::kGenerated || B::kGenerated ? kTableBytes : 0);
+
+// Rows that are not aligned need more registers than two blocks on a multiprocessor leave.
+template <class A, class B, class Epilogue>
+__global__ void __launch_bounds__(kTensorThreads, A::kAligned && B::kAligned ? 2 : 1)
+    gemm_bf16_kernel(A a, B b, int64_t m, int64_t n, int64_t k, int64_t k_per_split,
+                     Epilogue epilogue) {
     CP_SHARED_DYNAMIC(unsigned char, shared);
     unsigned char* const tiles_a = shared;
     unsigned char* const tiles_b = shared + kStages * kOperandTileBytes;
+    auto* const table = reinterpret_cast<NormalCubic*>(tiles_b + kStages * kOperandTileBytes);
+    if constexpr (A::kGenerated || B::kGenerated) load_normal_table(table);
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
     const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
     const int64_t row_begin = static_cast<int64_t>(blockIdx.x) * kTileM;
@@ -91,10 +126,8 @@ __global__ void __launch_bounds__(kTensorThreads, kAligned ? 2 : 1)
     const auto load_stage = [&](int step) {
         const int stage = step % kStages;
         const int64_t inner = k_begin + static_cast<int64_t>(step) * kTileK;
-        load_tile<!kTransposeA, kAligned>(tiles_a + stage * kOperandTileBytes, a, row_begin, inner,
-                                          m, k_end);
-        load_tile<kTransposeB, kAligned>(tiles_b + stage * kOperandTileBytes, b, column_begin,
-                                         inner, n, k_end);
+        a.load_tile(tiles_a + stage * kOperandTileBytes, table, row_begin, inner, m, k_end);
+        b.load_tile(tiles_b + stage * kOperandTileBytes, table, column_begin, inner, n, k_end);
     };
 
     float sums[4][4][4] = {};
@@ -116,21 +149,21 @@ __global__ void __launch_bounds__(kTensorThreads, kAligned ? 2 : 1)
             CP_UNROLL
             for (int i = 0; i < 4; ++i) {
                 const int row = warp_m + i * 16;
-                if constexpr (kTransposeA) {
+                if constexpr (A::kInnerContiguous) {
+                    load_matrix_x4<false>(
+                        fragment_a[i],
+                        tile_a + swizzle_inner(row + (lane & 15), half * 2 + (lane >> 4)));
+                } else {
                     load_matrix_x4<true>(
                         fragment_a[i],
                         tile_a + swizzle_outer(half * 16 + (lane & 7) + (lane >> 4) * 8,
                                                (row >> 3) + ((lane >> 3) & 1)));
-                } else {
-                    load_matrix_x4<false>(
-                        fragment_a[i],
-                        tile_a + swizzle_inner(row + (lane & 15), half * 2 + (lane >> 4)));
                 }
             }
             CP_UNROLL
             for (int j = 0; j < 2; ++j) {
                 const int column = warp_n + j * 16;
-                if constexpr (kTransposeB) {
+                if constexpr (B::kInnerContiguous) {
                     load_matrix_x4<false>(
                         fragment_b[j], tile_b + swizzle_inner(column + (lane & 7) + (lane >> 4) * 8,
                                                               half * 2 + ((lane >> 3) & 1)));

@@ -1,5 +1,5 @@
 // project: z = x P. Phat is made in workspace, whole or a panel of its columns at a time, and
-// multiplied from there.
+// multiplied from there; or the product makes it, where the GPU does that faster.
 #include <algorithm>
 
 #include "cuda/gemm.h"
@@ -30,7 +30,8 @@ struct Problem {
     }
 };
 
-// Workspace: the panel, then that of the product.
+// Workspace: the panel, then that of the product. For every GPU, also for those that leave it alone:
+// a plan fits all of them.
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
     const Problem p(*call);
     const int64_t first = std::min(p.columns, p.rank), last = (p.rank - 1) % p.columns + 1;
@@ -49,13 +50,17 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     product.c_dtype = z.dtype;
     product.c_stride = p.rank;
     product.alpha = phat_scale(key, p.rank);
+    const bool in_kernel = phat_in_kernel(*device, key, product.a);
     for (int64_t column = 0; column < p.rank; column += p.columns) {
         const PhatPanel panel = p.panel(column);
         product.n = std::min(p.columns, p.rank - column);
-        product.b = {phat, CP_BF16, panel.stride(), false};
+        const GeneratedPhat generated{key, panel};
+        product.b = {phat, CP_BF16, panel.stride(), false, in_kernel ? &generated : nullptr};
         product.c = data<char>(z) + column * dtype_bytes(z.dtype);
-        if (make_panel(*device, "project", key, panel, phat, error) != CP_OK ||
-            gemm(*device, "project", product, static_cast<char*>(call->workspace) + p.panel_bytes(),
+        if (!in_kernel && make_panel(*device, "project", key, panel, phat, error) != CP_OK) {
+            return CP_FAILED;
+        }
+        if (gemm(*device, "project", product, static_cast<char*>(call->workspace) + p.panel_bytes(),
                  error) != CP_OK) {
             return CP_FAILED;
         }

@@ -1,7 +1,8 @@
 // projectBackUpdate: w = w (1 - learningRate weightDecay) - learningRate updateScale (P direction).
 //
-// Phat is made in workspace, whole or a panel of its rows at a time, and multiplied from there;
-// each weight is read and written once, where its sum is done.
+// Phat is made in workspace, whole or a panel of its rows at a time, and multiplied from there; or
+// the product makes it, where the GPU does that faster. Each weight is read and written once, where
+// its sum is done.
 #include <algorithm>
 
 #include "cuda/gemm.h"
@@ -32,7 +33,7 @@ struct Problem {
     }
 };
 
-// Workspace: the panel, then that of the product.
+// Workspace: the panel, then that of the product. For every GPU, as in project.cu.
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
     const Problem p(*call);
     const int64_t last = (p.in_features - 1) % p.rows + 1;
@@ -60,14 +61,18 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     product.c_dtype = weight.dtype;
     product.c_stride = p.out_features;
     product.update = &update;
+    const bool in_kernel = phat_in_kernel(*device, key, product.b);
     for (int64_t row = 0; row < p.in_features; row += p.rows) {
         const PhatPanel panel = p.panel(row);
         product.m = panel.rows;
-        product.a = {phat, CP_BF16, panel.stride(), false};
+        const GeneratedPhat generated{key, panel};
+        product.a = {phat, CP_BF16, panel.stride(), false, in_kernel ? &generated : nullptr};
         product.c = data<char>(weight) + row * p.out_features * dtype_bytes(weight.dtype);
         update.first_row = row;
-        if (make_panel(*device, op, key, panel, phat, error) != CP_OK ||
-            gemm(*device, op, product, static_cast<char*>(call->workspace) + p.panel_bytes(),
+        if (!in_kernel && make_panel(*device, op, key, panel, phat, error) != CP_OK) {
+            return CP_FAILED;
+        }
+        if (gemm(*device, op, product, static_cast<char*>(call->workspace) + p.panel_bytes(),
                  error) != CP_OK) {
             return CP_FAILED;
         }

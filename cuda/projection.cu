@@ -1,44 +1,15 @@
-// Eight entries of Phat a thread: one call of Philox, eight rows of the table, one 16-byte store.
+// Panels of Phat: eight entries a thread, one 16-byte store.
 // Two bytes per entry; limit: instruction issue, about 20 instructions per entry.
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/normal_table.cuh"
-#include "cuda/projection.h"
-#include "native/base/philox.h"
+#include "cuda/phat.cuh"
 
 namespace compact {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int64_t kMaxBlocks = 4096;  // each goes on with further groups; the table is loaded once
-constexpr uint16_t kOne = 0x3f80, kMinusOne = 0xbf80;  // bf16
-
-enum Distribution : int32_t { kGaussian = 0, kRademacher = 1, kIdentity = 2 };
-
-template <int32_t kDistribution>
-__device__ __forceinline__ uint16_t entry(uint32_t bits16, const NormalCubic* table) {
-    if constexpr (kDistribution == kRademacher) {
-        return (bits16 & 0x8000u) != 0 ? kMinusOne : kOne;
-    } else {
-        return bf16_from_float(normal_from_bits(bits16, table));
-    }
-}
-
-template <int32_t kDistribution>
-__device__ __forceinline__ uint32_t two_entries(uint32_t word, const NormalCubic* table) {
-    const uint32_t low = entry<kDistribution>(word & 0xffffu, table);
-    const uint32_t high = entry<kDistribution>(word >> 16, table);
-    return low | high << 16;
-}
-
-__device__ __forceinline__ uint4 identity_group(int64_t row, int64_t group) {
-    const int64_t half = row - 8 * group;  // of the one, if it is in this group
-    const auto word = [&](int64_t i) {
-        return half >> 1 == i ? static_cast<uint32_t>(kOne) << (16 * (half & 1)) : 0u;
-    };
-    return {word(0), word(1), word(2), word(3)};
-}
 
 template <int32_t kDistribution>
 __global__ void __launch_bounds__(kThreads)
@@ -51,18 +22,7 @@ __global__ void __launch_bounds__(kThreads)
          i += stride) {
         const int64_t row = panel.row0 + i / panel.groups;
         const int64_t group = panel.group0 + i % panel.groups;
-        if constexpr (kDistribution == kIdentity) {
-            out[i] = identity_group(row, group);
-        } else {
-            const PhiloxWords words =
-                philox({{static_cast<uint32_t>(group), static_cast<uint32_t>(row), key.tensor_id,
-                         key.epoch}},
-                       key.seed_low, key.seed_high);
-            out[i] = {two_entries<kDistribution>(words.word[0], table),
-                      two_entries<kDistribution>(words.word[1], table),
-                      two_entries<kDistribution>(words.word[2], table),
-                      two_entries<kDistribution>(words.word[3], table)};
-        }
+        out[i] = phat_group<kDistribution>(key, row, group, table);
     }
 }
 

@@ -12,9 +12,11 @@
 
 namespace compact {
 
+enum Distribution : int32_t { kGaussian = 0, kRademacher = 1, kIdentity = 2 };
+
 struct PhatKey {
     uint32_t seed_low, seed_high, tensor_id, epoch;
-    int32_t distribution;  // 0 Gaussian, 1 Rademacher, 2 identity
+    int32_t distribution;  // Distribution
 };
 
 // The attributes seedLow, seedHigh, tensorId, distribution of a call, and the epoch of that name.

@@ -84,13 +84,20 @@ class Comparison {
         return *this;
     }
 
+    // Compares these two instead of the CPU and the CUDA backend.
+    Comparison& between(Machine& reference, Machine& tested) {
+        reference_ = &reference;
+        tested_ = &tested;
+        return *this;
+    }
+
     bool agrees(double tolerance) {
-        if (!run(cpu_machine(), &expected_)) return false;
+        if (!run(*reference_, &expected_)) return false;
         std::vector<std::string> again;
         const int orders = options().reduced ? 1 : kThreadOrders;
         for (int order = 0; order < orders; ++order) {
             set_thread_order(order);
-            if (!run(cuda_machine(), order == 0 ? &found_ : &again)) return false;
+            if (!run(*tested_, order == 0 ? &found_ : &again)) return false;
             if (order > 0 && again != found_) return fail("differs from run to run");
         }
         set_thread_order(0);
@@ -185,6 +192,8 @@ class Comparison {
     std::vector<std::string> expected_, found_;
     CpStatus status_ = CP_OK;
     CpError error_{};
+    Machine* reference_ = &cpu_machine();
+    Machine* tested_ = &cuda_machine();
 };
 
 }  // namespace compact::test

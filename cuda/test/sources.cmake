@@ -5,6 +5,7 @@ set(COMPACT_CUDA_TEST_SOURCES
   test/test_attention.cc
   test/test_backend.cc
   test/test_elementwise.cc
+  test/test_kernel_choice.cc
   test/test_large.cc
   test/test_losses.cc
   test/test_optimizers.cc

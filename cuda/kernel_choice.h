@@ -1,0 +1,14 @@
+// Which of several kernels with the same result a device uses.
+#pragma once
+
+struct CpDevice;
+
+namespace compact {
+
+// By the device's compute capability and tuning.h, unless the environment says otherwise, for tests
+// and measurements:
+//
+//   COMPACT_CUDA_PROJECTION_IN_KERNEL   0: Phat from panels; 1: made in the products
+void choose_kernels(CpDevice& device);
+
+}  // namespace compact
