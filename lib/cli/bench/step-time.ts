@@ -117,10 +117,9 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
     for (let round = 0; round < half; round++) await turn(round);
     if (flags.peer && device.kind === 'cpu') {
       status.show(`timing ${dtype} in PyTorch`);
-      const { model, batch, sequence } = flags;
-      const modes = flags.compile ? ['eager', 'compile'] : ['eager'];
+      const { model, batch, sequence, compile: isCompiled = false } = flags;
       const steps = 3 * flags.rounds;
-      torch = await timeTorchPeer({ model, batch, sequence, threads, dtypes: [dtype], modes, steps });
+      torch = await timeTorchPeer({ model, batch, sequence, threads, dtype, compile: isCompiled, steps });
     }
     for (let round = half; round < flags.rounds; round++) await turn(round);
     rows.push(...compared(cases, torch, dtype));
@@ -206,7 +205,6 @@ function compared(cases: readonly TimedCase[], torch: PeerResult, dtype: string)
   const peers =
     torch.skipped === undefined
       ? torch.rows
-          .filter((row) => row.skipped === undefined)
           .map(({ mode, loss, p20, p50, p80, repeats }) => ({
             provider: `torch ${torch.torch} ${mode}, ${loss} logits`, dtype, p20, p50, p80, repeats,
           })) // prettier-ignore
