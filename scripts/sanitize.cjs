@@ -1,6 +1,7 @@
-// Builds and runs the C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, then ThreadSanitizer.
+// Builds and runs the C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, then ThreadSanitizer: those of the
+// engine and the CPU, and on x86-64 Linux those of the emulated CUDA kernels, in sizes that a sanitizer can afford.
 //
-//   node scripts/sanitize.cjs [address,undefined | thread] [-- test name ...]
+//   node scripts/sanitize.cjs [address,undefined | thread] [-- test name ...]      names of CUDA tests begin with cuda_
 'use strict';
 
 const { execFileSync } = require('node:child_process');
@@ -11,7 +12,20 @@ const root = path.resolve(__dirname, '..');
 const args = process.argv.slice(2);
 const separator = args.includes('--') ? args.indexOf('--') : args.length;
 const chosen = args.slice(0, separator);
-const tests = args.slice(separator + 1);
+const names = args.slice(separator + 1);
+
+const ofCuda = names.filter((name) => name.startsWith('cuda_'));
+const ofCpu = names.filter((name) => !name.startsWith('cuda_'));
+const canEmulate = process.platform === 'linux' && process.arch === 'x64';
+if (!canEmulate) console.log('skipped: kernels are emulated on x86-64 Linux only');
+const suites = [
+  { target: 'compact-native-tests', words: ofCpu, wanted: names.length === 0 || ofCpu.length > 0 },
+  {
+    target: 'compact-cuda-emulation-tests',
+    words: ['--reduced', ...ofCuda],
+    wanted: canEmulate && (names.length === 0 || ofCuda.length > 0),
+  },
+].filter(({ wanted }) => wanted);
 
 const env = {
   ...process.env,
@@ -28,10 +42,10 @@ for (const sanitizers of chosen.length > 0 ? chosen : ['address,undefined', 'thr
   try {
     run('cmake', ['-S', root, '-B', build, '-DCOMPACT_ADDON=OFF', `-DCOMPACT_SANITIZE=${sanitizers}`]);
     run('cmake', [
-      ...['--build', build, '--target', 'compact-native-tests'],
+      ...['--build', build, '--target', ...suites.map(({ target }) => target)],
       ...['--parallel', String(os.availableParallelism())],
     ]);
-    run(path.join(build, 'compact-native-tests'), tests);
+    for (const { target, words } of suites) run(path.join(build, target), words);
   } catch (error) {
     console.error(error.message);
     process.exitCode = 1;

@@ -14,8 +14,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// Scheduler code must stay invisible to ThreadSanitizer: what it does between two fibers is not a
-// synchronisation of theirs.
+// Scheduler code must stay invisible to ThreadSanitizer: what it does between two fibers is neither
+// a race nor a synchronisation of theirs. What orders them is said by acquire() and release().
 #if defined(__SANITIZE_THREAD__)
 extern "C" {
 void* __tsan_create_fiber(unsigned flags);
@@ -23,6 +23,8 @@ void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 void* __tsan_get_current_fiber();
 void __tsan_acquire(void* address);
 void __tsan_release(void* address);
+void __tsan_ignore_thread_begin();
+void __tsan_ignore_thread_end();
 }
 #define EMULATION_SCHEDULER __attribute__((no_sanitize("thread"), noinline))
 #else
@@ -113,6 +115,7 @@ struct Scheduler {
     Fiber* current = nullptr;
     std::vector<Fiber> fibers;
     const std::function<void()>* body = nullptr;
+    char begun = 0, finished = 0;  // what orders the host and the fibers of a launch
     void* main_stack_pointer = nullptr;
     const void* main_stack_bottom = nullptr;
     size_t main_stack_size = 0;
@@ -127,6 +130,18 @@ struct Scheduler {
 };
 
 thread_local Scheduler scheduler;
+
+// Accesses in its lifetime are the scheduler's own, those of library functions among them.
+struct Unwatched {
+#if defined(__SANITIZE_THREAD__)
+    Unwatched() { __tsan_ignore_thread_begin(); }
+    ~Unwatched() { __tsan_ignore_thread_end(); }
+#else
+    Unwatched() {}
+#endif
+    Unwatched(const Unwatched&) = delete;
+    Unwatched& operator=(const Unwatched&) = delete;
+};
 
 inline void acquire([[maybe_unused]] void* address) {
 #if defined(__SANITIZE_THREAD__)
@@ -184,29 +199,29 @@ EMULATION_SCHEDULER void open_barrier(Block& block) {
     }
 }
 
-EMULATION_SCHEDULER void finish_fiber() {
-    Fiber* self = scheduler.current;
-    Block& block = *scheduler.block;
-    self->state = State::kDone;
+EMULATION_SCHEDULER void leave_block(Fiber& self, Block& block) {
+    const Unwatched unwatched;
+    self.state = State::kDone;
     --block.live;
     release(&block);
+    release(&scheduler.finished);
     if (block.live > 0 && block.arrived == block.live) open_barrier(block);
-    for (const auto& group : block.warps[self->linear / kWarpSize].groups) {
-        if (group->arrived != 0 && (group->mask >> (self->linear % kWarpSize) & 1) != 0) {
+    for (const auto& group : block.warps[self.linear / kWarpSize].groups) {
+        if (group->arrived != 0 && (group->mask >> (self.linear % kWarpSize) & 1) != 0) {
             stop("a lane named in a warp mask returned while others wait for it");
         }
     }
-    yield_to_scheduler();
 }
 
-void fiber_main() {
+EMULATION_SCHEDULER void fiber_main() {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(nullptr, &scheduler.main_stack_bottom,
                                     &scheduler.main_stack_size);
 #endif
-    acquire(scheduler.block);
+    acquire(&scheduler.begun);
     (*scheduler.body)();
-    finish_fiber();
+    leave_block(*scheduler.current, *scheduler.block);
+    yield_to_scheduler();
     stop("a finished fiber was continued");
 }
 
@@ -273,9 +288,13 @@ uint32_t next_random(uint32_t& state) {
 }
 
 void run_block(Index3 index, size_t dynamic_shared_bytes) {
+    const Unwatched unwatched;
     const Index3 size = scheduler.block_size;
     const int threads = static_cast<int>(size.x * size.y * size.z);
-    Block block;
+    // On the heap: memory there is new to ThreadSanitizer, so that what orders the fibers of one block
+    // does not order them after those of the block before.
+    const auto owner = std::make_unique<Block>();
+    Block& block = *owner;
     block.index = index;
     block.live = threads;
     block.warps.resize(static_cast<size_t>((threads + kWarpSize - 1) / kWarpSize));
@@ -286,11 +305,6 @@ void run_block(Index3 index, size_t dynamic_shared_bytes) {
     scheduler.block = &block;
     scheduler.fibers.resize(static_cast<size_t>(threads));
     for (int i = 0; i < threads; ++i) prepare_fiber(scheduler.fibers[static_cast<size_t>(i)], i);
-    release(&block);
-#if defined(__SANITIZE_THREAD__)
-    scheduler.main_tsan = __tsan_get_current_fiber();
-#endif
-
     std::vector<int> turn(static_cast<size_t>(threads));
     for (int i = 0; i < threads; ++i) {
         turn[static_cast<size_t>(i)] =
@@ -313,7 +327,6 @@ void run_block(Index3 index, size_t dynamic_shared_bytes) {
         }
         if (!progress) stop_at_deadlock();
     }
-    acquire(&block);
     for (void* slot : block.shared) std::free(slot);
     std::free(block.dynamic);
     scheduler.block = nullptr;
@@ -346,6 +359,10 @@ void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
     scheduler.block_size = block;
     scheduler.body = &body;
     ensure_stacks(static_cast<int>(threads));
+#if defined(__SANITIZE_THREAD__)
+    scheduler.main_tsan = __tsan_get_current_fiber();
+#endif
+    release(&scheduler.begun);
     const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
     for (uint64_t i = 0; i < blocks; ++i) {
         const uint64_t j = scheduler.order == FiberOrder::kBackward ? blocks - 1 - i : i;
@@ -353,6 +370,7 @@ void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
                    static_cast<unsigned>(j / grid.x / grid.y)},
                   dynamic_shared_bytes);
     }
+    acquire(&scheduler.finished);
     scheduler.body = nullptr;
 }
 
@@ -363,14 +381,13 @@ Index3 grid_size() { return scheduler.grid; }
 int lane() { return scheduler.current->linear % kWarpSize; }
 
 void* shared_slot(int id, size_t bytes) {
+    const Unwatched unwatched;
     Block& block = *scheduler.block;
     if (id < 0 || id >= kMaxSharedSlots) stop("too many shared arrays in one file");
     void*& slot = block.shared[id];
-    acquire(&slot);
     if (slot == nullptr) {
         slot = std::aligned_alloc(128, (bytes + 127) / 128 * 128);
         std::memset(slot, 0xFF, bytes);
-        release(&slot);
     }
     return slot;
 }
@@ -378,6 +395,7 @@ void* shared_slot(int id, size_t bytes) {
 void* dynamic_shared() { return scheduler.block->dynamic; }
 
 EMULATION_SCHEDULER int block_barrier(int predicate, BarrierResult result, int line) {
+    const Unwatched unwatched;
     Fiber* self = scheduler.current;
     Block& block = *scheduler.block;
     self->line = line;
@@ -398,6 +416,7 @@ EMULATION_SCHEDULER int block_barrier(int predicate, BarrierResult result, int l
 
 EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const void* in, size_t bytes,
                                                 int line) {
+    const Unwatched unwatched;
     Fiber* self = scheduler.current;
     const int own_lane = self->linear % kWarpSize;
     Warp& warp = scheduler.block->warps[static_cast<size_t>(self->linear / kWarpSize)];

@@ -49,10 +49,9 @@ TEST(cuda_cross_entropy) {
 
 TEST(cuda_linear_cross_entropy) {
     for (int32_t dtype : kDtypes) {
-        for (const auto& [tokens, width, vocab, chunk] : {std::array<int64_t, 4>{1, 1, 1, 1},
-                                                          {37, 24, 100, 16},
-                                                          {20, 33, 2101, 16},
-                                                          {20, 8, 7, 1024}}) {
+        const std::vector<std::array<int64_t, 4>> shapes = {
+            {1, 1, 1, 1}, {37, 24, 100, 16}, {20, 33, 2101, 16}, {20, 8, 7, 1024}};
+        for (const auto& [tokens, width, vocab, chunk] : sizes(shapes, {3})) {
             for (int transposed : {0, 1}) {
                 // Emulated tensor cores are slow: the wide case, two steps of a row, runs once.
                 if (transposed == 1 && vocab > 2048) continue;
