@@ -1,6 +1,5 @@
 """Tokens, clocks and memory, the same for every program."""
 
-import statistics
 import time
 
 import torch
@@ -41,12 +40,6 @@ class Clock:
             return [(end - begin) * 1e3 for begin, end in pairs]
         torch.cuda.synchronize()
         return [begin.elapsed_time(end) for begin, end in pairs]
-
-
-def quantiles(times):
-    """Milliseconds: p20, p25, p50, p75, p80, and how many there were."""
-    cuts = statistics.quantiles(times * 2 if len(times) == 1 else times, n=20, method="inclusive")
-    return {f"p{p}": cuts[p // 5 - 1] for p in (20, 25, 50, 75, 80)} | {"repeats": len(times)}
 
 
 def reset_peak(device):

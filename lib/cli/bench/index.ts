@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Terminal } from '../terminal.js';
+import { registerCellBench } from './cell.js';
 import { registerKernelsBench } from './kernels.js';
 import { registerMemoryBench } from './memory.js';
 import { registerQualityBench } from './quality.js';
@@ -15,4 +16,5 @@ export function registerBench(program: Command, terminal: Terminal): void {
   registerStepTimeBench(bench, terminal);
   registerKernelsBench(bench, terminal);
   registerQualityBench(bench, terminal);
+  registerCellBench(bench, terminal);
 }

@@ -42,7 +42,11 @@ export interface StepProfile {
 }
 
 /** Sums what was measured of the entry `step` by instruction and by operation. */
-export function opProfile(plan: Plan, times: StepTimes, limits: DeviceLimits | undefined): StepProfile {
+export function opProfile(
+  plan: Plan,
+  times: Pick<StepTimes, 'msPerStep' | 'profileUs'>,
+  limits: DeviceLimits | undefined,
+): StepProfile {
   const { instructions } = plan.entries['step']!;
   const profileUs = times.profileUs!;
   const totalMs = profileUs.reduce((sum, us) => sum + us / 1000, 0);

@@ -1,11 +1,12 @@
 import type { Plan } from '../../compile/index.js';
 import type { Model } from '../../models/index.js';
-import { Engine } from '../../runtime/index.js';
+import { Engine, type EngineMemory } from '../../runtime/index.js';
 
 export interface StepTimes {
   readonly msPerStep: readonly number[];
   /** Microseconds of each instruction, means over the steps, when profiling. */
   readonly profileUs: readonly number[] | undefined;
+  readonly memory: EngineMemory;
 }
 
 export interface StepTimingOptions {
@@ -49,7 +50,12 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
     if (profileUs !== undefined) profiles.push(profileUs);
   }
   const mean = (index: number): number => profiles.reduce((sum, us) => sum + us[index]!, 0) / profiles.length;
-  return { msPerStep, profileUs: profile ? Array.from(profiles[0]!, (_, index) => mean(index)) : undefined };
+  const memory = engine.memory();
+  return {
+    msPerStep,
+    memory,
+    profileUs: profile ? Array.from(profiles[0]!, (_, index) => mean(index)) : undefined,
+  };
 }
 
 /** Token ids from a small linear congruential generator: the same batch in every run. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { llamaPresets, type LlamaPreset } from '../../models/index.js';
 import { packageDirectory } from '../package-info.js';
+import { quantiles } from './quantiles.js';
 
 const run = promisify(execFile);
 const script = join(packageDirectory, 'bench', 'peers', 'cell.py');
@@ -24,7 +25,7 @@ export interface PeerRow {
 
 /** What the peer program prints (bench/peers/cell.py). */
 type Cell =
-  | (Omit<PeerRow, 'dtype' | 'mode' | 'loss'> & { readonly torch: string })
+  | { readonly torch: string; readonly msPerStep: readonly number[] }
   | { readonly skipped?: string; readonly failed?: string };
 
 export type PeerResult =
@@ -66,10 +67,10 @@ export async function timeTorchPeer(options: {
   for (const mode of options.compile ? modes : modes.slice(0, 1))
     for (const loss of ['full', 'chunked'] as const) {
       const cell = await runCell({ ...shape, mode, chunk: lossChunks[loss] });
-      if ('p50' in cell) {
-        const { p20, p50, p80, repeats } = cell;
+      if ('msPerStep' in cell) {
+        const { msPerStep } = cell;
         torch = cell.torch;
-        rows.push({ dtype, mode, loss, p20, p50, p80, repeats });
+        rows.push({ dtype, mode, loss, ...quantiles(msPerStep), repeats: msPerStep.length });
       } else {
         problem ??= cell.failed ?? cell.skipped;
       }

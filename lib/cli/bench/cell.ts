@@ -1,0 +1,101 @@
+import { Option, type Command } from 'commander';
+import { compile } from '../../compile/index.js';
+import { largestBatch } from '../../memory/index.js';
+import { llama, llamaPresets } from '../../models/index.js';
+import { byteCount, choice, positiveInteger, ratio } from '../options.js';
+import { compileOptions, describeRequest, type PlanRequest } from '../plan-request.js';
+import type { Terminal } from '../terminal.js';
+import { benchDevice, deviceOption } from './device.js';
+import { quantiles } from './quantiles.js';
+import { timeSteps, type StepTimes } from './step-runner.js';
+
+const help = `
+One method alone in a process, as bench/peers/cell.py runs one PyTorch program: scripts/gpu-bench compares the two.
+
+Examples:
+  compact-train bench cell --device cuda --model llama-350m --batch 128 --method compact --store lazy --json
+  compact-train bench cell --device cuda --model llama-350m --largest --memory-cap 24GiB --json`;
+
+interface CellFlags extends Omit<PlanRequest, 'accounting'> {
+  readonly device: string;
+  readonly threads?: number;
+  readonly warmup: number;
+  readonly steps: number;
+  readonly memoryCap?: number;
+  readonly largest?: boolean;
+}
+
+/** What one cell measured. */
+export interface CellResult extends Partial<StepTimes> {
+  readonly provider: string;
+  /** False when the memory cap is too small for one sequence, or for the batch that was asked for. */
+  readonly fits: boolean;
+  readonly batch: number;
+  readonly plannedBytes: number;
+}
+
+export function registerCellBench(bench: Command, terminal: Terminal): void {
+  bench
+    .command('cell')
+    .summary('one method on one device, in a process of its own')
+    .description('Times training steps of one method, with what it takes of the memory.')
+    .addOption(
+      new Option('--model <preset>', 'a model preset')
+        .choices(Object.keys(llamaPresets))
+        .default('llama-60m'),
+    )
+    .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
+    .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
+    .addOption(deviceOption())
+    .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
+    .addOption(choice('--dtype <type>', 'of weights and activations', ['f32', 'bf16']).default('bf16'))
+    .addOption(choice('--state-dtype <type>', "of the optimizer's moments", ['f32', 'bf16']).default('f32'))
+    .addOption(
+      choice('--method <method>', 'how weight gradients are made', ['dense', 'compact']).default('dense'),
+    )
+    .option('--rank-ratio <ratio>', "rank as a share of a layer's input width (compact)", ratio, 0.25)
+    .addOption(
+      choice('--store <store>', 'of compressed inputs (compact)', ['stored', 'lazy']).default('stored'),
+    )
+    .addOption(
+      choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'),
+    )
+    .option('--warmup <count>', 'steps before the timed ones', positiveInteger, 5)
+    .option('--steps <count>', 'timed steps', positiveInteger, 20)
+    .option('--memory-cap <bytes>', 'most bytes that the plan may have, e.g. 24GiB', byteCount)
+    .option('--largest', 'the largest batch that the cap allows, instead of --batch')
+    .addHelpText('after', help)
+    .action((flags: CellFlags) => cellBench(flags, terminal));
+}
+
+async function cellBench(flags: CellFlags, terminal: Terminal): Promise<void> {
+  const result = await runCell(flags);
+  terminal.object({ type: 'bench-cell', ...result });
+  const { provider, fits, batch, plannedBytes, msPerStep } = result;
+  if (!fits) terminal.line(`${provider}: does not fit (${plannedBytes} bytes for ${batch} sequences)`);
+  else if (msPerStep !== undefined)
+    terminal.line(`${provider}: ${quantiles(msPerStep).p50.toFixed(2)} ms a step of ${batch} sequences`);
+}
+
+async function runCell(flags: CellFlags): Promise<CellResult> {
+  const { device: word, threads, warmup, steps, memoryCap = Infinity, largest, ...request } = flags;
+  const device = benchDevice(word, threads);
+  const asked = compileOptions({ ...request, accounting: 'ours' }, device.target);
+  const found = largest ? largestBatch(asked, memoryCap) : undefined;
+  const batch = found?.batchSize ?? (largest ? 1 : flags.batch);
+  const plan = compile({ ...asked, batchSize: batch, entries: ['initialize', 'train'] });
+  const provider = describeRequest({ ...request, accounting: 'ours' });
+  const common = { provider, batch, plannedBytes: plan.peakBytes };
+  if (plan.peakBytes > memoryCap) return { ...common, fits: false };
+  const times = await timeSteps({
+    plan,
+    model: llama(flags.model),
+    sequenceLength: flags.sequence,
+    numTokens: batch * flags.sequence,
+    device: device.word,
+    threads,
+    warmupSteps: warmup,
+    steps,
+  });
+  return { ...common, fits: true, ...times };
+}
