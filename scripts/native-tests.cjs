@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-// Builds and runs the C++ test runner (native/test), which needs neither Node nor an addon.
+// Builds and runs the C++ tests, which need neither Node nor an addon: those of the engine and the CPU (native/test),
+// and on x86-64 Linux those of the emulated CUDA kernels (cuda/test), whose names begin with cuda_.
+//
+//   node scripts/native-tests.cjs [test name ...]
 'use strict';
 const { execFileSync } = require('node:child_process');
 const os = require('node:os');
@@ -8,12 +11,26 @@ const path = require('node:path');
 const root = path.resolve(__dirname, '..');
 const build = path.join(root, 'build', 'native-tests');
 const run = (command, args) => execFileSync(command, args, { stdio: 'inherit', cwd: root });
+const names = process.argv.slice(2);
+const ofCuda = names.filter((name) => name.startsWith('cuda_'));
+const ofCpu = names.filter((name) => !name.startsWith('cuda_'));
+const canEmulate = process.platform === 'linux' && process.arch === 'x64';
+if (!canEmulate) console.log('skipped: kernels are emulated on x86-64 Linux only');
+const suites = [
+  { target: 'compact-native-tests', words: ofCpu, wanted: names.length === 0 || ofCpu.length > 0 },
+  {
+    target: 'compact-cuda-emulation-tests',
+    words: names.length === 0 ? ['--large'] : ofCuda,
+    wanted: canEmulate && (names.length === 0 || ofCuda.length > 0),
+  },
+].filter(({ wanted }) => wanted);
+
 try {
   const options = ['-DCMAKE_BUILD_TYPE=Release', '-DCOMPACT_ADDON=OFF', '-DCOMPACT_CUDA=OFF'];
   run('cmake', ['-S', root, '-B', build, ...options]);
-  const parallel = String(os.availableParallelism());
-  run('cmake', ['--build', build, '--parallel', parallel, '--target', 'compact-native-tests']);
-  run(path.join(build, 'compact-native-tests'), process.argv.slice(2));
+  const targets = suites.map(({ target }) => target);
+  run('cmake', ['--build', build, '--parallel', String(os.availableParallelism()), '--target', ...targets]);
+  for (const { target, words } of suites) run(path.join(build, target), words);
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;

@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { environment } from '../../lib/runtime/index.js';
 import { describeOps, plannedCases, runOps } from '../helpers/describe-ops.js';
-import { instructionSets, withEngine } from '../helpers/machines.js';
+import { instructionSets, machines, withEngine } from '../helpers/machines.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
 import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
 import { tensor } from '../reference/index.js';
-import { projectionSha256, projectionTable } from '../reference/projection.js';
+import { projectionPatterns, projectionSha256, projectionTable } from '../reference/projection.js';
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const key = { seedLow: 0x89abcdef, seedHigh: 0x01234567, tensorId: 37, epoch: 5 };
 const [gaussian, rademacher, identity] = [0, 1, 2];
@@ -36,6 +38,13 @@ describeOps('project', () =>
   ),
 );
 
+const exactUpdate = {
+  learningRate: -1,
+  weightDecay: 0,
+  stochasticRounding: 0,
+  roundingSeed: 0,
+  step: 0,
+};
 const update = { learningRate: 0.01, updateScale: 0.25, weightDecay: 0.5 };
 
 const backUpdates = (rows: number, columns: number, rank: number, distribution: number): OpCase[] =>
@@ -125,6 +134,35 @@ describe('projection', () => {
     }
   });
 
+  // A weight of zeros becomes the projection itself: the direction is the identity, and the step size undoes the
+  // factor 1 / sqrt(rank). On a GPU it is the matrix with the published hash.
+  test.each(machines)('bits of the matrix (%s)', async (machine) => {
+    const [rows, rank] = machine === 'cuda' ? [4096, 1024] : [64, 16];
+    const noKey = { seedLow: 1, seedHigh: 0, tensorId: 0, epoch: 0 };
+    const direction = tensor([rank, rank]);
+    for (let i = 0; i < rank; i++) direction.data[i * rank + i] = 1;
+    const weight = { name: 'weight', dtype: 'bf16', shape: [rows, rank] } as const;
+    const opCase: OpCase = {
+      name: 'the projection as a weight',
+      op: 'projectBackUpdate',
+      inputs: [
+        { ...weight, values: tensor([rows, rank]) },
+        { name: 'direction', dtype: 'bf16', shape: [rank, rank], values: direction },
+      ],
+      outputs: [{ ...weight, updates: 'weight' }],
+      attributes: { ...noKey, distribution: 0, ...exactUpdate, updateScale: Math.sqrt(rank) },
+      ...{ right: {}, naive: {}, absolute: {}, onTensorCores: {} },
+    };
+    const planned = plannedCases([opCase], machine);
+    await withEngine(machine, 2, async (engine) => {
+      await engine.load(planned.plan);
+      const after = await runOps(engine, planned);
+      const { offset, bytes } = planned.cases[0]!.outputs[0]!;
+      const right = Buffer.from(projectionPatterns(rows, rank, noKey).buffer);
+      expect(hashOf(after.subarray(offset, offset + bytes))).toBe(hashOf(right));
+    });
+  });
+
   test('every instruction set of this machine computes the published 65,536 values', () => {
     const { sha256 } = environment().projection;
     const found = Object.keys(sha256);
@@ -134,6 +172,6 @@ describe('projection', () => {
       expect(sha256[instructionSet]).toBe(projectionSha256);
     }
     const ours = Buffer.from(projectionTable().buffer);
-    expect(createHash('sha256').update(ours).digest('hex')).toBe(projectionSha256);
+    expect(hashOf(ours)).toBe(projectionSha256);
   });
 });

@@ -1,0 +1,59 @@
+/** What docs/gpu.md says of ops and architectures is what the sources and the ledger hold. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+
+const read = (name: string): string => readFileSync(join(__dirname, '..', '..', name), 'utf8');
+
+/** Cells of the table whose heading begins with a word, without the heading. */
+function table(heading: string): string[][] {
+  const [, after = ''] = read('docs/gpu.md').split(new RegExp(`^\\| ${heading} \\|.*\\n.*\\n`, 'm'));
+  const lines = after.split('\n');
+  const end = lines.findIndex((line) => !line.startsWith('|'));
+  return lines.slice(0, end).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+/** Architectures with a passed test on a GPU, as compute capabilities without the point. */
+function testedCapabilities(): Set<string> {
+  const ledger = join(__dirname, '..', '..', 'bench', 'results', 'gpu-check.jsonl');
+  if (!existsSync(ledger)) return new Set();
+  const rows = readFileSync(ledger, 'utf8').trim().split('\n');
+  return new Set(
+    rows
+      .map((row) => JSON.parse(row) as { check: string; result: string; computeCapability: string })
+      .filter(({ check, result }) => check === 'kernels' && result === 'passed')
+      .map(({ computeCapability }) => computeCapability.replace('.', '')),
+  );
+}
+
+describe('docs/gpu.md', () => {
+  test('names every op once', () => {
+    const named = table('ops').flatMap(([ops]) => ops!.split(' ').map((op) => op.replaceAll('`', '')));
+    const ops = [...read('native/base/op_signatures.h').matchAll(/^ {4}\{"(\w+)"/gm)].map(
+      ([, name]) => name!,
+    );
+    expect(ops.length).toBeGreaterThan(40);
+    expect([...named].sort()).toEqual([...ops].sort());
+  });
+
+  test('names the architectures that the module is compiled for', () => {
+    const [, words] = /^set\(architectures (.*)\)$/m.exec(read('cuda/CMakeLists.txt'))!;
+    expect(table('architecture').map(([name]) => name)).toEqual(words!.split(' '));
+  });
+
+  test('claims a run on a GPU only where the ledger has one', () => {
+    const tested = testedCapabilities();
+    for (const [architecture, , , run] of table('architecture'))
+      expect([architecture, run === 'not run on a GPU']).toEqual([
+        architecture,
+        !tested.has(architecture!.replace(/a$/, '')),
+      ]);
+    for (const [ops, , , run] of table('ops'))
+      expect([ops, run === 'not run on a GPU']).toEqual([ops, tested.size === 0]);
+  });
+});
