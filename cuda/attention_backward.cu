@@ -8,8 +8,8 @@
 #include "cuda/attention_backward.h"
 #include "cuda/attention_tile.cuh"
 #include "cuda/block_reduce.cuh"
-#include "cuda/gemm_epilogue.cuh"
 #include "cuda/ops.h"
+#include "cuda/pack.cuh"
 
 namespace compact {
 namespace {

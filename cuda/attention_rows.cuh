@@ -3,8 +3,8 @@
 // columns.
 #pragma once
 
-#include "cuda/gemm_epilogue.cuh"
 #include "cuda/gpu.h"
+#include "cuda/pack.cuh"
 #include "native/backend/op_checks.h"
 
 namespace compact {

@@ -1,16 +1,12 @@
-// What happens to finished fp32 sums of a product: two neighbouring columns of one row at a time.
+// What happens to finished fp32 sums of a product: eight neighbouring columns of one row at a time,
+// the first of which is a multiple of eight.
 #pragma once
 
 #include "cuda/gpu.h"
-#include "native/base/bf16.h"
+#include "cuda/pack.cuh"
 #include "native/base/stochastic_rounding.h"
 
 namespace compact {
-
-__device__ __forceinline__ float load_element(const float* p) { return *p; }
-__device__ __forceinline__ float load_element(const Bf16* p) { return bf16_to_float(*p); }
-__device__ __forceinline__ void store_element(float* p, float value) { *p = value; }
-__device__ __forceinline__ void store_element(Bf16* p, float value) { *p = bf16_from_float(value); }
 
 // c = alpha * sum (+ c)
 template <class C>
@@ -20,16 +16,18 @@ struct StoreEpilogue {
     float alpha;
     bool accumulate;
 
-    __device__ __forceinline__ void one(int64_t row, int64_t column, float sum) const {
+    __device__ __forceinline__ void operator()(int64_t row, int64_t column,
+                                               const float (&sums)[kPackSize], int64_t) const {
         if (row >= rows || column >= columns) return;
         C* target = c + row * stride + column;
-        const float value = alpha * sum;
-        store_element(target, accumulate ? load_element(target) + value : value);
-    }
-    __device__ __forceinline__ void operator()(int64_t row, int64_t column, float s0, float s1,
-                                               int64_t) const {
-        one(row, column, s0);
-        one(row, column + 1, s1);
+        const int count = pack_count(columns, column);
+        float values[kPackSize];
+        if (accumulate) load_pack(target, count, values);
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) {
+            values[i] = accumulate ? values[i] + alpha * sums[i] : alpha * sums[i];
+        }
+        store_pack(target, count, values);
     }
 };
 
@@ -38,23 +36,14 @@ struct PartialEpilogue {
     float* partials;
     int64_t rows, columns;
 
-    __device__ __forceinline__ void operator()(int64_t row, int64_t column, float s0, float s1,
+    __device__ __forceinline__ void operator()(int64_t row, int64_t column,
+                                               const float (&sums)[kPackSize],
                                                int64_t split) const {
-        if (row >= rows) return;
-        float* target = partials + (split * rows + row) * columns + column;
-        if (column < columns) target[0] = s0;
-        if (column + 1 < columns) target[1] = s1;
+        if (row >= rows || column >= columns) return;
+        store_pack(partials + (split * rows + row) * columns + column, pack_count(columns, column),
+                   sums);
     }
 };
-
-// The 16 random bits of one column among those of its group.
-__device__ __forceinline__ uint16_t rounding_half(const PhiloxWords& words, int64_t column) {
-    // Selected by comparisons: an indexed array would live in local memory.
-    const uint32_t low = (column & 2) != 0 ? words.word[1] : words.word[0];
-    const uint32_t high = (column & 2) != 0 ? words.word[3] : words.word[2];
-    const uint32_t word = (column & 4) != 0 ? high : low;
-    return static_cast<uint16_t>((column & 1) != 0 ? word >> 16 : word);
-}
 
 // w = keep * w - step_size * sum: touches each weight once.
 template <class W, bool kStochastic>
@@ -65,28 +54,58 @@ struct UpdateEpilogue {
     RoundingKey key;
     int64_t first_row;
 
-    __device__ __forceinline__ float updated(const W* target, float sum) const {
-        return __fmaf_rn(load_element(target), keep, -__fmul_rn(step_size, sum));
-    }
-    // `column` is even, so both have random numbers of one group.
-    __device__ __forceinline__ void operator()(int64_t row, int64_t column, float s0, float s1,
-                                               int64_t) const {
+    __device__ __forceinline__ void operator()(int64_t row, int64_t column,
+                                               const float (&sums)[kPackSize], int64_t) const {
         if (row >= rows || column >= columns) return;
         W* target = weight + row * stride + column;
-        const bool both = column + 1 < columns;
+        const int count = pack_count(columns, column);
+        float values[kPackSize];
+        load_pack(target, count, values);
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) {
+            values[i] = __fmaf_rn(values[i], keep, -__fmul_rn(step_size, sums[i]));
+        }
         if constexpr (kStochastic) {
             const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(first_row + row),
                                                      static_cast<uint32_t>(column >> 3));
-            target[0] = bf16_stochastic(updated(target, s0), rounding_half(words, column));
-            if (both) {
-                target[1] =
-                    bf16_stochastic(updated(target + 1, s1), rounding_half(words, column + 1));
+            Bf16 rounded[kPackSize];
+            CP_UNROLL
+            for (int i = 0; i < kPackSize; ++i) {
+                rounded[i] = bf16_stochastic(values[i], philox_half(words, i));
             }
+            store_pack(target, count, rounded);
         } else {
-            store_element(target, updated(target, s0));
-            if (both) store_element(target + 1, updated(target + 1, s1));
+            store_pack(target, count, values);
         }
     }
 };
+
+// A warp holds slabs of 16 x 32 sums, element (4 j + i) of thread t at row t / 4 + 8 (i / 2), column
+// 8 j + 2 (t mod 4) + i mod 2. They change places through shared memory, so that the threads of a
+// warp meet whole sectors of memory in the epilogue, and one call of Philox rounds eight weights.
+// Rows are padded to keep the writes free of bank conflicts.
+inline constexpr int kSlabStride = 40, kSlabFloats = 16 * kSlabStride;
+
+template <class Epilogue>
+__device__ __forceinline__ void finish_slab(float* slab, const float (&sums)[4][4], int64_t row,
+                                            int64_t column, int64_t split,
+                                            const Epilogue& epilogue) {
+    const int lane = static_cast<int>(threadIdx.x) & 31;
+    float* const own = slab + (lane >> 2) * kSlabStride + (lane & 3) * 2;
+    CP_UNROLL
+    for (int j = 0; j < 4; ++j) {
+        *reinterpret_cast<float2*>(own + j * 8) = float2{sums[j][0], sums[j][1]};
+        *reinterpret_cast<float2*>(own + j * 8 + 8 * kSlabStride) = float2{sums[j][2], sums[j][3]};
+    }
+    __syncwarp();
+    CP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+        const int r = i * 8 + (lane >> 2), c = (lane & 3) * 8;
+        float values[kPackSize];
+        load_pack(slab + r * kSlabStride + c, kPackSize, values);
+        epilogue(row + r, column + c, values, split);
+    }
+    __syncwarp();
+}
 
 }  // namespace compact

@@ -20,17 +20,19 @@ cudaError_t gemm_partials(CpDevice& device, const CudaGemm& p, int64_t splits, f
 template <class Epilogue>
 __global__ void reduce_splits_kernel(const float* __restrict__ partials, int64_t splits,
                                      int64_t rows, int64_t columns, Epilogue epilogue) {
-    const int64_t pairs = (columns + 1) / 2;
+    const int64_t packs = (columns + kPackSize - 1) / kPackSize;
     const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= rows * pairs) return;
-    const int64_t row = i / pairs, column = i % pairs * 2;
-    float s0 = 0.0f, s1 = 0.0f;
+    if (i >= rows * packs) return;
+    const int64_t row = i / packs, column = i % packs * kPackSize;
+    const int count = pack_count(columns, column);
+    float sums[kPackSize] = {};
     for (int64_t split = 0; split < splits; ++split) {
-        const float* source = partials + (split * rows + row) * columns + column;
-        s0 += source[0];
-        if (column + 1 < columns) s1 += source[1];
+        float part[kPackSize];
+        load_pack(partials + (split * rows + row) * columns + column, count, part);
+        CP_UNROLL
+        for (int j = 0; j < kPackSize; ++j) sums[j] += part[j];
     }
-    epilogue(row, column, s0, s1, 0);
+    epilogue(row, column, sums, 0);
 }
 
 template <class A, class B, class Epilogue>
@@ -137,8 +139,8 @@ cudaError_t run_gemm(CpDevice& device, const CudaGemm& p, void* workspace, const
     auto* partials = static_cast<float*>(workspace);
     const cudaError_t status = gemm_partials(device, p, splits, partials);
     if (status != cudaSuccess) return status;
-    const int64_t pairs = p.m * ceil_div(p.n, 2);
-    CP_LAUNCH(reduce_splits_kernel<Epilogue>, dim3(static_cast<unsigned>(ceil_div(pairs, 256))),
+    const int64_t packs = p.m * ceil_div(p.n, kPackSize);
+    CP_LAUNCH(reduce_splits_kernel<Epilogue>, dim3(static_cast<unsigned>(ceil_div(packs, 256))),
               dim3(256), 0, device.stream, partials, splits, p.m, p.n, epilogue);
     return cudaGetLastError();
 }

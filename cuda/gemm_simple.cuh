@@ -1,4 +1,4 @@
-// Product on CUDA cores: any dtypes, sizes and strides, tiles of 64 x 64 x 16, 4 x 4 sums a thread.
+// Product on CUDA cores: any dtypes, sizes and strides, tiles of 64 x 64 x 16, 2 x 8 sums a thread.
 // The f32 path, and the reference of the tensor-core path on the device.
 #pragma once
 
@@ -17,12 +17,12 @@ __global__ void __launch_bounds__(kSimpleThreads)
     CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_a);  // (inner, row)
     CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_b);  // (inner, column)
     const int thread = static_cast<int>(threadIdx.x);
-    const int row = thread / 16 * 4, column = thread % 16 * 4;
+    const int row = thread / 8 * 2, column = thread % 8 * 8;
     const int64_t row_begin = static_cast<int64_t>(blockIdx.x) * kSimpleTile;
     const int64_t column_begin = static_cast<int64_t>(blockIdx.y) * kSimpleTile;
     const int64_t k_begin = static_cast<int64_t>(blockIdx.z) * k_per_split;
     const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
-    float sums[4][4] = {};
+    float sums[2][8] = {};
     for (int64_t inner = k_begin; inner < k_end; inner += kSimpleTileK) {
         for (int i = thread; i < kSimpleTileK * kSimpleTile; i += kSimpleThreads) {
             // Neighbouring threads read neighbouring addresses whichever way A and B are stored.
@@ -41,27 +41,20 @@ __global__ void __launch_bounds__(kSimpleThreads)
         __syncthreads();
         CP_UNROLL
         for (int p = 0; p < kSimpleTileK; ++p) {
-            float va[4], vb[4];
             CP_UNROLL
-            for (int i = 0; i < 4; ++i) {
-                va[i] = tile_a[p * kSimpleTile + row + i];
-                vb[i] = tile_b[p * kSimpleTile + column + i];
-            }
-            CP_UNROLL
-            for (int i = 0; i < 4; ++i) {
+            for (int i = 0; i < 2; ++i) {
+                const float va = tile_a[p * kSimpleTile + row + i];
                 CP_UNROLL
-                for (int j = 0; j < 4; ++j) sums[i][j] = __fmaf_rn(va[i], vb[j], sums[i][j]);
+                for (int j = 0; j < 8; ++j) {
+                    sums[i][j] = __fmaf_rn(va, tile_b[p * kSimpleTile + column + j], sums[i][j]);
+                }
             }
         }
         __syncthreads();
     }
     CP_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        CP_UNROLL
-        for (int j = 0; j < 4; j += 2) {
-            epilogue(row_begin + row + i, column_begin + column + j, sums[i][j], sums[i][j + 1],
-                     blockIdx.z);
-        }
+    for (int i = 0; i < 2; ++i) {
+        epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.z);
     }
 }
 

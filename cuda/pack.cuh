@@ -2,11 +2,17 @@
 // where the address is not aligned or fewer than eight are left.
 #pragma once
 
-#include "cuda/gemm_epilogue.cuh"
 #include "cuda/gpu.h"
 #include "native/backend/backend.h"
+#include "native/base/bf16.h"
 
 namespace compact {
+
+__device__ __forceinline__ float load_element(const float* p) { return *p; }
+__device__ __forceinline__ float load_element(const Bf16* p) { return bf16_to_float(*p); }
+__device__ __forceinline__ void store_element(float* p, float value) { *p = value; }
+__device__ __forceinline__ void store_element(Bf16* p, float value) { *p = bf16_from_float(value); }
+__device__ __forceinline__ void store_element(Bf16* p, Bf16 bits) { *p = bits; }
 
 inline constexpr int kPackSize = 8;
 
@@ -31,8 +37,9 @@ __device__ __forceinline__ void load_pack(const T* source, int count, float (&va
     }
 }
 
-template <class T>
-__device__ __forceinline__ void store_pack(T* target, int count, const float (&values)[kPackSize]) {
+// `Value`: float, or what T is.
+template <class T, class Value>
+__device__ __forceinline__ void store_pack(T* target, int count, const Value (&values)[kPackSize]) {
     constexpr int kPack = 16 / sizeof(T);
     if (count == kPackSize && reinterpret_cast<uintptr_t>(target) % 16 == 0) {
         CP_UNROLL

@@ -1,4 +1,4 @@
-#include "cuda/gemm_epilogue.cuh"
+#include "cuda/pack.cuh"
 #include "cuda/row_reduction.h"
 
 namespace compact {

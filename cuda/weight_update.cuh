@@ -29,6 +29,15 @@ __device__ __forceinline__ float gradient_scale(const float* scale) {
     return scale == nullptr ? 1.0f : *scale;
 }
 
+// The 16 random bits of one column among those of its group.
+__device__ __forceinline__ uint16_t rounding_half(const PhiloxWords& words, int64_t column) {
+    // Selected by comparisons: an indexed array would live in local memory.
+    const uint32_t low = (column & 2) != 0 ? words.word[1] : words.word[0];
+    const uint32_t high = (column & 2) != 0 ? words.word[3] : words.word[2];
+    const uint32_t word = (column & 4) != 0 ? high : low;
+    return static_cast<uint16_t>((column & 1) != 0 ? word >> 16 : word);
+}
+
 // A weight (rows, columns) as the optimizers see it: a pack at a time, in the order of memory.
 struct WeightStore {
     AnyTensor weight;
