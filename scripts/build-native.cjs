@@ -23,20 +23,19 @@ const env = { ...process.env };
 for (const name of ['MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES']) delete env[name];
 
 // CMake's own files go below build/cmake: node-gyp writes a Makefile into build/ itself.
-const { status, error } = spawnSync(
-  process.execPath,
-  [
-    require.resolve('cmake-js/bin/cmake-js'),
-    'compile',
-    ...['-d', root],
-    ...['-O', path.join(root, 'build', 'cmake', config)],
-    ...['-B', config],
-    `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${path.join(root, 'build', config)}`,
-    `--CDCOMPACT_CUDA=${process.env.COMPACT_CUDA ?? 'ON'}`,
-    `--CDCOMPACT_CUDA_ARCHS=${process.env.COMPACT_CUDA_ARCHS ?? ''}`,
-    ...['--parallel', String(os.availableParallelism())],
-  ],
-  { cwd: root, env, stdio: 'inherit' },
-);
-if (error) throw error;
-process.exitCode = status ?? 1;
+const options = [
+  ...['-d', root],
+  ...['-O', path.join(root, 'build', 'cmake', config)],
+  ...['-B', config],
+  `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${path.join(root, 'build', config)}`,
+  `--CDCOMPACT_CUDA=${process.env.COMPACT_CUDA ?? 'ON'}`,
+  `--CDCOMPACT_CUDA_ARCHS=${process.env.COMPACT_CUDA_ARCHS ?? ''}`,
+  ...['--parallel', String(os.availableParallelism())],
+];
+// Not `cmake-js compile`, which throws all objects away when one of them fails.
+for (const command of ['configure', 'build']) {
+  const words = [require.resolve('cmake-js/bin/cmake-js'), command, ...options];
+  const { status, error } = spawnSync(process.execPath, words, { cwd: root, env, stdio: 'inherit' });
+  if (error) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}
