@@ -73,6 +73,16 @@ bool run_op_on_gpu(const char* op, CpCall& call);
 // Bytes that may still be taken of the device.
 int64_t free_device_bytes();
 
+// Whether the running test, of a large tensor, is asked for; skips it otherwise.
+inline bool runs_large() {
+    if (options().large) return true;
+    skip("runs with --large");
+    return false;
+}
+
+// From -4 to 4: exact sums.
+inline double small_integer(int64_t i) { return static_cast<double>(i * 7 % 9 - 4); }
+
 // Ops that a large run has passed for.
 std::set<std::string>& run_large();
 

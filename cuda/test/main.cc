@@ -11,11 +11,14 @@
 
 #include "cuda/backend_cuda.h"
 #include "cuda/test/comparison.h"
+#include "cuda/test/large.h"
 #include "native/backend/registry.h"
 #include "native/base/op_signatures.h"
 
 namespace compact::test {
 namespace {
+
+using Names = std::vector<std::string>;
 
 Options parsed;
 std::string skipped;  // why the running test could not run
@@ -80,6 +83,17 @@ void check_coverage() {
     }
 }
 
+// Whether every op has run on a large tensor. On a GPU some may lack the memory. gradientNorm has
+// one number per parameter: no model has so many.
+void check_large_coverage() {
+    for (const OpSignature& signature : kOpSignatures) {
+        const std::string name = signature.name;
+        if (name == "gradientNorm" || run_large().count(name) == 1) continue;
+        skip("the device lacks the memory for " + name);
+        if (cuda_machine().is_emulated() && !CHECK(false)) std::printf("      %s\n", name.c_str());
+    }
+}
+
 bool run(const std::string& name, void (*body)(), Report& report) {
     const int before = failures();
     const auto begin = std::chrono::steady_clock::now();
@@ -118,6 +132,10 @@ int run_all() {
     if (parsed.names.empty()) {
         ++count;
         failed += run("cuda_every_op_was_compared", check_coverage, report) ? 0 : 1;
+    }
+    if (parsed.large && (parsed.names.empty() || parsed.names == Names{"cuda_large"})) {
+        ++count;
+        failed += run("cuda_large_has_every_op", check_large_coverage, report) ? 0 : 1;
     }
     if (!parsed.json) std::printf("%d tests, %d failed\n", count, failed);
     return failed == 0 && count > 0 ? 0 : 1;

@@ -7,6 +7,8 @@ set(COMPACT_CUDA_TEST_SOURCES
   test/test_elementwise.cc
   test/test_kernel_choice.cc
   test/test_large.cc
+  test/test_large_products.cc
+  test/test_large_rows.cc
   test/test_losses.cc
   test/test_optimizers.cc
   test/test_products.cc
