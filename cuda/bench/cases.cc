@@ -66,8 +66,9 @@ class Cases {
         return cases_.back();
     }
 
+    // Made in groups of eight columns.
     void panel(int64_t rows, int64_t columns) {
-        add("P panel", "panel", {}, {bf16({rows, columns})}, 0.0);
+        add("P panel", "panel", {}, {bf16({rows, (columns + 7) / 8 * 8})}, 0.0);
     }
 
     void projections() {
@@ -140,7 +141,7 @@ class Cases {
             {bf16(x), weight, rstd, bf16(x), bf16(x), absent()}, {bf16(x), f32({s_.hidden})},
             10.0 * elements(x), {attribute("accumulate", 0)});
         add("rotary embedding", "rope",
-            {bf16(x), f32({s_.sequence, s_.head}), f32({s_.sequence, s_.head})}, {bf16(x)},
+            {bf16(x), f32({s_.sequence, s_.head / 2}), f32({s_.sequence, s_.head / 2})}, {bf16(x)},
             3.0 * elements(x), {attribute("headSize", s_.head), attribute("inverse", 0)});
         add("SwiGLU", "swiglu", {bf16(wide), bf16(wide)}, {bf16(wide)}, 5.0 * elements(wide));
         add("SwiGLU backward", "swigluBackward", {bf16(wide), bf16(wide), bf16(wide)},

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { compile } from '../../compile/index.js';
 import { largestBatch } from '../../memory/index.js';
 import { llama, llamaPresets } from '../../models/index.js';
+import { formatBytes } from '../format.js';
 import { byteCount, choice, positiveInteger, ratio } from '../options.js';
 import { compileOptions, describeRequest, type PlanRequest } from '../plan-request.js';
 import type { Terminal } from '../terminal.js';
@@ -23,6 +24,7 @@ interface CellFlags extends Omit<PlanRequest, 'accounting'> {
   readonly steps: number;
   readonly memoryCap?: number;
   readonly largest?: boolean;
+  readonly planOnly?: boolean;
 }
 
 /** What one cell measured. */
@@ -64,6 +66,7 @@ export function registerCellBench(bench: Command, terminal: Terminal): void {
     .option('--steps <count>', 'timed steps', positiveInteger, 20)
     .option('--memory-cap <bytes>', 'most bytes that the plan may have, e.g. 24GiB', byteCount)
     .option('--largest', 'the largest batch that the cap allows, instead of --batch')
+    .option('--plan-only', 'what would run, without running it')
     .addHelpText('after', help)
     .action((flags: CellFlags) => cellBench(flags, terminal));
 }
@@ -72,13 +75,13 @@ async function cellBench(flags: CellFlags, terminal: Terminal): Promise<void> {
   const result = await runCell(flags);
   terminal.object({ type: 'bench-cell', ...result });
   const { provider, fits, batch, plannedBytes, msPerStep } = result;
-  if (!fits) terminal.line(`${provider}: does not fit (${plannedBytes} bytes for ${batch} sequences)`);
-  else if (msPerStep !== undefined)
-    terminal.line(`${provider}: ${quantiles(msPerStep).p50.toFixed(2)} ms a step of ${batch} sequences`);
+  const size = `${batch} sequences, ${formatBytes(plannedBytes)} planned`;
+  const time = msPerStep === undefined ? '' : `, ${quantiles(msPerStep).p50.toFixed(2)} ms a step`;
+  terminal.line(`${provider}: ${size}${fits ? time : ', which does not fit'}`);
 }
 
 async function runCell(flags: CellFlags): Promise<CellResult> {
-  const { device: word, threads, warmup, steps, memoryCap = Infinity, largest, ...request } = flags;
+  const { device: word, threads, warmup, steps, memoryCap = Infinity, largest, planOnly, ...request } = flags;
   const device = benchDevice(word, threads);
   const asked = compileOptions({ ...request, accounting: 'ours' }, device.target);
   const found = largest ? largestBatch(asked, memoryCap) : undefined;
@@ -87,6 +90,7 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
   const provider = describeRequest({ ...request, accounting: 'ours' });
   const common = { provider, batch, plannedBytes: plan.peakBytes };
   if (plan.peakBytes > memoryCap) return { ...common, fits: false };
+  if (planOnly) return { ...common, fits: true };
   const times = await timeSteps({
     plan,
     model: llama(flags.model),

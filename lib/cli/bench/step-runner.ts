@@ -1,6 +1,6 @@
 import type { Plan } from '../../compile/index.js';
 import type { Model } from '../../models/index.js';
-import { Engine, type EngineMemory } from '../../runtime/index.js';
+import { type BlasChoice, Engine, type EngineMemory } from '../../runtime/index.js';
 
 export interface StepTimes {
   readonly msPerStep: readonly number[];
@@ -17,6 +17,7 @@ export interface StepTimingOptions {
   /** 'cpu' or 'cuda:N'. */
   readonly device: string;
   readonly threads: number | undefined;
+  readonly blas?: BlasChoice;
   readonly warmupSteps: number;
   readonly steps: number;
   readonly profile?: boolean;
@@ -25,7 +26,7 @@ export interface StepTimingOptions {
 /** Runs whole training steps on random tokens and times them on the engine's own clock. */
 export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> {
   const { plan, model, device, threads, warmupSteps, steps, profile = false } = options;
-  await using engine = await Engine.open({ device, threads });
+  await using engine = await Engine.open({ device, threads, blas: options.blas });
   await engine.load(plan);
   for (const [name, table] of Object.entries(model.constants(options.sequenceLength)))
     await engine.write(name, table);

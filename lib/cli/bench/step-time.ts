@@ -3,7 +3,7 @@ import type { Plan } from '../../compile/index.js';
 import { compile } from '../../compile/index.js';
 import { compact, dense, type Method } from '../../methods/index.js';
 import { llama, llamaPresets, type LlamaPreset } from '../../models/index.js';
-import { environment } from '../../runtime/index.js';
+import { type BlasChoice, blasChoices, environment } from '../../runtime/index.js';
 import { positiveInteger } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
@@ -35,6 +35,7 @@ interface StepTimeFlags {
   readonly batch: number;
   readonly sequence: number;
   readonly device: string;
+  readonly blas: BlasChoice;
   readonly threads?: number;
   readonly dtype?: 'f32' | 'bf16';
   readonly rounds: number;
@@ -71,6 +72,11 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
     .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
     .addOption(deviceOption())
+    .addOption(
+      new Option('--blas <choice>', 'products on a GPU: own kernels or cuBLASLt')
+        .choices(blasChoices)
+        .default('own'),
+    )
     .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
     .addOption(new Option('--dtype <type>', 'one dtype (default: both)').choices(['f32', 'bf16']))
     .option('--rounds <count>', 'turns of each variant, three timed steps a turn', positiveInteger, 5)
@@ -181,7 +187,7 @@ class TimedCase {
       entries: ['initialize', 'train'],
     });
     const numTokens = flags.batch * sequenceLength;
-    this.#options = { model, sequenceLength, numTokens, device: device.word, threads };
+    this.#options = { model, sequenceLength, numTokens, device: device.word, threads, blas: flags.blas };
   }
 
   async run(): Promise<void> {

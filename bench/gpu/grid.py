@@ -1,0 +1,85 @@
+"""The cells of the benchmark, from grid.json: what runs, in which order."""
+
+import fnmatch
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+GRID = json.loads((Path(__file__).parent / "grid.json").read_text())
+MODELS = {model["name"]: model for model in GRID["models"]}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A contender on one size of one model; or, with a memory cap in bytes, on the largest batch that it allows."""
+
+    id: str
+    contender: dict
+    model: dict
+    sequence: int
+    states: str
+    batch: int = 0
+    cap: int = 0
+
+    @property
+    def is_own(self):
+        return "method" in self.contender
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The table of kernels: ours, or PyTorch's at the same shapes."""
+
+    id: str
+    provider: str
+
+
+def step_cells(sizes, is_tiny):
+    groups = []
+    for size in sizes:
+        model, batch, sequence = MODELS[size["model"]], size["batch"], size["sequence"]
+        for states in ("bf16", "f32"):
+            group = []
+            for contender in GRID["contenders"]:
+                if states not in contender.get("states", ["bf16"]):
+                    continue
+                name = f"{model['name']}-{batch}x{sequence}/{contender['id']}/{states}"
+                # Compiling takes longer than everything else that a tiny cell does, and shows nothing.
+                chosen = contender | {"mode": "eager"} if is_tiny and "mode" in contender else contender
+                group.append(Cell(name, chosen, model, sequence, states, batch=batch))
+            groups.append(group)
+    return groups
+
+
+def cap_cells():
+    groups = []
+    for size in GRID["caps"]:
+        model, gigabytes = MODELS[size["model"]], size["gigabytes"]
+        groups.append(
+            [
+                Cell(
+                    f"{model['name']}-{gigabytes}GB/{contender['id']}/bf16",
+                    contender,
+                    model,
+                    size["sequence"],
+                    "bf16",
+                    cap=gigabytes * 10**9,
+                )
+                for contender in GRID["contenders"]
+                if contender.get("caps")
+            ]
+        )
+    return groups
+
+
+def cells(device, only="*"):
+    """Groups of cells: within a group contenders take turns."""
+    kernels = [Kernels("kernels/own", "own"), Kernels("kernels/torch", "torch")]
+    if device == "cuda":
+        groups = [kernels, *step_cells(GRID["sizes"], False), *cap_cells()]
+    else:
+        # The kernels of our own CPU backend have a benchmark of their own (npm run bench:native).
+        groups = [kernels if device == "cuda-emulated" else kernels[1:], *step_cells(GRID["tiny"], True)]
+    pattern = only if any(c in only for c in "*?[") else f"*{only}*"
+    chosen = [[cell for cell in group if fnmatch.fnmatch(cell.id, pattern)] for group in groups]
+    return [group for group in chosen if group]

@@ -1,0 +1,82 @@
+import { existsSync, readFileSync } from 'node:fs';
+
+/** A row of the ledger that scripts/gpu-bench writes; what a case does not have is absent. */
+export interface GpuRow {
+  readonly case: 'gpu-step' | 'gpu-kernel' | 'gpu-probe';
+  readonly cell: string;
+  readonly turn?: number;
+  readonly device: string;
+  readonly commit: string;
+  readonly date: string;
+  readonly skipped?: string;
+  readonly failed?: string;
+  readonly fits?: boolean;
+  readonly p25?: number;
+  readonly p50?: number;
+  readonly p75?: number;
+  // Steps: milliseconds, bytes.
+  readonly batch?: number;
+  readonly tokensPerSecond?: number;
+  readonly refreshStepMs?: number;
+  readonly memory?: {
+    readonly tensors: number | null;
+    readonly pool: number | null;
+    readonly process?: number | null;
+  };
+  // Kernels: microseconds.
+  readonly provider?: 'own' | 'torch';
+  readonly kernel?: string;
+  readonly shape?: string;
+  readonly variant?: string;
+}
+
+/** What all turns of one cell, or of one kernel, say together. */
+export interface Measured {
+  readonly p25: number;
+  readonly p50: number;
+  readonly p75: number;
+  /** False when the last two medians differ by more than 2 %. */
+  readonly steady: boolean;
+  readonly last: GpuRow;
+}
+
+const steadyShare = 0.02;
+
+export function readGpuRows(file: string): GpuRow[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as GpuRow);
+}
+
+/** The rows of one device at the commit that was measured last: figures of two commits are never mixed. */
+export function latestOf(device: string, rows: readonly GpuRow[]): GpuRow[] {
+  const own = rows.filter((row) => row.device === device);
+  const commit = own.toSorted((a, b) => a.date.localeCompare(b.date)).at(-1)?.commit;
+  return own.filter((row) => row.commit === commit);
+}
+
+/** Median of the turns' medians; undefined when nothing was measured. */
+export function measured(rows: readonly GpuRow[]): Measured | undefined {
+  const timed = rows.filter((row) => row.p50 !== undefined);
+  const last = timed.at(-1);
+  if (last === undefined) return undefined;
+  const [before, after] = [timed.at(-2)?.p50, last.p50!];
+  return {
+    p25: median(timed.map((row) => row.p25!)),
+    p50: median(timed.map((row) => row.p50!)),
+    p75: median(timed.map((row) => row.p75!)),
+    steady: before !== undefined && Math.abs(after - before) <= steadyShare * Math.min(after, before),
+    last,
+  };
+}
+
+export const cellRows = (rows: readonly GpuRow[], cell: string): GpuRow[] =>
+  rows.filter((row) => row.cell === cell && row.case === 'gpu-step');
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
