@@ -2,12 +2,15 @@
 // (gemm_store.cu, gemm_partials.cu, gemm_update.cu), so that they compile side by side.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "cuda/gemm.h"
 #include "cuda/gemm_epilogue.cuh"
 #include "cuda/gemm_simple.cuh"
 #include "cuda/gemm_tensor.cuh"
+#include "cuda/gemm_warpgroup.cuh"
+#include "cuda/tensor_map.h"
 
 namespace compact {
 
@@ -62,11 +65,42 @@ Operand generated(const CudaGemmOperand& operand) {
             static_cast<uint32_t>(operand.phat->panel.group0)};
 }
 
+// Operands with aligned rows, on a device for which choose_kernels() has found this kernel.
+template <bool kTransposeA, bool kTransposeB, class Epilogue>
+cudaError_t launch_warpgroup(CpDevice& device, const CudaGemm& p, int64_t splits,
+                             const Epilogue& epilogue) {
+    TensorMap map_a, map_b;
+    const cudaError_t found[] = {
+        kTransposeA ? make_tensor_map(device, p.a, p.k, p.m, kGroupTileK, &map_a)
+                    : make_tensor_map(device, p.a, p.m, p.k, kGroupTileM, &map_a),
+        kTransposeB ? make_tensor_map(device, p.b, p.n, p.k, kGroupTileN, &map_b)
+                    : make_tensor_map(device, p.b, p.k, p.n, kGroupTileK, &map_b),
+        cudaFuncSetAttribute(gemm_warpgroup_kernel<!kTransposeA, kTransposeB, Epilogue>,
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, kGroupSharedBytes)};
+    for (cudaError_t status : found) {
+        if (status != cudaSuccess) return status;
+    }
+    const GroupShape shape = {static_cast<int32_t>(ceil_div(p.m, kGroupTileM)),
+                              static_cast<int32_t>(ceil_div(p.n, kGroupTileN)),
+                              static_cast<int32_t>(splits), p.k,
+                              round_up(ceil_div(p.k, splits), kGroupTileK)};
+    const auto blocks =
+        std::min<int64_t>(device.properties.multiProcessorCount, shape.pieces());
+    CP_LAUNCH((gemm_warpgroup_kernel<!kTransposeA, kTransposeB, Epilogue>),
+              dim3(static_cast<unsigned>(blocks)), dim3(kGroupThreads), kGroupSharedBytes,
+              device.stream, map_a, map_b, shape, epilogue);
+    return cudaGetLastError();
+}
+
 // Both operands in memory; A is inner-contiguous when it is not transposed, B when it is.
 template <bool kTransposeA, bool kTransposeB, class Epilogue>
 cudaError_t launch_stored(CpDevice& device, const CudaGemm& p, int64_t splits,
                           const Epilogue& epilogue) {
     if (aligned(p.a) && aligned(p.b)) {
+        constexpr int64_t kMaxSize = 1 << 30;  // coordinates of boxes have 32 bits
+        if (device.tensor_map_encoder != nullptr && std::max({p.m, p.n, p.k}) <= kMaxSize) {
+            return launch_warpgroup<kTransposeA, kTransposeB>(device, p, splits, epilogue);
+        }
         return launch_tensor(device, p, splits, stored<StoredOperand<!kTransposeA, true>>(p.a),
                              stored<StoredOperand<kTransposeB, true>>(p.b), epilogue);
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cuda/device.h"
+#include "cuda/tensor_map.h"
 #include "cuda/tuning.h"
 
 namespace compact {
@@ -16,6 +17,17 @@ bool switched(const char* variable, bool otherwise) {
     return std::strcmp(value, "0") == 0 ? false : otherwise;
 }
 
+// Code of 90a runs on exactly that chip, and has to be in this build.
+bool has_warpgroup_code(const CpDevice& device) {
+#if defined(__CUDACC__)
+    return device.properties.major == 9 && device.properties.minor == 0 &&
+           std::strstr(COMPACT_CUDA_ARCHITECTURES, "90a") != nullptr;
+#else
+    (void)device;
+    return true;
+#endif
+}
+
 }  // namespace
 
 void choose_kernels(CpDevice& device) {
@@ -23,6 +35,9 @@ void choose_kernels(CpDevice& device) {
         gemm_tuning(10 * device.properties.major + device.properties.minor);
     device.projection_in_kernel =
         switched("COMPACT_CUDA_PROJECTION_IN_KERNEL", tuning.projection_in_kernel);
+    if (switched("COMPACT_CUDA_TIER2", false) && has_warpgroup_code(device)) {
+        device.tensor_map_encoder = find_tensor_map_encoder();
+    }
 }
 
 }  // namespace compact

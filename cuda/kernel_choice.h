@@ -9,6 +9,8 @@ namespace compact {
 // and measurements:
 //
 //   COMPACT_CUDA_PROJECTION_IN_KERNEL   0: Phat from panels; 1: made in the products
+//   COMPACT_CUDA_TIER2                  1: products of warpgroups on compute capability 9.0, which
+//                                       no GPU has run so far
 void choose_kernels(CpDevice& device);
 
 }  // namespace compact

@@ -94,6 +94,12 @@ struct Block {
     std::vector<Warp> warps;
 };
 
+struct Copy {
+    void* target;
+    const void* source;
+    size_t bytes;
+};
+
 struct Fiber {
     void* stack_pointer = nullptr;
     char* stack = nullptr;
@@ -104,6 +110,8 @@ struct Fiber {
     int line = 0;
     void* tsan = nullptr;
     void* asan_fake_stack = nullptr;
+    std::vector<std::vector<Copy>> copies;  // in groups, the oldest first
+    std::vector<Copy> uncommitted;
 };
 
 // All of the scheduler's state belongs to the host thread that launches.
@@ -291,8 +299,8 @@ void run_block(Index3 index, size_t dynamic_shared_bytes) {
     const Unwatched unwatched;
     const Index3 size = scheduler.block_size;
     const int threads = static_cast<int>(size.x * size.y * size.z);
-    // On the heap: memory there is new to ThreadSanitizer, so that what orders the fibers of one block
-    // does not order them after those of the block before.
+    // On the heap: memory there is new to ThreadSanitizer, so that what orders the fibers of one
+    // block does not order them after those of the block before.
     const auto owner = std::make_unique<Block>();
     Block& block = *owner;
     block.index = index;
@@ -394,6 +402,14 @@ void* shared_slot(int id, size_t bytes) {
 
 void* dynamic_shared() { return scheduler.block->dynamic; }
 
+EMULATION_SCHEDULER void pass_turn() {
+    const Unwatched unwatched;
+    yield_to_scheduler();
+}
+
+void order_before(void* object) { release(object); }
+void order_after(void* object) { acquire(object); }
+
 EMULATION_SCHEDULER int block_barrier(int predicate, BarrierResult result, int line) {
     const Unwatched unwatched;
     Fiber* self = scheduler.current;
@@ -461,6 +477,41 @@ EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const voi
     }
     acquire(group);
     return slots;
+}
+
+constexpr size_t kCopyBytes = 16;
+
+void copy_later(void* target, const void* source, size_t bytes) {
+    const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
+    if (!aligned(target) || (bytes > 0 && !aligned(source))) {
+        stop("an asynchronous copy is not 16-byte aligned");
+    }
+    std::memset(target, 0xFF, kCopyBytes);
+    const Unwatched unwatched;
+    scheduler.current->uncommitted.push_back({target, source, bytes});
+}
+
+void commit_copies() {
+    const Unwatched unwatched;
+    scheduler.current->copies.push_back(std::move(scheduler.current->uncommitted));
+    scheduler.current->uncommitted.clear();
+}
+
+void finish_copies(int pending) {
+    auto& groups = scheduler.current->copies;
+    while (true) {
+        std::vector<Copy> oldest;
+        {
+            const Unwatched unwatched;
+            if (groups.size() <= static_cast<size_t>(pending)) return;
+            oldest = std::move(groups.front());
+            groups.erase(groups.begin());
+        }
+        for (const Copy& copy : oldest) {
+            std::memset(copy.target, 0, kCopyBytes);
+            std::memcpy(copy.target, copy.source, copy.bytes);
+        }
+    }
 }
 
 }  // namespace compact::emulation

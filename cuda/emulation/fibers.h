@@ -47,6 +47,21 @@ int block_barrier(int predicate, BarrierResult result, int line);
 using Slot = unsigned char[64];
 const Slot* warp_collective(unsigned mask, int op, const void* in, size_t bytes, int line);
 
+// Lets the other threads of the block run: what a thread does that waits in a loop.
+void pass_turn();
+
+// What a thread did before order_before(object) has happened for one that then calls
+// order_after(object): tells ThreadSanitizer of a barrier that is not one of the above.
+void order_before(void* object);
+void order_after(void* object);
+
+// Asynchronous copies of the running fiber: 16 bytes, of which `bytes` are read and the rest becomes
+// zero. The target is garbage from here on and holds the copy no sooner than it must: when all but
+// the newest `pending` groups are waited for.
+void copy_later(void* target, const void* source, size_t bytes);
+void commit_copies();
+void finish_copies(int pending);
+
 [[noreturn]] void stop(const char* what);
 
 }  // namespace compact::emulation

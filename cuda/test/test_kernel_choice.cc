@@ -1,6 +1,7 @@
 // Kernels that a device may choose between: the environment asks for one and for the other, and
 // their results are compared.
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "cuda/backend_cuda.h"
@@ -20,6 +21,22 @@ std::unique_ptr<Machine> machine_with(const char* variable, const char* value) {
 struct Shape {
     int64_t rows, columns, inner;
 };
+
+// Whether products of warpgroups can run: they are code for exactly one chip.
+bool has_warpgroups() {
+    if (cuda_machine().is_emulated()) return true;
+    CpBackendInfo info;
+    compact_cuda_backend()->describe(&info);
+    return info.devices[0].compute_capability == 90 &&
+           std::strstr(info.architectures, "90a") != nullptr;
+}
+
+constexpr const char* kNoWarpgroups = "needs compute capability 9.0 and code of 90a";
+
+// Around tiles of 128 x 256 x 64 and four stages; inner dimensions in one part and in several; more
+// tiles than multiprocessors. Every size is a multiple of eight, or the rows are not aligned.
+const std::vector<Shape> kWarpgroupShapes = {
+    {8, 8, 8}, {128, 256, 64}, {136, 264, 328}, {264, 520, 72}, {64, 72, 1544}};
 
 }  // namespace
 
@@ -57,6 +74,70 @@ TEST(cuda_projection_in_kernel) {
                           .attribute("step", 6)
                           .agrees(0));
             }
+        }
+    }
+}
+
+// Sums of integers are exact, in whatever order a kernel adds.
+TEST(cuda_tier2_matmul) {
+    if (!has_warpgroups()) return skip(kNoWarpgroups);
+    const auto plain = machine_with("COMPACT_CUDA_TIER2", "0");
+    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    for (const auto& [m, n, k] : sizes(kWarpgroupShapes, {0, 1})) {
+        for (int transposed = 0; transposed < 4; ++transposed) {
+            const int transpose_a = transposed & 1, transpose_b = transposed >> 1;
+            Numbers numbers(static_cast<uint64_t>(m + n + k));
+            Tensor a =
+                numbers.integers(transpose_a ? std::vector{k, m} : std::vector{m, k}, CP_BF16);
+            Tensor b =
+                numbers.integers(transpose_b ? std::vector{n, k} : std::vector{k, n}, CP_BF16);
+            for (int32_t c_dtype : kDtypes) {
+                Tensor before = numbers.integers({m, n}, c_dtype);
+                Comparison call("matmul");
+                call.input(a).input(b).input(before).output_on(2).between(*plain, *warpgroups);
+                CHECK(call.attribute("transposeA", transpose_a)
+                          .attribute("transposeB", transpose_b)
+                          .attribute("alpha", 0.5)
+                          .attribute("accumulate", 1)
+                          .agrees(0));
+            }
+        }
+    }
+}
+
+// Sums in fp32, in another order than those of the other kernel.
+TEST(cuda_tier2_projection) {
+    if (!has_warpgroups()) return skip(kNoWarpgroups);
+    const auto plain = machine_with("COMPACT_CUDA_TIER2", "0");
+    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    for (const auto& [rows, columns, inner] : sizes(kWarpgroupShapes, {0})) {
+        Numbers numbers(static_cast<uint64_t>(rows));
+        const double tolerance = 2e-6 + 2e-8 * static_cast<double>(inner);
+        Tensor x = numbers.tensor({rows, inner}, CP_BF16);
+        Comparison project("project");
+        project.input(x).output({rows, columns}, CP_BF16).between(*plain, *warpgroups);
+        project.attribute("seedLow", 1).attribute("seedHigh", 2).attribute("tensorId", 3);
+        CHECK(project.attribute("epoch", 4).attribute("distribution", 0).agrees(tolerance));
+
+        // Signs instead of normal numbers, and integers: exact sums, and so the same random numbers
+        // of rounding lead to the same weights.
+        Tensor direction = numbers.integers({inner, columns}, CP_BF16);
+        for (int32_t dtype : kDtypes) {
+            Tensor weight = numbers.tensor({rows, columns}, dtype);
+            Comparison update("projectBackUpdate");
+            update.input(weight).input(direction).output_on(0).between(*plain, *warpgroups);
+            CHECK(update.attribute("seedLow", 1)
+                      .attribute("seedHigh", 2)
+                      .attribute("tensorId", 3)
+                      .attribute("epoch", 4)
+                      .attribute("distribution", 1)
+                      .attribute("learningRate", 0.01)
+                      .attribute("updateScale", 0.25)
+                      .attribute("weightDecay", 0.1)
+                      .attribute("stochasticRounding", dtype == CP_BF16 ? 1 : 0)
+                      .attribute("roundingSeed", 5)
+                      .attribute("step", 6)
+                      .agrees(0));
         }
     }
 }

@@ -1,4 +1,5 @@
 // Panels of P from inside: the emulation's build alone can call what the table does not show.
+#include <cstdlib>
 #include <vector>
 
 #include "cuda/backend_cuda.h"
@@ -162,6 +163,13 @@ TEST(cuda_phat_in_the_product_needs_no_panel) {
         CHECK(kCudaProjectOp.run(&*device, &call, &error) == CP_OK);
         CHECK(emulation::call_counts().launches - before == (in_kernel ? 1 : 2));
     }
+}
+
+TEST(cuda_warpgroups_are_off_unless_asked_for) {
+    CHECK((*OpenDevice()).tensor_map_encoder == nullptr);
+    setenv("COMPACT_CUDA_TIER2", "1", 1);
+    CHECK((*OpenDevice()).tensor_map_encoder != nullptr);
+    unsetenv("COMPACT_CUDA_TIER2");
 }
 
 }  // namespace compact::test
