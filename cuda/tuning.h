@@ -20,12 +20,12 @@ struct GemmTuning {
 // Ascending. Defaults: where a multiprocessor does 512 FLOP per clock, making Phat hides behind
 // the tensor cores; where it does 2048 or more, a panel is faster.
 inline constexpr GemmTuning kGemmTunings[] = {
-    {80, 128, 128, 3, false, false},   //
-    {86, 128, 128, 3, true, false},    //
-    {89, 128, 128, 3, true, false},    //
-    {90, 128, 128, 3, false, false},   //
-    {100, 128, 128, 3, false, false},  //
-    {120, 128, 128, 3, true, false},   //
+    {80, 128, 128, 3, false, false},   // A100
+    {86, 128, 128, 3, true, false},    // A10, RTX 30 series
+    {89, 128, 128, 3, true, false},    // L4, L40S, RTX 40 series
+    {90, 128, 128, 3, false, false},   // H100, H200
+    {100, 128, 128, 3, false, false},  // B200
+    {120, 128, 128, 3, true, false},   // RTX 50 series
 };
 
 // The row of a GPU: its own, else that of the closest older one.

@@ -1,0 +1,54 @@
+/** Predicted time and planned memory of the cells that can be predicted. */
+import { compile } from '../../../compile/index.js';
+import { memoryReport, type MemoryReport } from '../../../memory/index.js';
+import { llamaPresets } from '../../../models/index.js';
+import { cpuTarget } from '../../../runtime/index.js';
+import { compileOptions, planRequest } from '../../plan-request.js';
+import type { DeviceLimits } from '../device-limits.js';
+import type { Contender, GridSize } from './grid.js';
+import { aimed, compiled, stepMs, type StepMethod } from './predictions.js';
+
+/** Undefined for programs whose time follows from no simple model. */
+export function predictedStepMs(
+  size: GridSize,
+  contender: Contender,
+  limits: DeviceLimits,
+): number | undefined {
+  const shape = { ...size, model: llamaPresets[size.model] };
+  const { program, method, rankRatio, store, recompute, blas } = contender;
+  if (blas !== undefined) return undefined;
+  if (method !== undefined) {
+    const rebuilds = store === 'lazy' || recompute === 'cheap';
+    return stepMs(shape, { method, rankRatio, rebuilds }, limits, aimed);
+  }
+  const peers: Readonly<Record<string, StepMethod>> = {
+    dense: { method: 'dense' },
+    'dense-budget': { method: 'dense', rebuilds: true },
+    'dense-checkpoint': { method: 'dense', checkpoints: true },
+  };
+  const peer = peers[program!];
+  return peer && stepMs(shape, peer, limits, compiled);
+}
+
+/**
+ * What our own methods allocate, and what the exact peers need at least: our dense plan of the same tensors, with bf16
+ * gradients that live until the optimizer's step. Planned for the CPU backend with one thread: workspaces of GPUs are
+ * larger by a projection panel.
+ */
+export function plannedPeak(
+  size: GridSize,
+  contender: Contender,
+  stateDtype: 'bf16' | 'f32' = 'bf16',
+): MemoryReport | undefined {
+  const { program, method, rankRatio, store, recompute, blas } = contender;
+  if (blas !== undefined) return undefined;
+  const target = cpuTarget({ threads: 1 });
+  const shape = { ...size, dtype: 'bf16', stateDtype, accounting: 'ours' } as const;
+  if (method !== undefined)
+    return planRequest({ ...shape, method, rankRatio, store, recompute }, target).report;
+  const recomputes = { dense: 'none', 'dense-budget': 'cheap', 'dense-checkpoint': 'layer' } as const;
+  if (!Object.hasOwn(recomputes, program!)) return undefined;
+  const policy = recomputes[program as keyof typeof recomputes];
+  const options = compileOptions({ ...shape, method: 'dense', recompute: policy }, target);
+  return memoryReport(compile({ ...options, gradientDtype: 'bf16', updatePlacement: 'end' }));
+}
