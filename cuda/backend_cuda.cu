@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cuda/backend_cuda.h"
+#include "cuda/blas_lt.h"
 #include "cuda/describe.h"
 #include "cuda/device.h"
 #include "cuda/device_memory.h"
@@ -93,6 +94,16 @@ CpStatus refuse_device(CpError* error, const char* problem) {
     return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "cuda", "a usable NVIDIA GPU", problem);
 }
 
+CpStatus open_blas(CpDevice& device, const char* choice, CpError* error) {
+    if (choice == nullptr || std::strcmp(choice, "own") == 0) return CP_OK;
+    std::string problem;
+    device.blas = BlasLt::open(problem);
+    if (device.blas != nullptr || std::strcmp(choice, "auto") == 0) return CP_OK;
+    return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "blas",
+                "cuBLASLt of CUDA 12 or 13 (the variable COMPACT_CUBLASLT may name its file)",
+                problem.c_str());
+}
+
 CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError* error) {
     CpBackendInfo info;
     describe_cuda(&info);
@@ -121,6 +132,7 @@ CpStatus open_device(const CpDeviceOptions* options, CpDevice** result, CpError*
     // What other processes do meanwhile counts too; there is no way to tell it apart.
     if (free_before >= 0 && free_after >= 0)
         device->overhead_bytes = std::max<int64_t>(0, free_before - free_after);
+    if (open_blas(*device, options->blas, error) != CP_OK) return CP_FAILED;
     *result = device.release();
     return CP_OK;
 }

@@ -3,12 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cuda/gpu.h"
 #include "cuda/index_check.h"
 #include "native/backend/backend.h"
 #include "native/backend/call.h"
+
+namespace compact {
+class BlasLt;
+}
 
 struct CpDevice {
     int index = 0;
@@ -20,6 +25,7 @@ struct CpDevice {
     int next_staging = 0;
     compact::IndexChecks index_checks;
     std::vector<cudaEvent_t> marks;
+    std::shared_ptr<compact::BlasLt> blas;  // null: our own products alone
     bool projection_in_kernel = false;  // see GemmTuning
     void* tensor_map_encoder = nullptr;  // null: no products of gemm_warpgroup.cuh
     int64_t overhead_bytes = 0;  // of the device, by opening it: context, code, queue

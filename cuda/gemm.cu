@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cuda/blas_lt.h"
 #include "cuda/gemm.h"
 #include "cuda/gemm_launch.cuh"
 
@@ -33,6 +34,7 @@ bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOp
 
 CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
               CpError* error) {
+    if (device.blas != nullptr && device.blas->multiply(device, problem, workspace)) return CP_OK;
     const cudaError_t status = problem.update != nullptr ? gemm_update(device, problem, workspace)
                                                          : gemm_store(device, problem, workspace);
     return status == cudaSuccess ? CP_OK : cuda_failure(device, status, op, "gemm", error);

@@ -33,6 +33,7 @@ const flags = [
   { flag: '--seed <number>', key: 'seed', description: 'of weights, data order and rounding' },
   { flag: '--threads <count>', key: 'threads', description: 'CPU threads' },
   { flag: '--device <device>', key: 'device', description: 'cpu, cuda, cuda:N or auto' },
+  { flag: '--blas <choice>', key: 'blas', description: 'products on a GPU: own, vendor (cuBLASLt) or auto' },
   { flag: '--output-directory <folder>', key: 'outputDirectory', description: 'for checkpoints and metrics' },
   {
     flag: '--resume-from-checkpoint <where>',

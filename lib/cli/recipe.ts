@@ -3,6 +3,7 @@ import { compactError, isCompactError, nearestName } from '../errors.js';
 import { methodFromDescription } from '../methods/index.js';
 import { llama, type LlamaConfig, type Model } from '../models/index.js';
 import { learningRateScheduleNames } from '../optim/index.js';
+import { blasChoices } from '../runtime/index.js';
 import type { TrainerOptions } from '../train/index.js';
 import { expandShorthand, isRecord, type RecipeFile } from './recipe-file.js';
 
@@ -55,6 +56,7 @@ const recipeSchema = z.strictObject({
   device: z.string().optional(),
   threads: count.optional(),
   instructionSet: z.string().optional(),
+  blas: z.enum(blasChoices).optional(),
   memoryLimitBytes: count.optional(),
 } satisfies Record<Exclude<keyof TrainerOptions, 'signal'>, z.ZodType>);
 

@@ -34,6 +34,7 @@ export interface NativeEngineOptions {
   readonly deviceIndex: number;
   readonly threads: number;
   readonly instructionSet: string;
+  readonly blas: string;
   readonly memoryLimitBytes: number;
 }
 

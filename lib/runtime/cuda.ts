@@ -33,9 +33,7 @@ export interface CudaReport {
  * What the CUDA module and this machine offer. Takes nothing from any device, except with `probe`.
  * @param options.probe let every device compute something small; a device keeps what the driver takes for it
  */
-export function cudaReport(
-  options: { readonly kind?: CudaKind; readonly probe?: boolean } = {},
-): CudaReport {
+export function cudaReport(options: { readonly kind?: CudaKind; readonly probe?: boolean } = {}): CudaReport {
   const { kind = 'cuda', probe = false } = options;
   const module = loadModule(kind);
   if (module.path === undefined)

@@ -7,6 +7,7 @@ import { memoryBytes, physicalCores } from './cpu.js';
 import { type Device, findDevice, findInstructionSet, unavailable } from './device.js';
 import { inputCopies, LoadedPlan, outputArrays, scalarSlots } from './loaded-plan.js';
 import { awaiting, calling, callerOf } from './native-error.js';
+import { type BlasChoice, blasChoices } from './types.js';
 import type { EngineMemory, EngineOptions, HostArray, RunOptions, RunResult } from './types.js';
 
 const maxThreads = 1024;
@@ -46,6 +47,7 @@ export class Engine implements AsyncDisposable {
       Number.MAX_SAFE_INTEGER,
     );
     const { device, threads, instructionSet } = this;
+    const blas = checkBlas(options.blas ?? 'own');
     this.#native = calling(
       () =>
         new (addon().NativeEngine)({
@@ -53,6 +55,7 @@ export class Engine implements AsyncDisposable {
           deviceIndex: device.index,
           threads,
           instructionSet,
+          blas,
           memoryLimitBytes: this.#memoryLimitBytes,
         }),
     );
@@ -221,6 +224,16 @@ const isAborted = (error: unknown): boolean => (error as { code?: unknown }).cod
 
 const aborted = (entry: string, signal: AbortSignal): Error =>
   compactError('ERR_COMPACT_ABORTED', `the run of ${entry} was aborted`, { cause: signal.reason });
+
+function checkBlas(word: string): BlasChoice {
+  const choice = blasChoices.find((known) => known === word);
+  if (choice !== undefined) return choice;
+  throw compactError('ERR_COMPACT_ARGUMENT', 'there is no such choice of products', {
+    op: 'blas',
+    expected: `one of ${blasChoices.join(', ')}`,
+    received: JSON.stringify(word),
+  });
+}
 
 function checkRange(
   name: string,

@@ -6,7 +6,9 @@ export { type Device, type DeviceReport, devices, findDevice } from './device.js
 export { Engine } from './engine.js';
 export { type Environment, environment, peakRate } from './environment.js';
 export { deviceTarget } from './target.js';
+export { blasChoices } from './types.js';
 export type {
+  BlasChoice,
   CudaKind,
   DeviceKind,
   DeviceProblem,

@@ -9,7 +9,10 @@ import { findDevice, parseDevice } from './device.js';
  * @param options.threads worker threads of the CPU; default: physical cores of this machine
  * @throws ERR_COMPACT_ARGUMENT, ERR_COMPACT_DEVICE_UNAVAILABLE when the device's module is not installed
  */
-export function deviceTarget(device: string, options: { readonly threads?: number | undefined } = {}): Target {
+export function deviceTarget(
+  device: string,
+  options: { readonly threads?: number | undefined } = {},
+): Target {
   const { kind } = device === 'auto' ? findDevice(device) : parseDevice(device);
   return kind === 'cpu' ? cpuTarget(options) : cudaTarget(kind);
 }

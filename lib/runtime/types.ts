@@ -23,6 +23,10 @@ export type DeviceProblem =
   /** It is there, but does not compute. */
   | 'device-fault';
 
+/** Who multiplies matrices on a GPU: this package's kernels, NVIDIA's cuBLASLt, or cuBLASLt where it is there. */
+export const blasChoices = ['own', 'vendor', 'auto'] as const;
+export type BlasChoice = (typeof blasChoices)[number];
+
 export interface EngineOptions {
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */
   readonly device?: string;
@@ -30,6 +34,11 @@ export interface EngineOptions {
   readonly threads?: number;
   /** CPU instruction set; default the best this machine has. Lower ones exist for tests. */
   readonly instructionSet?: string;
+  /**
+   * Default 'own'. With 'vendor' and no cuBLASLt: ERR_COMPACT_DEVICE_UNAVAILABLE. Products of P made on the way and
+   * fused updates are always our own. The CPU has no choice.
+   */
+  readonly blas?: BlasChoice;
   /** Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT. Default: what there is. */
   readonly memoryLimitBytes?: number;
 }

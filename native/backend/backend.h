@@ -72,6 +72,7 @@ typedef struct {
     int32_t index;                // device number within the backend
     int32_t threads;              // CPU: worker threads, >= 1
     const char* instruction_set;  // CPU: "auto" or a name of instruction_sets
+    const char* blas;             // GPU: whose products: "own", "vendor" or "auto"; NULL is "own"
     int64_t reserved[4];
 } CpDeviceOptions;
 

@@ -47,6 +47,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         engine_options.device_index = options.Get("deviceIndex").As<Napi::Number>();
         engine_options.threads = options.Get("threads").As<Napi::Number>();
         engine_options.instruction_set = options.Get("instructionSet").As<Napi::String>();
+        engine_options.blas = options.Get("blas").As<Napi::String>();
         engine_options.memory_limit_bytes = options.Get("memoryLimitBytes").As<Napi::Number>();
         engine_ = std::make_unique<Engine>(*backend, std::move(engine_options));
         queue_ = std::make_unique<WorkQueue>(kMaxPendingCalls + 1);

@@ -48,6 +48,7 @@ void Engine::open() {
     options.index = options_.device_index;
     options.threads = options_.threads;
     options.instruction_set = options_.instruction_set.c_str();
+    options.blas = options_.blas.c_str();
     CpError error{};
     throw_if_failed(backend_.open(&options, &device_, &error), error);
     overhead_bytes_ = backend_.overhead_bytes(device_);

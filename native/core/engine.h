@@ -20,6 +20,7 @@ struct EngineOptions {
     int32_t device_index = 0;
     int32_t threads = 1;
     std::string instruction_set = "auto";
+    std::string blas = "own";
     int64_t memory_limit_bytes = 0;  // 0: none
 };
 
