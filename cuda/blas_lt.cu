@@ -1,8 +1,8 @@
-#include "cuda/blas_lt.h"
-
 #include <dlfcn.h>
 
 #include <cstdlib>
+
+#include "cuda/blas_lt.h"
 
 namespace compact {
 namespace {
@@ -33,11 +33,11 @@ void* open_library(std::string& problem) {
 }
 
 bool find_functions(void* library, lt::Api& api, std::string& problem) {
-#define COMPACT_LT_FIND(symbol, name, result, arguments)                               \
+#define COMPACT_LT_FIND(symbol, name, result, arguments)                      \
     api.name = reinterpret_cast<decltype(api.name)>(dlsym(library, #symbol)); \
-    if (api.name == nullptr) {                                                         \
-        problem = "the library has no " #symbol;                                       \
-        return false;                                                                  \
+    if (api.name == nullptr) {                                                \
+        problem = "the library has no " #symbol;                              \
+        return false;                                                         \
     }
     COMPACT_LT_FUNCTIONS(COMPACT_LT_FIND)
 #undef COMPACT_LT_FIND
@@ -117,13 +117,13 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(const CudaGemm& p, size_t worksp
     lt::Preference preference = nullptr;
     lt::HeuristicResult found{};
     int num_found = 0;
-    const bool described =
-        api_.create_description(&plan->description, lt::kComputeFloat32, lt::kFloat32) ==
-            lt::kSuccess &&
-        transpose(lt::kTransposeA, p.b.transposed) && transpose(lt::kTransposeB, p.a.transposed) &&
-        stored(&plan->b, p.b, p.k, p.n) && stored(&plan->a, p.a, p.m, p.k) &&
-        layout(&plan->c, type_of(p.c_dtype), p.m, p.n, p.c_stride) &&
-        api_.create_preference(&preference) == lt::kSuccess;
+    const bool described = api_.create_description(&plan->description, lt::kComputeFloat32,
+                                                   lt::kFloat32) == lt::kSuccess &&
+                           transpose(lt::kTransposeA, p.b.transposed) &&
+                           transpose(lt::kTransposeB, p.a.transposed) &&
+                           stored(&plan->b, p.b, p.k, p.n) && stored(&plan->a, p.a, p.m, p.k) &&
+                           layout(&plan->c, type_of(p.c_dtype), p.m, p.n, p.c_stride) &&
+                           api_.create_preference(&preference) == lt::kSuccess;
     const bool chosen =
         described &&
         api_.set_preference(preference, lt::kMaxWorkspaceBytes, &workspace_bytes,

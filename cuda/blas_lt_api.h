@@ -41,27 +41,27 @@ constexpr int kTransposeA = 3, kTransposeB = 4;
 constexpr int kMaxWorkspaceBytes = 1;
 
 // Name in the library, name here, result, arguments.
-#define COMPACT_LT_FUNCTIONS(X)                                                                   \
-    X(cublasLtCreate, create, Status, (Handle*))                                                  \
-    X(cublasLtDestroy, destroy, Status, (Handle))                                                 \
-    X(cublasLtGetVersion, version, size_t, ())                                                    \
-    X(cublasLtMatmulDescCreate, create_description, Status, (MatmulDescription*, int, int))       \
-    X(cublasLtMatmulDescDestroy, destroy_description, Status, (MatmulDescription))                \
-    X(cublasLtMatmulDescSetAttribute, set_description, Status,                                    \
-      (MatmulDescription, int, const void*, size_t))                                              \
-    X(cublasLtMatrixLayoutCreate, create_layout, Status,                                          \
-      (MatrixLayout*, int, uint64_t, uint64_t, int64_t))                                          \
-    X(cublasLtMatrixLayoutDestroy, destroy_layout, Status, (MatrixLayout))                        \
-    X(cublasLtMatmulPreferenceCreate, create_preference, Status, (Preference*))                   \
-    X(cublasLtMatmulPreferenceDestroy, destroy_preference, Status, (Preference))                  \
-    X(cublasLtMatmulPreferenceSetAttribute, set_preference, Status,                               \
-      (Preference, int, const void*, size_t))                                                     \
-    X(cublasLtMatmulAlgoGetHeuristic, find_algorithms, Status,                                    \
-      (Handle, MatmulDescription, MatrixLayout, MatrixLayout, MatrixLayout, MatrixLayout,         \
-       Preference, int, HeuristicResult*, int*))                                                  \
-    X(cublasLtMatmul, matmul, Status,                                                             \
-      (Handle, MatmulDescription, const void*, const void*, MatrixLayout, const void*,            \
-       MatrixLayout, const void*, const void*, MatrixLayout, void*, MatrixLayout,                 \
+#define COMPACT_LT_FUNCTIONS(X)                                                             \
+    X(cublasLtCreate, create, Status, (Handle*))                                            \
+    X(cublasLtDestroy, destroy, Status, (Handle))                                           \
+    X(cublasLtGetVersion, version, size_t, ())                                              \
+    X(cublasLtMatmulDescCreate, create_description, Status, (MatmulDescription*, int, int)) \
+    X(cublasLtMatmulDescDestroy, destroy_description, Status, (MatmulDescription))          \
+    X(cublasLtMatmulDescSetAttribute, set_description, Status,                              \
+      (MatmulDescription, int, const void*, size_t))                                        \
+    X(cublasLtMatrixLayoutCreate, create_layout, Status,                                    \
+      (MatrixLayout*, int, uint64_t, uint64_t, int64_t))                                    \
+    X(cublasLtMatrixLayoutDestroy, destroy_layout, Status, (MatrixLayout))                  \
+    X(cublasLtMatmulPreferenceCreate, create_preference, Status, (Preference*))             \
+    X(cublasLtMatmulPreferenceDestroy, destroy_preference, Status, (Preference))            \
+    X(cublasLtMatmulPreferenceSetAttribute, set_preference, Status,                         \
+      (Preference, int, const void*, size_t))                                               \
+    X(cublasLtMatmulAlgoGetHeuristic, find_algorithms, Status,                              \
+      (Handle, MatmulDescription, MatrixLayout, MatrixLayout, MatrixLayout, MatrixLayout,   \
+       Preference, int, HeuristicResult*, int*))                                            \
+    X(cublasLtMatmul, matmul, Status,                                                       \
+      (Handle, MatmulDescription, const void*, const void*, MatrixLayout, const void*,      \
+       MatrixLayout, const void*, const void*, MatrixLayout, void*, MatrixLayout,           \
        const Algorithm*, void*, size_t, cudaStream_t))
 
 struct Api {

@@ -26,9 +26,9 @@ struct CpDevice {
     compact::IndexChecks index_checks;
     std::vector<cudaEvent_t> marks;
     std::shared_ptr<compact::BlasLt> blas;  // null: our own products alone
-    bool projection_in_kernel = false;  // see GemmTuning
-    void* tensor_map_encoder = nullptr;  // null: no products of gemm_warpgroup.cuh
-    int64_t overhead_bytes = 0;  // of the device, by opening it: context, code, queue
+    bool projection_in_kernel = false;      // see GemmTuning
+    void* tensor_map_encoder = nullptr;     // null: no products of gemm_warpgroup.cuh
+    int64_t overhead_bytes = 0;             // of the device, by opening it: context, code, queue
     // A failed kernel leaves the context unusable for good; every later call says so.
     bool lost = false;
 };

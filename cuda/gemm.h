@@ -23,8 +23,8 @@ struct GeneratedPhat {
 struct CudaGemmOperand {
     const void* data = nullptr;
     int32_t dtype = CP_F32;
-    int64_t stride = 0;       // elements between rows of the stored matrix
-    bool transposed = false;  // the stored matrix is the transpose of the operand
+    int64_t stride = 0;                   // elements between rows of the stored matrix
+    bool transposed = false;              // the stored matrix is the transpose of the operand
     const GeneratedPhat* phat = nullptr;  // where it is set, nothing is read from `data`
 };
 

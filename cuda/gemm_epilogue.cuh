@@ -80,10 +80,10 @@ struct UpdateEpilogue {
     }
 };
 
-// A warp holds slabs of 16 x 32 sums, element (4 j + i) of thread t at row t / 4 + 8 (i / 2), column
-// 8 j + 2 (t mod 4) + i mod 2. They change places through shared memory, so that the threads of a
-// warp meet whole sectors of memory in the epilogue, and one call of Philox rounds eight weights.
-// Rows are padded to keep the writes free of bank conflicts.
+// A warp holds slabs of 16 x 32 sums, element (4 j + i) of thread t at row t / 4 + 8 (i / 2),
+// column 8 j + 2 (t mod 4) + i mod 2. They change places through shared memory, so that the threads
+// of a warp meet whole sectors of memory in the epilogue, and one call of Philox rounds eight
+// weights. Rows are padded to keep the writes free of bank conflicts.
 inline constexpr int kSlabStride = 40, kSlabFloats = 16 * kSlabStride;
 
 template <class Epilogue>
@@ -101,8 +101,10 @@ __device__ __forceinline__ void finish_slab(float* slab, const float (&sums)[4][
     CP_UNROLL
     for (int i = 0; i < 2; ++i) {
         const int r = i * 8 + (lane >> 2), c = (lane & 3) * 8;
-        float values[kPackSize];
-        load_pack(slab + r * kSlabStride + c, kPackSize, values);
+        const auto* const eight = reinterpret_cast<const float4*>(slab + r * kSlabStride + c);
+        const float4 low = eight[0], high = eight[1];
+        const float values[kPackSize] = {low.x,  low.y,  low.z,  low.w,
+                                         high.x, high.y, high.z, high.w};
         epilogue(row + r, column + c, values, split);
     }
     __syncwarp();

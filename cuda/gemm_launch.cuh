@@ -84,8 +84,7 @@ cudaError_t launch_warpgroup(CpDevice& device, const CudaGemm& p, int64_t splits
                               static_cast<int32_t>(ceil_div(p.n, kGroupTileN)),
                               static_cast<int32_t>(splits), p.k,
                               round_up(ceil_div(p.k, splits), kGroupTileK)};
-    const auto blocks =
-        std::min<int64_t>(device.properties.multiProcessorCount, shape.pieces());
+    const auto blocks = std::min<int64_t>(device.properties.multiProcessorCount, shape.pieces());
     CP_LAUNCH((gemm_warpgroup_kernel<!kTransposeA, kTransposeB, Epilogue>),
               dim3(static_cast<unsigned>(blocks)), dim3(kGroupThreads), kGroupSharedBytes,
               device.stream, map_a, map_b, shape, epilogue);

@@ -94,8 +94,8 @@ struct GeneratedOperand {
         for (int i = 0; i < 2; ++i) {
             const int chunk = static_cast<int>(threadIdx.x) + i * kTensorThreads;
             const int row = kInner ? chunk >> 2 : chunk >> 4, c = kInner ? chunk & 3 : chunk & 15;
-            *reinterpret_cast<uint4*>(
-                shared + (kInner ? swizzle_inner(row, c) : swizzle_outer(row, c))) =
+            *reinterpret_cast<uint4*>(shared +
+                                      (kInner ? swizzle_inner(row, c) : swizzle_outer(row, c))) =
                 phat_group<kGaussian>(key, row0 + row_begin + static_cast<uint32_t>(row),
                                       group0 + group_begin + static_cast<uint32_t>(c), table);
         }
@@ -108,7 +108,7 @@ inline constexpr int kTensorSharedBytes =
 
 // Rows that are not aligned need more registers than two blocks on a multiprocessor leave.
 template <class A, class B, class Epilogue>
-__global__ void __launch_bounds__(kTensorThreads, A::kAligned && B::kAligned ? 2 : 1)
+__global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 : 1)
     gemm_bf16_kernel(A a, B b, int64_t m, int64_t n, int64_t k, int64_t k_per_split,
                      Epilogue epilogue) {
     CP_SHARED_DYNAMIC(unsigned char, shared);

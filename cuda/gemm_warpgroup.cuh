@@ -1,8 +1,8 @@
 // bf16 product for compute capability 9.0: tiles of 128 x 256 x 64 in four stages of shared memory.
 // A block has three warpgroups: a thread of the first has the hardware copy tiles, the other two
-// multiply, 64 rows each, with instructions that read both operands from shared memory. One block on
-// each multiprocessor takes tile after tile; while one is finished, copies for the next are under
-// way. Rows of both operands must be aligned to 16 bytes.
+// multiply, 64 rows each, with instructions that read both operands from shared memory. One block
+// on each multiprocessor takes tile after tile; while one is finished, copies for the next are
+// under way. Rows of both operands must be aligned to 16 bytes.
 //
 // Limit: tensor-core rate; 1024 cycles for each step of 64, in which 48 KB come from the L2 cache.
 #pragma once
@@ -20,8 +20,9 @@ inline constexpr int kGroupBytes = kGroupBytesA + kGroupBytesB;
 inline constexpr int kBlockBytes = kGroupTileK * kSwizzleBytes;  // 64 inner elements of 64 others
 inline constexpr int kConsumerWarps = 8;
 // Stages, slabs of the epilogue, barriers, and room to begin at a multiple of 1024.
-inline constexpr int kGroupSharedBytes = kGroupStages * kGroupBytes + kConsumerWarps * kSlabFloats * 4 +
-                                         2 * kGroupStages * 8 + kSwizzleAtomBytes;
+inline constexpr int kGroupSharedBytes = kGroupStages * kGroupBytes +
+                                         kConsumerWarps * kSlabFloats * 4 + 2 * kGroupStages * 8 +
+                                         kSwizzleAtomBytes;
 // Of the 168 that each thread starts with: three groups of 128 threads share 65536.
 inline constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
 

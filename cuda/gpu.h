@@ -150,14 +150,15 @@ __device__ __forceinline__ void copy_async_16(void* shared, const void* global, 
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(global),
                  "r"(bytes));
 #elif defined(CP_EMULATED_CODE)
-    std::memset(shared, 0, 16);
-    std::memcpy(shared, global, static_cast<size_t>(bytes));
+    emulation::copy_later(shared, global, static_cast<size_t>(bytes));
 #endif
 }
 
 __device__ __forceinline__ void copy_async_commit() {
 #if defined(CP_DEVICE_CODE)
     asm volatile("cp.async.commit_group;\n");
+#elif defined(CP_EMULATED_CODE)
+    emulation::commit_copies();
 #endif
 }
 
@@ -166,6 +167,8 @@ template <int kPending>
 __device__ __forceinline__ void copy_async_wait() {
 #if defined(CP_DEVICE_CODE)
     asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending));
+#elif defined(CP_EMULATED_CODE)
+    emulation::finish_copies(kPending);
 #endif
 }
 

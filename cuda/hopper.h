@@ -1,9 +1,9 @@
 // What compute capability 9.0 alone has: tensor-core instructions of a warpgroup (four warps) whose
-// operands lie in shared memory, boxes of a matrix copied there by hardware, and barriers that count
-// the bytes of such copies. Wrappers as in gpu.h: device code of 90a, or the emulation's.
+// operands lie in shared memory, boxes of a matrix copied there by hardware, and barriers that
+// count the bytes of such copies. Wrappers as in gpu.h: device code of 90a, or the emulation's.
 //
-// A tile in shared memory is made of rows of 128 bytes, whose chunks of 16 bytes are permuted within
-// groups of eight rows (the 128-byte swizzle); it begins at a multiple of 1024 bytes.
+// A tile in shared memory is made of rows of 128 bytes, whose chunks of 16 bytes are permuted
+// within groups of eight rows (the 128-byte swizzle); it begins at a multiple of 1024 bytes.
 #pragma once
 
 #include "cuda/gpu.h"
@@ -45,7 +45,8 @@ __device__ __forceinline__ uint32_t shared_address(const void* shared) {
 #endif
 }
 
-// ---- Barriers: a phase ends when `count` threads have arrived and all announced bytes are there --
+// ---- Barriers: a phase ends when `count` threads have arrived and all announced bytes are there
+// --
 
 __device__ __forceinline__ void init_barrier(uint64_t* barrier, int count) {
 #if defined(CP_DEVICE_CODE)
@@ -77,10 +78,10 @@ __device__ __forceinline__ void arrive(uint64_t* barrier) {
 // Arrives, and announces bytes that copies will bring.
 __device__ __forceinline__ void arrive_and_expect(uint64_t* barrier, int bytes) {
 #if defined(CP_DEVICE_CODE)
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(
-                     shared_address(barrier)),
-                 "r"(bytes)
-                 : "memory");
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(shared_address(barrier)),
+        "r"(bytes)
+        : "memory");
 #else
     emulation::arrive(barrier, bytes);
 #endif
@@ -221,7 +222,8 @@ __device__ __forceinline__ void product_64x256x16(float (&d)[8][4][4], uint64_t 
 #undef CP_SUMS_4
 #undef CP_SUMS_16
 
-// ---- Registers of a warpgroup: from one that copies to those that multiply ------------------------
+// ---- Registers of a warpgroup: from one that copies to those that multiply
+// ------------------------
 
 template <int kRegisters>
 __device__ __forceinline__ void give_registers() {

@@ -1,9 +1,8 @@
-#include "cuda/kernel_choice.h"
-
 #include <cstdlib>
 #include <cstring>
 
 #include "cuda/device.h"
+#include "cuda/kernel_choice.h"
 #include "cuda/tensor_map.h"
 #include "cuda/tuning.h"
 
@@ -31,8 +30,7 @@ bool has_warpgroup_code(const CpDevice& device) {
 }  // namespace
 
 void choose_kernels(CpDevice& device) {
-    const GemmTuning& tuning =
-        gemm_tuning(10 * device.properties.major + device.properties.minor);
+    const GemmTuning& tuning = gemm_tuning(10 * device.properties.major + device.properties.minor);
     device.projection_in_kernel =
         switched("COMPACT_CUDA_PROJECTION_IN_KERNEL", tuning.projection_in_kernel);
     if (switched("COMPACT_CUDA_TIER2", false) && has_warpgroup_code(device)) {

@@ -30,8 +30,8 @@ struct Problem {
     }
 };
 
-// Workspace: the panel, then that of the product. For every GPU, also for those that leave it alone:
-// a plan fits all of them.
+// Workspace: the panel, then that of the product. For every GPU, also for those that leave it
+// alone: a plan fits all of them.
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
     const Problem p(*call);
     const int64_t first = std::min(p.columns, p.rank), last = (p.rank - 1) % p.columns + 1;

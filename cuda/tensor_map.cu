@@ -7,8 +7,8 @@ namespace compact {
 void* find_tensor_map_encoder() {
     void* encoder = nullptr;
     cudaDriverEntryPointQueryResult found;
-    const cudaError_t status = cudaGetDriverEntryPointByVersion(
-        "cuTensorMapEncodeTiled", &encoder, 12000, cudaEnableDefault, &found);
+    const cudaError_t status = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encoder,
+                                                                12000, cudaEnableDefault, &found);
     cudaGetLastError();
     return status == cudaSuccess && found == cudaDriverEntryPointSuccess ? encoder : nullptr;
 }
@@ -21,10 +21,10 @@ cudaError_t make_tensor_map(const CpDevice& device, const CudaGemmOperand& opera
     const cuuint64_t row_bytes[] = {static_cast<cuuint64_t>(operand.stride) * 2};
     const cuuint32_t box[] = {kSwizzleBytes / 2, static_cast<cuuint32_t>(box_rows)};
     const cuuint32_t steps[] = {1, 1};
-    const CUresult status = encode(
-        map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(operand.data), sizes, row_bytes,
-        box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-        CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    const CUresult status =
+        encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(operand.data), sizes,
+               row_bytes, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+               CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     return status == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 

@@ -55,9 +55,9 @@ void pass_turn();
 void order_before(void* object);
 void order_after(void* object);
 
-// Asynchronous copies of the running fiber: 16 bytes, of which `bytes` are read and the rest becomes
-// zero. The target is garbage from here on and holds the copy no sooner than it must: when all but
-// the newest `pending` groups are waited for.
+// Asynchronous copies of the running fiber: 16 bytes, of which `bytes` are read and the rest
+// becomes zero. The target is garbage from here on and holds the copy no sooner than it must: when
+// all but the newest `pending` groups are waited for.
 void copy_later(void* target, const void* source, size_t bytes);
 void commit_copies();
 void finish_copies(int pending);

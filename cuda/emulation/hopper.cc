@@ -47,10 +47,9 @@ float element(uint64_t descriptor, bool inner_contiguous, uint32_t outer, uint32
         return static_cast<uint32_t>(descriptor >> shift & 0x3fff) << 4;
     };
     const uint32_t begin = field(0), block = field(16), atom = field(32);
-    const uint32_t offset = inner_contiguous
-                                ? outer / 8 * atom + outer % 8 * 128 + inner * 2
-                                : outer / 64 * block + outer % 64 * 2 + inner / 8 * atom +
-                                      inner % 8 * 128;
+    const uint32_t offset =
+        inner_contiguous ? outer / 8 * atom + outer % 8 * 128 + inner * 2
+                         : outer / 64 * block + outer % 64 * 2 + inner / 8 * atom + inner % 8 * 128;
     uint16_t bits;
     std::memcpy(&bits, static_cast<const char*>(dynamic_shared()) + swizzle(begin + offset), 2);
     return bf16_to_float(bits);
@@ -85,7 +84,8 @@ void pass_turn(bool forever) {
     pass_turn();
 }
 
-void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t column, uint64_t* barrier) {
+void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t column,
+                     uint64_t* barrier) {
     const uint32_t begin = shared_address(shared);
     if (begin % 1024 != 0) stop("a box is not copied to a multiple of 1024 bytes");
     if (reinterpret_cast<uintptr_t>(map.data) % 16 != 0 || map.stride % 8 != 0) {

@@ -21,7 +21,8 @@ bool phase_is_over(uint64_t* barrier, uint32_t parity);
 // Lets other threads run; `forever`: it has been long enough to say that nothing will come.
 void pass_turn(bool forever);
 
-void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t column, uint64_t* barrier);
+void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t column,
+                     uint64_t* barrier);
 void product_64x256x16(float (&d)[8][4][4], uint64_t a, bool inner_contiguous_a, uint64_t b,
                        bool inner_contiguous_b, bool accumulate);
 

@@ -31,8 +31,7 @@ int num_heuristics = 0;
 
 double element(const void* data, const Layout& layout, int64_t row, int64_t column) {
     const int64_t i = column * layout.stride + row;
-    if (layout.type == kBFloat16)
-        return bf16_to_float(static_cast<const uint16_t*>(data)[i]);
+    if (layout.type == kBFloat16) return bf16_to_float(static_cast<const uint16_t*>(data)[i]);
     return static_cast<const float*>(data)[i];
 }
 

@@ -6,10 +6,10 @@
 
 #include "cuda/backend_cuda.h"
 #include "cuda/emulation/host_runtime.h"
+#include "cuda/test/options.h"
 #include "native/backend/registry.h"
 #include "native/core/engine.h"
 #include "native/core/error.h"
-#include "cuda/test/options.h"
 #include "native/test/check.h"
 #include "native/test/plan_writer.h"
 

@@ -11,7 +11,7 @@ struct Shape {
 // Widths around packs and blocks, one beyond what the sums of a chunk keep in shared memory; rows
 // around the chunks of the reduction.
 const std::vector<Shape> kShapes = {{1, 1},    {3, 7},    {9, 8},     {17, 250},
-                         {70, 256}, {4, 2051}, {1030, 16}, {2, 8200}};
+                                    {70, 256}, {4, 2051}, {1030, 16}, {2, 8200}};
 const std::vector<size_t> kReduced = {3, 6, 7};
 
 // fp32 sums of up to 8200 terms in another order.
