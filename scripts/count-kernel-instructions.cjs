@@ -1,4 +1,4 @@
-// Counts the PTX instructions of the innermost loops of kernels, by kind: a proxy for machine code where no disassembler
+// Counts the PTX instructions of the main loops of kernels, by kind: a proxy for machine code where no disassembler
 // is at hand. PTX has virtual registers and more moves than machine code; tensor-core, copy and memory instructions are
 // one to one.
 //
@@ -39,7 +39,7 @@ function compile(source) {
   return fs.readFileSync(target, 'utf8');
 }
 
-/** The longest loop without another inside, of every kernel. */
+/** Of every kernel the shortest loop with all that it does on tensor cores; else the longest loop without another inside. */
 function loopsOf(ptx) {
   return ptx
     .split(/^\.visible \.entry |^\.entry |^\.weak \.entry /m)
@@ -57,14 +57,17 @@ function loopsOf(ptx) {
         const begin = labels.get(/bra(?:\.uni)?\s+(\$[^;]+);/.exec(line)?.[1]);
         return begin !== undefined && begin < end ? [{ begin, end }] : [];
       });
-      const inner = loops.filter(
-        (loop) =>
-          !loops.some((other) => other !== loop && other.begin >= loop.begin && other.end <= loop.end),
-      );
-      const longest = inner.toSorted((a, b) => b.end - b.begin - (a.end - a.begin))[0];
-      return longest === undefined ? [] : [{ name, ...count(lines.slice(longest.begin, longest.end + 1)) }];
+      const counted = loops.map(({ begin, end }) => count(lines.slice(begin, end + 1)));
+      const most = (a, b) => b['tensor core'] - a['tensor core'] || a.all - b.all;
+      const innermost = counted.filter((_, i) => !loops.some((other) => isInside(other, loops[i])));
+      const chosen = counted.some((loop) => loop['tensor core'] > 0)
+        ? counted.toSorted(most)[0]
+        : innermost.toSorted((a, b) => b.all - a.all)[0];
+      return chosen === undefined ? [] : [{ name, ...chosen }];
     });
 }
+
+const isInside = (inner, outer) => inner !== outer && inner.begin >= outer.begin && inner.end <= outer.end;
 
 function count(lines) {
   const instructions = lines

@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Kernels:
-    """The table of kernels: ours, or PyTorch's at the same shapes."""
+    """The table of kernels: our own, with cuBLASLt's products, or PyTorch's at the same shapes."""
 
     id: str
     provider: str
@@ -74,12 +74,12 @@ def cap_cells():
 
 def cells(device, only="*"):
     """Groups of cells: within a group contenders take turns."""
-    kernels = [Kernels("kernels/own", "own"), Kernels("kernels/torch", "torch")]
+    kernels = [Kernels(f"kernels/{provider}", provider) for provider in ("own", "vendor", "torch")]
     if device == "cuda":
         groups = [kernels, *step_cells(GRID["sizes"], False), *cap_cells()]
     else:
         # The kernels of our own CPU backend have a benchmark of their own (npm run bench:native).
-        groups = [kernels if device == "cuda-emulated" else kernels[1:], *step_cells(GRID["tiny"], True)]
+        groups = [[kernels[0], kernels[2]] if device == "cuda-emulated" else kernels[2:], *step_cells(GRID["tiny"], True)]
     pattern = only if any(c in only for c in "*?[") else f"*{only}*"
     chosen = [[cell for cell in group if fnmatch.fnmatch(cell.id, pattern)] for group in groups]
     return [group for group in chosen if group]

@@ -1,7 +1,6 @@
 """Runs one cell in a process of its own and turns what it prints into rows of the ledger."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ class Problem(Exception):
     """What a process that failed said last."""
 
 
-def run(command, timeout, environment=None):
+def run(command, timeout):
     """The JSON objects that a process prints, one a line."""
     try:
         result = subprocess.run(
@@ -29,7 +28,6 @@ def run(command, timeout, environment=None):
             text=True,
             timeout=timeout,
             cwd=ROOT,
-            env=os.environ | (environment or {}),
         )
     except subprocess.TimeoutExpired:
         raise Problem(f"took more than {timeout} s") from None
@@ -53,8 +51,8 @@ class Runner:
     # ---- Kernels --------------------------------------------------------------------------------
 
     def kernels(self, cell, turn):
-        if cell.provider == "own":
-            command = [self.options.binary, *(["--tiny"] if self.is_tiny else [])]
+        if cell.provider != "torch":
+            command = [self.options.binary, "--blas", cell.provider, *(["--tiny"] if self.is_tiny else [])]
         else:
             device = "cuda" if self.options.device == "cuda" else "cpu"
             command = [sys.executable, PEER_KERNELS, "--device", device, *(["--tiny"] if self.is_tiny else [])]
@@ -76,15 +74,12 @@ class Runner:
                 raise Problem("node or dist/ is missing: npm run build")
             flags = {"rank-ratio": "rankRatio", "store": "store", "recompute": "recompute", "method": "method"}
             words = [w for flag, key in flags.items() if key in cell.contender for w in (f"--{flag}", cell.contender[key])]
-            words += ["--model", cell.model["name"], "--state-dtype", cell.states, "--device", self.options.device]
+            words += ["--blas", cell.contender.get("blas", "auto"), "--model", cell.model["name"], "--state-dtype", cell.states, "--device", self.options.device]
             return [node, COMMAND, "bench", "cell", "--json", *words, *timing]
         shape = [w for key in ("vocab", "hidden", "ffn", "heads", "layers") for w in (f"--{key}", cell.model[key])]
         device = "cuda" if self.options.device == "cuda" else "cpu"
         words = ["--program", cell.contender["program"], "--mode", cell.contender["mode"], "--states", cell.states]
         return [sys.executable, PEER, *words, *shape, "--device", device, *timing]
-
-    def environment(self, cell):
-        return {"COMPACT_CUDA_BLAS": cell.contender["blas"]} if "blas" in cell.contender else {}
 
     def step(self, cell, turn):
         warmup, steps = (1, 2) if self.is_tiny else (5, 20)
@@ -96,7 +91,7 @@ class Runner:
                 return
         begin = time.monotonic()
         with Monitor() as monitor:
-            result = run(self.step_command(cell, batch, warmup, steps), self.timeout(), self.environment(cell))[-1]
+            result = run(self.step_command(cell, batch, warmup, steps), self.timeout())[-1]
         row = self.row(cell, turn, batch) | {"seconds": time.monotonic() - begin} | self.measured(cell, batch, result)
         report = monitor.report()
         if "memory" in row:

@@ -1,6 +1,6 @@
 // Times of the CUDA backend's kernels, one JSON object a line.
 //
-//   compact-cuda-bench [--tiny] [--samples N] [--only PART] [--list]
+//   compact-cuda-bench [--tiny] [--samples N] [--only PART] [--blas own|vendor] [--list]
 //
 // --tiny: sizes for the emulated device, whose times say nothing. Exits with 0, with 1 when a
 // kernel failed or no kernel has that name, with 2 when there is no device.
@@ -20,7 +20,7 @@ constexpr double kSampleUs = 1000.0;  // of a sample at least, so that events co
 
 struct Options {
     Sizes sizes;
-    std::string only;
+    std::string only, blas = "own";
     int samples = 20, warmup = 5, max_runs = 50;
     bool list = false;
 };
@@ -61,6 +61,7 @@ int run_all(const Options& options) {
         return 0;
     }
     CpDeviceOptions device_options{};
+    device_options.blas = options.blas.c_str();
     CpDevice* device = nullptr;
     CpError error{};
     if (backend.open(&device_options, &device, &error) != CP_OK) {
@@ -99,11 +100,15 @@ int main(int argc, char** argv) {
             options.list = true;
         } else if (word == "--samples" && has_value) {
             options.samples = std::max(1, std::atoi(argv[++i]));
+        } else if (word == "--blas" && has_value) {
+            options.blas = argv[++i];
         } else if (word == "--only" && has_value) {
             options.only = argv[++i];
         } else {
-            std::fprintf(stderr, "usage: %s [--tiny] [--samples N] [--only PART] [--list]\n",
-                         argv[0]);
+            std::fprintf(
+                stderr,
+                "usage: %s [--tiny] [--samples N] [--only PART] [--blas own|vendor] [--list]\n",
+                argv[0]);
             return 1;
         }
     }

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { compile } from '../../compile/index.js';
 import { largestBatch } from '../../memory/index.js';
 import { llama, llamaPresets } from '../../models/index.js';
+import { type BlasChoice, blasChoices } from '../../runtime/index.js';
 import { formatBytes } from '../format.js';
 import { byteCount, choice, positiveInteger, ratio } from '../options.js';
 import { compileOptions, describeRequest, type PlanRequest } from '../plan-request.js';
@@ -20,6 +21,7 @@ Examples:
 interface CellFlags extends Omit<PlanRequest, 'accounting'> {
   readonly device: string;
   readonly threads?: number;
+  readonly blas: BlasChoice;
   readonly warmup: number;
   readonly steps: number;
   readonly memoryCap?: number;
@@ -62,6 +64,9 @@ export function registerCellBench(bench: Command, terminal: Terminal): void {
     .addOption(
       choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'),
     )
+    .addOption(
+      choice('--blas <choice>', 'products on a GPU: own kernels or cuBLASLt', blasChoices).default('own'),
+    )
     .option('--warmup <count>', 'steps before the timed ones', positiveInteger, 5)
     .option('--steps <count>', 'timed steps', positiveInteger, 20)
     .option('--memory-cap <bytes>', 'most bytes that the plan may have, e.g. 24GiB', byteCount)
@@ -81,7 +86,17 @@ async function cellBench(flags: CellFlags, terminal: Terminal): Promise<void> {
 }
 
 async function runCell(flags: CellFlags): Promise<CellResult> {
-  const { device: word, threads, warmup, steps, memoryCap = Infinity, largest, planOnly, ...request } = flags;
+  const {
+    device: word,
+    threads,
+    blas,
+    warmup,
+    steps,
+    memoryCap = Infinity,
+    largest,
+    planOnly,
+    ...request
+  } = flags;
   const device = benchDevice(word, threads);
   const asked = compileOptions({ ...request, accounting: 'ours' }, device.target);
   const found = largest ? largestBatch(asked, memoryCap) : undefined;
@@ -98,6 +113,7 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
     numTokens: batch * flags.sequence,
     device: device.word,
     threads,
+    blas,
     warmupSteps: warmup,
     steps,
   });

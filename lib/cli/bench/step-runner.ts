@@ -60,7 +60,10 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
 }
 
 /** Token ids from a small linear congruential generator: the same batch in every run. */
-export function randomBatch(count: number, vocabularySize: number): { tokens: Int32Array; targets: Int32Array } {
+export function randomBatch(
+  count: number,
+  vocabularySize: number,
+): { tokens: Int32Array; targets: Int32Array } {
   let state = 1;
   const next = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -24,8 +24,9 @@ export interface GpuRow {
     readonly process?: number | null;
   };
   // Kernels: microseconds.
-  readonly provider?: 'own' | 'torch';
+  readonly provider?: 'own' | 'vendor' | 'torch';
   readonly kernel?: string;
+  readonly op?: string; // of ours
   readonly shape?: string;
   readonly variant?: string;
 }

@@ -14,13 +14,13 @@ export interface KernelResources {
 export function resourceTable(kernels: readonly KernelResources[]): string {
   const hot = kernels.filter((kernel) => kernel.hot);
   if (hot.length === 0) return 'Not built where this page was written.';
-  const architectures = Object.keys(hot[0]!.registers);
+  const architectures = [...new Set(hot.flatMap(({ registers }) => Object.keys(registers)))];
   const lines = hot.map(({ source, kernel, sharedBytes, registers, localBytes }) => [
     `\`${kernel}\``,
     source,
     String(sharedBytes),
     ...architectures.map(
-      (name) => `${registers[name]}${localBytes[name]! > 0 ? ` + ${localBytes[name]}` : ''}`,
+      (name) => `${registers[name] ?? ''}${(localBytes[name] ?? 0) > 0 ? ` + ${localBytes[name]}` : ''}`,
     ),
   ]);
   return markdownTable(['kernel', 'source', 'shared', ...architectures.map((name) => `sm_${name}`)], lines);

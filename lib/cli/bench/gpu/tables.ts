@@ -2,7 +2,7 @@
 import type { DeviceLimits } from '../device-limits.js';
 import { cellName, type GpuGrid, type GridSize } from './grid.js';
 import { cellRows, measured, type GpuRow, type Measured } from './gpu-rows.js';
-import { floorUs, kernelPredictions, predictedUs } from './predictions.js';
+import { floorUs, type KernelPrediction, kernelPredictions, predictedUs } from './predictions.js';
 import { plannedPeak, predictedStepMs } from './step-predictions.js';
 
 export const notRun = 'not run';
@@ -74,6 +74,9 @@ export function stepTable(
   return markdownTable(heads, lines) + rest;
 }
 
+/** Kernels that a vendor's library can stand in for: products of stored operands. */
+const isProduct = ({ kernel }: KernelPrediction): boolean => /^(y|dX|dW|compressed gradient) /.test(kernel);
+
 /** Ours beside PyTorch's, beside the floor. */
 export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | undefined): string {
   const kernels = rows.filter((row) => row.case === 'gpu-kernel' && row.failed === undefined);
@@ -84,6 +87,7 @@ export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | unde
     const own = measured(same.filter(({ provider }) => provider === 'own'));
     const theirs = same.filter(({ provider }) => provider === 'torch');
     const variants = [...new Set(theirs.map(({ variant = '' }) => variant))];
+    const vendor = measured(same.filter(({ provider, op }) => provider === 'vendor' && op === 'matmul'));
     const floor = limits && floorUs(prediction, limits);
     return [
       prediction.kernel,
@@ -92,6 +96,7 @@ export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | unde
       figure(limits && predictedUs(prediction, limits)),
       own === undefined ? notRun : spread(own),
       own === undefined || floor === undefined ? '' : `${((100 * floor) / own.p50).toFixed(0)} %`,
+      vendor === undefined ? (isProduct(prediction) ? notRun : '') : figure(vendor.p50),
       variants
         .map((variant) => {
           const of = measured(theirs.filter((row) => (row.variant ?? '') === variant));
@@ -100,7 +105,16 @@ export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | unde
         .join(', ') || notRun,
     ];
   });
-  const heads = ['kernel', 'shape', 'floor us', 'predicted us', 'measured us', 'of floor', 'PyTorch us'];
+  const heads = [
+    'kernel',
+    'shape',
+    'floor us',
+    'predicted us',
+    'measured us',
+    'of floor',
+    'cuBLASLt us',
+    'PyTorch us',
+  ];
   return markdownTable(heads, lines);
 }
 
