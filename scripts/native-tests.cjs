@@ -5,11 +5,15 @@
 //   node scripts/native-tests.cjs [test name ...]
 'use strict';
 const { execFileSync } = require('node:child_process');
+const { existsSync } = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
 const root = path.resolve(__dirname, '..');
-const build = path.join(root, 'build', 'native-tests');
+// Where the addon was built lie the same objects.
+const addonBuild = path.join(root, 'build', 'cmake', 'Release');
+const hasAddonBuild = existsSync(path.join(addonBuild, 'CMakeCache.txt'));
+const build = hasAddonBuild ? addonBuild : path.join(root, 'build', 'native-tests');
 const run = (command, args) => execFileSync(command, args, { stdio: 'inherit', cwd: root });
 const names = process.argv.slice(2);
 const ofCuda = names.filter((name) => name.startsWith('cuda_'));
@@ -27,7 +31,7 @@ const suites = [
 
 try {
   const options = ['-DCMAKE_BUILD_TYPE=Release', '-DCOMPACT_ADDON=OFF', '-DCOMPACT_CUDA=OFF'];
-  run('cmake', ['-S', root, '-B', build, ...options]);
+  if (!hasAddonBuild) run('cmake', ['-S', root, '-B', build, ...options]);
   const targets = suites.map(({ target }) => target);
   run('cmake', ['--build', build, '--parallel', String(os.availableParallelism()), '--target', ...targets]);
   for (const { target, words } of suites) run(path.join(build, target), words);

@@ -4,7 +4,7 @@
 //   node scripts/sanitize.cjs [address,undefined | thread] [-- test name ...]      names of CUDA tests begin with cuda_
 'use strict';
 
-const { execFileSync } = require('node:child_process');
+const { execFile, execFileSync } = require('node:child_process');
 const os = require('node:os');
 const path = require('node:path');
 
@@ -35,19 +35,41 @@ const env = {
   TSAN_OPTIONS: 'halt_on_error=1',
 };
 
-for (const sanitizers of chosen.length > 0 ? chosen : ['address,undefined', 'thread']) {
-  const build = path.join(root, 'build', `sanitize-${sanitizers.replace(',', '-')}`);
+const folderOf = (sanitizers) => path.join(root, 'build', `sanitize-${sanitizers.replace(',', '-')}`);
+
+function build(sanitizers) {
   const run = (command, words) => execFileSync(command, words, { cwd: root, env, stdio: 'inherit' });
   console.log(`== ${sanitizers}`);
-  try {
-    run('cmake', ['-S', root, '-B', build, '-DCOMPACT_ADDON=OFF', `-DCOMPACT_SANITIZE=${sanitizers}`]);
-    run('cmake', [
-      ...['--build', build, '--target', ...suites.map(({ target }) => target)],
-      ...['--parallel', String(os.availableParallelism())],
-    ]);
-    for (const { target, words } of suites) run(path.join(build, target), words);
-  } catch (error) {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
+  const folder = folderOf(sanitizers);
+  run('cmake', ['-S', root, '-B', folder, '-DCOMPACT_ADDON=OFF', `-DCOMPACT_SANITIZE=${sanitizers}`]);
+  run('cmake', [
+    ...['--build', folder, '--target', ...suites.map(({ target }) => target)],
+    ...['--parallel', String(os.availableParallelism())],
+  ]);
 }
+
+/** Prints the output of a suite as a whole, because suites run side by side: most of the time each fills one core. */
+function runSuite(sanitizers, { target, words }) {
+  const options = { cwd: root, env, maxBuffer: 2 ** 30 };
+  return new Promise((resolve) => {
+    execFile(path.join(folderOf(sanitizers), target), words, options, (error, stdout, stderr) => {
+      console.log(`== ${target}, ${sanitizers}\n${stdout}${stderr}`);
+      if (error) {
+        console.error(error.message.split('\n')[0]);
+        process.exitCode = 1;
+      }
+      resolve();
+    });
+  });
+}
+
+async function main() {
+  const built = chosen.length > 0 ? chosen : ['address,undefined', 'thread'];
+  for (const sanitizers of built) build(sanitizers);
+  for (const suite of suites) await Promise.all(built.map((sanitizers) => runSuite(sanitizers, suite)));
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});
