@@ -19,6 +19,8 @@ const hotKernels = [
   'attention_tile_kernel',
   'elementwise_kernel', // SwiGLU and all that is as simple
   'gemm_bf16_kernel',
+  'gemm_simple_kernel',
+  'gemm_warpgroup_kernel',
   'key_gradient_tile_kernel',
   'panel_kernel',
   'query_gradient_tile_kernel',
@@ -111,7 +113,9 @@ function printTable(rows, architectures) {
     `${hot ? '* ' : '  '}${kernel}`,
     source,
     String(sharedBytes),
-    ...architectures.map((name) => `${registers[name]}${localBytes[name] > 0 ? `+${localBytes[name]}` : ''}`),
+    ...architectures.map(
+      (name) => `${registers[name] ?? ''}${localBytes[name] > 0 ? `+${localBytes[name]}` : ''}`,
+    ),
   ]);
   const widths = heads.map((head, i) => Math.max(head.length, ...lines.map((line) => line[i].length)));
   const pad = (text, i) => (i < 2 ? text.padEnd(widths[i]) : text.padStart(widths[i]));
