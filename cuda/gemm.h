@@ -1,9 +1,9 @@
 // C (+)= alpha * A B on one GPU: row-major operands of f32 or bf16, fp32 accumulation.
 //
-// bf16 runs on tensor cores (gemm_tensor.cuh), f32 and mixed operands on CUDA cores
-// (gemm_simple.cuh). Any size, stride and alignment; 16-byte aligned rows are faster. Small
-// products with a long inner dimension are split along it: partial sums go to the workspace and are
-// added in a fixed order, so results are the same on every run.
+// bf16 runs on tensor cores (gemm_tensor.cuh, or gemm_warpgroup.cuh where kernel_choice.h says so),
+// f32 and mixed operands on CUDA cores (gemm_simple.cuh). Any size, stride and alignment; 16-byte
+// aligned rows are faster. Small products with a long inner dimension are split along it: partial
+// sums go to the workspace and are added in a fixed order, so results are the same on every run.
 #pragma once
 
 #include <cstdint>
