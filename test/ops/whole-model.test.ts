@@ -44,6 +44,7 @@ describe('memory', () => {
           persistentBytes: plan.persistentBytes,
           arenaBytes: plan.arenaBytes,
           allocatedBytes: plan.peakBytes,
+          overheadBytes: 0,
         });
         await startTiny(engine, plan);
         await trainTiny(engine, plan, methods[name], { microBatches: 1, learningRates: [0.01] });

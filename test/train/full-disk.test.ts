@@ -68,7 +68,7 @@ test('a full disk: the save is refused, every older checkpoint stays whole', asy
   );
   expect(saved.length).toBeGreaterThan(2);
   const left = child.lines.flatMap(({ left }) => (typeof left === 'string' ? [left] : []));
-  const files = ['', '/model.safetensors', '/optimizer.safetensors', '/trainer.json'];
+  const files = ['', '/config.json', '/model.safetensors', '/optimizer.safetensors', '/trainer.json'];
   expect(left.toSorted()).toEqual(
     saved.flatMap((step) => files.map((name) => `${disk}/run/checkpoint-${step}${name}`)).toSorted(),
   );

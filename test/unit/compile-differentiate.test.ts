@@ -41,7 +41,7 @@ function toyModel(body: (x: Value, weight: Weight) => Value): Model {
     numParameters: 0,
     constants: () => ({}),
     describe: () => ({}),
-  pretrainedConfig: () => ({}),
+    pretrainedConfig: () => ({}),
     build(graph: Graph): Value {
       const weight: Weight = (name, ...shape) =>
         graph.parameter(name, shape, 'f32', {
