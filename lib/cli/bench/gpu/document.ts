@@ -17,7 +17,7 @@ const pictured: GridSize = { model: 'llama-350m', batch: 128, sequence: 256 };
 
 const introduction = `# Benchmarks on NVIDIA GPUs
 
-Written by \`npm run docs:benchmarks\` from [the ledger](../bench/results/gpu.jsonl) alone; a test compares the two. A cell
+Written by \`npm run docs:benchmarks\` from [the ledger](../bench/results/gpu.jsonl) alone (\`-- --check\` compares the two). A cell
 that no ledger row stands for reads "not run". **Predictions are arithmetic, not measurements.**
 
 ## How to repeat it
