@@ -1,5 +1,5 @@
-// Shapes of the tensor-core products per GPU, from the table below. `scripts/tune-kernels` measures
-// every candidate on the GPU of the machine and rewrites the row of its compute capability.
+// Choices between kernels per GPU, from the table below. `scripts/tune-kernels` measures every
+// candidate on the GPU of the machine and rewrites the row of its compute capability.
 //
 // The table decides speed alone: how an inner dimension is split (gemm.h), and with it the order of
 // summation and the workspace, is the same for every row.
@@ -11,21 +11,19 @@ namespace compact {
 
 struct GemmTuning {
     int32_t compute_capability;  // 90 stands for 9.0
-    int32_t tile_rows, tile_columns;
-    int32_t stages;             // of cp.async
-    bool projection_in_kernel;  // Phat is made in the product instead of in a panel beforehand
-    bool is_measured;           // by scripts/tune-kernels; otherwise a default
+    bool projection_in_kernel;   // Phat is made in the product instead of in a panel beforehand
+    bool is_measured;            // by scripts/tune-kernels; otherwise a default
 };
 
 // Ascending. Defaults: where a multiprocessor does 512 FLOP per clock, making Phat hides behind
 // the tensor cores; where it does 2048 or more, a panel is faster.
 inline constexpr GemmTuning kGemmTunings[] = {
-    {80, 128, 128, 3, false, false},   // A100
-    {86, 128, 128, 3, true, false},    // A10, RTX 30 series
-    {89, 128, 128, 3, true, false},    // L4, L40S, RTX 40 series
-    {90, 128, 128, 3, false, false},   // H100, H200
-    {100, 128, 128, 3, false, false},  // B200
-    {120, 128, 128, 3, true, false},   // RTX 50 series
+    {80, false, false},   // A100
+    {86, true, false},    // A10, RTX 30 series
+    {89, true, false},    // L4, L40S, RTX 40 series
+    {90, false, false},   // H100, H200
+    {100, false, false},  // B200
+    {120, true, false},   // RTX 50 series
 };
 
 // The row of a GPU: its own, else that of the closest older one.

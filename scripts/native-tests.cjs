@@ -8,6 +8,7 @@ const { execFileSync } = require('node:child_process');
 const { existsSync } = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { suitesOf } = require('./native-suites.cjs');
 
 const root = path.resolve(__dirname, '..');
 // Where the addon was built lie the same objects.
@@ -16,18 +17,7 @@ const hasAddonBuild = existsSync(path.join(addonBuild, 'CMakeCache.txt'));
 const build = hasAddonBuild ? addonBuild : path.join(root, 'build', 'native-tests');
 const run = (command, args) => execFileSync(command, args, { stdio: 'inherit', cwd: root });
 const names = process.argv.slice(2);
-const ofCuda = names.filter((name) => name.startsWith('cuda_'));
-const ofCpu = names.filter((name) => !name.startsWith('cuda_'));
-const canEmulate = process.platform === 'linux' && process.arch === 'x64';
-if (!canEmulate) console.log('skipped: kernels are emulated on x86-64 Linux only');
-const suites = [
-  { target: 'compact-native-tests', words: ofCpu, wanted: names.length === 0 || ofCpu.length > 0 },
-  {
-    target: 'compact-cuda-emulation-tests',
-    words: names.length === 0 ? ['--large'] : ofCuda,
-    wanted: canEmulate && (names.length === 0 || ofCuda.length > 0),
-  },
-].filter(({ wanted }) => wanted);
+const suites = suitesOf(names, names.length === 0 ? ['--large'] : []);
 
 try {
   const options = ['-DCMAKE_BUILD_TYPE=Release', '-DCOMPACT_ADDON=OFF', '-DCOMPACT_CUDA=OFF'];

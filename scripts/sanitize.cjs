@@ -7,6 +7,7 @@
 const { execFile, execFileSync } = require('node:child_process');
 const os = require('node:os');
 const path = require('node:path');
+const { suitesOf } = require('./native-suites.cjs');
 
 const root = path.resolve(__dirname, '..');
 const args = process.argv.slice(2);
@@ -14,18 +15,7 @@ const separator = args.includes('--') ? args.indexOf('--') : args.length;
 const chosen = args.slice(0, separator);
 const names = args.slice(separator + 1);
 
-const ofCuda = names.filter((name) => name.startsWith('cuda_'));
-const ofCpu = names.filter((name) => !name.startsWith('cuda_'));
-const canEmulate = process.platform === 'linux' && process.arch === 'x64';
-if (!canEmulate) console.log('skipped: kernels are emulated on x86-64 Linux only');
-const suites = [
-  { target: 'compact-native-tests', words: ofCpu, wanted: names.length === 0 || ofCpu.length > 0 },
-  {
-    target: 'compact-cuda-emulation-tests',
-    words: ['--reduced', ...ofCuda],
-    wanted: canEmulate && (names.length === 0 || ofCuda.length > 0),
-  },
-].filter(({ wanted }) => wanted);
+const suites = suitesOf(names, ['--reduced']);
 
 const env = {
   ...process.env,

@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "bench/native/peak.h"
 #include "native/backend/call.h"
 #include "native/base/bf16.h"
 #include "native/base/host_memory.h"
 #include "native/cpu/gemm.h"
+#include "native/cpu/peak.h"
 #include "native/cpu/projection.h"
 
 namespace compact::bench {

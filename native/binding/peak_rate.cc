@@ -5,27 +5,26 @@
 #include <string>
 #include <vector>
 
-#include "bench/native/peak.h"
 #include "native/binding/errors.h"
 #include "native/cpu/cpu_device.h"
+#include "native/cpu/peak.h"
 #include "native/cpu/thread_pool.h"
 
 namespace compact {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using bench::PeakLoop;
 
 constexpr double kSeconds = 0.1;
 constexpr int64_t kRounds = 20000;  // of one measurement: well below a millisecond
 
 const PeakLoop& loop_of(const std::string& set, bool is_bf16) {
     const auto is = [&](InstructionSet other) { return set == instruction_set_name(other); };
-    if (is_bf16 && is(InstructionSet::kAmxBf16)) return bench::kPeakBf16Amx;
-    if (is_bf16 && is(InstructionSet::kAvx512Bf16)) return bench::kPeakBf16Dot;
+    if (is_bf16 && is(InstructionSet::kAmxBf16)) return kPeakBf16Amx;
+    if (is_bf16 && is(InstructionSet::kAvx512Bf16)) return kPeakBf16Dot;
     // Without instructions for it bf16 is widened, and runs at the rate of fp32.
-    if (is(InstructionSet::kScalar) || is(InstructionSet::kAvx2)) return bench::kPeakF32Avx2;
-    return bench::kPeakF32Avx512;
+    if (is(InstructionSet::kScalar) || is(InstructionSet::kAvx2)) return kPeakF32Avx2;
+    return kPeakF32Avx512;
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace compact::bench {
+namespace compact {
 
 struct PeakLoop {
     const char* name;
@@ -17,4 +17,4 @@ extern const PeakLoop kPeakF32Avx512;  // 512-bit fused multiply-add
 extern const PeakLoop kPeakBf16Dot;    // vdpbf16ps
 extern const PeakLoop kPeakBf16Amx;    // tdpbf16ps; the thread needs permission for tiles
 
-}  // namespace compact::bench
+}  // namespace compact

@@ -1,10 +1,10 @@
-#include "bench/native/peak.h"
+#include "native/cpu/peak.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace compact::bench {
+namespace compact {
 
 #if defined(__x86_64__)
 namespace {
@@ -89,4 +89,4 @@ const PeakLoop kPeakBf16Amx = {"bf16 tdpbf16ps", nullptr};
 
 #endif
 
-}  // namespace compact::bench
+}  // namespace compact
