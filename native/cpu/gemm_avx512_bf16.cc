@@ -52,6 +52,12 @@ void pack_transposing(const uint16_t* source, int64_t stride, int64_t count, int
 
 template <int kPanelWidth>
 void pack_row(const uint16_t* row0, const uint16_t* row1, int64_t count, uint32_t* row) {
+    if (kPanelWidth == 32 && count >= 32 && row1 != nullptr) {
+        const Pairs32 pairs = interleave_32(row0, row1);
+        _mm512_storeu_si512(row, pairs.low);
+        _mm512_storeu_si512(row + 16, pairs.high);
+        return;
+    }
     for (int64_t first = 0; first < kPanelWidth; first += 16) {
         const uint16_t* second = row1 == nullptr ? nullptr : row1 + first;
         store_row<kPanelWidth>(row, first, interleave(row0 + first, second, count - first));
@@ -174,8 +180,48 @@ void pack_pairs_32(const PanelSource& source, int64_t count, int64_t depth, void
     pack<32>(source, count, depth, panels, panel_bytes);
 }
 
-// The common case, a bf16 C that is overwritten, has an instruction of its own.
+// What projectBackUpdate stores, 32 columns wide. Even and odd columns are kept apart, so that a bf16
+// becomes an fp32 by a mask or a shift, and the random halves are used where they stand.
+static void store_update(const TileStore& tile) {
+    const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
+    const __m512i lower = _mm512_set1_epi32(0xffff), upper = _mm512_set1_epi32(-0x10000);
+    const __m512 alpha = _mm512_set1_ps(tile.alpha), beta = _mm512_set1_ps(tile.beta);
+    constexpr __mmask32 kOddHalves = 0xaaaaaaaa;
+    for (int64_t i = 0; i < tile.rows; ++i) {
+        const float* sums = tile.sums + i * tile.sums_stride;
+        uint16_t* c = static_cast<uint16_t*>(tile.c) + i * tile.c_stride;
+        const __m512i random = _mm512_loadu_si512(tile.random + i * tile.random_stride);
+        const __m512i old = _mm512_loadu_si512(c);
+        const __m512 first = _mm512_loadu_ps(sums), second = _mm512_loadu_ps(sums + 16);
+        const __m512 old_even = _mm512_castsi512_ps(_mm512_slli_epi32(old, 16));
+        const __m512 old_odd = _mm512_castsi512_ps(_mm512_and_si512(old, upper));
+        const __m512 even = _mm512_fmadd_ps(
+            beta, old_even, _mm512_mul_ps(alpha, _mm512_permutex2var_ps(first, evens, second)));
+        const __m512 odd = _mm512_fmadd_ps(
+            beta, old_odd, _mm512_mul_ps(alpha, _mm512_permutex2var_ps(first, odds, second)));
+        if (_mm512_cmp_ps_mask(even, odd, _CMP_UNORD_Q) != 0) {
+            TileStore row = tile;  // a NaN, which rounding must not touch
+            row.rows = 1;
+            row.sums = sums;
+            row.c = c;
+            row.random = tile.random + i * tile.random_stride;
+            avx512::kGemmF32.store(row);
+            continue;
+        }
+        const __m512i even_sum =
+            _mm512_add_epi32(_mm512_castps_si512(even), _mm512_and_si512(random, lower));
+        const __m512i odd_sum =
+            _mm512_add_epi32(_mm512_castps_si512(odd), _mm512_srli_epi32(random, 16));
+        _mm512_storeu_si512(
+            c, _mm512_mask_blend_epi16(kOddHalves, _mm512_srli_epi32(even_sum, 16), odd_sum));
+    }
+}
+
+// The common cases, a bf16 C that is overwritten or updated, have code of their own.
 void store_c_avx512_bf16(const TileStore& tile) {
+    const bool is_update = tile.random != nullptr && tile.beta != 0.0f && tile.columns == 32;
+    if (tile.c_dtype == CP_BF16 && is_update) return store_update(tile);
     if (tile.c_dtype != CP_BF16 || tile.beta != 0.0f || tile.random != nullptr) {
         return avx512::kGemmF32.store(tile);
     }

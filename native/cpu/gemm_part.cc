@@ -125,8 +125,7 @@ void GemmPartProduct::multiply_rows(int64_t row, int64_t rows, int64_t column,
                     static_cast<int32_t>(std::min<int64_t>(kernel_.columns, columns - j));
                 tile.b = block_of(k, columns) + j / kernel_.columns * b_panel_bytes(depth);
                 place_sums(row, i, column, j, tile);
-                if (last && problem_.accumulate && j + kernel_.columns < columns)
-                    prefetch_c(row + i, tile.rows, column + j + kernel_.columns);
+                if (last && problem_.accumulate) prefetch_c(row + i + kernel_.rows, column + j);
                 kernel_.multiply(tile);
                 if (last && !in_place(tile)) finish(tile, row + i, column + j);
             }
@@ -216,9 +215,11 @@ void GemmPartProduct::place_sums(int64_t row, int64_t i, int64_t column, int64_t
     }
 }
 
-// Fetches the rows of the next tile of C, which will be read, while this one is multiplied.
-void GemmPartProduct::prefetch_c(int64_t row, int64_t rows, int64_t column) const {
-    for (int64_t i = 0; i < rows; ++i) __builtin_prefetch(c_element(row + i, column), 1);
+// Fetches into the L2 cache what will be read of C when the tiles of the next rows are done: the rows
+// of a tile lie too far apart for the processor to foresee them, and there is time enough for memory.
+void GemmPartProduct::prefetch_c(int64_t row, int64_t column) const {
+    const int64_t end = std::min<int64_t>(row + kernel_.rows, part_.rows);
+    for (; row < end; ++row) __builtin_prefetch(c_element(row, column), 1, 2);
 }
 
 char* GemmPartProduct::c_element(int64_t row, int64_t column) const {

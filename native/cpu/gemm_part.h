@@ -65,7 +65,7 @@ class GemmPartProduct {
 
     bool in_place(const TileProduct& tile) const;
     void place_sums(int64_t row, int64_t i, int64_t column, int64_t j, TileProduct& tile) const;
-    void prefetch_c(int64_t row, int64_t rows, int64_t column) const;
+    void prefetch_c(int64_t row, int64_t column) const;
     char* c_element(int64_t row, int64_t column) const;
     void finish(const TileProduct& tile, int64_t row, int64_t column) const;
 

@@ -1,6 +1,9 @@
 // Eight Philox counters at a time, one per 64-bit lane; their 64 numbers leave in order.
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "native/base/normal.h"
 #include "native/base/philox.h"
 #include "native/cpu/projection_kernels.h"
@@ -82,40 +85,13 @@ struct Normal {
     }
 };
 
-// (group, row) of eight counters that follow each other in a block, and the step to the next eight.
-class Counters {
-  public:
-    explicit Counters(const RandomBlock& block)
-        : first_(_mm512_set1_epi64(block.group0)),
-          groups_(_mm512_set1_epi64(block.groups)),
-          group_step_(_mm512_set1_epi64(8 % block.groups)),
-          row_step_(_mm512_set1_epi64(8 / block.groups)) {
-        alignas(64) int64_t group[8], row[8];
-        for (int64_t lane = 0; lane < 8; ++lane) {
-            group[lane] = lane % block.groups;
-            row[lane] = block.row0 + lane / block.groups;
-        }
-        group_ = _mm512_load_si512(group);
-        row_ = _mm512_load_si512(row);
-    }
-    __m512i group() const { return _mm512_add_epi64(first_, group_); }
-    __m512i row() const { return row_; }
-    void advance() {
-        const __m512i one = _mm512_set1_epi64(1);
-        group_ = _mm512_add_epi64(group_, group_step_);
-        const __mmask8 wrapped = _mm512_cmpge_epi64_mask(group_, groups_);
-        group_ = _mm512_mask_sub_epi64(group_, wrapped, group_, groups_);
-        row_ = _mm512_add_epi64(row_, row_step_);
-        row_ = _mm512_mask_add_epi64(row_, wrapped, row_, one);
-    }
-
-  private:
-    __m512i first_, groups_, group_step_, row_step_, group_, row_;
-};
-
 // The upper half of each 64-bit lane in its lower half. A shuffle, for shifts share the one port
 // that multiplies on many processors.
 inline __m512i upper_words(__m512i lanes) { return _mm512_shuffle_epi32(lanes, _MM_PERM_DDBB); }
+
+inline __m512i words64(uint32_t word) { return _mm512_set1_epi64(word); }
+
+constexpr int kXor3 = 0x96;
 
 // The keys of all rounds, in memory: moving them from general registers would hold up the shuffles.
 struct KeySchedule {
@@ -130,83 +106,152 @@ struct KeySchedule {
             key1 += kPhiloxWeyl1;
         }
     }
-};
-
-// 64 halves in order: words 0 and 1 of eight counters in `front`, words 2 and 3 in `back`.
-struct Words {
-    __m512i front, back;
-};
-
-// Takes 8 * kChains counters. The products of a chain wait for each other, so several run abreast.
-template <int kChains>
-inline void philox(const RandomStream& stream, const KeySchedule& schedule, Counters& counters,
-                   Words* words) {
-    const __m512i multiplier0 = _mm512_set1_epi64(kPhiloxMultiplier0);
-    const __m512i multiplier1 = _mm512_set1_epi64(kPhiloxMultiplier1);
-    __m512i c0[kChains], c1[kChains], c2[kChains], c3[kChains];
-    for (int i = 0; i < kChains; ++i) {
-        c0[i] = counters.group();
-        c1[i] = counters.row();
-        c2[i] = _mm512_set1_epi64(stream.word2);
-        c3[i] = _mm512_set1_epi64(stream.word3);
-        counters.advance();
+    __m512i operator()(int round, int word) const {
+        return _mm512_set1_epi64(static_cast<int64_t>(keys[round][word]));
     }
-    constexpr int kXor3 = 0x96;
-    // Upper halves of lanes gather junk: the products read lower halves only.
-    for (const auto& keys : schedule.keys) {
-        const __m512i key0 = _mm512_set1_epi64(static_cast<int64_t>(keys[0]));
-        const __m512i key1 = _mm512_set1_epi64(static_cast<int64_t>(keys[1]));
+};
+
+// Up to eight neighbouring groups. A vector has their counters of one row, or of as many rows as
+// there is room for. Row by row, the first four stand in even lanes and the others in odd ones, from
+// where their numbers come out in order.
+struct Stripe {
+    int64_t groups, padded_groups, rows;  // rows of a vector
+    __m512i group, row;                   // of each lane, the latter from 0
+
+    Stripe(int64_t first, int64_t count) : groups(count) {
+        const int shift = count > 4 ? 3 : count > 2 ? 2 : count > 1 ? 1 : 0;
+        padded_groups = int64_t{1} << shift;
+        rows = 8 / padded_groups;
+        const __m512i number_in_lane = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+        group = _mm512_add_epi64(
+            _mm512_set1_epi64(first),
+            _mm512_and_si512(number_in_lane, _mm512_set1_epi64(padded_groups - 1)));
+        row = _mm512_srl_epi64(number_in_lane, _mm_cvtsi32_si128(shift));
+    }
+};
+
+// 64 halves in order.
+struct Numbers {
+    __m512i low, high;
+};
+
+// Philox for the rows of a stripe. Of the counter (group, row, word2, word3) two words are the same
+// everywhere, so half of the first three rounds depends on the group alone or on the row alone: the
+// former is done once a stripe, and 16 products of 20 are left for a vector.
+class Philox {
+  public:
+    Philox(const RandomStream& stream, const KeySchedule& keys, const Stripe& stripe)
+        : keys_(keys), multiplier0_(words64(kPhiloxMultiplier0)),
+          multiplier1_(words64(kPhiloxMultiplier1)) {
+        const uint64_t fixed = uint64_t{kPhiloxMultiplier1} * stream.word2;
+        mixed_row_ = words64(static_cast<uint32_t>(fixed >> 32) ^ stream.key0);
+        const __m512i product0 = _mm512_mul_epu32(stripe.group, multiplier0_);
+        const __m512i group2 = _mm512_ternarylogic_epi64(upper_words(product0),
+                                                         words64(stream.word3), keys(0, 1), kXor3);
+        second2_ = _mm512_xor_si512(product0, keys(1, 1));
+        const __m512i product1 = _mm512_mul_epu32(group2, multiplier1_);
+        const __m512i second0 = _mm512_ternarylogic_epi64(
+            upper_words(product1), words64(static_cast<uint32_t>(fixed)), keys(1, 0), kXor3);
+        third0_ = _mm512_xor_si512(product1, keys(2, 0));
+        third3_ = _mm512_mul_epu32(second0, multiplier0_);
+        third2_ = _mm512_xor_si512(upper_words(third3_), keys(2, 1));
+    }
+
+    // The products of a chain wait for each other, so several run abreast.
+    template <int kChains>
+    void operator()(const __m512i (&rows)[kChains], Numbers (&numbers)[kChains]) const {
+        __m512i c0[kChains], c1[kChains], c2[kChains], c3[kChains];
+        // Upper halves of lanes gather junk: the products read lower halves only.
         for (int i = 0; i < kChains; ++i) {
-            const __m512i product0 = _mm512_mul_epu32(c0[i], multiplier0);
-            const __m512i product1 = _mm512_mul_epu32(c2[i], multiplier1);
-            c0[i] = _mm512_ternarylogic_epi64(upper_words(product1), c1[i], key0, kXor3);
-            c2[i] = _mm512_ternarylogic_epi64(upper_words(product0), c3[i], key1, kXor3);
+            const __m512i row = _mm512_xor_si512(rows[i], mixed_row_);
+            const __m512i product0 = _mm512_mul_epu32(row, multiplier0_);
+            c2[i] = _mm512_xor_si512(upper_words(product0), second2_);
+            const __m512i product1 = _mm512_mul_epu32(c2[i], multiplier1_);
+            c0[i] = _mm512_xor_si512(upper_words(product1), third0_);
             c1[i] = product1;
-            c3[i] = product0;
+            c2[i] = _mm512_xor_si512(product0, third2_);
+            c3[i] = third3_;
+        }
+        for (int round = 3; round < kPhiloxRounds; ++round) {
+            const __m512i key0 = keys_(round, 0), key1 = keys_(round, 1);
+            for (int i = 0; i < kChains; ++i) {
+                const __m512i product0 = _mm512_mul_epu32(c0[i], multiplier0_);
+                const __m512i product1 = _mm512_mul_epu32(c2[i], multiplier1_);
+                c0[i] = _mm512_ternarylogic_epi64(upper_words(product1), c1[i], key0, kXor3);
+                c2[i] = _mm512_ternarylogic_epi64(upper_words(product0), c3[i], key1, kXor3);
+                c1[i] = product1;
+                c3[i] = product0;
+            }
+        }
+        constexpr __mmask16 kOddWords = 0xaaaa;
+        for (int i = 0; i < kChains; ++i) {
+            const __m512i front = _mm512_mask_shuffle_epi32(c0[i], kOddWords, c1[i], _MM_PERM_CCAA);
+            const __m512i back = _mm512_mask_shuffle_epi32(c2[i], kOddWords, c3[i], _MM_PERM_CCAA);
+            numbers[i] = {_mm512_unpacklo_epi64(front, back), _mm512_unpackhi_epi64(front, back)};
         }
     }
-    constexpr __mmask16 kOddWords = 0xaaaa;
-    for (int i = 0; i < kChains; ++i) {
-        words[i].front = _mm512_mask_blend_epi32(kOddWords, c0[i], _mm512_slli_epi64(c1[i], 32));
-        words[i].back = _mm512_mask_blend_epi32(kOddWords, c2[i], _mm512_slli_epi64(c3[i], 32));
-    }
+
+  private:
+    const KeySchedule& keys_;
+    __m512i multiplier0_, multiplier1_;
+    // Words of the second and third round that do not depend on the row, with their keys.
+    __m512i mixed_row_, second2_, third0_, third2_, third3_;
+};
+
+inline __mmask32 first_halves(int64_t count) {
+    return count >= 32 ? 0xffffffffu : (1u << (count < 0 ? 0 : count)) - 1u;
 }
 
-// Stores the first `count` of 64 halves.
-inline void store(const Words& words, int64_t count, uint16_t* out) {
-    const __m512i first_four = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
-    const __m512i last_four = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-    const __m512i low = _mm512_permutex2var_epi64(words.front, first_four, words.back);
-    const __m512i high = _mm512_permutex2var_epi64(words.front, last_four, words.back);
-    if (count >= 64) {
-        _mm512_storeu_si512(out, low);
-        _mm512_storeu_si512(out + 32, high);
-    } else if (count > 0) {
-        const uint64_t mask = (uint64_t{1} << count) - 1;
-        _mm512_mask_storeu_epi16(out, static_cast<__mmask32>(mask), low);
-        _mm512_mask_storeu_epi16(out + 32, static_cast<__mmask32>(mask >> 32), high);
+// Stores the rows of one vector, `rows` of them at most, `row_halves` apart.
+inline void store(const Numbers& numbers, const Stripe& stripe, int64_t rows, int64_t row_halves,
+                  uint16_t* out) {
+    const int64_t halves = 8 * stripe.groups;
+    if (stripe.padded_groups == 8) {
+        if (rows <= 0) return;
+        _mm512_storeu_si512(out, numbers.low);
+        _mm512_mask_storeu_epi16(out + 32, first_halves(halves - 32), numbers.high);
+    } else if (stripe.padded_groups == 4) {
+        const __mmask32 inside = first_halves(halves);
+        if (rows > 0) _mm512_mask_storeu_epi16(out, inside, numbers.low);
+        if (rows > 1) _mm512_mask_storeu_epi16(out + row_halves, inside, numbers.high);
+    } else {
+        alignas(64) uint16_t all[64];
+        _mm512_store_si512(all, numbers.low);
+        _mm512_store_si512(all + 32, numbers.high);
+        for (int64_t row = 0; row < std::min(rows, stripe.rows); ++row) {
+            std::memcpy(out + row * row_halves, all + row * 8 * stripe.padded_groups,
+                        static_cast<size_t>(halves) * sizeof(uint16_t));
+        }
     }
 }
 
 template <class Transform>
-void generate(const Transform& transform, RandomStream stream, const RandomBlock& block,
+void generate(const Transform& transform, const RandomStream& stream, const RandomBlock& block,
               uint16_t* out) {
-    constexpr int kChains = 2;
-    const KeySchedule schedule(stream);
-    Counters counters(block);
-    for (int64_t left = 8 * block.rows * block.groups; left > 0; left -= 64 * kChains) {
-        Words words[kChains];
-        philox<kChains>(stream, schedule, counters, words);
-        for (int i = 0; i < kChains; ++i) {
-            words[i] = {transform(words[i].front), transform(words[i].back)};
+    constexpr int kChains = 3;
+    const KeySchedule keys(stream);
+    const int64_t row_halves = 8 * block.groups;
+    for (int64_t group = 0; group < block.groups; group += 8, out += 64) {
+        const Stripe stripe(block.group0 + group, std::min<int64_t>(8, block.groups - group));
+        const Philox philox(stream, keys, stripe);
+        for (int64_t done = 0; done < block.rows; done += kChains * stripe.rows) {
+            __m512i rows[kChains];
+            Numbers numbers[kChains];
+            for (int i = 0; i < kChains; ++i) {
+                rows[i] = _mm512_add_epi64(
+                    stripe.row, _mm512_set1_epi64(block.row0 + done + i * stripe.rows));
+            }
+            philox(rows, numbers);
+            for (int i = 0; i < kChains; ++i) {
+                const int64_t row = done + i * stripe.rows;
+                store({transform(numbers[i].low), transform(numbers[i].high)}, stripe,
+                      block.rows - row, row_halves, out + row * row_halves);
+            }
         }
-        for (int i = 0; i < kChains; ++i) store(words[i], left - 64 * i, out + 64 * i);
-        out += 64 * kChains;
     }
 }
 
 void block_avx512(Draw draw, const RandomStream& stream, const RandomBlock& block, uint16_t* out) {
-    if (block.groups <= 0) return;
     if (draw == Draw::kBits) generate(Bits{}, stream, block, out);
     if (draw == Draw::kNormal) generate(Normal{}, stream, block, out);
     if (draw == Draw::kSign) generate(Sign{}, stream, block, out);

@@ -1,7 +1,11 @@
 // Products against fp64: every instruction set, dtype and transpose over awkward shapes, with guard
 // bytes, strided views, and the same bits for 1, 2 and 3 threads.
+#include <functional>
+#include <memory>
 #include <vector>
 
+#include "native/base/host_memory.h"
+#include "native/base/stochastic_rounding.h"
 #include "native/cpu/gemm.h"
 #include "native/test/op_test.h"
 
@@ -236,6 +240,51 @@ TEST(gemm_of_nothing_is_zero_or_the_old_value) {
         check_case(wanted);
         wanted.accumulate = true;
         check_case(wanted);
+    }
+}
+
+// c = beta * c rounded stochastically, for an empty sum leaves nothing but the rounding to be seen.
+TEST(gemm_rounds_an_updated_c_by_row_and_column) {
+    constexpr int64_t kRows = 45, kColumns = 83;  // whole tiles and parts of them
+    const RoundingKey key = {17, 23, 31};
+    const float beta = 1.0f - 0x1p-12f;
+    std::vector<uint16_t> before(kRows * kColumns);
+    uint32_t state = 7;
+    for (uint16_t& value : before) {
+        state = state * 1664525u + 1013904223u;
+        value = static_cast<uint16_t>(state >> 16);  // any pattern: infinities and NaN among them
+    }
+    for (size_t i = 0; i < before.size(); i += 29) before[i] = 0xffc1;
+    for (InstructionSet set : instruction_sets()) {
+        std::vector<uint16_t> c = before;
+        Gemm update;
+        update.m = kRows;
+        update.n = kColumns;
+        update.dtype = CP_BF16;
+        update.a.key = update.b.key = {1, 2, 3, 4, kGaussian};
+        update.c = c.data();
+        update.c_dtype = CP_BF16;
+        update.c_stride = kColumns;
+        update.accumulate = true;
+        update.beta = beta;
+        update.rounding = &key;
+        CpDevice device{ThreadPool(2), set};
+        const int64_t bytes = gemm_workspace_bytes(kRows, kColumns, 0, CP_BF16, 2);
+        const std::unique_ptr<void, std::function<void(void*)>> workspace(
+            host_allocate(bytes), [&](void* data) { host_release(data, bytes); });
+        gemm(device, update, workspace.get());
+        bool equal = true;
+        for (int64_t row = 0; row < kRows; ++row) {
+            for (int64_t column = 0; column < kColumns; ++column) {
+                const auto at = static_cast<size_t>(row * kColumns + column);
+                const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(row),
+                                                         static_cast<uint32_t>(column / 8));
+                const float value = beta * bf16_to_float(before[at]);
+                const uint16_t random = philox_half(words, static_cast<int>(column % 8));
+                equal = equal && c[at] == bf16_stochastic(value, random);
+            }
+        }
+        if (!CHECK(equal)) std::printf("      on %s\n", instruction_set_name(set));
     }
 }
 
