@@ -215,8 +215,9 @@ void GemmPartProduct::place_sums(int64_t row, int64_t i, int64_t column, int64_t
     }
 }
 
-// Fetches into the L2 cache what will be read of C when the tiles of the next rows are done: the rows
-// of a tile lie too far apart for the processor to foresee them, and there is time enough for memory.
+// Fetches into the L2 cache what will be read of C when the tiles of the next rows are done: the
+// rows of a tile lie too far apart for the processor to foresee them, and there is time enough for
+// memory.
 void GemmPartProduct::prefetch_c(int64_t row, int64_t column) const {
     const int64_t end = std::min<int64_t>(row + kernel_.rows, part_.rows);
     for (; row < end; ++row) __builtin_prefetch(c_element(row, column), 1, 2);

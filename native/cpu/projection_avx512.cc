@@ -112,8 +112,8 @@ struct KeySchedule {
 };
 
 // Up to eight neighbouring groups. A vector has their counters of one row, or of as many rows as
-// there is room for. Row by row, the first four stand in even lanes and the others in odd ones, from
-// where their numbers come out in order.
+// there is room for. Row by row, the first four stand in even lanes and the others in odd ones,
+// from where their numbers come out in order.
 struct Stripe {
     int64_t groups, padded_groups, rows;  // rows of a vector
     __m512i group, row;                   // of each lane, the latter from 0
@@ -141,7 +141,8 @@ struct Numbers {
 class Philox {
   public:
     Philox(const RandomStream& stream, const KeySchedule& keys, const Stripe& stripe)
-        : keys_(keys), multiplier0_(words64(kPhiloxMultiplier0)),
+        : keys_(keys),
+          multiplier0_(words64(kPhiloxMultiplier0)),
           multiplier1_(words64(kPhiloxMultiplier1)) {
         const uint64_t fixed = uint64_t{kPhiloxMultiplier1} * stream.word2;
         mixed_row_ = words64(static_cast<uint32_t>(fixed >> 32) ^ stream.key0);
@@ -238,8 +239,8 @@ void generate(const Transform& transform, const RandomStream& stream, const Rand
             __m512i rows[kChains];
             Numbers numbers[kChains];
             for (int i = 0; i < kChains; ++i) {
-                rows[i] = _mm512_add_epi64(
-                    stripe.row, _mm512_set1_epi64(block.row0 + done + i * stripe.rows));
+                rows[i] = _mm512_add_epi64(stripe.row,
+                                           _mm512_set1_epi64(block.row0 + done + i * stripe.rows));
             }
             philox(rows, numbers);
             for (int i = 0; i < kChains; ++i) {
