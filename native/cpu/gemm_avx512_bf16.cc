@@ -64,6 +64,9 @@ void pack_row(const uint16_t* row0, const uint16_t* row1, int64_t count, uint32_
     }
 }
 
+// Rows are longer than a prefetcher's patience and lie apart: those to come are asked for.
+constexpr int64_t kRowsAhead = 4;
+
 template <int kPanelWidth>
 void pack(const PanelSource& source, int64_t count, int64_t depth, void* panels,
           int64_t panel_bytes) {
@@ -79,11 +82,13 @@ void pack(const PanelSource& source, int64_t count, int64_t depth, void* panels,
         }
         return;
     }
-    // Stored rows are read from end to end, which the prefetchers of processors follow.
+    // Stored rows are read from end to end.
     for (int64_t k = 0; k < depth; k += 2) {
         const uint16_t* row0 = data + k * source.stride;
         const uint16_t* row1 = k + 1 < depth ? row0 + source.stride : nullptr;
         for (int64_t i = 0; i < count; i += kPanelWidth) {
+            __builtin_prefetch(row0 + kRowsAhead * source.stride + i, 0);
+            __builtin_prefetch(row0 + (kRowsAhead + 1) * source.stride + i, 0);
             pack_row<kPanelWidth>(row0 + i, row1 == nullptr ? nullptr : row1 + i, count - i,
                                   panel_of(i) + k / 2 * kPanelWidth);
         }
