@@ -14,6 +14,7 @@
     X(kCudaEmbeddingOp)                  \
     X(kCudaEmbeddingBackwardOp)          \
     X(kCudaRmsNormOp)                    \
+    X(kCudaAddRmsNormOp)                 \
     X(kCudaRmsNormBackwardOp)            \
     X(kCudaLayerNormOp)                  \
     X(kCudaLayerNormBackwardOp)          \

@@ -5,9 +5,8 @@
 //
 // Two accesses per element, and three or four backward (rows are read a second time from the
 // cache); limit: memory bandwidth.
-#include "cuda/block_reduce.cuh"
 #include "cuda/ops.h"
-#include "cuda/pack.cuh"
+#include "cuda/rms_norm_row.cuh"
 #include "cuda/row_reduction.h"
 
 namespace compact {
@@ -23,27 +22,11 @@ __global__ void __launch_bounds__(256)
                     float* __restrict__ rstd, int64_t width, float epsilon) {
     CP_SHARED(float[kMaxWarps], scratch);
     const int64_t row = blockIdx.x;
-    const int64_t first = static_cast<int64_t>(threadIdx.x) * kPackSize;
-    const int64_t stride = static_cast<int64_t>(blockDim.x) * kPackSize;
     const T* from = x + row * width;
-    T* to = y + row * width;
-    float squares = 0.0f, values[kPackSize], weights[kPackSize];
-    for (int64_t column = first; column < width; column += stride) {
-        load_pack(from + column, pack_count(width, column), values);
-        CP_UNROLL
-        for (int i = 0; i < kPackSize; ++i) squares = __fmaf_rn(values[i], values[i], squares);
-    }
-    const float mean = block_reduce(squares, Sum{}, scratch) / static_cast<float>(width);
-    const float factor = 1.0f / sqrtf(mean + epsilon);
-    if (threadIdx.x == 0) rstd[row] = factor;
-    for (int64_t column = first; column < width; column += stride) {
-        const int count = pack_count(width, column);
+    const auto load = [from](int64_t column, int count, float(&values)[kPackSize]) {
         load_pack(from + column, count, values);
-        load_pack(weight + column, count, weights);
-        CP_UNROLL
-        for (int i = 0; i < kPackSize; ++i) values[i] = values[i] * factor * weights[i];
-        store_pack(to + column, count, values);
-    }
+    };
+    rms_norm_row(load, from, weight, y + row * width, rstd + row, width, epsilon, scratch);
 }
 
 template <class T>

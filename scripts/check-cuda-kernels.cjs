@@ -16,6 +16,7 @@ const table = path.join(root, 'bench', 'results', 'cuda-resources.json');
 const hotKernels = [
   'adam_direction_kernel',
   'adam_w_kernel',
+  'add_rms_norm_kernel',
   'attention_tile_kernel',
   'elementwise_kernel', // SwiGLU and all that is as simple
   'gemm_bf16_kernel',

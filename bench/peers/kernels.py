@@ -56,6 +56,11 @@ def cases(s, device):
     def rms_norm(x, weight):
         return F.rms_norm(x, (n,), weight, 1e-6)
 
+    @compiled
+    def add_rms_norm(a, b, weight):
+        total = a + b
+        return total, F.rms_norm(total, (n,), weight, 1e-6)
+
     yield "P panel", "randn", f"{n}x{r}", [], randn(n, r)
     wide = (f // 4 + 7) // 8 * 8
     yield "P panel", "randn", f"{f}x{wide}", [], randn(f, wide)
@@ -78,6 +83,7 @@ def cases(s, device):
     yield "copy", "", f"{t}x{n}", [(t, n), (t, n)], lambda a, b: b.copy_(a)
     yield "residual add", "", f"{t}x{n}", [(t, n), (t, n)], torch.add
     yield "RMSNorm", "compiled", f"{t}x{n}", [(t, n), (n,)], rms_norm
+    yield "RMSNorm with residual", "compiled", f"{t}x{n}", [(t, n), (t, n), (n,)], add_rms_norm
     yield "SwiGLU", "compiled", f"{t}x{f}", [(t, f), (t, f)], swiglu
     shape = f"{t}x{n} sequence {s['sequence']}"
     sdpa = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)

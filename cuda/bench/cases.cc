@@ -137,6 +137,8 @@ class Cases {
         add("residual add", "add", {bf16(x), bf16(x)}, {bf16(x)}, elements(x));
         add("RMSNorm", "rmsNorm", {bf16(x), weight}, {bf16(x), rstd}, 4.0 * elements(x),
             {attribute("epsilon", 1e-6)});
+        add("RMSNorm with residual", "addRmsNorm", {bf16(x), bf16(x), weight},
+            {bf16(x), bf16(x), rstd}, 5.0 * elements(x), {attribute("epsilon", 1e-6)});
         add("RMSNorm backward", "rmsNormBackward",
             {bf16(x), weight, rstd, bf16(x), bf16(x), absent()}, {bf16(x), f32({s_.hidden})},
             10.0 * elements(x), {attribute("accumulate", 0)});

@@ -49,6 +49,15 @@ TEST(cuda_large_norms) {
               .rows_output({}, CP_F32)
               .attribute("epsilon", 1e-6)
               .agrees(1e-5));
+    CHECK(LargeRun("addRmsNorm", width)
+              .rows({width}, CP_BF16, 0.5)
+              .rows({width}, CP_BF16, 0.25)
+              .whole(weight)
+              .rows_output({width}, CP_BF16)
+              .rows_output({width}, CP_BF16)
+              .rows_output({}, CP_F32)
+              .attribute("epsilon", 1e-6)
+              .agrees(1e-5));
     CHECK(LargeRun("rmsNormBackward", width)
               .rows({width}, CP_BF16, 0.5)
               .whole(weight)

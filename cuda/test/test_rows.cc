@@ -73,6 +73,42 @@ TEST(cuda_rms_norm) {
     }
 }
 
+TEST(cuda_add_rms_norm) {
+    for (int32_t dtype : kDtypes) {
+        for (const auto& [rows, width] : sizes(kShapes, kReduced)) {
+            Numbers numbers(static_cast<uint64_t>(rows + width));
+            Tensor a = numbers.tensor({rows, width}, dtype);
+            Tensor b = numbers.tensor({rows, width}, dtype);
+            Tensor weight = numbers.tensor({width}, dtype);
+            Comparison both("addRmsNorm");
+            both.input(a).input(b).input(weight);
+            both.output({rows, width}, dtype).output({rows, width}, dtype).output({rows});
+            CHECK(both.attribute("epsilon", 1e-6).agrees(kSums));
+            // The bits of the two ops apart.
+            Comparison adding("add"), norming("rmsNorm");
+            CHECK(adding.input(a).input(b).output({rows, width}, dtype).agrees(0));
+            CHECK(adding.found(0) == both.found(0));
+            Tensor sum({rows, width}, dtype);
+            std::memcpy(sum.view().data, adding.found(0).data(), adding.found(0).size());
+            norming.input(sum).input(weight).output({rows, width}, dtype).output({rows});
+            CHECK(norming.attribute("epsilon", 1e-6).agrees(kSums));
+            CHECK(norming.found(0) == both.found(1) && norming.found(1) == both.found(2));
+            // The sum and the norm on either operand.
+            for (int place : {0, 1}) {
+                CHECK(Comparison("addRmsNorm")
+                          .input(a)
+                          .input(b)
+                          .input(weight)
+                          .output_on(place)
+                          .output_on(1 - place)
+                          .output({rows})
+                          .attribute("epsilon", 1e-6)
+                          .agrees(kSums));
+            }
+        }
+    }
+}
+
 TEST(cuda_layer_norm) {
     for (int32_t dtype : kDtypes) {
         for (const auto& [rows, width] : sizes(kShapes, kReduced)) {

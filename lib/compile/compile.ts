@@ -3,6 +3,7 @@ import { withAccounting } from './accounting.js';
 import { placeBlocks } from './arena.js';
 import { assemblePlan, type LaidOutEntry } from './assemble-plan.js';
 import { buildEntries } from './entries.js';
+import { fuse } from './fuse.js';
 import { lifetimes } from './lifetimes.js';
 import type { CompileOptions } from './options.js';
 import { order } from './order.js';
@@ -27,6 +28,7 @@ export function compile(options: CompileOptions): Plan {
   const entries = buildEntries(settings) // forward, differentiate, apply method
     .map(withoutDeadNodes)
     .map((program) => recompute(program, settings.recompute ?? 'none', settings.method))
+    .map(fuse)
     .map((program) => smallestOrder(program, workspaceBytes))
     .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
   return assemblePlan(entries, settings.target.device);

@@ -33,6 +33,10 @@ inline constexpr OpAlias kOpAliases[] = {
     {"dropout", "y", "x"},
     {"cast", "y", "x"},
     {"adamDirection", "direction", "gradient"},
+    {"addRmsNorm", "sum", "a"},
+    {"addRmsNorm", "sum", "b"},
+    {"addRmsNorm", "y", "a"},
+    {"addRmsNorm", "y", "b"},
     {"rmsNormBackward", "dx", "dy"},
     {"rmsNormBackward", "dx", "residualGradient"},
 };

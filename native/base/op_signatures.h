@@ -37,6 +37,7 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"embeddingBackward", "ids:i32[n] dy:T[n,h] accumulator?:G[v,h] -> dTable=accumulator:G[v,h]",
      "accumulate=0"},
     {"rmsNorm", "x:T[n,h] weight:T[h] -> y:T[n,h] rstd:f32[n]", "epsilon"},
+    {"addRmsNorm", "a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]", "epsilon"},
     {"rmsNormBackward",
      "x:T[n,h] weight:T[h] rstd:f32[n] dy:T[n,h] residualGradient?:T[n,h] accumulator?:G[h] -> "
      "dx:T[n,h] dWeight=accumulator:G[h]",

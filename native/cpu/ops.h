@@ -15,6 +15,7 @@
     X(kEmbeddingOp)                  \
     X(kEmbeddingBackwardOp)          \
     X(kRmsNormOp)                    \
+    X(kAddRmsNormOp)                 \
     X(kRmsNormBackwardOp)            \
     X(kLayerNormOp)                  \
     X(kLayerNormBackwardOp)          \

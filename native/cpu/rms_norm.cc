@@ -2,9 +2,8 @@
 //   dx = rstd (dy weight - x rstd^2 mean(dy weight x)) [+ residualGradient]
 //   dWeight = sum over rows of dy x rstd
 // Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019.
-#include <cmath>
-
 #include "native/cpu/ops.h"
+#include "native/cpu/rms_norm_row.h"
 #include "native/cpu/row_reduction.h"
 
 namespace compact::COMPACT_ISA {
@@ -22,19 +21,8 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError*) {
         T* y = data<T>(call->outputs[0]);            // (rows, width)
         for_chunks(*device, rows, rows_per_chunk(width), [=](int64_t begin, int64_t end, int) {
             for (int64_t row = begin; row < end; ++row) {
-                const T* from = x + row * width;
-                Vec squares = splat(0.0f);
-                for_lanes(width, [&](int64_t i, auto lanes) {
-                    const Vec value = load(from + i, lanes);
-                    squares = fma(value, value, squares);
-                });
-                const float mean = sum(squares) / static_cast<float>(width);
-                rstd[row] = 1.0f / std::sqrt(mean + epsilon);
-                const Vec factor = splat(rstd[row]);
-                T* to = y + row * width;
-                for_lanes(width, [=](int64_t i, auto lanes) {
-                    store(to + i, load(from + i, lanes) * factor * load(weight + i, lanes), lanes);
-                });
+                const int64_t at = row * width;
+                rstd[row] = rms_norm_row(x + at, weight, epsilon, y + at, width);
             }
         });
     });

@@ -73,6 +73,36 @@ void run_rms_norm(Shape shape, int32_t dtype, Place place) {
     });
 }
 
+// Whose memory the sum and the norm of it take: -1 their own, 0 that of a, 1 that of b.
+struct Places {
+    int sum, y;
+};
+
+// The bits of add and then rmsNorm, which have fp64 tests of their own.
+void run_add_rms_norm(Shape shape, int32_t dtype, Places places) {
+    Numbers numbers(45);
+    const std::vector<int64_t> matrix = {shape.rows, shape.width};
+    Tensor a = numbers.tensor(matrix, dtype), b = numbers.tensor(matrix, dtype);
+    Tensor weight = numbers.tensor({shape.width}, dtype);
+    for_every_device([&](CpDevice& device) {
+        Tensor total(matrix, dtype), y(matrix, dtype), rstd({shape.rows});
+        OpCall adding("add"), norming("rmsNorm"), both("addRmsNorm");
+        CHECK(adding.input(a).input(b).output(total).run(device) == CP_OK);
+        norming.input(total).input(weight).output(y).output(rstd).attribute("epsilon", 1e-5);
+        CHECK(norming.run(device) == CP_OK);
+        Tensor operands[] = {a, b}, own_sum(matrix, dtype), own_y(matrix, dtype);
+        Tensor own_rstd({shape.rows});
+        Tensor& sum = places.sum < 0 ? own_sum : operands[places.sum];
+        Tensor& normed = places.y < 0 ? own_y : operands[places.y];
+        both.input(operands[0]).input(operands[1]).input(weight);
+        both.output(sum).output(normed).output(own_rstd).attribute("epsilon", 1e-5);
+        CHECK(both.run(device) == CP_OK);
+        CHECK(sum.contents() == total.contents() && normed.contents() == y.contents() &&
+              own_rstd.contents() == rstd.contents());
+        return sum.contents() + normed.contents() + own_rstd.contents();
+    });
+}
+
 void run_layer_norm(Shape shape, int32_t dtype) {
     Numbers numbers(42);
     Tensor x = numbers.tensor({shape.rows, shape.width}, dtype);
@@ -107,6 +137,16 @@ TEST(rms_norm_agrees_with_fp64) {
         for (int32_t dtype : kDtypes) {
             for (Place place : {Place::kOwn, Place::kOnGradient, Place::kOnResidual}) {
                 run_rms_norm(shape, dtype, place);
+            }
+        }
+    }
+}
+
+TEST(add_rms_norm_is_add_and_rms_norm) {
+    for (Shape shape : kShapes) {
+        for (int32_t dtype : kDtypes) {
+            for (Places places : {Places{-1, -1}, Places{0, 1}, Places{1, 0}, Places{1, -1}}) {
+                run_add_rms_norm(shape, dtype, places);
             }
         }
     }

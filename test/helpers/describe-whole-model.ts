@@ -5,6 +5,7 @@ import type { CompactOptions } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { compile } from '../../lib/compile/index.js';
 import { readJson, readTensors } from './fixtures.js';
+import { withSeparateNorms } from './separate-norms.js';
 import {
   batches,
   largestDifference,
@@ -49,9 +50,10 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
     method: RecordedRun['method'],
     options: Partial<CompileOptions> = {},
     run: Pick<RecordedRun, 'microBatches' | 'learningRates'> = fourSteps,
+    changed: (plan: Plan) => Plan = (plan) => plan,
   ): Promise<{ losses: readonly number[]; parameters: Readonly<Record<string, Float64Array>> }> {
     const rules = methodOf(method);
-    const plan = tinyPlan(rules, target, { entries: ['train'], ...options });
+    const plan = changed(tinyPlan(rules, target, { entries: ['train'], ...options }));
     const parameters: Record<string, Float64Array> = {};
     let losses: readonly number[] = [];
     await withMachine(plan, async (machine) => {
@@ -142,6 +144,24 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
           outcome({ name: 'compact', ...compactOptions, momentsAtRefresh, store }, { recompute }),
         );
         for (const other of others) expect(other).toEqual(first);
+      },
+    );
+
+    test.each(isSlow ? (['bf16'] as const) : (['f32', 'bf16'] as const))(
+      'a norm and the addition before it in one op change no bit (%s)',
+      async (dtype) => {
+        for (const recompute of ['none', 'layer'] as const) {
+          const method = { name: 'compact', ...compactOptions, store: 'lazy' } as const;
+          const separate = (plan: Plan): Plan => {
+            const separated = withSeparateNorms(plan);
+            expect(plan.entries.step!.instructions.length).toBe(
+              separated.entries.step!.instructions.length - 2 * tinyLlama.config.numHiddenLayers,
+            );
+            return separated;
+          };
+          const together = await outcome(method, { dtype, recompute });
+          expect(await outcome(method, { dtype, recompute }, fourSteps, separate)).toEqual(together);
+        }
       },
     );
 

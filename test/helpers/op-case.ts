@@ -9,7 +9,7 @@ import {
 } from '../reference/index.js';
 import { roundToBf16 } from '../reference/bf16.js';
 import { type OperandSignature, type Signature, signatures } from './signatures.js';
-import { type DType, rounded } from './storage.js';
+import { type DType, elementBytes, rounded } from './storage.js';
 
 export interface OpCaseOptions {
   readonly op: string;
@@ -17,7 +17,10 @@ export interface OpCaseOptions {
   readonly label?: string;
   /** By operand name; floating-point values are rounded to the dtype of the case. */
   readonly inputs: Inputs;
-  /** Those of the signature, and what the twin must be told beside them (rank, vocabulary, size). */
+  /**
+   * Those of the signature, and what the twin must be told beside them (rank, vocabulary, size); `elementBytes` of the
+   * first input it is told always.
+   */
   readonly attributes?: Numbers;
   /** Outputs that take over the memory of an input, beyond those that the signature names. */
   readonly inPlace?: Readonly<Record<string, string>>;
@@ -76,7 +79,6 @@ function opCase(
   letters: Readonly<Record<string, DType>>,
 ): OpCase {
   const dtypeOf = ({ dtype }: OperandSignature) => letters[dtype] ?? (dtype as DType);
-  const attributes = { ...defined(signature.attributes), ...options.attributes };
   const inputs = signature.inputs.map((operand): Operand | undefined => {
     const given = options.inputs[operand.name];
     if (given === undefined) return undefined;
@@ -85,6 +87,11 @@ function opCase(
     return { name: operand.name, dtype, shape: given.shape, values };
   });
   const values = Object.fromEntries(inputs.flatMap((input) => (input ? [[input.name, input.values!]] : [])));
+  const attributes = {
+    ...defined(signature.attributes),
+    elementBytes: elementBytes[inputs[0]?.dtype ?? 'f32'],
+    ...options.attributes,
+  };
   const right = computeTwin(options.op, values, attributes);
   const isBf16 = inputs[0]?.dtype === 'bf16';
   const outputs = signature.outputs

@@ -49,14 +49,15 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
       name,
       typeof attribute === 'number' ? attribute : scalars[attribute.scalar]!,
     ]);
-    const { shape } = this.#plan.values[instruction.outputs[0]!]!;
+    const { shape, dtype } = this.#plan.values[instruction.outputs[0]!]!;
     const attributes = {
       ...signature.attributes,
       ...Object.fromEntries(given),
-      // What an op reads off its output's shape.
+      // What an op reads off its first output.
       rank: shape.at(-1)!,
       vocabulary: shape[0]!,
       size: numElements(shape),
+      elementBytes: elementBytes[dtype],
     };
     const results = computeTwin(instruction.op, Object.fromEntries(inputs), attributes);
     const named = signature.outputs.filter(({ name }) => results[name] !== undefined);

@@ -7,7 +7,7 @@ import type { Plan, PlanInstruction, PlanValue } from '../../lib/compile/index.j
 import { type Program, persistentTargets } from '../../lib/compile/program.js';
 import { type Attributes, opDefinitions, type Value } from '../../lib/graph/index.js';
 
-/** Equal calls have equal numbers. */
+/** Equal calls have equal numbers, and an op that stands for two has the numbers of the two. */
 export class Expressions {
   readonly #known = new Map<string, number>();
 
@@ -16,6 +16,11 @@ export class Expressions {
   }
 
   call(op: string, attributes: Attributes, inputs: readonly (number | undefined)[], output: number): number {
+    if (op === 'addRmsNorm') {
+      const [a, b, weight] = inputs;
+      const sum = this.call('add', {}, [a, b], 0);
+      return output === 0 ? sum : this.call('rmsNorm', attributes, [sum, weight], output - 1);
+    }
     const named = Object.entries(attributes).toSorted(([a], [b]) => (a < b ? -1 : 1));
     return this.#number(`${op}${JSON.stringify(named)}(${inputs.map((i) => i ?? '-').join()})#${output}`);
   }

@@ -1,6 +1,10 @@
-import { describeOps } from '../helpers/describe-ops.js';
+import { describe, expect, test } from '@jest/globals';
+import { describeOps, plannedCases, runOps } from '../helpers/describe-ops.js';
+import { machines, withEngine } from '../helpers/machines.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
+import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
+import { rounded } from '../helpers/storage.js';
 import { computeTwin, type Inputs, mapElements } from '../reference/index.js';
 
 const shapes: readonly (readonly [tokens: number, width: number])[] = [
@@ -25,6 +29,75 @@ describeOps('rmsNorm', () =>
     opCases({ op: 'rmsNorm', inputs: inputsOf(tokens, width), attributes: { epsilon } }),
   ),
 );
+
+/** Inputs of a norm and the residual addition in front of it; what is lost by rounding the sum is not nothing. */
+const residualInputsOf = (tokens: number, width: number) => ({
+  a: mapElements(randomTensor('a', [tokens, width], 2), (value) => value + 0.5),
+  b: randomTensor('b', [tokens, width], 0.3),
+  weight: inputsOf(tokens, width).weight,
+});
+
+describeOps('addRmsNorm', () =>
+  shapes.flatMap(([tokens, width]) => {
+    const places: Record<string, string>[] = [
+      {},
+      { sum: 'a' },
+      { sum: 'b' },
+      { y: 'a' },
+      { sum: 'a', y: 'b' },
+      { sum: 'b', y: 'a' },
+    ];
+    const inputs = residualInputsOf(tokens, width);
+    return places.flatMap((inPlace) =>
+      opCases({
+        op: 'addRmsNorm',
+        label: JSON.stringify(inPlace),
+        inputs,
+        attributes: { epsilon },
+        inPlace,
+      }),
+    );
+  }),
+);
+
+describe('addRmsNorm has the bits of add and then rmsNorm', () => {
+  /** The three ops; the norm's input is the sum as `add` must store it. */
+  const triple = (tokens: number, width: number, dtype: 'f32' | 'bf16'): readonly OpCase[] => {
+    const { weight, ...unrounded } = residualInputsOf(tokens, width);
+    const [a, b] = [rounded(unrounded.a, dtype), rounded(unrounded.b, dtype)];
+    const x = mapElements(a, (value, i) => value + b.data[i]!);
+    const attributes = { epsilon };
+    return [
+      ...opCases({ op: 'addRmsNorm', inputs: { a, b, weight }, attributes }, [dtype]),
+      ...opCases({ op: 'add', inputs: { a, b } }, [dtype]),
+      ...opCases({ op: 'rmsNorm', inputs: { x, weight }, attributes }, [dtype]),
+    ];
+  };
+
+  test.each(machines)('%s', async (machine) => {
+    const triples = shapes.flatMap(([tokens, width]) =>
+      (['f32', 'bf16'] as const).map((dtype) => triple(tokens, width, dtype)),
+    );
+    const planned = plannedCases(triples.flat(), machine);
+    await withEngine(machine, 2, async (engine) => {
+      await engine.load(planned.plan);
+      const after = await runOps(engine, planned);
+      const found = (index: number, name: string) => outputOf(planned.cases[index]!, name, after);
+      for (const [index, [fused, , norm]] of triples.entries()) {
+        const [both, adding, norming] = [3 * index, 3 * index + 1, 3 * index + 2];
+        const sum = found(adding, 'y');
+        expect(sum).toEqual(norm!.inputs[0]!.values!.data);
+        const { name } = fused!;
+        expect({ name, sum: found(both, 'sum'), y: found(both, 'y'), rstd: found(both, 'rstd') }).toEqual({
+          name,
+          sum,
+          y: found(norming, 'y'),
+          rstd: found(norming, 'rstd'),
+        });
+      }
+    });
+  });
+});
 
 describeOps('rmsNormBackward', () =>
   shapes.flatMap(([tokens, width]) => {

@@ -41,6 +41,9 @@ const cases = (): OpCase[] => [
   ...withNaN('projectBackUpdate', { weight: x, direction: x }, 'direction', { ...key, ...adam }),
   ...withNaN('embedding', { table: x, ids: tensor([3], [0, 1, 2]) }, 'table'),
   ...['x', 'weight'].flatMap((name) => withNaN('rmsNorm', { x, weight: row }, name, { epsilon: 1e-6 })),
+  ...['a', 'b', 'weight'].flatMap((name) =>
+    withNaN('addRmsNorm', { a: x, b: x, weight: row }, name, { epsilon: 1e-6 }),
+  ),
   ...withNaN('layerNorm', { x, weight: row, bias: row }, 'x', { epsilon: 1e-6 }),
   ...withNaN('rope', { x: heads, ...tables }, 'x', { headSize: 8 }),
   ...['q', 'k', 'v'].flatMap((name) =>

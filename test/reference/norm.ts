@@ -1,4 +1,5 @@
-import { accumulated, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
+import { roundToBf16 } from './bf16.js';
+import { accumulated, mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 const sum = (count: number, round: Round, term: (index: number) => number): number => {
   let total = 0;
@@ -19,6 +20,17 @@ export function rmsNorm({ x, weight }: { x: Tensor; weight: Tensor }, { epsilon 
     for (let j = 0; j < h; j++) y.data[i * h + j] = round(round(row[j]! * r) * weight.data[j]!);
   }
   return { y, rstd };
+}
+
+/** sum = a + b, as it is left after storing it in `elementBytes` (2: bf16, else fp32), and the rmsNorm of that. */
+export function addRmsNorm(
+  { a, b, weight }: { a: Tensor; b: Tensor; weight: Tensor },
+  { epsilon, elementBytes }: Numbers,
+  round: Round,
+) {
+  const store = elementBytes === 2 ? roundToBf16 : Math.fround;
+  const sum = mapElements(a, (value, i) => store(round(value + b.data[i]!)));
+  return { sum, ...rmsNorm({ x: sum, weight }, { epsilon: epsilon! }, round) };
 }
 
 interface RmsNormGradientInputs {

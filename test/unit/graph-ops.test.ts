@@ -47,6 +47,7 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
     (make) => ops.embeddingBackward(make('ids', [5], 'i32'), make('dy', [5, 8]), 9, 'bf16'),
   ],
   rmsNorm: [(make) => ops.rmsNorm(make('x', [5, 8]), make('weight', [8]), 1e-6)],
+  addRmsNorm: [(make) => ops.addRmsNorm(make('a', [5, 8]), make('b', [5, 8]), make('weight', [8]), 1e-6)],
   rmsNormBackward: [false, true].map((hasResidual) => (make: Make) => {
     const operands = {
       x: make('x', [5, 8]),
@@ -266,6 +267,12 @@ describe('wrong operands are refused with a typed error', () => {
     ['two dtypes in a product', () => ops.matmul(wide, make([6, 4], 'bf16')), 'ERR_COMPACT_TYPE'],
     ['ids that are not integers', () => ops.embedding(wide, vector), 'ERR_COMPACT_TYPE'],
     ['a norm weight of another width', () => ops.rmsNorm(wide, vector, 1e-6), 'ERR_COMPACT_SHAPE'],
+    ['a residual of another shape', () => ops.addRmsNorm(wide, tall, make([6]), 1e-6), 'ERR_COMPACT_SHAPE'],
+    [
+      'a residual of another dtype',
+      () => ops.addRmsNorm(wide, make([4, 6], 'bf16'), make([6]), 1e-6),
+      'ERR_COMPACT_TYPE',
+    ],
     ['a rank over the width', () => ops.project(tall, { ...projection, rank: 5 }, 0), 'ERR_COMPACT_RANK'],
     ['a rank of zero', () => ops.project(tall, { ...projection, rank: 0 }, 0), 'ERR_COMPACT_RANK'],
     ['a seed below zero', () => ops.project(tall, { ...projection, seed: -1 }, 0), 'ERR_COMPACT_ARGUMENT'],
@@ -325,6 +332,7 @@ test('floating-point operations', () => {
   expect(flops(calls.projectTransfer![0]!)).toBe(2 * (2 * 6 * 4 * 8));
   // Two products over the lower triangle of 6 x 6 positions, two sequences, four heads of two: half of all pairs.
   expect(flops(calls.attention![0]!)).toBe(2 * (2 * 2 * 4 * 6 * 6 * 2) * 0.5);
+  expect(flops(calls.addRmsNorm![0]!)).toBe(flops(calls.add![0]!) + flops(calls.rmsNorm![0]!));
   expect(flops(calls.linearCrossEntropyBackward![0]!)).toBe(3 * 2 * 5 * 8 * 9);
   for (const [op, builds] of Object.entries(calls)) {
     const [node] = builds.map(call) as [Node];

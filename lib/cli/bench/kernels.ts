@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import {
   adamDirection,
   adamW,
+  addRmsNorm,
   attention,
   attentionBackward,
   Graph,
@@ -154,6 +155,7 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
   const norm = tensor('norm', [hidden]);
   const normed = rmsNorm(x, norm, 1e-6);
   const rstd = normed.producer!.outputs[1]!;
+  addRmsNorm(x, tensor('branch', x.shape), norm, 1e-6);
   rmsNormBackward({ x, weight: norm, rstd, dy: tensor('dy', x.shape) }, 'f32');
   swiglu(wide, tensor('up', wide.shape));
   swigluBackward(wide, tensor('up', wide.shape), tensor('dy', wide.shape));

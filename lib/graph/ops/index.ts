@@ -1,6 +1,7 @@
 import type { OpDefinition } from '../op.js';
 import { adamDirectionOp, adamWOp } from './adam.js';
 import { addOp } from './add.js';
+import { addRmsNormOp } from './add-rms-norm.js';
 import { attentionOp, attentionBackwardOp } from './attention.js';
 import { biasOp, columnSumOp } from './bias.js';
 import { castOp } from './cast.js';
@@ -28,6 +29,7 @@ import { swigluOp, swigluBackwardOp } from './swiglu.js';
 
 export * from './adam.js';
 export * from './add.js';
+export * from './add-rms-norm.js';
 export * from './attention.js';
 export * from './bias.js';
 export * from './cast.js';
@@ -59,6 +61,7 @@ export const opDefinitions: ReadonlyMap<string, OpDefinition> = new Map(
     adamDirectionOp,
     adamWOp,
     addOp,
+    addRmsNormOp,
     attentionOp,
     attentionBackwardOp,
     biasOp,

@@ -140,6 +140,7 @@ export const kernelPredictions: readonly KernelPrediction[] = [
   rows('copy', `${t}x${n}`, 4 * t * n, 1),
   rows('residual add', `${t}x${n}`, 6 * t * n),
   rows('RMSNorm', `${t}x${n}`, 4 * t * n),
+  rows('RMSNorm with residual', `${t}x${n}`, 8 * t * n),
   rows('RMSNorm backward', `${t}x${n}`, 8 * t * n),
   rows('rotary embedding', `${t}x${n}`, 4 * t * n),
   rows('SwiGLU', `${t}x${f}`, 6 * t * f),
