@@ -56,7 +56,6 @@ CpStatus set_plan(CpDevice* device, int32_t num_entries, int64_t output_bytes, C
 CpStatus begin(CpDevice* device, int32_t slot, int32_t recorded_entry, CpError* error) {
     if (device->lost) return refuse_lost(kOp, error);
     begin_index_checks(device->index_checks, slot);
-    forget_prepared(device->side);
     if (recorded_entry < 0) return CP_OK;
     CUDA_CHECK(*device, kOp, error,
                cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal));
