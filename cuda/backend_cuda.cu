@@ -33,6 +33,11 @@ CpStatus cuda_failure(CpDevice& device, cudaError_t status, const char* op, cons
     std::snprintf(received, sizeof received, "%s (%s) from %s", cudaGetErrorName(status),
                   cudaGetErrorString(status), call);
     if (status != cudaErrorMemoryAllocation) {
+        // A stream that records must not be asked; if the context is gone, the next call says so.
+        if (device.runs.is_recording()) {
+            cudaGetLastError();
+            return fail(error, "ERR_COMPACT_NATIVE", op, "success", received);
+        }
         device.lost = is_lost(device);
         if (device.lost)
             return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device", received);
@@ -52,12 +57,12 @@ CpStatus check_launch(CpDevice& device, const char* op, CpError* error) {
     return CP_OK;
 }
 
-namespace {
-
 CpStatus refuse_lost(const char* op, CpError* error) {
     return fail(error, "ERR_COMPACT_DEVICE_LOST", op, "a working device",
                 "a device that failed earlier in this process");
 }
+
+namespace {
 
 void close_device(CpDevice* device) {
     if (device == nullptr) return;
@@ -67,6 +72,8 @@ void close_device(CpDevice* device) {
         if (device->staging[i] != nullptr) cudaFreeHost(device->staging[i]);
     }
     for (cudaEvent_t event : device->marks) cudaEventDestroy(event);
+    close_runs(device->runs);
+    close_side_stream(device->side);
     close_index_checks(device->index_checks);
     if (device->stream != nullptr) cudaStreamDestroy(device->stream);
     cudaGetLastError();  // of a lost device: nobody is left to be told
@@ -86,6 +93,8 @@ CpStatus prepare(CpDevice& device, CpError* error) {
         CUDA_CHECK(device, "open", error, cudaEventRecord(device.staging_free[i], device.stream));
     }
     CUDA_CHECK(device, "open", error, open_index_checks(device.index_checks));
+    CUDA_CHECK(device, "open", error, open_runs(device.runs));
+    CUDA_CHECK(device, "open", error, open_side_stream(device.side));
     choose_kernels(device);
     return CP_OK;
 }
@@ -189,7 +198,9 @@ CpStatus read(CpDevice* device, void* host, const void* source, int64_t bytes, C
 CpStatus synchronize(CpDevice* device, CpError* error) {
     if (device->lost) return refuse_lost("synchronize", error);
     CUDA_CHECK(*device, "synchronize", error, cudaStreamSynchronize(device->stream));
-    return report_bad_index(device->index_checks, error);
+    if (has_prepared(device->side))
+        CUDA_CHECK(*device, "synchronize", error, cudaStreamSynchronize(device->side.stream));
+    return report_bad_index(device->index_checks, device->index_checks.slot, error);
 }
 
 int64_t overhead_bytes(CpDevice* device) { return device->overhead_bytes; }
@@ -252,6 +263,7 @@ const CpBackend* compact_cuda_backend() {
         compact::free_bytes,
         compact::mark,
         compact::elapsed_us,
+        &compact::kCudaRuns,
     };
     return &backend;
 }

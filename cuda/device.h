@@ -1,5 +1,5 @@
-// The CUDA backend's device: one GPU, one stream. Everything an op enqueues goes to that stream; no
-// op allocates or synchronises.
+// The CUDA backend's device: one GPU, one stream. Everything an op enqueues goes to that stream,
+// but for what is prepared on the side (side_stream.h); no op allocates or synchronises.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 
 #include "cuda/gpu.h"
 #include "cuda/index_check.h"
+#include "cuda/runs.h"
+#include "cuda/side_stream.h"
 #include "native/backend/backend.h"
 #include "native/backend/call.h"
 
@@ -24,6 +26,8 @@ struct CpDevice {
     cudaEvent_t staging_free[2] = {nullptr, nullptr};
     int next_staging = 0;
     compact::IndexChecks index_checks;
+    compact::DeviceRuns runs;
+    compact::SideStream side;
     std::vector<cudaEvent_t> marks;
     std::shared_ptr<compact::BlasLt> blas;  // null: our own products alone
     bool projection_in_kernel = false;      // see GemmTuning
@@ -40,6 +44,8 @@ inline constexpr int64_t kStagingBytes = 4 << 20;
 // Turns a runtime failure into a typed error. Marks the device lost when the error is sticky.
 CpStatus cuda_failure(CpDevice& device, cudaError_t status, const char* op, const char* call,
                       CpError* error);
+
+CpStatus refuse_lost(const char* op, CpError* error);
 
 // After a launch: reports a bad configuration at once; faults inside the kernel surface at the end
 // of the run.

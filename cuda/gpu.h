@@ -30,19 +30,20 @@ static constexpr int kFirstSharedSlot = __COUNTER__ + 1;
         compact::emulation::shared_slot(__COUNTER__ - kFirstSharedSlot, sizeof(name##_type)))
 #define CP_SHARED_DYNAMIC(T, name) T* name = static_cast<T*>(compact::emulation::dynamic_shared())
 #define CP_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-    ((void)(stream),                                              \
-     compact::emulation::launch_kernel(kernel, grid, block, shared_bytes, __VA_ARGS__))
+    compact::emulation::launch_kernel(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
 
 namespace compact::emulation {
 template <class... Parameters, class... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
-                   Arguments&&... arguments) {
-    if (!begin_launch()) return;
+                   cudaStream_t stream, Arguments&&... arguments) {
     // Each thread gets its own copy of the parameters, as on the device.
     const std::tuple<std::remove_cv_t<Parameters>...> parameters(
         std::forward<Arguments>(arguments)...);
-    launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
-           [&] { std::apply(kernel, parameters); });
+    enqueue(stream, WorkKind::kKernel, [=] {
+        if (!begin_launch()) return;
+        launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
+               [&] { std::apply(kernel, parameters); });
+    });
 }
 }  // namespace compact::emulation
 #endif

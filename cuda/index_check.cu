@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "cuda/device.h"
 #include "cuda/index_check.h"
 #include "native/backend/op_checks.h"
@@ -6,15 +8,20 @@ namespace compact {
 namespace {
 
 constexpr unsigned long long kNoBadIndex = ~0ull;
+constexpr int kAllChecks = CP_RUNS_IN_FLIGHT * kIndexChecks;
+
+unsigned long long* found_of(const IndexChecks& checks, int slot) {
+    return checks.found + slot * kIndexChecks;
+}
 
 }  // namespace
 
 cudaError_t open_index_checks(IndexChecks& checks) {
     // Pinned memory has one address on the host and on the device.
     const cudaError_t status =
-        cudaHostAlloc(&checks.found, kIndexChecks * sizeof(*checks.found), cudaHostAllocDefault);
+        cudaHostAlloc(&checks.found, kAllChecks * sizeof(*checks.found), cudaHostAllocDefault);
     if (status != cudaSuccess) return status;
-    for (int i = 0; i < kIndexChecks; ++i) checks.found[i] = kNoBadIndex;
+    for (int i = 0; i < kAllChecks; ++i) checks.found[i] = kNoBadIndex;
     return cudaSuccess;
 }
 
@@ -25,24 +32,28 @@ void close_index_checks(IndexChecks& checks) {
 
 IndexCheck check_indices(CpDevice& device, const char* op, const char* what, int64_t count) {
     IndexChecks& checks = device.index_checks;
-    const int slot = checks.next;
-    checks.next = (slot + 1) % kIndexChecks;
-    checks.launches[slot] = {op, what, count};
-    return {checks.found + slot, count};
+    const int place = checks.next;
+    checks.next = (place + 1) % kIndexChecks;
+    checks.launches[checks.slot][place] = {op, what, count};
+    return {found_of(checks, checks.slot) + place, count};
 }
 
-CpStatus report_bad_index(IndexChecks& checks, CpError* error) {
+void begin_index_checks(IndexChecks& checks, int slot) {
+    checks.slot = slot;
+    checks.next = 0;
+}
+
+CpStatus report_bad_index(IndexChecks& checks, int slot, CpError* error) {
     CpStatus status = CP_OK;
     for (int i = 0; i < kIndexChecks; ++i) {
-        const unsigned long long found = checks.found[i];
-        if (found == kNoBadIndex) continue;
-        checks.found[i] = kNoBadIndex;
-        if (status != CP_OK) continue;
-        const IndexChecks::Launch& launch = checks.launches[i];
+        unsigned long long& place = found_of(checks, slot)[i];
+        const unsigned long long found = std::exchange(place, kNoBadIndex);
+        if (found == kNoBadIndex || status != CP_OK) continue;
+        const IndexChecks::Launch& launch = checks.launches[slot][i];
         status = fail_index(error, launch.op, launch.what, launch.count,
                             static_cast<int32_t>(found), static_cast<int64_t>(found >> 32));
     }
-    checks.next = 0;
+    if (slot == checks.slot) checks.next = 0;
     return status;
 }
 

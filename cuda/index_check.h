@@ -20,16 +20,20 @@ struct IndexChecks {
         const char* what = nullptr;
         int64_t count = 0;
     };
-    // (kIndexChecks) pinned: position << 32 | index of the first bad index, or all ones.
+    // (CP_RUNS_IN_FLIGHT, kIndexChecks) pinned: position << 32 | index of the first bad index, or
+    // all ones.
     unsigned long long* found = nullptr;
-    Launch launches[kIndexChecks];
+    Launch launches[CP_RUNS_IN_FLIGHT][kIndexChecks];
+    int slot = 0;  // of the run whose launches come next
     int next = 0;
 };
 
 cudaError_t open_index_checks(IndexChecks& checks);
 void close_index_checks(IndexChecks& checks);
-// After the device has finished: the first bad index since the last call, as an error.
-CpStatus report_bad_index(IndexChecks& checks, CpError* error);
+// The launches that follow are those of the run in this slot.
+void begin_index_checks(IndexChecks& checks, int slot);
+// After the run in this slot has finished: the first bad index in it, as an error.
+CpStatus report_bad_index(IndexChecks& checks, int slot, CpError* error);
 
 // What a kernel asks before it uses an index.
 struct IndexCheck {

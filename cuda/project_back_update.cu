@@ -1,9 +1,10 @@
 // projectBackUpdate: w = w (1 - learningRate weightDecay) - learningRate updateScale (P direction).
 //
 // Phat is made in workspace, whole or a panel of its rows at a time, and multiplied from there; or
-// the product makes it, where the GPU does that faster. Each weight is read and written once, where
-// its sum is done.
+// the product makes it, where the GPU does that faster. The first panel can be made ahead, beside
+// the instruction before. Each weight is read and written once, where its sum is done.
 #include <algorithm>
+#include <utility>
 
 #include "cuda/gemm.h"
 #include "cuda/ops.h"
@@ -28,6 +29,9 @@ struct Problem {
         return {row, std::min(rows, in_features - row), 0, ceil_div(rank, 8)};
     }
     int64_t panel_bytes() const { return aligned(panel(0).bytes()); }
+    CudaGemmOperand direction(const CpCall& call) const {
+        return {call.inputs[1].data, dtype, out_features, false};
+    }
     int64_t gemm_bytes(int64_t count) const {
         return gemm_workspace_bytes(count, out_features, rank, dtype);
     }
@@ -43,7 +47,7 @@ int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     const char* op = "projectBackUpdate";
     const Problem p(*call);
-    const CpTensor &weight = call->outputs[0], &direction = call->inputs[1];
+    const CpTensor& weight = call->outputs[0];
     const PhatKey key = phat_key(*call);
     const double learning_rate = attribute(*call, "learningRate");
     auto* phat = static_cast<uint16_t*>(call->workspace);
@@ -57,11 +61,13 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     CudaGemm product;
     product.n = p.out_features;
     product.k = p.rank;
-    product.b = {direction.data, direction.dtype, p.out_features, false};
+    product.b = p.direction(*call);
     product.c_dtype = weight.dtype;
     product.c_stride = p.out_features;
     product.update = &update;
     const bool in_kernel = phat_in_kernel(*device, key, product.b);
+    bool is_made = false;
+    if (join_prepared(*device, *call, op, is_made, error) != CP_OK) return CP_FAILED;
     for (int64_t row = 0; row < p.in_features; row += p.rows) {
         const PhatPanel panel = p.panel(row);
         product.m = panel.rows;
@@ -69,7 +75,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
         product.a = {phat, CP_BF16, panel.stride(), false, in_kernel ? &generated : nullptr};
         product.c = data<char>(weight) + row * p.out_features * dtype_bytes(weight.dtype);
         update.first_row = row;
-        if (!in_kernel && make_panel(*device, op, key, panel, phat, error) != CP_OK) {
+        if (!in_kernel && !std::exchange(is_made, false) &&
+            make_panel(*device, op, key, panel, phat, error) != CP_OK) {
             return CP_FAILED;
         }
         if (gemm(*device, op, product, static_cast<char*>(call->workspace) + p.panel_bytes(),
@@ -80,9 +87,15 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     return CP_OK;
 }
 
+CpStatus prepare(CpDevice* device, const CpCall* call, CpError* error) {
+    const Problem p(*call);
+    if (phat_in_kernel(*device, phat_key(*call), p.direction(*call))) return CP_OK;
+    return prepare_panel(*device, "projectBackUpdate", *call, p.panel(0), error);
+}
+
 }  // namespace
 
 const CpOp kCudaProjectBackUpdateOp = {"projectBackUpdate", workspace_bytes,
-                                       check_project_back_update, run};
+                                       check_project_back_update, run, prepare};
 
 }  // namespace compact

@@ -51,14 +51,24 @@ int64_t panel_rows(int64_t rows, int64_t columns) {
 }
 
 CpStatus make_panel(CpDevice& device, const char* op, const PhatKey& key, const PhatPanel& panel,
-                    uint16_t* out, CpError* error) {
+                    uint16_t* out, CpError* error, cudaStream_t stream) {
     const int64_t blocks = std::min(kMaxBlocks, ceil_div(panel.rows * panel.groups, kThreads));
     const auto kernel = key.distribution == kGaussian     ? panel_kernel<kGaussian>
                         : key.distribution == kRademacher ? panel_kernel<kRademacher>
                                                           : panel_kernel<kIdentity>;
-    CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, device.stream, key,
-              panel, reinterpret_cast<uint4*>(out));
+    CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0,
+              stream == nullptr ? device.stream : stream, key, panel,
+              reinterpret_cast<uint4*>(out));
     return check_launch(device, op, error);
+}
+
+CpStatus prepare_panel(CpDevice& device, const char* op, const CpCall& call, const PhatPanel& panel,
+                       CpError* error) {
+    if (fork_side(device, op, error) != CP_OK) return CP_FAILED;
+    auto* phat = static_cast<uint16_t*>(call.workspace);
+    if (make_panel(device, op, phat_key(call), panel, phat, error, device.side.stream) != CP_OK)
+        return CP_FAILED;
+    return note_prepared(device, call, op, error);
 }
 
 }  // namespace compact

@@ -42,8 +42,12 @@ inline constexpr int64_t kMaxPanelBytes = 32 << 20;
 int64_t panel_columns(int64_t rows, int64_t columns);
 int64_t panel_rows(int64_t rows, int64_t columns);
 
-// out (rows, 8 * groups), row-major.
+// out (rows, 8 * groups), row-major. Enqueued on the device's stream, or on the one named.
 CpStatus make_panel(CpDevice& device, const char* op, const PhatKey& key, const PhatPanel& panel,
-                    uint16_t* out, CpError* error);
+                    uint16_t* out, CpError* error, cudaStream_t stream = nullptr);
+
+// The first panel of a call, which lies at the start of its workspace, on the side stream.
+CpStatus prepare_panel(CpDevice& device, const char* op, const CpCall& call, const PhatPanel& panel,
+                       CpError* error);
 
 }  // namespace compact

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "cuda/emulation/streams.h"
+
 namespace compact::emulation {
 namespace {
 
@@ -35,6 +37,7 @@ Machine machine_of_environment() {
     machine.others_bytes = variable("OTHERS_BYTES", machine.others_bytes);
     machine.idle = variable("IDLE", 0) != 0;
     machine.fail_launch = variable("FAIL_LAUNCH", 0);
+    machine.lazy = variable("LAZY", 0) != 0;
     return machine;
 }
 
@@ -71,23 +74,23 @@ Driver& driver() {
 thread_local int current_device = 0;
 thread_local cudaError_t last_error = cudaSuccess;
 
+}  // namespace
+
 cudaError_t noted(cudaError_t status) {
     if (status != cudaSuccess && status != cudaErrorNotReady) last_error = status;
     return status;
 }
 
-// A call on the current device that does nothing of its own.
 cudaError_t use_current() {
     const std::lock_guard lock(driver().mutex);
     return noted(driver().use(current_device));
 }
 
-}  // namespace
-
 void set_machine(const Machine& machine) {
     const std::lock_guard lock(driver().mutex);
     driver().machine = machine;
     if (machine.fail_launch > 0) driver().machine.fail_launch += driver().counts.launches;
+    if (machine.fail_capture > 0) driver().machine.fail_capture += driver().counts.captured;
     for (auto& [index, device] : driver().devices) device.broken = false;
     last_error = cudaSuccess;
 }
@@ -95,6 +98,21 @@ void set_machine(const Machine& machine) {
 CallCounts call_counts() {
     const std::lock_guard lock(driver().mutex);
     return driver().counts;
+}
+
+void count(int64_t CallCounts::*number, int64_t change) {
+    const std::lock_guard lock(driver().mutex);
+    driver().counts.*number += change;
+}
+
+Machine current_machine() {
+    const std::lock_guard lock(driver().mutex);
+    return driver().machine;
+}
+
+bool may_capture() {
+    const std::lock_guard lock(driver().mutex);
+    return ++driver().counts.captured != driver().machine.fail_capture;
 }
 
 int64_t free_bytes(int index) {
@@ -112,6 +130,7 @@ bool begin_launch() {
 }
 
 cudaError_t allocate(void** data, size_t bytes) {
+    if (refuse_in_capture() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
     Driver& all = driver();
     const std::lock_guard lock(all.mutex);
     ++all.counts.allocations;
@@ -128,6 +147,7 @@ cudaError_t allocate(void** data, size_t bytes) {
 }
 
 cudaError_t allocate_host(void** data, size_t bytes) {
+    if (refuse_in_capture() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
     Driver& all = driver();
     const std::lock_guard lock(all.mutex);
     ++all.counts.allocations;
@@ -155,6 +175,12 @@ const char* cudaGetErrorName(cudaError_t status) {
             return "cudaErrorInvalidDevice";
         case cudaErrorLaunchFailure:
             return "cudaErrorLaunchFailure";
+        case cudaErrorStreamCaptureUnsupported:
+            return "cudaErrorStreamCaptureUnsupported";
+        case cudaErrorStreamCaptureInvalidated:
+            return "cudaErrorStreamCaptureInvalidated";
+        case cudaErrorStreamCaptureUnjoined:
+            return "cudaErrorStreamCaptureUnjoined";
         default:
             return "cudaErrorUnknown";
     }
@@ -210,6 +236,7 @@ cudaError_t cudaMemGetInfo(size_t* free_memory, size_t* total_memory) {
 }
 
 cudaError_t cudaFree(void* data) {
+    if (refuse_in_capture() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
     Driver& all = driver();
     const std::lock_guard lock(all.mutex);
     ++all.counts.allocations;
@@ -223,64 +250,8 @@ cudaError_t cudaFree(void* data) {
 }
 
 cudaError_t cudaFreeHost(void* data) {
-    {
-        const std::lock_guard lock(driver().mutex);
-        ++driver().counts.allocations;
-    }
+    if (refuse_in_capture() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
+    count(&CallCounts::allocations);
     std::free(data);
-    return use_current();
-}
-
-cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
-                            cudaStream_t) {
-    const cudaError_t status = use_current();
-    if (status == cudaSuccess && bytes > 0) std::memmove(target, source, bytes);
-    return status;
-}
-
-cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
-    const cudaError_t status = use_current();
-    if (status == cudaSuccess && bytes > 0) std::memset(target, value, bytes);
-    return status;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    *stream = nullptr;
-    return use_current();
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t) { return use_current(); }
-cudaError_t cudaStreamQuery(cudaStream_t) { return use_current(); }
-
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
-    const std::lock_guard lock(driver().mutex);
-    ++driver().counts.synchronizations;
-    return noted(driver().use(current_device));
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-    const cudaError_t status = use_current();
-    if (status == cudaSuccess) *event = new std::chrono::steady_clock::time_point;
-    return status;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-    delete event;
-    return use_current();
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-    *event = std::chrono::steady_clock::now();
-    return use_current();
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
-    const std::lock_guard lock(driver().mutex);
-    ++driver().counts.event_waits;
-    return noted(driver().use(current_device));
-}
-
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-    *milliseconds = std::chrono::duration<float, std::milli>(*end - *begin).count();
     return use_current();
 }

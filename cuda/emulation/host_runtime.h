@@ -1,6 +1,6 @@
 // The part of the CUDA host runtime that this project calls, over devices that exist in memory
-// only: every call is done when it returns, and device memory is the process's own, each block a
-// malloc filled with 0xFF, so that AddressSanitizer sees accesses outside it.
+// only: device memory is the process's own, each block a malloc filled with 0xFF, so that
+// AddressSanitizer sees accesses outside it. Streams and graphs: streams.h.
 //
 // The machine can be given faults, by environment variables that are read once, or by
 // set_machine():
@@ -12,11 +12,13 @@
 //   COMPACT_EMULATED_OTHERS_BYTES   what other processes hold of it
 //   COMPACT_EMULATED_IDLE           1: kernels do nothing, as on a device that does not compute
 //   COMPACT_EMULATED_FAIL_LAUNCH    the n-th launch of the process breaks its device for good
+//   COMPACT_EMULATED_LAZY           1: what is enqueued runs no sooner than something waits for it
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 enum cudaError_t {
     cudaSuccess = 0,
@@ -25,11 +27,26 @@ enum cudaError_t {
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
+    cudaErrorIllegalState = 401,
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureMerge = 902,
+    cudaErrorStreamCaptureUnmatched = 903,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905,
+    cudaErrorCapturedEvent = 907,
+    cudaErrorGraphExecUpdateFailure = 910,
 };
 using cudaStream_t = struct CUstream_st*;
-using cudaEvent_t = std::chrono::steady_clock::time_point*;
+using cudaEvent_t = struct CUevent_st*;
+using cudaGraph_t = struct CUgraph_st*;
+using cudaGraphExec_t = struct CUgraphExec_st*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+struct cudaGraphExecUpdateResultInfo {
+    int result;
+};
 enum cudaMemcpyKind {
     cudaMemcpyHostToHost,
     cudaMemcpyHostToDevice,
@@ -42,7 +59,7 @@ struct cudaDeviceProp {
     int major, minor, multiProcessorCount, l2CacheSize;
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaHostAllocDefault = 0;
+constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaHostAllocDefault = 0;
 
 namespace compact::emulation {
 
@@ -54,6 +71,10 @@ struct Machine {
     int64_t others_bytes = 0;
     bool idle = false;
     int64_t fail_launch = 0;  // 0: never
+    bool lazy = false;
+    int64_t fail_capture = 0;  // the n-th thing that is captured cannot be; 0: never
+    bool refuse_graphs = false;
+    bool refuse_updates = false;
 };
 
 // Another machine, whose devices are whole and empty but for what this process holds.
@@ -64,9 +85,15 @@ struct CallCounts {
     int64_t allocations = 0;       // of device and of pinned memory, frees included
     int64_t synchronizations = 0;  // with everything that was enqueued
     int64_t event_waits = 0;
-    int64_t launches = 0;
+    int64_t launches = 0;  // of kernels, those in graphs included
+    int64_t graph_launches = 0;
+    int64_t instantiations = 0;
+    int64_t graphs_alive = 0;
+    int64_t captured = 0;  // kernels, copies and fills that became nodes
 };
 CallCounts call_counts();
+void count(int64_t CallCounts::*number, int64_t change = 1);
+Machine current_machine();
 
 // A context takes this much of a device when the process first uses it.
 inline constexpr int64_t kContextBytes = int64_t{64} << 20;
@@ -76,6 +103,11 @@ int64_t free_bytes(int index);
 
 // Whether the launch that is about to happen is to run its kernel.
 bool begin_launch();
+
+// Gives a stream something to do, or a node to its capture.
+enum class WorkKind { kKernel, kCopy, kSet };
+using Work = std::function<void()>;
+cudaError_t enqueue(cudaStream_t stream, WorkKind kind, Work work);
 
 cudaError_t allocate(void** data, size_t bytes);
 cudaError_t allocate_host(void** data, size_t bytes);
@@ -108,11 +140,23 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamQuery(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 cudaError_t cudaEventCreate(cudaEvent_t* event);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                 unsigned long long flags = 0);
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo* info);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
     return cudaSuccess;

@@ -19,6 +19,7 @@ set(COMPACT_EMULATION_TEST_SOURCES
   test/test_blas_lt.cc
   test/test_faults.cc
   test/test_panels.cc
+  test/test_runs.cc
   test/thread_orders_emulated.cc
 )
 set(COMPACT_GPU_TEST_SOURCES

@@ -34,6 +34,7 @@ const flags = [
   { flag: '--threads <count>', key: 'threads', description: 'CPU threads' },
   { flag: '--device <device>', key: 'device', description: 'cpu, cuda, cuda:N or auto' },
   { flag: '--blas <choice>', key: 'blas', description: 'products on a GPU: own, vendor (cuBLASLt) or auto' },
+  { flag: '--graphs <choice>', key: 'graphs', description: 'runs as graphs on a GPU: auto, on or off' },
   { flag: '--output-directory <folder>', key: 'outputDirectory', description: 'for checkpoints and metrics' },
   {
     flag: '--resume-from-checkpoint <where>',

@@ -3,7 +3,7 @@ import { compactError, isCompactError, nearestName } from '../errors.js';
 import { methodFromDescription } from '../methods/index.js';
 import { llama, type LlamaConfig, type Model } from '../models/index.js';
 import { learningRateScheduleNames } from '../optim/index.js';
-import { blasChoices } from '../runtime/index.js';
+import { blasChoices, graphChoices } from '../runtime/index.js';
 import type { TrainerOptions } from '../train/index.js';
 import { expandShorthand, isRecord, type RecipeFile } from './recipe-file.js';
 
@@ -57,6 +57,7 @@ const recipeSchema = z.strictObject({
   threads: count.optional(),
   instructionSet: z.string().optional(),
   blas: z.enum(blasChoices).optional(),
+  graphs: z.enum(graphChoices).optional(),
   memoryLimitBytes: count.optional(),
 } satisfies Record<Exclude<keyof TrainerOptions, 'signal'>, z.ZodType>);
 

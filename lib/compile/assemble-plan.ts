@@ -86,13 +86,14 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
     ids.get(value) ?? values.persistent(lifetimes.persistent.get(value) ?? value);
 
   const instructions = program.nodes.map((node, index): PlanInstruction => {
-    const { rawBytes, kind } = lifetimes.workspaces[index]!;
+    const { rawBytes, kind, first } = lifetimes.workspaces[index]!;
     return {
       op: node.op,
       inputs: node.inputs.map((input) => (input === undefined ? -1 : idOf(input))),
       outputs: node.outputs.map(idOf),
       attributes: node.attributes,
       workspace: { offset: arena.offsets[lifetimes.storages.length + index]!, bytes: rawBytes, kind },
+      isPreparedAhead: first < index,
       layer: node.layer,
       phase: node.phase,
       flops: definitionOf(node).flops(node),

@@ -29,7 +29,7 @@ export function compile(options: CompileOptions): Plan {
     .map(withoutDeadNodes)
     .map((program) => recompute(program, settings.recompute ?? 'none', settings.method))
     .map(fuse)
-    .map((program) => smallestOrder(program, workspaceBytes))
+    .map((program) => smallestOrder(program, workspaceBytes, settings.target.preparedOps))
     .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
   return assemblePlan(entries, settings.target.device);
 }
@@ -39,10 +39,14 @@ type OrderedEntry = Omit<LaidOutEntry, 'arena'>;
 const blocksOf = ({ lifetimes: { storages, workspaces } }: OrderedEntry) => [...storages, ...workspaces];
 
 /** Of the two places for weight gradients, the one whose peak is lower. */
-function smallestOrder(program: Program, workspaceBytes: WorkspaceBytes): OrderedEntry {
+function smallestOrder(
+  program: Program,
+  workspaceBytes: WorkspaceBytes,
+  preparedOps?: ReadonlySet<string>,
+): OrderedEntry {
   const [early, late] = (['early', 'late'] as const).map((place) => {
     const ordered = order(program, place);
-    return { program: ordered, lifetimes: lifetimes(ordered, workspaceBytes) };
+    return { program: ordered, lifetimes: lifetimes(ordered, workspaceBytes, preparedOps) };
   }) as [OrderedEntry, OrderedEntry];
   return late.lifetimes.lowerBoundBytes < early.lifetimes.lowerBoundBytes ? late : early;
 }

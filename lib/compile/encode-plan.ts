@@ -47,6 +47,7 @@ function writeInstruction(writer: Writer, instruction: PlanInstruction): void {
   });
   writer.u64(instruction.workspace.offset);
   writer.u64(instruction.workspace.bytes);
+  writer.u8(Number(instruction.isPreparedAhead));
 }
 
 /** Little-endian numbers and length-prefixed strings in a buffer that grows. */

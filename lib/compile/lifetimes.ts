@@ -43,19 +43,34 @@ const workspaceKinds: Readonly<Record<string, ValueKind>> = {
   projectTransfer: 'projectionScratch',
 };
 
-/** Finds which values share memory, and from when to when memory is in use. */
-export function lifetimes(program: Program, workspaceBytes: WorkspaceBytes): Lifetimes {
+/**
+ * Finds which values share memory, and from when to when memory is in use.
+ * @param preparedOps ops whose workspace is prepared beside the instruction before, where that costs no memory
+ */
+export function lifetimes(
+  program: Program,
+  workspaceBytes: WorkspaceBytes,
+  preparedOps: ReadonlySet<string> = new Set(),
+): Lifetimes {
+  const { nodes } = program;
   const storages = shareInPlace(program);
-  const workspaces = program.nodes.map((node, index): Workspace => {
+  const workspaces = nodes.map((node, index): Workspace => {
     const rawBytes = workspaceBytes(node);
     const kind = workspaceKinds[node.op] ?? 'workspace';
     return { bytes: aligned(rawBytes), rawBytes, kind, first: index, last: index };
   });
+  const live = liveBytes([...storages, ...workspaces], nodes.length);
+  const lowerBoundBytes = Math.max(0, ...live);
   return {
     storages,
-    workspaces,
-    persistent: persistentTargets(program.nodes),
-    lowerBoundBytes: Math.max(0, ...liveBytes([...storages, ...workspaces], program.nodes.length)),
+    workspaces: workspaces.map((workspace, index) => {
+      if (index === 0 || !preparedOps.has(nodes[index]!.op)) return workspace;
+      if (live[index - 1]! + workspace.bytes > lowerBoundBytes) return workspace;
+      live[index - 1]! += workspace.bytes;
+      return { ...workspace, first: index - 1 };
+    }),
+    persistent: persistentTargets(nodes),
+    lowerBoundBytes,
   };
 }
 

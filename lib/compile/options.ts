@@ -13,6 +13,8 @@ export interface Target {
     readonly outputs: readonly TensorShape[];
     readonly attributes: Readonly<Record<string, Attribute>>;
   }): number;
+  /** Ops that prepare their workspace beside the instruction before them. Default none. */
+  readonly preparedOps?: ReadonlySet<string>;
 }
 
 export interface TensorShape {

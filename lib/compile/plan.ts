@@ -1,6 +1,6 @@
 import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
 
-export const planVersion = 1;
+export const planVersion = 2;
 
 /** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */
 export type Region = 'persistent' | 'arena';
@@ -24,6 +24,8 @@ export interface PlanInstruction {
   readonly outputs: readonly number[];
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly workspace: { readonly offset: number; readonly bytes: number; readonly kind: ValueKind };
+  /** The workspace is in use from the instruction before on: the kernel prepares it there. */
+  readonly isPreparedAhead: boolean;
   readonly layer: string;
   readonly phase: Phase;
   readonly flops: number;

@@ -84,10 +84,11 @@ function heldInArena(plan: Plan, entry: PlanEntry, moment: number): HeldBytes[] 
   const held = entry.lifetimes
     .filter(({ first, last }) => first <= moment && moment <= last)
     .map(({ value }) => heldValue(plan.values[value]!));
-  const { op, layer, workspace } = entry.instructions[moment]!;
-  if (workspace.bytes > 0) {
+  const next = entry.instructions[moment + 1];
+  for (const instruction of [entry.instructions[moment]!, ...(next?.isPreparedAhead ? [next] : [])]) {
+    const { op, layer, workspace } = instruction;
     const { kind, bytes } = workspace;
-    held.push({ name: `${layer}/${op}.workspace`, layer, kind, bytes });
+    if (bytes > 0) held.push({ name: `${layer}/${op}.workspace`, layer, kind, bytes });
   }
   return held;
 }

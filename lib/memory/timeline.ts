@@ -20,8 +20,9 @@ export function entryTimeline(plan: Plan, entry: PlanEntry): MemoryTimeline {
     const { kind, bytes } = plan.values[value]!;
     change(kind, first, last, bytes);
   }
-  for (const [index, { workspace }] of entry.instructions.entries())
-    if (workspace.bytes > 0) change(workspace.kind, index, index, workspace.bytes);
+  for (const [index, { workspace, isPreparedAhead }] of entry.instructions.entries())
+    if (workspace.bytes > 0)
+      change(workspace.kind, isPreparedAhead ? index - 1 : index, index, workspace.bytes);
   const totalBytes = Array.from<number>({ length }).fill(0);
   for (const bytes of Object.values(byKind)) {
     for (let index = 0; index < length; index++) {

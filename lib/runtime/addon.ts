@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { compactError } from '../errors.js';
+import type { GraphState } from './types.js';
 
 /** One engine of the addon. Every promise settles in the order of the calls. */
 export interface NativeEngine {
@@ -8,7 +9,10 @@ export interface NativeEngine {
   load(plan: Uint8Array): Promise<number>;
   write(value: string, byteOffset: number, data: NodeJS.TypedArray): Promise<number>;
   read(value: string, byteOffset: number, target: NodeJS.TypedArray): Promise<number>;
-  /** Fills `outputs` and `profileUs`; gives milliseconds. `cancelled[0] !== 0` when its turn comes: not run. */
+  /**
+   * Fills `outputs` and `profileUs`; gives milliseconds. `cancelled[0] !== 0` before the device has begun: not run.
+   * Where a device can, a run that waits behind another is enqueued while that one computes.
+   */
   run(
     entry: string,
     scalars: Float64Array,
@@ -26,6 +30,14 @@ export interface NativeEngine {
     overheadBytes: number;
     freeBytes: number;
   };
+  /** Of each entry of the plan; empty where the device has no graphs. Numbers are 0 until measured. */
+  graphs(): {
+    entry: string;
+    state: GraphState;
+    plainMs: number;
+    recordedMs: number;
+    problem: string;
+  }[];
   close(): Promise<number>;
 }
 
@@ -35,6 +47,7 @@ export interface NativeEngineOptions {
   readonly threads: number;
   readonly instructionSet: string;
   readonly blas: string;
+  readonly graphs: string;
   readonly memoryLimitBytes: number;
 }
 

@@ -5,6 +5,9 @@ import { loadModule } from './modules.js';
 import { calling } from './native-error.js';
 import type { CudaKind } from './types.js';
 
+/** Ops that make P beside the instruction before them: those whose kernels have `prepare` (cuda/side_stream.h). */
+const preparedOps: ReadonlySet<string> = new Set(['project', 'projectBackUpdate']);
+
 /**
  * NVIDIA GPUs as a target of the compiler. It needs the CUDA module but no GPU: workspaces depend on shapes alone, so
  * a plan is the same for every GPU.
@@ -15,6 +18,7 @@ export function cudaTarget(kind: CudaKind = 'cuda'): Target {
   if (module.path === undefined) throw unavailable(kind, module.reason, module.problem);
   return {
     device: kind,
+    preparedOps,
     workspaceBytes: ({ op, inputs, outputs, attributes }) =>
       calling(() => addon().workspaceBytes(kind, op, inputs, outputs, attributes, 1)),
   };

@@ -7,13 +7,14 @@ import { memoryBytes, physicalCores } from './cpu.js';
 import { type Device, findDevice, findInstructionSet, unavailable } from './device.js';
 import { inputCopies, LoadedPlan, outputArrays, scalarSlots } from './loaded-plan.js';
 import { awaiting, calling, callerOf } from './native-error.js';
-import { type BlasChoice, blasChoices } from './types.js';
-import type { EngineMemory, EngineOptions, HostArray, RunOptions, RunResult } from './types.js';
+import { blasChoices, graphChoices } from './types.js';
+import type { EngineMemory, EngineOptions, EntryGraphs, HostArray, RunOptions, RunResult } from './types.js';
 
 const maxThreads = 1024;
 
 /**
  * Executes plans on one device, on a thread of its own: calls are queued and run in order, the event loop stays free.
+ * A GPU is given the next run of the queue while it computes the one before; results come in the order of the calls.
  * Arguments are checked before anything is queued. An engine that is not closed is freed by the garbage collector
  * once it is idle, and does not keep the process alive.
  *
@@ -47,7 +48,8 @@ export class Engine implements AsyncDisposable {
       Number.MAX_SAFE_INTEGER,
     );
     const { device, threads, instructionSet } = this;
-    const blas = checkBlas(options.blas ?? 'own');
+    const blas = checkChoice('blas', 'products', options.blas ?? 'own', blasChoices);
+    const graphs = checkChoice('graphs', 'graphs', options.graphs ?? 'auto', graphChoices);
     this.#native = calling(
       () =>
         new (addon().NativeEngine)({
@@ -56,6 +58,7 @@ export class Engine implements AsyncDisposable {
           threads,
           instructionSet,
           blas,
+          graphs,
           memoryLimitBytes: this.#memoryLimitBytes,
         }),
     );
@@ -170,6 +173,18 @@ export class Engine implements AsyncDisposable {
     return held;
   }
 
+  /** How the entries of the plan run on a GPU; empty for the CPU. */
+  graphs(): EntryGraphs[] {
+    this.#checkOpen();
+    return this.#native.graphs().map(({ entry, state, plainMs, recordedMs, problem }) => ({
+      entry,
+      state,
+      ...(plainMs > 0 && { plainMs }),
+      ...(recordedMs > 0 && { recordedMs }),
+      ...(problem !== '' && { problem }),
+    }));
+  }
+
   /**
    * Bytes that a plan may need: the option, else what the machine has; of a GPU no more than was free when the engine
    * was opened, or when the device last refused the memory of a plan.
@@ -225,12 +240,12 @@ const isAborted = (error: unknown): boolean => (error as { code?: unknown }).cod
 const aborted = (entry: string, signal: AbortSignal): Error =>
   compactError('ERR_COMPACT_ABORTED', `the run of ${entry} was aborted`, { cause: signal.reason });
 
-function checkBlas(word: string): BlasChoice {
-  const choice = blasChoices.find((known) => known === word);
+function checkChoice<T extends string>(option: string, of: string, word: string, choices: readonly T[]): T {
+  const choice = choices.find((known) => known === word);
   if (choice !== undefined) return choice;
-  throw compactError('ERR_COMPACT_ARGUMENT', 'there is no such choice of products', {
-    op: 'blas',
-    expected: `one of ${blasChoices.join(', ')}`,
+  throw compactError('ERR_COMPACT_ARGUMENT', `there is no such choice of ${of}`, {
+    op: option,
+    expected: `one of ${choices.join(', ')}`,
     received: JSON.stringify(word),
   });
 }

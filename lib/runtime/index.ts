@@ -6,7 +6,7 @@ export { type Device, type DeviceReport, devices, findDevice } from './device.js
 export { Engine } from './engine.js';
 export { type Environment, environment, peakRate } from './environment.js';
 export { deviceTarget } from './target.js';
-export { blasChoices } from './types.js';
+export { blasChoices, graphChoices } from './types.js';
 export type {
   BlasChoice,
   CudaKind,
@@ -14,6 +14,8 @@ export type {
   DeviceProblem,
   EngineMemory,
   EngineOptions,
+  EntryGraphs,
+  GraphChoice,
   HostArray,
   RunOptions,
   RunResult,

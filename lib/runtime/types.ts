@@ -27,6 +27,15 @@ export type DeviceProblem =
 export const blasChoices = ['own', 'vendor', 'auto'] as const;
 export type BlasChoice = (typeof blasChoices)[number];
 
+/**
+ * Whether the kernels of a run are handed to a GPU as one graph: always but for the first run of an entry, never, or
+ * where a few runs of the entry each way show that it is not slower. Results are the same bits.
+ */
+export const graphChoices = ['auto', 'on', 'off'] as const;
+export type GraphChoice = (typeof graphChoices)[number];
+/** 'measuring': the few runs of 'auto' are not over. */
+export type GraphState = 'measuring' | 'on' | 'off';
+
 export interface EngineOptions {
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */
   readonly device?: string;
@@ -39,6 +48,8 @@ export interface EngineOptions {
    * fused updates are always our own. The CPU has no choice.
    */
   readonly blas?: BlasChoice;
+  /** Default 'auto'. The CPU has no graphs. */
+  readonly graphs?: GraphChoice;
   /** Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT. Default: what there is. */
   readonly memoryLimitBytes?: number;
 }
@@ -50,7 +61,7 @@ export interface RunOptions {
   readonly scalars?: Readonly<Partial<Record<RuntimeScalar, number>>>;
   /** By value name; every input of the entry must be given (bytes are copied before `run` returns). */
   readonly inputs?: Readonly<Record<string, HostArray>>;
-  /** Honoured before the run starts; a run that has begun completes. */
+  /** Honoured until the device starts with the run, which may be behind one that is still computing. */
   readonly signal?: AbortSignal;
   /** Stop at the first instruction whose output holds NaN or infinity (slow; for diagnosis): ERR_COMPACT_NOT_FINITE. */
   readonly checkFinite?: boolean;
@@ -61,7 +72,7 @@ export interface RunOptions {
 export interface RunResult {
   /** Every output of the entry, by value name. */
   readonly outputs: Readonly<Record<string, HostArray>>;
-  /** Time on the engine's thread. */
+  /** From the start of the run, or the end of the one before where that is later, to its end. */
   readonly durationMs: number;
   /** Microseconds of each instruction, when asked for. */
   readonly profileUs?: Float64Array;
@@ -77,4 +88,16 @@ export interface EngineMemory {
    * for the context. What other processes took meanwhile is in it. 0 for the CPU, and where it cannot be told.
    */
   readonly overheadBytes: number;
+}
+
+/** How one entry of the plan runs. */
+export interface EntryGraphs {
+  readonly entry: string;
+  /** Whether its runs are graphs. */
+  readonly state: GraphState;
+  /** Medians of the runs that 'auto' timed. */
+  readonly plainMs?: number;
+  readonly recordedMs?: number;
+  /** Why it cannot be a graph: its runs are plain ones. */
+  readonly problem?: string;
 }

@@ -1,7 +1,7 @@
 import type { Plan } from '../compile/index.js';
 import type { Batch } from '../data/index.js';
 import type { RuntimeScalar } from '../graph/index.js';
-import type { Engine } from '../runtime/index.js';
+import type { Engine, RunResult } from '../runtime/index.js';
 
 export interface OptimizerStepResult {
   /** Mean over the counted tokens of the whole window. */
@@ -29,14 +29,29 @@ export async function runOptimizerStep(
   const lossScale = 1 / Math.max(1, numCountedTokens);
   const isOneRun = plan.entries['step'] !== undefined;
   const start = performance.now();
-  let loss = 0;
-  for (const [index, { tokens, targets }] of window.entries()) {
-    const { outputs } = await engine.run(isOneRun ? 'step' : 'accumulate', {
+  const run = (index: number): Promise<RunResult> => {
+    const { tokens, targets } = window[index]!;
+    return engine.run(isOneRun ? 'step' : 'accumulate', {
       ...options,
       inputs: { tokens, targets },
       scalars: { ...scalars, lossScale, accumulate: index === 0 ? 0 : 1 },
     });
-    loss += outputs['loss']![0]!;
+  };
+  let loss = 0;
+  let next = run(0);
+  for (let index = 0; index < window.length; index++) {
+    const current = next;
+    // Queued behind it, so that a GPU has the next micro-batch before it is done with this one.
+    if (index + 1 < window.length) {
+      next = run(index + 1);
+      next.catch(() => undefined); // told when its turn comes
+    }
+    try {
+      loss += (await current).outputs['loss']![0]!;
+    } catch (error) {
+      await Promise.allSettled([next]);
+      throw error;
+    }
   }
   const computeMs = performance.now() - start;
   if (isOneRun) return { loss, gradNorm: undefined, isUpdated: true, computeMs, updateMs: 0 };

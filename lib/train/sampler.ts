@@ -17,7 +17,7 @@ import type { SampleOptions, SampleReport, TrainerOptions } from './types.js';
 
 export interface SamplerOptions extends Pick<
   TrainerOptions,
-  'device' | 'threads' | 'instructionSet' | 'blas' | 'memoryLimitBytes'
+  'device' | 'threads' | 'instructionSet' | 'blas' | 'graphs' | 'memoryLimitBytes'
 > {
   /** A checkpoint, or an output folder: its latest. */
   readonly checkpoint: string;

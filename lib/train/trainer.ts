@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Plan } from '../compile/index.js';
 import type { Dataset } from '../data/index.js';
 import { compactError } from '../errors.js';
-import type { Engine } from '../runtime/index.js';
+import type { Engine, EntryGraphs } from '../runtime/index.js';
 import { pruneCheckpoints } from './checkpoint-folder.js';
 import { checkpointFormatVersion } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
@@ -87,6 +87,11 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
   /** The checkpoint that the run went on from. */
   get resumedFrom(): string | undefined {
     return this.#parts.resumed?.path;
+  }
+
+  /** How the entries of the plan run on a GPU; empty for the CPU. */
+  graphs(): EntryGraphs[] {
+    return this.#parts.engine.graphs();
   }
 
   memory(): MemoryUse {

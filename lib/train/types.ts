@@ -3,7 +3,7 @@ import type { DataOptions } from '../data/index.js';
 import type { Method } from '../methods/index.js';
 import type { Model } from '../models/index.js';
 import type { LearningRateScheduleName } from '../optim/index.js';
-import type { BlasChoice } from '../runtime/index.js';
+import type { BlasChoice, GraphChoice } from '../runtime/index.js';
 
 export interface TrainerOptions {
   readonly model: Model;
@@ -63,6 +63,8 @@ export interface TrainerOptions {
   readonly instructionSet?: string;
   /** Whose products a GPU runs: 'own' (default), 'vendor' (cuBLASLt) or 'auto'. */
   readonly blas?: BlasChoice;
+  /** Whether runs go to a GPU as graphs: 'auto' (default), 'on' or 'off'. Results are the same. */
+  readonly graphs?: GraphChoice;
   /** Refuse to start when the plan needs more: ERR_COMPACT_DOES_NOT_FIT, nothing allocated, nothing written. */
   readonly memoryLimitBytes?: number;
   /** Ends the iteration with ERR_COMPACT_ABORTED before the next micro-batch; weights stay those of the last step. */

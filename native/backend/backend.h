@@ -8,16 +8,21 @@
 
 #include <stdint.h>
 
+// A pointer that tables may leave out at their end.
 #ifdef __cplusplus
+#define CP_OPTIONAL = nullptr
 extern "C" {
+#else
+#define CP_OPTIONAL
 #endif
 
-#define CP_BACKEND_VERSION 2
+#define CP_BACKEND_VERSION 3
 #define CP_MAX_DIMS 4
 #define CP_MAX_INPUTS 16
 #define CP_MAX_OUTPUTS 8
 #define CP_MAX_ATTRIBUTES 24
 #define CP_MAX_DEVICES 16
+#define CP_RUNS_IN_FLIGHT 2
 
 typedef enum { CP_F32 = 0, CP_BF16 = 1, CP_I32 = 2, CP_U8 = 3, CP_I8 = 4 } CpDtype;
 
@@ -101,7 +106,41 @@ typedef struct {
     // Extra conditions that the signature cannot say (width = heads * head size, ...). May be NULL.
     CpStatus (*check)(const CpCall* call, CpError* error);
     CpStatus (*run)(CpDevice* device, const CpCall* call, CpError* error);
+    // Makes in the workspace what needs no input of the call, beside the instruction that is
+    // enqueued next; run() of the same call follows that one.
+    CpStatus (*prepare)(CpDevice* device, const CpCall* call, CpError* error) CP_OPTIONAL;
 } CpOp;
+
+// An output of a run on its way to the host.
+typedef struct {
+    const void* source;
+    void* host;
+    int64_t bytes;
+} CpOutput;
+
+// Runs of a plan that go on after their calls have returned. One run may be enqueued behind
+// another: slots 0 and 1, in turn. Calls of a run: begin, ops, launch if it is recorded, end; then
+// collect, after which its slot is free. After a failure: discard, and nothing of the run is left
+// but what has been enqueued.
+typedef struct {
+    // Another plan, whose runs have at most `output_bytes` of outputs, each rounded up to 64. What
+    // was kept of the entries before is dropped. Nothing may be in flight.
+    CpStatus (*set_plan)(CpDevice* device, int32_t num_entries, int64_t output_bytes,
+                         CpError* error);
+    // With an entry of the plan (not -1) ops are recorded, and start together with launch().
+    CpStatus (*begin)(CpDevice* device, int32_t slot, int32_t recorded_entry, CpError* error);
+    // Nothing has run when it fails.
+    CpStatus (*launch)(CpDevice* device, CpError* error);
+    void (*discard)(CpDevice* device);
+    // Enqueues the way of the outputs to the host.
+    CpStatus (*end)(CpDevice* device, int32_t slot, const CpOutput* outputs, int32_t num_outputs,
+                    CpError* error);
+    // Whether collect() would not wait. True of a run that has failed.
+    int32_t (*is_done)(CpDevice* device, int32_t slot);
+    // Waits for the end of the run, reports what went wrong in it, fills the outputs.
+    CpStatus (*collect)(CpDevice* device, int32_t slot, const CpOutput* outputs,
+                        int32_t num_outputs, CpError* error);
+} CpRuns;
 
 typedef struct {
     int32_t version;   // CP_BACKEND_VERSION of the build
@@ -134,6 +173,7 @@ typedef struct {
     // Microseconds between two marks, after synchronize().
     CpStatus (*elapsed_us)(CpDevice* device, int32_t first, int32_t last, double* microseconds,
                            CpError* error);
+    const CpRuns* runs CP_OPTIONAL;  // NULL where ops are done when they return
 } CpBackend;
 
 #ifdef __cplusplus

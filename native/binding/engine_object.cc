@@ -1,6 +1,6 @@
 #include "native/binding/engine_object.h"
 
-#include <atomic>
+#include <thread>
 #include <utility>
 
 #include "native/backend/registry.h"
@@ -31,6 +31,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
         {InstanceMethod<&EngineObject::open>("open"), InstanceMethod<&EngineObject::load>("load"),
          InstanceMethod<&EngineObject::write>("write"), InstanceMethod<&EngineObject::read>("read"),
          InstanceMethod<&EngineObject::run>("run"), InstanceMethod<&EngineObject::memory>("memory"),
+         InstanceMethod<&EngineObject::graphs>("graphs"),
          InstanceMethod<&EngineObject::close>("close")});
 }
 
@@ -48,6 +49,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         engine_options.threads = options.Get("threads").As<Napi::Number>();
         engine_options.instruction_set = options.Get("instructionSet").As<Napi::String>();
         engine_options.blas = options.Get("blas").As<Napi::String>();
+        engine_options.graphs = options.Get("graphs").As<Napi::String>();
         engine_options.memory_limit_bytes = options.Get("memoryLimitBytes").As<Napi::Number>();
         engine_ = std::make_unique<Engine>(*backend, std::move(engine_options));
         queue_ = std::make_unique<WorkQueue>(kMaxPendingCalls + 1);
@@ -70,7 +72,8 @@ EngineObject::~EngineObject() { shut_down(Env()); }
 // ---- Calls
 
 std::unique_ptr<EngineObject::Call> EngineObject::new_call(Napi::Env env) const {
-    return std::make_unique<Call>(Call{Napi::Promise::Deferred::New(env), {}, {}, 0.0, {}, false});
+    return std::make_unique<Call>(
+        Call{Napi::Promise::Deferred::New(env), {}, {}, {}, 0.0, {}, false});
 }
 
 std::span<uint8_t> EngineObject::pin(Call& call, const Napi::Value& typed_array) {
@@ -81,20 +84,14 @@ std::span<uint8_t> EngineObject::pin(Call& call, const Napi::Value& typed_array)
 
 Napi::Value EngineObject::open(const Napi::CallbackInfo& info) {
     auto call = new_call(info.Env());
-    call->work = [](Engine& engine) {
-        engine.open();
-        return 0.0;
-    };
+    call->work = [](Engine& engine) { engine.open(); };
     return submit(info.Env(), std::move(call));
 }
 
 // (plan: Uint8Array)
 Napi::Value EngineObject::load(const Napi::CallbackInfo& info) {
     auto call = new_call(info.Env());
-    call->work = [plan = pin(*call, info[0])](Engine& engine) {
-        engine.load(plan);
-        return 0.0;
-    };
+    call->work = [plan = pin(*call, info[0])](Engine& engine) { engine.load(plan); };
     return submit(info.Env(), std::move(call));
 }
 
@@ -103,10 +100,7 @@ Napi::Value EngineObject::write(const Napi::CallbackInfo& info) {
     auto call = new_call(info.Env());
     call->work = [name = info[0].As<Napi::String>().Utf8Value(),
                   offset = info[1].As<Napi::Number>().Int64Value(),
-                  data = pin(*call, info[2])](Engine& engine) {
-        engine.write(name, offset, data);
-        return 0.0;
-    };
+                  data = pin(*call, info[2])](Engine& engine) { engine.write(name, offset, data); };
     return submit(info.Env(), std::move(call));
 }
 
@@ -114,11 +108,8 @@ Napi::Value EngineObject::write(const Napi::CallbackInfo& info) {
 Napi::Value EngineObject::read(const Napi::CallbackInfo& info) {
     auto call = new_call(info.Env());
     call->work = [name = info[0].As<Napi::String>().Utf8Value(),
-                  offset = info[1].As<Napi::Number>().Int64Value(),
-                  target = pin(*call, info[2])](Engine& engine) {
-        engine.read(name, offset, target);
-        return 0.0;
-    };
+                  offset = info[1].As<Napi::Number>().Int64Value(), target = pin(*call, info[2])](
+                     Engine& engine) { engine.read(name, offset, target); };
     return submit(info.Env(), std::move(call));
 }
 
@@ -135,18 +126,13 @@ Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
     for (const Napi::Value& output : elements(info[3]))
         request.outputs.emplace_back(pin(*call, output));
     request.check_finite = info[4].ToBoolean();
-    uint8_t& cancelled = pin(*call, info[5])[0];
+    request.cancelled = pin(*call, info[5]).data();  // set by an abort signal
     if (info[6].IsTypedArray()) {
         pin(*call, info[6]);
         auto profile = info[6].As<Napi::Float64Array>();
         request.profile_us = std::span(profile.Data(), profile.ElementLength());
     }
-    call->work = [request = std::move(request), &cancelled](Engine& engine) {
-        // Set by an abort signal while the call waited.
-        if (std::atomic_ref(cancelled).load() != 0)
-            throw Error("ERR_COMPACT_ABORTED", request.entry, "", "");
-        return engine.run(request);
-    };
+    call->run = std::move(request);
     return submit(info.Env(), std::move(call));
 }
 
@@ -161,14 +147,27 @@ Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
     return result;
 }
 
+// Of each entry: { entry, state, plainMs, recordedMs, problem }; none where there are no graphs.
+Napi::Value EngineObject::graphs(const Napi::CallbackInfo& info) {
+    const std::vector<EntryGraphs> entries = engine_->graphs();
+    const auto result = Napi::Array::New(info.Env(), entries.size());
+    for (size_t i = 0; i < entries.size(); ++i) {
+        const auto entry = Napi::Object::New(info.Env());
+        entry.Set("entry", entries[i].entry);
+        entry.Set("state", entries[i].state);
+        entry.Set("plainMs", entries[i].plain_ms);
+        entry.Set("recordedMs", entries[i].recorded_ms);
+        entry.Set("problem", entries[i].problem);
+        result.Set(static_cast<uint32_t>(i), entry);
+    }
+    return result;
+}
+
 // Runs after all calls made before it; none can be made after it.
 Napi::Value EngineObject::close(const Napi::CallbackInfo& info) {
     auto call = new_call(info.Env());
     call->closes = true;
-    call->work = [](Engine& engine) {
-        engine.close();
-        return 0.0;
-    };
+    call->work = [](Engine& engine) { engine.close(); };
     return submit(info.Env(), std::move(call));
 }
 
@@ -199,11 +198,48 @@ Napi::Value EngineObject::submit(Napi::Env env, std::unique_ptr<Call> call) {
 }
 
 void EngineObject::perform(Call& call) {
+    if (call.run.has_value()) return perform_run(call);
+    finish_run();
     try {
-        call.result = call.work(*engine_);
+        call.work(*engine_);
     } catch (...) {
         call.error = current_error();
     }
+    hand_over(call);
+}
+
+void EngineObject::perform_run(Call& call) {
+    if (call.run->is_diagnosis()) finish_run();
+    try {
+        engine_->start(*call.run);
+    } catch (...) {
+        call.error = current_error();
+    }
+    // The run before can be waited for, now that the device has the next one.
+    finish_run();
+    if (call.error.has_value()) return hand_over(call);
+    in_flight_ = &call;
+    // What is called meanwhile may be a run, which is to be enqueued before the end of this one.
+    // Waiting as the runtime waits by default: without sleep, giving way to other threads.
+    while (!call.run->is_diagnosis() && !engine_->is_done()) {
+        if (queue_->has_jobs()) return;
+        std::this_thread::yield();
+    }
+    finish_run();
+}
+
+void EngineObject::finish_run() {
+    if (in_flight_ == nullptr) return;
+    Call& call = *std::exchange(in_flight_, nullptr);
+    try {
+        call.result = engine_->finish();
+    } catch (...) {
+        call.error = current_error();
+    }
+    hand_over(call);
+}
+
+void EngineObject::hand_over(Call& call) {
     {
         const std::lock_guard lock(mutex_);
         finished_.push_back(&call);

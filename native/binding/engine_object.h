@@ -1,8 +1,10 @@
 // The JavaScript class over one engine: a queue with a thread of its own, promises, lifetime.
 //
-// Calls run in order on the queue's thread and are settled on the loop's thread. Everything of
-// Node-API is touched on the loop's thread only. The object is held while calls are pending, so an
-// engine that is dropped without close() is freed by the garbage collector once it is idle.
+// Calls run in order on the queue's thread and are settled on the loop's thread. A run that waits
+// behind another is enqueued on the device while that one computes; every other call waits for the
+// end of what is in flight. Everything of Node-API is touched on the loop's thread only. The object
+// is held while calls are pending, so an engine that is dropped without close() is freed by the
+// garbage collector once it is idle.
 #pragma once
 
 #include <napi.h>
@@ -24,7 +26,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   public:
     static Napi::Function define(Napi::Env env);
 
-    // ({ device, deviceIndex, threads, instructionSet, memoryLimitBytes })
+    // ({ device, deviceIndex, threads, instructionSet, blas, graphs, memoryLimitBytes })
     explicit EngineObject(const Napi::CallbackInfo& info);
     ~EngineObject() override;
 
@@ -33,7 +35,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     struct Call {
         Napi::Promise::Deferred deferred;
         std::vector<Napi::ObjectReference> pinned;  // buffers that the work reads or writes
-        std::function<double(Engine&)> work;        // its number becomes the promise's value
+        std::function<void(Engine&)> work;          // of every call but a run
+        std::optional<RunRequest> run;              // its milliseconds become the promise's value
         double result = 0.0;
         std::optional<Error> error;
         bool closes = false;
@@ -45,6 +48,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     Napi::Value read(const Napi::CallbackInfo& info);
     Napi::Value run(const Napi::CallbackInfo& info);
     Napi::Value memory(const Napi::CallbackInfo& info);
+    Napi::Value graphs(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);
 
     // The call that is being made up, before it is queued.
@@ -52,7 +56,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     static std::span<uint8_t> pin(Call& call, const Napi::Value& typed_array);
     Napi::Value submit(Napi::Env env, std::unique_ptr<Call> call);
 
-    void perform(Call& call);  // on the queue's thread
+    // On the queue's thread.
+    void perform(Call& call);
+    void perform_run(Call& call);
+    void finish_run();
+    void hand_over(Call& call);
+
     void settle_finished(Napi::Env env);
     void account_memory(Napi::Env env);
     void shut_down(Napi::Env env);  // idempotent
@@ -62,6 +71,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     std::unique_ptr<WorkQueue> queue_;
     napi_threadsafe_function wake_ = nullptr;  // tells the loop that calls have finished
     std::list<std::unique_ptr<Call>> calls_;   // pending; loop thread only
+    Call* in_flight_ = nullptr;                // a run that has started; queue's thread only
     std::mutex mutex_;
     std::vector<Call*> finished_;  // guarded by mutex_
     int64_t accounted_bytes_ = 0;  // told to the garbage collector

@@ -1,24 +1,14 @@
 #include "native/core/engine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
-#include "native/backend/call.h"
 #include "native/core/error.h"
-#include "native/core/finite.h"
 #include "native/core/plan_check.h"
 #include "native/core/plan_reader.h"
-#include "native/core/signature.h"
 
 namespace compact {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double elapsed_ms(Clock::time_point begin) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
 
 CpLimits limits_of(const EngineOptions& options) {
     CpLimits limits{};
@@ -26,20 +16,10 @@ CpLimits limits_of(const EngineOptions& options) {
     return limits;
 }
 
-[[noreturn]] void throw_not_finite(const PlanEntry& entry, const Instruction& instruction,
-                                   const PlanValue& value, int64_t index, const char* role) {
-    Error error("ERR_COMPACT_NOT_FINITE", instruction.op, std::string("finite ") + role,
-                "NaN or infinity at element " + std::to_string(index));
-    error.entry = entry.name;
-    error.layer = instruction.layer;
-    error.value = value.name;
-    throw error;
-}
-
 }  // namespace
 
 Engine::Engine(const CpBackend& backend, EngineOptions options)
-    : backend_(backend), options_(std::move(options)) {}
+    : backend_(backend), options_(std::move(options)), graphs_(graph_mode(options_.graphs)) {}
 
 Engine::~Engine() { close(); }
 
@@ -79,6 +59,8 @@ void Engine::load(std::span<const uint8_t> plan_bytes) {
             write_bytes(static_cast<char*>(persistent_) + begin,
                         std::span(zeros).first(std::min(zeros.size(), static_cast<size_t>(rest))));
         }
+        executor_ = std::make_unique<Executor>(backend_, device_, *plan, persistent_, arena_,
+                                               graphs_, cancelled_);
     } catch (...) {
         release_memory();
         note_free_bytes();
@@ -102,6 +84,7 @@ void Engine::allocate(const char* name, int64_t bytes, void** region) {
 void Engine::note_free_bytes() { free_bytes_ = backend_.free_bytes(device_); }
 
 void Engine::release_memory() {
+    executor_.reset();
     plan_.reset();
     if (persistent_ != nullptr) {
         backend_.release(device_, std::exchange(persistent_, nullptr), persistent_bytes_);
@@ -161,137 +144,21 @@ void Engine::read(const std::string& value, int64_t byte_offset, std::span<uint8
                     error);
 }
 
-const PlanEntry& Engine::entry(const RunRequest& request) const {
-    if (plan_ != nullptr) {
-        for (const PlanEntry& candidate : plan_->entries) {
-            if (candidate.name != request.entry) continue;
-            const auto matches = [&](const std::vector<int32_t>& ids, const auto& buffers) {
-                if (ids.size() != buffers.size()) return false;
-                for (size_t i = 0; i < ids.size(); ++i)
-                    if (plan_->values[static_cast<size_t>(ids[i])].bytes !=
-                        static_cast<int64_t>(buffers[i].size()))
-                        return false;
-                return true;
-            };
-            if (!matches(candidate.inputs, request.inputs) ||
-                !matches(candidate.outputs, request.outputs) ||
-                request.scalars.size() != plan_->scalars.size() ||
-                (!request.profile_us.empty() &&
-                 request.profile_us.size() != candidate.instructions.size()))
-                throw Error("ERR_COMPACT_ARGUMENT", request.entry,
-                            "inputs, outputs and scalars as in the plan", "other sizes");
-            return candidate;
-        }
-    }
+Executor& Engine::executor(const RunRequest& request) {
+    if (executor_ != nullptr) return *executor_;
     throw Error("ERR_COMPACT_ENTRY_UNKNOWN", request.entry, "an entry of the plan", request.entry);
 }
 
+void Engine::start(const RunRequest& request) { executor(request).start(request); }
+
 double Engine::run(const RunRequest& request) {
-    const PlanEntry& program = entry(request);
-    const auto begin = Clock::now();
-    for (size_t i = 0; i < program.inputs.size(); ++i)
-        write_bytes(address(plan_->values[static_cast<size_t>(program.inputs[i])]),
-                    request.inputs[i]);
-    try {
-        execute_all(program, request);
-    } catch (...) {
-        // What was enqueued must neither outlive the run nor be blamed on the next one.
-        CpError ignored{};
-        backend_.synchronize(device_, &ignored);
-        throw;
-    }
-    synchronize();
-    const double duration_ms = elapsed_ms(begin);
-    if (!request.profile_us.empty()) read_profile(request.profile_us);
-    for (size_t i = 0; i < program.outputs.size(); ++i) {
-        const PlanValue& value = plan_->values[static_cast<size_t>(program.outputs[i])];
-        CpError error{};
-        throw_if_failed(
-            backend_.read(device_, request.outputs[i].data(), address(value), value.bytes, &error),
-            error);
-    }
-    return duration_ms;
-}
-
-void Engine::execute_all(const PlanEntry& entry, const RunRequest& request) {
-    const bool profiled = !request.profile_us.empty();
-    for (size_t i = 0; i < entry.instructions.size(); ++i) {
-        if (cancelled_) throw Error("ERR_COMPACT_ABORTED", entry.name, "", "");
-        if (profiled) mark(static_cast<int32_t>(i));
-        execute(entry, entry.instructions[i], request);
-    }
-    if (profiled) mark(static_cast<int32_t>(entry.instructions.size()));
-}
-
-void Engine::execute(const PlanEntry& entry, const Instruction& instruction,
-                     const RunRequest& request) {
-    const CpCall call = make_call(*plan_, instruction, persistent_, arena_, request.scalars.data());
-    CpError error{};
-    try {
-        const bool has_scalars =
-            std::any_of(instruction.attributes.begin(), instruction.attributes.end(),
-                        [](const PlanAttribute& a) { return a.scalar_slot >= 0; });
-        if (has_scalars && instruction.kernel->check != nullptr) {
-            // Now that the scalars are known their values are checked like constants.
-            CpCall resolved = call;
-            for (int32_t i = 0; i < resolved.num_attributes; ++i)
-                resolved.attributes[i].scalar_slot = -1;
-            throw_if_failed(instruction.kernel->check(&resolved, &error), error);
-        }
-        if (request.check_finite) check_inputs_finite(entry, instruction, call);
-        throw_if_failed(instruction.kernel->run(device_, &call, &error), error);
-        if (request.check_finite) check_outputs_finite(entry, instruction, call);
-    } catch (Error& failure) {
-        failure.entry = entry.name;
-        failure.layer = instruction.layer;
-        throw;
-    }
-}
-
-void Engine::check_inputs_finite(const PlanEntry& entry, const Instruction& instruction,
-                                 const CpCall& call) const {
-    for (size_t i = 0; i < instruction.inputs.size(); ++i) {
-        if (instruction.inputs[i] < 0) continue;
-        const PlanValue& value = plan_->values[static_cast<size_t>(instruction.inputs[i])];
-        // Arena inputs were checked when they were made.
-        if (value.region != Region::kPersistent) continue;
-        const int64_t index = first_not_finite(backend_, device_, call.inputs[i], false);
-        if (index >= 0) throw_not_finite(entry, instruction, value, index, "input");
-    }
-}
-
-void Engine::check_outputs_finite(const PlanEntry& entry, const Instruction& instruction,
-                                  const CpCall& call) const {
-    const auto specs = expected_outputs(*instruction.signature, call);
-    for (size_t i = 0; i < instruction.outputs.size(); ++i) {
-        // A row with nothing to attend to has the log-sum-exp of nothing.
-        const bool allow_minus_infinity = specs[i]->name == "lse";
-        const int64_t index =
-            first_not_finite(backend_, device_, call.outputs[i], allow_minus_infinity);
-        if (index >= 0)
-            throw_not_finite(entry, instruction,
-                             plan_->values[static_cast<size_t>(instruction.outputs[i])], index,
-                             "output");
-    }
+    start(request);
+    return finish();
 }
 
 void Engine::synchronize() {
     CpError error{};
     throw_if_failed(backend_.synchronize(device_, &error), error);
-}
-
-void Engine::mark(int32_t slot) {
-    CpError error{};
-    throw_if_failed(backend_.mark(device_, slot, &error), error);
-}
-
-void Engine::read_profile(std::span<double> profile_us) {
-    for (size_t i = 0; i < profile_us.size(); ++i) {
-        const auto slot = static_cast<int32_t>(i);
-        CpError error{};
-        throw_if_failed(backend_.elapsed_us(device_, slot, slot + 1, &profile_us[i], &error),
-                        error);
-    }
 }
 
 void Engine::close() {

@@ -1,8 +1,8 @@
 // Executes plans on one device. Owns exactly two blocks of device memory: the persistent region and
 // the arena of the plan that is loaded.
 //
-// All members but cancel() and memory() belong to one thread at a time (the binding's work queue).
-// Failures throw Error; after any of them the engine can go on.
+// All members but cancel(), memory() and graphs() belong to one thread at a time (the binding's
+// work queue). Failures throw Error; after any of them the engine can go on.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "native/core/executor.h"
+#include "native/core/graph_choice.h"
 #include "native/core/plan.h"
 
 namespace compact {
@@ -21,6 +23,7 @@ struct EngineOptions {
     int32_t threads = 1;
     std::string instruction_set = "auto";
     std::string blas = "own";
+    std::string graphs = "auto";     // "off", "on" or "auto": graph_choice.h
     int64_t memory_limit_bytes = 0;  // 0: none
 };
 
@@ -30,15 +33,6 @@ struct EngineMemory {
     int64_t allocated_bytes = 0;  // what the device has given this engine
     int64_t overhead_bytes = 0;   // what the device lost beside, by being opened
     int64_t free_bytes = 0;       // of the device, after it was opened or had refused a plan
-};
-
-struct RunRequest {
-    std::string entry;
-    std::vector<double> scalars;                   // in slot order
-    std::vector<std::span<const uint8_t>> inputs;  // in the order of the entry
-    std::vector<std::span<uint8_t>> outputs;
-    bool check_finite = false;
-    std::span<double> profile_us;  // one per instruction, or empty
 };
 
 class Engine {
@@ -55,7 +49,13 @@ class Engine {
     void load(std::span<const uint8_t> plan_bytes);
     void write(const std::string& value, int64_t byte_offset, std::span<const uint8_t> bytes);
     void read(const std::string& value, int64_t byte_offset, std::span<uint8_t> bytes);
-    // Returns the milliseconds that the instructions took.
+    // Runs are started and finished in order, see executor.h. Nothing but those of two neighbouring
+    // runs may come between start() and finish().
+    void start(const RunRequest& request);
+    size_t num_in_flight() const { return executor_ == nullptr ? 0 : executor_->num_in_flight(); }
+    bool is_done() { return executor_->is_done(); }
+    double finish() { return executor_->finish(); }
+    // Both. Returns the milliseconds that the run took.
     double run(const RunRequest& request);
     // Frees the memory and the device. Idempotent.
     void close();
@@ -64,6 +64,8 @@ class Engine {
     void cancel() { cancelled_ = true; }
     // From any thread.
     EngineMemory memory() const;
+    // From any thread: of each entry, where the device has graphs.
+    std::vector<EntryGraphs> graphs() const { return graphs_.report(); }
 
   private:
     void allocate(const char* name, int64_t bytes, void** region);
@@ -72,22 +74,16 @@ class Engine {
     void write_bytes(void* target, std::span<const uint8_t> bytes);
     const PlanValue& persistent_value(const std::string& name, int64_t byte_offset,
                                       size_t num_bytes) const;
-    const PlanEntry& entry(const RunRequest& request) const;
     void* address(const PlanValue& value) const;
-    void execute(const PlanEntry& entry, const Instruction& instruction, const RunRequest& request);
-    void check_inputs_finite(const PlanEntry& entry, const Instruction& instruction,
-                             const CpCall& call) const;
-    void check_outputs_finite(const PlanEntry& entry, const Instruction& instruction,
-                              const CpCall& call) const;
-    void execute_all(const PlanEntry& entry, const RunRequest& request);
+    Executor& executor(const RunRequest& request);
     void synchronize();
-    void mark(int32_t slot);
-    void read_profile(std::span<double> profile_us);
 
     const CpBackend& backend_;
     const EngineOptions options_;
     CpDevice* device_ = nullptr;
+    GraphChoice graphs_;
     std::unique_ptr<Plan> plan_;
+    std::unique_ptr<Executor> executor_;  // of the plan
     void* persistent_ = nullptr;
     void* arena_ = nullptr;
     std::atomic<int64_t> persistent_bytes_{0};

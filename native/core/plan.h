@@ -38,6 +38,8 @@ struct Instruction {
     std::vector<PlanAttribute> attributes;
     int64_t workspace_offset = 0;  // bytes from the start of the arena
     int64_t workspace_bytes = 0;
+    // The kernel prepares its workspace beside the instruction before this one.
+    bool prepared_ahead = false;
     // Set by check_plan.
     const Signature* signature = nullptr;
     const CpOp* kernel = nullptr;

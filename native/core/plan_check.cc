@@ -93,11 +93,20 @@ void check_persistent_values(const Plan& plan) {
 
 // ---- Instructions
 
+Range workspace_of(const Instruction& instruction) {
+    return {Region::kArena, instruction.workspace_offset, instruction.workspace_bytes};
+}
+
 class InstructionCheck {
   public:
+    // `before`: the checked instruction before it, or null.
     InstructionCheck(const Plan& plan, const CpBackend& backend, const CpLimits& limits,
-                     Instruction& instruction)
-        : plan_(plan), backend_(backend), limits_(limits), instruction_(instruction) {}
+                     const Instruction* before, Instruction& instruction)
+        : plan_(plan),
+          backend_(backend),
+          limits_(limits),
+          before_(before),
+          instruction_(instruction) {}
 
     void run() {
         instruction_.signature = find_signature(instruction_.op);
@@ -125,6 +134,7 @@ class InstructionCheck {
             refuse(error.expected, error.received);
         check_workspace(call);
         check_aliasing(call);
+        if (instruction_.prepared_ahead) check_prepared();
     }
 
   private:
@@ -151,9 +161,7 @@ class InstructionCheck {
                 refuse("output ids below " + std::to_string(num_values), std::to_string(id));
     }
 
-    Range workspace() const {
-        return {Region::kArena, instruction_.workspace_offset, instruction_.workspace_bytes};
-    }
+    Range workspace() const { return workspace_of(instruction_); }
 
     void check_workspace(const CpCall& call) const {
         const Range space = workspace();
@@ -211,9 +219,27 @@ class InstructionCheck {
             refuse(spec.name + " in the memory of its input", "other memory");
     }
 
+    // The workspace is written while the instruction before is at work.
+    void check_prepared() const {
+        if (instruction_.kernel->prepare == nullptr)
+            refuse("no preparation on this device", "an instruction that is prepared ahead");
+        if (before_ == nullptr)
+            refuse("an instruction before the one that is prepared ahead", "none");
+        const auto check_apart_from = [&](const Range& range, const std::string& name) {
+            if (workspace().overlaps(range))
+                refuse("a workspace prepared ahead, apart from " + name + " of " + before_->op,
+                       "shared bytes");
+        };
+        check_apart_from(workspace_of(*before_), "the workspace");
+        for (const auto* ids : {&before_->inputs, &before_->outputs})
+            for (const int32_t id : *ids)
+                if (id >= 0) check_apart_from(range_of(value(id)), value(id).name);
+    }
+
     const Plan& plan_;
     const CpBackend& backend_;
     const CpLimits& limits_;
+    const Instruction* const before_;
     Instruction& instruction_;
 };
 
@@ -277,9 +303,11 @@ void check_plan(Plan& plan, const CpBackend& backend, const CpLimits& limits) {
             fail(entry.name, "entries of different names", "two of one name");
         try {
             check_entry_values(plan, entry);
+            const Instruction* before = nullptr;
             for (Instruction& instruction : entry.instructions) {
                 try {
-                    InstructionCheck(plan, backend, limits, instruction).run();
+                    InstructionCheck(plan, backend, limits, before, instruction).run();
+                    before = &instruction;
                 } catch (Error& error) {
                     error.layer = instruction.layer;
                     throw;

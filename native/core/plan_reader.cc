@@ -10,7 +10,7 @@ namespace {
 
 constexpr char kMagic[8] = {'C', 'P', 'T', 'P', 'L', 'A', 'N', '\0'};
 constexpr char kEnd[4] = {'E', 'N', 'D', '\0'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint64_t kMaxBytes = uint64_t{1} << 60;  // leaves room to add two sizes without overflow
 
 class Reader {
@@ -26,6 +26,12 @@ class Reader {
     uint32_t u32() { return static_cast<uint32_t>(little_endian(4)); }
     int32_t i32() { return static_cast<int32_t>(u32()); }
     double f64() { return std::bit_cast<double>(little_endian(8)); }
+
+    bool flag() {
+        const uint8_t value = u8();
+        if (value > 1) fail("a flag of 0 or 1", std::to_string(value));
+        return value == 1;
+    }
 
     // A byte count, offset or dimension.
     int64_t size() {
@@ -118,6 +124,7 @@ Instruction read_instruction(Reader& in) {
     }
     instruction.workspace_offset = in.size();
     instruction.workspace_bytes = in.size();
+    instruction.prepared_ahead = in.flag();
     return instruction;
 }
 
@@ -126,7 +133,7 @@ PlanEntry read_entry(Reader& in) {
     entry.name = in.string();
     entry.inputs = read_ids(in);
     entry.outputs = read_ids(in);
-    const uint32_t num_instructions = in.count(36);
+    const uint32_t num_instructions = in.count(37);
     for (uint32_t i = 0; i < num_instructions; ++i)
         entry.instructions.push_back(read_instruction(in));
     return entry;
@@ -139,7 +146,7 @@ Plan read_plan(std::span<const uint8_t> bytes) {
     Plan plan;
     in.literal(kMagic, "the mark CPTPLAN");
     if (const uint32_t version = in.u32(); version != kVersion)
-        in.fail("plan version 1", std::to_string(version));
+        in.fail("plan version 2", std::to_string(version));
     plan.device = in.string();
     plan.persistent_bytes = in.size();
     plan.arena_bytes = in.size();

@@ -14,6 +14,11 @@ bool WorkQueue::push(std::function<void()> job) {
     return true;
 }
 
+bool WorkQueue::has_jobs() {
+    const std::lock_guard lock(mutex_);
+    return stopped_ || !jobs_.empty();
+}
+
 void WorkQueue::stop() {
     {
         const std::lock_guard lock(mutex_);

@@ -22,6 +22,10 @@ class WorkQueue {
     // False when the queue is full or stopped; the job is then not taken. Jobs must not throw.
     bool push(std::function<void()> job);
 
+    // Whether a job waits, or the queue is stopped: what a job that could wait for longer should
+    // come to an end for.
+    bool has_jobs();
+
     // Waits for the job that is running, forgets those that wait, ends the thread. Idempotent; not
     // to be called from a job.
     void stop();

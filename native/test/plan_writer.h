@@ -16,7 +16,7 @@ class PlanWriter {
         PlanWriter out;
         out.text("CPTPLAN");
         out.integer(0, 1);
-        out.integer(1, 4);
+        out.integer(2, 4);
         out.string(plan.device);
         out.size(plan.persistent_bytes);
         out.size(plan.arena_bytes);
@@ -75,6 +75,7 @@ class PlanWriter {
             }
             size(instruction.workspace_offset);
             size(instruction.workspace_bytes);
+            integer(instruction.prepared_ahead ? 1 : 0, 1);
         }
     }
 

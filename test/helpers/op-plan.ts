@@ -3,7 +3,13 @@
  * whole, as one input and one output, so it sees every byte that an op touches. Between operands, before the first and
  * after the last are gaps of guard bytes, and so is the contents of outputs and workspaces before the run.
  */
-import type { Plan, PlanInstruction, PlanValue, Target } from '../../lib/compile/index.js';
+import {
+  type Plan,
+  type PlanInstruction,
+  type PlanValue,
+  planVersion,
+  type Target,
+} from '../../lib/compile/index.js';
 import { nativeAttributes, type OpCase, type Operand, operandElements } from './op-case.js';
 import { elementBytes, load, store } from './storage.js';
 
@@ -74,6 +80,7 @@ export function opPlan(cases: readonly OpCase[], targets: readonly Target[]): Op
       inputs,
       outputs,
       attributes,
+      isPreparedAhead: false,
       layer: opCase.name,
       phase: 'forward',
       flops: 0,
@@ -96,7 +103,7 @@ export function opPlan(cases: readonly OpCase[], targets: readonly Target[]): Op
     ...given,
   });
   const plan: Plan = {
-    version: 1,
+    version: planVersion,
     device: targets[0]!.device,
     values,
     entries: {

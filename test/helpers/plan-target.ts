@@ -27,3 +27,9 @@ export const planTarget: Target = {
     }
   },
 };
+
+/** The same, with ops whose workspace is prepared beside the instruction before them. */
+export const preparingTarget: Target = {
+  ...planTarget,
+  preparedOps: new Set(['project', 'projectTransfer']),
+};

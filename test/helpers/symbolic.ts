@@ -96,6 +96,11 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
 
   const persistent: Record<string, number> = {};
   for (const [index, instruction] of entry.instructions.entries()) {
+    const prepared = entry.instructions[index + 1];
+    if (prepared?.isPreparedAhead === true) {
+      const { offset, bytes } = prepared.workspace;
+      regions.arena.write(offset, offset + bytes);
+    }
     const where = `${entryName}[${index}] ${instruction.layer}/${instruction.op}`;
     const read = (id: number): number => {
       const { region, offset, bytes, name } = plan.values[id]!;

@@ -269,6 +269,70 @@ describeEmulated('a device that fails in the middle of a run', () => {
   });
 });
 
+describeEmulated('queued runs', () => {
+  // Work is done no sooner than it is waited for, so runs are in flight behind one another.
+  const onLazyGpu = (body: string) => runOn({ LAZY: 1 }, body);
+  const steps = `
+    const batch = (n) => Float32Array.from({ length: 6 }, (_, i) => i + n);
+    const run = (engine, n, options) =>
+      engine.run('step', { inputs: { x: batch(n) }, scalars: { learningRate: 1 / (n + 1) }, ...options });`;
+
+  test('give what runs one by one give, in order, as graphs or not', async () => {
+    const [alone, ...queued] = (await onLazyGpu(`${steps}
+      const results = [];
+      for (const [graphs, isQueued] of [['off', false], ['off', true], ['on', true], ['auto', true]]) {
+        const engine = await onGpu(small, { graphs });
+        const settled = [], sums = [];
+        const read = async (n, { outputs }) => {
+          settled.push(n);
+          sums.push(Array.from(outputs.sum));
+        };
+        if (isQueued) {
+          const runs = Array.from({ length: 20 }, (_, n) => run(engine, n).then((result) => read(n, result)));
+          // Calls of other kinds wait for what is in flight.
+          const weight = engine.read('weight');
+          await Promise.all(runs);
+          sums.push(Array.from(await weight));
+        } else {
+          for (let n = 0; n < 20; n++) await read(n, await run(engine, n));
+          sums.push(Array.from(await engine.read('weight')));
+        }
+        const { state, problem } = engine.graphs().find(({ entry }) => entry === 'step');
+        results.push({ settled, sums, state, problem });
+        await engine.close();
+      }
+      report(results);`)) as { sums: number[][]; settled: number[]; state: string; problem?: string }[];
+    expect(alone!.settled).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    for (const { sums, settled } of queued)
+      expect({ sums, settled }).toEqual({ sums: alone!.sums, settled: alone!.settled });
+    expect([alone!, ...queued].map(({ state }) => state)).toEqual([
+      'off',
+      'off',
+      'on',
+      expect.stringMatching(/^o(n|ff)$/),
+    ]);
+    for (const { problem } of queued) expect(problem).toBeUndefined();
+  });
+
+  test('are aborted one by one, and end with the engine', async () => {
+    const [outcomes, late] = (await onLazyGpu(`${steps}
+      const engine = await onGpu(small, { graphs: 'on' });
+      await run(engine, 0);
+      const controller = new AbortController();
+      const runs = [1, 2, 3].map((n) => run(engine, n, n === 3 ? { signal: controller.signal } : {}));
+      controller.abort();
+      const closed = engine.close();
+      const outcomes = await Promise.allSettled(runs);
+      await closed;
+      report([
+        outcomes.map(({ status, reason }) => reason?.code ?? status),
+        (await failure(run(engine, 4))).code,
+      ]);`)) as [string[], string];
+    expect(outcomes).toEqual(['fulfilled', 'fulfilled', 'ERR_COMPACT_ABORTED']);
+    expect(late).toBe('ERR_COMPACT_DISPOSED');
+  });
+});
+
 describeEmulated('the command line', () => {
   const folder = mkdtempSync(join(tmpdir(), 'compact-train-faults-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

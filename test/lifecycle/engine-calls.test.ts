@@ -148,6 +148,8 @@ test('devices: auto says why, names are taken at their word', async () => {
     [{ instructionSet: 'neon' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE', 'scalar'],
     [{ threads: 0 }, 'ERR_COMPACT_ARGUMENT', 'threads'],
     [{ threads: 1.5 }, 'ERR_COMPACT_ARGUMENT', 'threads'],
+    [{ blas: 'mkl' as 'own' }, 'ERR_COMPACT_ARGUMENT', 'one of own, vendor, auto'],
+    [{ graphs: 'yes' as 'on' }, 'ERR_COMPACT_ARGUMENT', 'one of auto, on, off'],
     [{ memoryLimitBytes: -1 }, 'ERR_COMPACT_ARGUMENT', 'memoryLimitBytes'],
   ];
   for (const [options, code, words] of cases) {

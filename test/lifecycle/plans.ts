@@ -1,5 +1,11 @@
 /** Plans of a few instructions, made by hand, for tests of the engine's life. */
-import type { Plan, PlanEntry, PlanInstruction, PlanValue } from '../../lib/compile/index.js';
+import {
+  type Plan,
+  type PlanEntry,
+  type PlanInstruction,
+  type PlanValue,
+  planVersion,
+} from '../../lib/compile/index.js';
 
 interface Tensor {
   readonly name: string;
@@ -22,7 +28,7 @@ function makePlan(
     return { id, name, layer: 'test', kind: 'activation', dtype: 'f32', shape, region, offset, bytes };
   });
   return {
-    version: 1,
+    version: planVersion,
     device: 'cpu',
     values,
     entries: Object.fromEntries(
@@ -45,7 +51,8 @@ function instruction(
   attributes: PlanInstruction['attributes'] = {},
 ): PlanInstruction {
   const workspace = { offset: 0, bytes: 0, kind: 'workspace' } as const;
-  return { op, inputs, outputs, attributes, workspace, layer: 'layers.0', phase: 'forward', flops: 0 };
+  const place = { layer: 'layers.0', phase: 'forward', flops: 0, isPreparedAhead: false } as const;
+  return { op, inputs, outputs, attributes, workspace, ...place };
 }
 
 /**

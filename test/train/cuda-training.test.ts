@@ -60,6 +60,13 @@ describe(`on ${cudaDevice}`, () => {
         .sort((a, b) => a.localeCompare(b));
     expect(bytes(onCuda)).toEqual(bytes(onCpu));
     expect(onCuda!.persistentBytes).toBe(onCpu!.persistentBytes);
+    const prepared = (plan: typeof onCpu) =>
+      Object.values(plan!.entries).flatMap(({ instructions }) =>
+        instructions.filter(({ isPreparedAhead }) => isPreparedAhead).map(({ op }) => op),
+      );
+    expect(prepared(onCpu)).toEqual([]);
+    const isCompact = methods[name]!.name === 'compact';
+    expect(new Set(prepared(onCuda))).toEqual(new Set(isCompact ? ['project', 'projectBackUpdate'] : []));
   });
 
   test.each([
@@ -72,13 +79,16 @@ describe(`on ${cudaDevice}`, () => {
     await expectExactResume(tinyRun(text, { ...change, device: cudaDevice }), newOutput, [2, 5]);
   });
 
-  test('a run equals its repetition to the bit', async () => {
-    const run = tinyRun(text, { device: cudaDevice, maxSteps: 4 });
-    const [first, second] = [
-      await train({ ...run, outputDirectory: newOutput() }),
-      await train({ ...run, outputDirectory: newOutput() }),
-    ];
-    expect(second.losses).toEqual(first.losses);
-    expect(await contentOf(second.checkpoint)).toEqual(await contentOf(first.checkpoint));
-  });
+  test.each([{}, { gradientAccumulationSteps: 3 }])(
+    'a run equals its repetition to the bit, as graphs or not: %j',
+    async (change) => {
+      const run = tinyRun(text, { ...change, device: cudaDevice, maxSteps: 4 });
+      const [first, second] = [
+        await train({ ...run, graphs: 'off', outputDirectory: newOutput() }),
+        await train({ ...run, graphs: 'on', outputDirectory: newOutput() }),
+      ];
+      expect(second.losses).toEqual(first.losses);
+      expect(await contentOf(second.checkpoint)).toEqual(await contentOf(first.checkpoint));
+    },
+  );
 });

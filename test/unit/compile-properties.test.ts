@@ -31,10 +31,10 @@ interface Held {
 /** Values and workspaces of an entry with their lives. */
 function heldOf(plan: Plan, entry: PlanEntry): Held[] {
   const values = entry.lifetimes.map(({ value, first, last }) => ({ ...plan.values[value]!, first, last }));
-  const workspaces = entry.instructions.map(({ workspace }, index) => ({
+  const workspaces = entry.instructions.map(({ workspace, isPreparedAhead }, index) => ({
     ...workspace,
     name: `workspace ${index}`,
-    first: index,
+    first: isPreparedAhead ? index - 1 : index,
     last: index,
   }));
   return [...values, ...workspaces].filter(({ bytes }) => bytes > 0);
@@ -69,6 +69,25 @@ describe('every plan', () => {
           if (inTime && inSpace) throw new Error(`${a.name} and ${b.name} overlap`);
         }
     });
+  });
+
+  test('prepares workspaces beside the instruction before, where that costs no memory', () => {
+    let numPrepared = 0;
+    fc.assert(
+      fc.property(smallRuns, (options) => {
+        const plan = compile(options);
+        const { preparedOps: ops, ...plain } = options.target;
+        expect(plan.arenaLowerBoundBytes).toBe(compile({ ...options, target: plain }).arenaLowerBoundBytes);
+        for (const { instructions } of Object.values(plan.entries))
+          for (const [index, { op, isPreparedAhead }] of instructions.entries()) {
+            if (!isPreparedAhead) continue;
+            numPrepared++;
+            expect([index > 0, ops?.has(op)]).toEqual([true, true]);
+          }
+      }),
+      runs,
+    );
+    expect(numPrepared).toBeGreaterThan(100);
   });
 
   test('knows from when to when each value is needed', () => {

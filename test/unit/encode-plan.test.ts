@@ -4,7 +4,7 @@ import { compile, encodePlan } from '../../lib/compile/index.js';
 import { runtimeScalars } from '../../lib/graph/index.js';
 import { compact } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
-import { planTarget } from '../helpers/plan-target.js';
+import { preparingTarget } from '../helpers/plan-target.js';
 
 /** docs/plan-format.md, word by word. */
 class Reader {
@@ -61,7 +61,7 @@ const plan = compile({
     numHiddenLayers: 2,
   }),
   method: compact({ rank: 4, momentsAtRefresh: 'transfer', seed: 2 ** 40 + 3 }),
-  target: planTarget,
+  target: preparingTarget,
   batchSize: 2,
   sequenceLength: 3,
   dtype: 'bf16',
@@ -71,7 +71,7 @@ const plan = compile({
 test('a plan can be read back from its bytes', () => {
   const reader = new Reader(encodePlan(plan));
   expect(reader.text(8)).toBe('CPTPLAN\0');
-  expect(reader.u32()).toBe(1);
+  expect(reader.u32()).toBe(2);
   expect(reader.string()).toBe('cpu');
   expect(reader.u64()).toBe(plan.persistentBytes);
   expect(reader.u64()).toBe(plan.arenaBytes);
@@ -100,6 +100,7 @@ test('a plan can be read back from its bytes', () => {
       outputs: reader.list(() => reader.u32()),
       attributes: reader.list(() => [reader.string(), reader.i32(), reader.f64()] as const),
       workspace: [reader.u64(), reader.u64()],
+      isPreparedAhead: reader.u8() === 1,
     })),
   }));
   expect(reader.text(4)).toBe('END\0');
@@ -109,15 +110,16 @@ test('a plan can be read back from its bytes', () => {
       name,
       inputs,
       outputs,
-      instructions: instructions.map(({ op, layer, inputs: read, outputs: made, attributes, workspace }) => ({
-        op,
-        layer,
-        inputs: read,
-        outputs: made,
-        attributes: Object.entries(attributes).map(([attribute, value]) =>
+      instructions: instructions.map((instruction) => ({
+        op: instruction.op,
+        layer: instruction.layer,
+        inputs: instruction.inputs,
+        outputs: instruction.outputs,
+        attributes: Object.entries(instruction.attributes).map(([attribute, value]) =>
           typeof value === 'number' ? [attribute, -1, value] : [attribute, scalars.indexOf(value.scalar), 0],
         ),
-        workspace: [workspace.offset, workspace.bytes],
+        workspace: [instruction.workspace.offset, instruction.workspace.bytes],
+        isPreparedAhead: instruction.isPreparedAhead,
       })),
     })),
   );

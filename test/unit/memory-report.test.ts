@@ -39,7 +39,9 @@ test('the peak is the fullest moment of the largest entry', () => {
       expect(entry.arenaBytes).toBe(plan.arenaBytes);
       const live = entry.instructions.map(({ workspace }, index) => {
         const held = entry.lifetimes.filter(({ first, last }) => first <= index && index <= last);
-        return workspace.bytes + sum(held.map(({ value }) => plan.values[value]!.bytes));
+        const next = entry.instructions[index + 1];
+        const prepared = next?.isPreparedAhead === true ? next.workspace.bytes : 0;
+        return workspace.bytes + prepared + sum(held.map(({ value }) => plan.values[value]!.bytes));
       });
       expect(timeline[peak!.entry]!.totalBytes).toEqual(live);
       expect(live[peak!.instruction]).toBe(Math.max(...live));

@@ -2,13 +2,14 @@ import { Option, type Command } from 'commander';
 import { compile } from '../../compile/index.js';
 import { largestBatch } from '../../memory/index.js';
 import { llama, llamaPresets } from '../../models/index.js';
-import { type BlasChoice, blasChoices } from '../../runtime/index.js';
+import { type BlasChoice, blasChoices, type GraphChoice, graphChoices } from '../../runtime/index.js';
 import { formatBytes } from '../format.js';
 import { byteCount, choice, positiveInteger, ratio } from '../options.js';
 import { compileOptions, describeRequest, type PlanRequest } from '../plan-request.js';
 import type { Terminal } from '../terminal.js';
 import { benchDevice, deviceOption } from './device.js';
 import { quantiles } from './quantiles.js';
+import { type LaunchGaps, measureLaunchGaps } from './launch-gaps.js';
 import { timeSteps, type StepTimes } from './step-runner.js';
 
 const help = `
@@ -22,9 +23,11 @@ interface CellFlags extends Omit<PlanRequest, 'accounting'> {
   readonly device: string;
   readonly threads?: number;
   readonly blas: BlasChoice;
+  readonly graphs: GraphChoice;
   readonly warmup: number;
   readonly steps: number;
   readonly memoryCap?: number;
+  readonly launchGaps?: boolean;
   readonly largest?: boolean;
   readonly planOnly?: boolean;
 }
@@ -36,6 +39,7 @@ export interface CellResult extends Partial<StepTimes> {
   readonly fits: boolean;
   readonly batch: number;
   readonly plannedBytes: number;
+  readonly launchGaps?: LaunchGaps;
 }
 
 export function registerCellBench(bench: Command, terminal: Terminal): void {
@@ -67,8 +71,13 @@ export function registerCellBench(bench: Command, terminal: Terminal): void {
     .addOption(
       choice('--blas <choice>', 'products on a GPU: own kernels or cuBLASLt', blasChoices).default('own'),
     )
+    .addOption(choice('--graphs <choice>', 'runs as graphs on a GPU', graphChoices).default('auto'))
     .option('--warmup <count>', 'steps before the timed ones', positiveInteger, 5)
     .option('--steps <count>', 'timed steps', positiveInteger, 20)
+    .option(
+      '--launch-gaps',
+      'also the share of a step between kernels (GPU): plain, as a graph, by operation',
+    )
     .option('--memory-cap <bytes>', 'most bytes that the plan may have, e.g. 24GiB', byteCount)
     .option('--largest', 'the largest batch that the cap allows, instead of --batch')
     .option('--plan-only', 'what would run, without running it')
@@ -79,10 +88,15 @@ export function registerCellBench(bench: Command, terminal: Terminal): void {
 async function cellBench(flags: CellFlags, terminal: Terminal): Promise<void> {
   const result = await runCell(flags);
   terminal.object({ type: 'bench-cell', ...result });
-  const { provider, fits, batch, plannedBytes, msPerStep } = result;
+  const { provider, fits, batch, plannedBytes, msPerStep, launchGaps } = result;
   const size = `${batch} sequences, ${formatBytes(plannedBytes)} planned`;
   const time = msPerStep === undefined ? '' : `, ${quantiles(msPerStep).p50.toFixed(2)} ms a step`;
   terminal.line(`${provider}: ${size}${fits ? time : ', which does not fit'}`);
+  if (launchGaps === undefined) return;
+  const { plainMs, recordedMs, opsMs, share } = launchGaps;
+  terminal.line(
+    `  launch gaps ${(100 * share).toFixed(1)} %: plain ${plainMs.toFixed(2)} ms, as a graph ${recordedMs.toFixed(2)} ms, operations ${opsMs.toFixed(2)} ms`,
+  );
 }
 
 async function runCell(flags: CellFlags): Promise<CellResult> {
@@ -90,6 +104,7 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
     device: word,
     threads,
     blas,
+    graphs,
     warmup,
     steps,
     memoryCap = Infinity,
@@ -106,7 +121,7 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
   const common = { provider, batch, plannedBytes: plan.peakBytes };
   if (plan.peakBytes > memoryCap) return { ...common, fits: false };
   if (planOnly) return { ...common, fits: true };
-  const times = await timeSteps({
+  const options = {
     plan,
     model: llama(flags.model),
     sequenceLength: flags.sequence,
@@ -114,8 +129,12 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
     device: device.word,
     threads,
     blas,
+    graphs,
     warmupSteps: warmup,
     steps,
-  });
-  return { ...common, fits: true, ...times };
+  };
+  const times = await timeSteps(options);
+  const launchGaps =
+    flags.launchGaps && device.gpu !== undefined ? await measureLaunchGaps(options) : undefined;
+  return { ...common, fits: true, ...times, launchGaps };
 }

@@ -31,6 +31,7 @@ export function kernelPlan(graph: Graph, target: Target): Plan {
       inputs: inputs.map(idOf),
       outputs: outputs.map(idOf),
       attributes,
+      isPreparedAhead: false,
       layer,
       phase,
       flops: definitionOf(node).flops(node),

@@ -1,12 +1,21 @@
 import type { Plan } from '../../compile/index.js';
 import type { Model } from '../../models/index.js';
-import { type BlasChoice, Engine, type EngineMemory } from '../../runtime/index.js';
+import {
+  type BlasChoice,
+  Engine,
+  type EngineMemory,
+  type EntryGraphs,
+  type GraphChoice,
+  type RunResult,
+} from '../../runtime/index.js';
 
 export interface StepTimes {
   readonly msPerStep: readonly number[];
   /** Microseconds of each instruction, means over the steps, when profiling. */
   readonly profileUs: readonly number[] | undefined;
   readonly memory: EngineMemory;
+  /** How the steps ran; undefined where there are no graphs. */
+  readonly graphs: EntryGraphs | undefined;
 }
 
 export interface StepTimingOptions {
@@ -18,15 +27,24 @@ export interface StepTimingOptions {
   readonly device: string;
   readonly threads: number | undefined;
   readonly blas?: BlasChoice;
+  readonly graphs?: GraphChoice;
   readonly warmupSteps: number;
   readonly steps: number;
   readonly profile?: boolean;
 }
 
-/** Runs whole training steps on random tokens and times them on the engine's own clock. */
+/** Runs of an entry until 'auto' has chosen between graphs and none. */
+const undecidedRuns = 8;
+
+/**
+ * Runs whole training steps on random tokens, each queued behind the one before, and times them on the engine's own
+ * clock.
+ */
 export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> {
-  const { plan, model, device, threads, warmupSteps, steps, profile = false } = options;
-  await using engine = await Engine.open({ device, threads, blas: options.blas });
+  const { plan, model, device, threads, blas, graphs = 'auto', steps, profile = false } = options;
+  await using engine = await Engine.open({ device, threads, blas, graphs });
+  const isUndecided = engine.device.kind !== 'cpu' && graphs === 'auto' && !profile;
+  const warmupSteps = isUndecided ? Math.max(options.warmupSteps, undecidedRuns) : options.warmupSteps;
   await engine.load(plan);
   for (const [name, table] of Object.entries(model.constants(options.sequenceLength)))
     await engine.write(name, table);
@@ -34,7 +52,7 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
   const inputs = randomBatch(options.numTokens, model.vocabularySize);
   const msPerStep: number[] = [];
   const profiles: Float64Array[] = [];
-  for (let step = 1; step <= warmupSteps + steps; step++) {
+  const run = (step: number): Promise<RunResult> => {
     const scalars = {
       learningRate: 1e-4,
       step,
@@ -45,7 +63,17 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
       accumulate: 0,
       lossScale: 1 / options.numTokens,
     };
-    const { durationMs, profileUs } = await engine.run('step', { inputs, scalars, profile });
+    return engine.run('step', { inputs, scalars, profile });
+  };
+  const last = warmupSteps + steps;
+  let next = run(1);
+  for (let step = 1; step <= last; step++) {
+    const current = next;
+    if (step < last) {
+      next = run(step + 1);
+      next.catch(() => undefined); // told when its turn comes
+    }
+    const { durationMs, profileUs } = await current;
     if (step <= warmupSteps) continue;
     msPerStep.push(durationMs);
     if (profileUs !== undefined) profiles.push(profileUs);
@@ -55,6 +83,7 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
   return {
     msPerStep,
     memory,
+    graphs: engine.graphs().find(({ entry }) => entry === 'step'),
     profileUs: profile ? Array.from(profiles[0]!, (_, index) => mean(index)) : undefined,
   };
 }

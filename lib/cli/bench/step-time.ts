@@ -3,7 +3,13 @@ import type { Plan } from '../../compile/index.js';
 import { compile } from '../../compile/index.js';
 import { compact, dense, type Method } from '../../methods/index.js';
 import { llama, llamaPresets, type LlamaPreset } from '../../models/index.js';
-import { type BlasChoice, blasChoices, environment } from '../../runtime/index.js';
+import {
+  type BlasChoice,
+  blasChoices,
+  environment,
+  type GraphChoice,
+  graphChoices,
+} from '../../runtime/index.js';
 import { positiveInteger } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
@@ -36,6 +42,7 @@ interface StepTimeFlags {
   readonly sequence: number;
   readonly device: string;
   readonly blas: BlasChoice;
+  readonly graphs: GraphChoice;
   readonly threads?: number;
   readonly dtype?: 'f32' | 'bf16';
   readonly rounds: number;
@@ -76,6 +83,9 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
       new Option('--blas <choice>', 'products on a GPU: own kernels or cuBLASLt')
         .choices(blasChoices)
         .default('own'),
+    )
+    .addOption(
+      new Option('--graphs <choice>', 'runs as graphs on a GPU').choices(graphChoices).default('auto'),
     )
     .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
     .addOption(new Option('--dtype <type>', 'one dtype (default: both)').choices(['f32', 'bf16']))
@@ -187,7 +197,8 @@ class TimedCase {
       entries: ['initialize', 'train'],
     });
     const numTokens = flags.batch * sequenceLength;
-    this.#options = { model, sequenceLength, numTokens, device: device.word, threads, blas: flags.blas };
+    const { blas, graphs } = flags;
+    this.#options = { model, sequenceLength, numTokens, device: device.word, threads, blas, graphs };
   }
 
   async run(): Promise<void> {

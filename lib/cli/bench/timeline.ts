@@ -12,10 +12,16 @@ export function timelineOf(plan: Plan): Timeline {
     const { name, layer, kind, offset, bytes } = plan.values[id]!;
     return { name, layer, kind, offset, bytes, first, last };
   });
-  const workspaces = entry.instructions.flatMap(({ op, layer, workspace }, index): TimelineBlock[] =>
-    workspace.bytes === 0
-      ? []
-      : [{ name: `${layer}/${op} workspace`, layer, ...workspace, first: index, last: index }],
+  const workspaces = entry.instructions.flatMap(
+    ({ op, layer, workspace, isPreparedAhead }, index): TimelineBlock[] =>
+      workspace.bytes === 0
+        ? []
+        : [
+            {
+              ...{ name: `${layer}/${op} workspace`, layer, ...workspace },
+              ...{ first: isPreparedAhead ? index - 1 : index, last: index },
+            },
+          ],
   );
   return {
     peakBytes: plan.persistentBytes + entry.arenaBytes,

@@ -60,8 +60,11 @@ async function train(options: TrainerOptions, terminal: Terminal): Promise<ExitC
   } finally {
     progress.stop();
   }
-  terminal.object({ type: 'result', interrupted: interrupt.signal.aborted, ...result });
+  const graphs = trainer.graphs();
+  terminal.object({ type: 'result', interrupted: interrupt.signal.aborted, ...result, graphs });
   summarize(result, terminal);
+  for (const { entry, problem } of graphs)
+    if (problem !== undefined) terminal.warn(`${entry} did not run as a graph: ${problem}`);
   return interrupt.signal.aborted ? exitCodes.interrupted : exitCodes.done;
 }
 

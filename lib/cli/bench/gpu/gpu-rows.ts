@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import type { LaunchGaps } from '../launch-gaps.js';
 
 /** A row of the ledger that scripts/gpu-bench writes; what a case does not have is absent. */
 export interface GpuRow {
@@ -23,6 +24,8 @@ export interface GpuRow {
     readonly pool: number | null;
     readonly process?: number | null;
   };
+  /** Of our own cells of the smallest model (../launch-gaps.ts). */
+  readonly launchGaps?: LaunchGaps;
   // Kernels: microseconds.
   readonly provider?: 'own' | 'vendor' | 'torch';
   readonly kernel?: string;

@@ -18,6 +18,7 @@ const size = (model: GridSize['model'], batch: number, sequence = 256): GridSize
   batch,
   sequence,
 });
+const m60 = size('llama-60m', 256);
 const m350 = size('llama-350m', 128);
 const b1 = size('llama-1b', 64);
 const b7 = size('llama-7b', 2, 2048);
@@ -104,6 +105,12 @@ export function targetRows(grid: GpuGrid, rows: readonly GpuRow[], limits: Devic
       )!, // prettier-ignore
       found: quotient(cell(at, id)?.last.memory?.tensors, cell(at, against)?.last.memory?.tensors),
     })),
+    {
+      title: `share of the step between kernels, C1-4, ${name(m60)}`,
+      target: 'below 0.03',
+      predicted: '',
+      found: cell(m60, 'C1-4')?.last.launchGaps?.share.toFixed(3),
+    },
     {
       title: 'tokens/s of C2-4 over B1 at 24 GB, llama-350m, each at its largest batch',
       target: 'at least 1.2',
