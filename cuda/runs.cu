@@ -81,7 +81,11 @@ CpStatus launch(CpDevice* device, CpError* error) {
 
 void discard(CpDevice* device) {
     forget_prepared(device->side);
-    if (!device->runs.is_recording()) return;
+    if (!device->runs.is_recording()) {
+        // Nobody joins any more what is still prepared, in memory that the next run uses.
+        if (!device->lost) cudaStreamSynchronize(device->side.stream);
+        return;
+    }
     Graph graph;
     end_recording(*device, graph);
     cudaGetLastError();  // whatever spoiled the recording has been told
