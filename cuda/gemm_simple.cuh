@@ -8,9 +8,10 @@
 namespace compact {
 
 inline constexpr int kSimpleTile = 64, kSimpleTileK = 16, kSimpleThreads = 256;
+inline constexpr int kSimpleBlocks = 4;  // on a multiprocessor: of five, each would spill
 
 template <class A, class B, class Epilogue>
-__global__ void __launch_bounds__(kSimpleThreads)
+__global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
     gemm_simple_kernel(const A* __restrict__ a, int64_t a_row, int64_t a_inner,
                        const B* __restrict__ b, int64_t b_inner, int64_t b_column, int64_t m,
                        int64_t n, int64_t k, int64_t k_per_split, Epilogue epilogue) {
