@@ -47,8 +47,8 @@ cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits, c
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
     if (status != cudaSuccess) return status;
     const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kTileM)),
-                    static_cast<unsigned>(ceil_div(p.n, kTileN)), static_cast<unsigned>(splits));
+    const int64_t tiles = ceil_div(p.m, kTileM) * ceil_div(p.n, kTileN);
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(splits));
     CP_LAUNCH(kernel, grid, dim3(kTensorThreads), kSharedBytes, device.stream, a, b, p.m, p.n, p.k,
               k_per_split, epilogue);
     return cudaGetLastError();
@@ -127,9 +127,8 @@ template <class Epilogue>
 cudaError_t launch_simple(CpDevice& device, const CudaGemm& p, int64_t splits,
                           const Epilogue& epilogue) {
     const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kSimpleTile)),
-                    static_cast<unsigned>(ceil_div(p.n, kSimpleTile)),
-                    static_cast<unsigned>(splits));
+    const int64_t tiles = ceil_div(p.m, kSimpleTile) * ceil_div(p.n, kSimpleTile);
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(splits));
     dispatch(p.a.dtype, [&](auto* type_a) {
         dispatch(p.b.dtype, [&](auto* type_b) {
             using A = std::remove_pointer_t<decltype(type_a)>;

@@ -3,12 +3,13 @@
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"
+#include "cuda/gemm_tiles.cuh"
 #include "cuda/gpu.h"
 
 namespace compact {
 
 inline constexpr int kSimpleTile = 64, kSimpleTileK = 16, kSimpleThreads = 256;
-inline constexpr int kSimpleBlocks = 4;  // on a multiprocessor: of five, each would spill
+inline constexpr int kSimpleBlocks = 3;  // on a multiprocessor: of four, each would spill
 
 template <class A, class B, class Epilogue>
 __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
@@ -19,9 +20,12 @@ __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
     CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_b);  // (inner, column)
     const int thread = static_cast<int>(threadIdx.x);
     const int row = thread / 8 * 2, column = thread % 8 * 8;
-    const int64_t row_begin = static_cast<int64_t>(blockIdx.x) * kSimpleTile;
-    const int64_t column_begin = static_cast<int64_t>(blockIdx.y) * kSimpleTile;
-    const int64_t k_begin = static_cast<int64_t>(blockIdx.z) * k_per_split;
+    const GemmTile tile =
+        gemm_tile(blockIdx.x, static_cast<uint32_t>((m + kSimpleTile - 1) / kSimpleTile),
+                  static_cast<uint32_t>((n + kSimpleTile - 1) / kSimpleTile));
+    const int64_t row_begin = static_cast<int64_t>(tile.row) * kSimpleTile;
+    const int64_t column_begin = static_cast<int64_t>(tile.column) * kSimpleTile;
+    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * k_per_split;
     const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
     float sums[2][8] = {};
     for (int64_t inner = k_begin; inner < k_end; inner += kSimpleTileK) {
@@ -55,7 +59,7 @@ __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
     }
     CP_UNROLL
     for (int i = 0; i < 2; ++i) {
-        epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.z);
+        epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.y);
     }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"
+#include "cuda/gemm_tiles.cuh"
 #include "cuda/gpu.h"
 #include "cuda/phat.cuh"
 
@@ -118,9 +119,11 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     if constexpr (A::kGenerated || B::kGenerated) load_normal_table(table);
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
     const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
-    const int64_t row_begin = static_cast<int64_t>(blockIdx.x) * kTileM;
-    const int64_t column_begin = static_cast<int64_t>(blockIdx.y) * kTileN;
-    const int64_t k_begin = static_cast<int64_t>(blockIdx.z) * k_per_split;
+    const GemmTile tile = gemm_tile(blockIdx.x, static_cast<uint32_t>((m + kTileM - 1) / kTileM),
+                                    static_cast<uint32_t>((n + kTileN - 1) / kTileN));
+    const int64_t row_begin = static_cast<int64_t>(tile.row) * kTileM;
+    const int64_t column_begin = static_cast<int64_t>(tile.column) * kTileN;
+    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * k_per_split;
     const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
     const int steps = static_cast<int>((k_end - k_begin + kTileK - 1) / kTileK);
 
@@ -190,7 +193,7 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     float* const slab = reinterpret_cast<float*>(shared) + warp * kSlabFloats;
     CP_UNROLL
     for (int i = 0; i < 4; ++i) {
-        finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n, blockIdx.z,
+        finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n, blockIdx.y,
                     epilogue);
     }
 }

@@ -76,6 +76,13 @@ cudaError_t noted(cudaError_t status) {
     return status;
 }
 
+// What every device of today can launch.
+bool is_possible(Index3 grid, Index3 block) {
+    const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+    const bool empty = grid.x == 0 || grid.y == 0 || grid.z == 0 || threads == 0;
+    return !empty && threads <= 1024 && grid.x <= 0x7fffffff && grid.y <= 65535 && grid.z <= 65535;
+}
+
 // A call on the current device that does nothing of its own.
 cudaError_t use_current() {
     const std::lock_guard lock(driver().mutex);
@@ -102,10 +109,12 @@ int64_t free_bytes(int index) {
     return driver().free_bytes(index);
 }
 
-bool begin_launch() {
+bool begin_launch(Index3 grid, Index3 block) {
     Driver& all = driver();
     const std::lock_guard lock(all.mutex);
-    const cudaError_t status = noted(all.use(current_device));
+    const bool possible = is_possible(grid, block);
+    const cudaError_t status =
+        noted(possible ? all.use(current_device) : cudaErrorInvalidConfiguration);
     // The launch that fails succeeds as a call: faults of kernels show at a later one.
     if (++all.counts.launches == all.machine.fail_launch) all.devices[current_device].broken = true;
     return status == cudaSuccess && !all.devices[current_device].broken && !all.machine.idle;
@@ -147,6 +156,8 @@ const char* cudaGetErrorName(cudaError_t status) {
             return "cudaSuccess";
         case cudaErrorMemoryAllocation:
             return "cudaErrorMemoryAllocation";
+        case cudaErrorInvalidConfiguration:
+            return "cudaErrorInvalidConfiguration";
         case cudaErrorInsufficientDriver:
             return "cudaErrorInsufficientDriver";
         case cudaErrorNoDevice:

@@ -18,10 +18,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/emulation/fibers.h"
+
 enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
@@ -75,7 +78,7 @@ inline constexpr int64_t kContextBytes = int64_t{64} << 20;
 int64_t free_bytes(int index);
 
 // Whether the launch that is about to happen is to run its kernel.
-bool begin_launch();
+bool begin_launch(Index3 grid, Index3 block);
 
 cudaError_t allocate(void** data, size_t bytes);
 cudaError_t allocate_host(void** data, size_t bytes);

@@ -79,6 +79,19 @@ TEST(cuda_matmul_of_normal_numbers) {
     }
 }
 
+// More rows of tiles than stand in a band.
+TEST(cuda_matmul_in_bands_of_tiles) {
+    const int64_t m = 2100, n = 260, k = 8;
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(7);
+        Tensor a = numbers.integers({m, k}, dtype), b = numbers.integers({k, n}, dtype);
+        Comparison call("matmul");
+        call.input(a).input(b).absent().output({m, n}, dtype).attribute("transposeA", 0);
+        call.attribute("transposeB", 0).attribute("alpha", 1).attribute("accumulate", 0);
+        CHECK(call.agrees(0));
+    }
+}
+
 // Many parts of the inner dimension, added in order.
 TEST(cuda_matmul_split_many_times) {
     const int64_t m = 9, n = 11, k = 512 * 7 + 40;
