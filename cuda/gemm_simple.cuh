@@ -9,6 +9,7 @@
 namespace compact {
 
 inline constexpr int kSimpleTile = 64, kSimpleTileK = 16, kSimpleThreads = 256;
+static_assert(kSimpleThreads == 32 * kStoringWarps);
 inline constexpr int kSimpleBlocks = 3;  // on a multiprocessor: of four, each would spill
 
 template <class A, class B, class Epilogue>
@@ -57,10 +58,12 @@ __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
         }
         __syncthreads();
     }
+    float result = 0.0f;
     CP_UNROLL
     for (int i = 0; i < 2; ++i) {
-        epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.y);
+        result += epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.y);
     }
+    epilogue.finish_warp(static_cast<int64_t>(blockIdx.x) * kStoringWarps + thread / 32, result);
 }
 
 }  // namespace compact

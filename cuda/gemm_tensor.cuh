@@ -14,6 +14,7 @@ namespace compact {
 
 inline constexpr int kTileM = 128, kTileN = 128, kTileK = 32;
 inline constexpr int kTensorThreads = 256;
+static_assert(kTensorThreads == 32 * kStoringWarps);
 inline constexpr int kStages = 3;
 inline constexpr int kOperandTileBytes = 128 * kTileK * 2;  // 8 KB either way it is stored
 inline constexpr int kTableBytes = kNormalRows * static_cast<int>(sizeof(NormalCubic));
@@ -191,11 +192,13 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     copy_async_wait<0>();
     __syncthreads();  // the tiles are done with
     float* const slab = reinterpret_cast<float*>(shared) + warp * kSlabFloats;
+    float result = 0.0f;
     CP_UNROLL
     for (int i = 0; i < 4; ++i) {
-        finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n, blockIdx.y,
-                    epilogue);
+        result += finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n,
+                              blockIdx.y, epilogue);
     }
+    epilogue.finish_warp(static_cast<int64_t>(blockIdx.x) * kStoringWarps + warp, result);
 }
 
 }  // namespace compact

@@ -20,6 +20,7 @@ inline constexpr int kGroupBytesB = kGroupTileN * kGroupTileK * 2;
 inline constexpr int kGroupBytes = kGroupBytesA + kGroupBytesB;
 inline constexpr int kBlockBytes = kGroupTileK * kSwizzleBytes;  // 64 inner elements of 64 others
 inline constexpr int kConsumerWarps = 8;
+static_assert(kConsumerWarps == kStoringWarps);
 // Stages, slabs of the epilogue, barriers, and room to begin at a multiple of 1024.
 inline constexpr int kGroupSharedBytes = kGroupStages * kGroupBytes +
                                          kConsumerWarps * kSlabFloats * 4 + 2 * kGroupStages * 8 +
@@ -164,12 +165,15 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
             wait_for_products<0>();
             hold(sums);
             if (piece.steps > 0 && first_lane) arrive(empty + previous);
+            float result = 0.0f;
             CP_UNROLL
             for (int s = 0; s < 8; ++s) {
-                finish_slab(slabs + warp * kSlabFloats, sums[s],
-                            static_cast<int64_t>(piece.row) + rows + warp % 4 * 16,
-                            static_cast<int64_t>(piece.column) + s * 32, piece.split, epilogue);
+                result +=
+                    finish_slab(slabs + warp * kSlabFloats, sums[s],
+                                static_cast<int64_t>(piece.row) + rows + warp % 4 * 16,
+                                static_cast<int64_t>(piece.column) + s * 32, piece.split, epilogue);
             }
+            epilogue.finish_warp(number * kStoringWarps + warp, result);
         }
     }
 #elif defined(CP_DEVICE_CODE)

@@ -106,6 +106,30 @@ TEST(cuda_matmul_split_many_times) {
     }
 }
 
+// Squares of sums of integers, beside other sums that must stay. The sums are of many shapes:
+// ragged tiles, aligned rows and others, an inner dimension in parts.
+TEST(cuda_matmul_sums_squares) {
+    std::vector<Product> shapes = kProducts;
+    shapes.push_back({136, 264, 40});
+    for (int32_t dtype : kDtypes) {
+        for (const auto& [m, n, k] : sizes(shapes, {2, 5})) {
+            for (int32_t c_dtype : kDtypes) {
+                for (const bool accumulate : {false, true}) {
+                    Numbers numbers(static_cast<uint64_t>(m + n + k));
+                    Tensor a = numbers.integers({k, m}, dtype), b = numbers.integers({k, n}, dtype);
+                    Tensor before = numbers.tensor({m, n}, c_dtype, 10.0);
+                    Tensor squares({3}, CP_F32, {7.0, -1.0, 9.0});
+                    Comparison call("matmul");
+                    call.input(a).input(b).input(before).input(squares).output_on(2).output_on(3);
+                    call.attribute("transposeA", 1).attribute("transposeB", 0);
+                    call.attribute("alpha", 0.375).attribute("accumulate", accumulate);
+                    CHECK(call.attribute("squaresIndex", 1).agrees(2e-7));
+                }
+            }
+        }
+    }
+}
+
 TEST(cuda_project) {
     const std::vector<Product> shapes = {{1, 1, 1}, {33, 20, 50}, {130, 136, 70}};
     for (int32_t dtype : kDtypes) {
