@@ -23,15 +23,27 @@ constexpr int kScanThreads = 1024;
 constexpr int64_t kMaxChunks = 32;
 constexpr int64_t kMinChunkTokens = 512;
 
+// ---- Rows --------------------------------------------------------------------------------------
+
+// Blocks of a row; those of the next row follow.
+__host__ __device__ inline uint32_t row_blocks(int64_t width) {
+    constexpr int64_t kColumns = kRowThreads * kPackSize;
+    return static_cast<uint32_t>((width + kColumns - 1) / kColumns);
+}
+
+__device__ __forceinline__ int64_t first_column(int64_t width) {
+    const int64_t block = blockIdx.x % row_blocks(width);
+    return (block * kRowThreads + threadIdx.x) * kPackSize;
+}
+
 // ---- Forward -----------------------------------------------------------------------------------
 
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     embedding_kernel(const T* __restrict__ table, const int32_t* __restrict__ ids,
                      T* __restrict__ y, int64_t width, IndexCheck check) {
-    const int64_t token = blockIdx.x;
-    const int64_t column =
-        (static_cast<int64_t>(blockIdx.y) * kRowThreads + threadIdx.x) * kPackSize;
+    const int64_t token = blockIdx.x / row_blocks(width);
+    const int64_t column = first_column(width);
     if (column >= width) return;
     const int count = pack_count(width, column);
     const int32_t id = ids[token];
@@ -44,8 +56,7 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor &table = call->inputs[0], &output = call->outputs[0];
     const int64_t tokens = output.shape[0], width = output.shape[1];
     const IndexCheck check = check_indices(*device, "embedding", "ids", table.shape[0]);
-    const dim3 grid(static_cast<unsigned>(tokens),
-                    static_cast<unsigned>(ceil_div(width, kRowThreads * kPackSize)));
+    const dim3 grid(static_cast<unsigned>(tokens * row_blocks(width)));
     dispatch(table.dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
         CP_LAUNCH(embedding_kernel<T>, grid, dim3(kRowThreads), 0, device->stream,
@@ -145,9 +156,8 @@ template <class T, class G>
 __global__ void __launch_bounds__(kRowThreads)
     embedding_backward_kernel(Sort sort, const T* __restrict__ dy, G* d_table, int64_t width,
                               bool accumulate) {
-    const int64_t id = blockIdx.x;
-    const int64_t column =
-        (static_cast<int64_t>(blockIdx.y) * kRowThreads + threadIdx.x) * kPackSize;
+    const int64_t id = blockIdx.x / row_blocks(width);
+    const int64_t column = first_column(width);
     if (column >= width) return;
     const int32_t begin = sort.starts[id], end = sort.starts[id + 1];
     if (accumulate && begin == end) return;
@@ -216,8 +226,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     CP_LAUNCH(scan_totals_kernel, dim3(1), dim3(kScanThreads), 0, device->stream, sort);
     CP_LAUNCH(place_positions_kernel, dim3(static_cast<unsigned>(chunks)), dim3(32), 0,
               device->stream, sort);
-    const dim3 grid(static_cast<unsigned>(vocab),
-                    static_cast<unsigned>(ceil_div(width, kRowThreads * kPackSize)));
+    const dim3 grid(static_cast<unsigned>(vocab * row_blocks(width)));
     const bool accumulate = attribute(*call, "accumulate") != 0.0;
     dispatch(gradient.dtype, [&](auto* type) {
         dispatch(output.dtype, [&](auto* output_type) {

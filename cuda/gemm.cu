@@ -3,6 +3,7 @@
 #include "cuda/blas_lt.h"
 #include "cuda/gemm.h"
 #include "cuda/gemm_launch.cuh"
+#include "cuda/square_sums.h"
 
 namespace compact {
 namespace {
@@ -27,6 +28,14 @@ int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t) {
     return splits == 1 ? 0 : splits * m * n * 4;
 }
 
+// The smallest tiles, of CUDA cores, have the most warps.
+int64_t gemm_squares_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dtype) {
+    const int64_t tiles = ceil_div(m, kSimpleTile) * ceil_div(n, kSimpleTile);
+    const int64_t reduced = gemm_splits(m, n, k) == 1 ? 0 : reduce_blocks(m, n);
+    return aligned(gemm_workspace_bytes(m, n, k, dtype)) +
+           aligned(std::max(tiles, reduced) * kStoringWarps * 8);
+}
+
 bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOperand& other) {
     return device.projection_in_kernel && key.distribution == kGaussian && other.dtype == CP_BF16 &&
            aligned(other);
@@ -34,9 +43,15 @@ bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOp
 
 CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
               CpError* error) {
-    if (device.blas != nullptr && device.blas->multiply(device, problem, workspace)) return CP_OK;
-    const cudaError_t status = problem.update != nullptr ? gemm_update(device, problem, workspace)
-                                                         : gemm_store(device, problem, workspace);
+    cudaError_t status = cudaSuccess;
+    if (device.blas != nullptr && device.blas->multiply(device, problem, workspace)) {
+        if (problem.squares == nullptr) return CP_OK;
+        status = sum_of_squares(device, problem.c, problem.c_dtype, problem.m * problem.n,
+                                warp_squares(problem, workspace), problem.squares);
+    } else {
+        status = problem.update != nullptr ? gemm_update(device, problem, workspace)
+                                           : gemm_store(device, problem, workspace);
+    }
     return status == cudaSuccess ? CP_OK : cuda_failure(device, status, op, "gemm", error);
 }
 

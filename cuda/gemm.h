@@ -56,10 +56,14 @@ struct CudaGemm {
     bool accumulate = false;
     // When set, C is the weight; alpha and accumulate are unused, no operand is transposed.
     const WeightUpdate* update = nullptr;
+    // When set, gets the sum of the squares of C as it is stored; C has no gaps between its rows.
+    float* squares = nullptr;
 };
 
 // Depends on the shape alone, so a plan can be made on any machine.
 int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dtype);
+// With squares.
+int64_t gemm_squares_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dtype);
 CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
               CpError* error);
 

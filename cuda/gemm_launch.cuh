@@ -19,23 +19,40 @@ cudaError_t gemm_update(CpDevice& device, const CudaGemm& p, void* workspace);
 // (splits, m, n) sums over the parts of the inner dimension.
 cudaError_t gemm_partials(CpDevice& device, const CudaGemm& p, int64_t splits, float* partials);
 
+// One sum of squares of C for every warp that stores, in the workspace; null where none is wanted.
+inline double* warp_squares(const CudaGemm& p, void* workspace) {
+    if (p.squares == nullptr) return nullptr;
+    const int64_t begin = aligned(gemm_workspace_bytes(p.m, p.n, p.k, p.a.dtype));
+    return reinterpret_cast<double*>(static_cast<char*>(workspace) + begin);
+}
+
+inline constexpr int kReduceThreads = 32 * kStoringWarps;  // a pack each
+
+inline int64_t reduce_blocks(int64_t m, int64_t n) {
+    return ceil_div(m * ceil_div(n, kPackSize), kReduceThreads);
+}
+
 // c = alpha * sum over splits (+ c), in the order of the splits.
 template <class Epilogue>
-__global__ void reduce_splits_kernel(const float* __restrict__ partials, int64_t splits,
-                                     int64_t rows, int64_t columns, Epilogue epilogue) {
+__global__ void __launch_bounds__(kReduceThreads)
+    reduce_splits_kernel(const float* __restrict__ partials, int64_t splits, int64_t rows,
+                         int64_t columns, Epilogue epilogue) {
     const int64_t packs = (columns + kPackSize - 1) / kPackSize;
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= rows * packs) return;
-    const int64_t row = i / packs, column = i % packs * kPackSize;
-    const int count = pack_count(columns, column);
-    float sums[kPackSize] = {};
-    for (int64_t split = 0; split < splits; ++split) {
-        float part[kPackSize];
-        load_pack(partials + (split * rows + row) * columns + column, count, part);
-        CP_UNROLL
-        for (int j = 0; j < kPackSize; ++j) sums[j] += part[j];
+    const int64_t i = static_cast<int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
+    float result = 0.0f;
+    if (i < rows * packs) {
+        const int64_t row = i / packs, column = i % packs * kPackSize;
+        const int count = pack_count(columns, column);
+        float sums[kPackSize] = {};
+        for (int64_t split = 0; split < splits; ++split) {
+            float part[kPackSize];
+            load_pack(partials + (split * rows + row) * columns + column, count, part);
+            CP_UNROLL
+            for (int j = 0; j < kPackSize; ++j) sums[j] += part[j];
+        }
+        result = epilogue(row, column, sums, 0);
     }
-    epilogue(row, column, sums, 0);
+    epilogue.finish_warp(i / 32, result);
 }
 
 template <class A, class B, class Epilogue>
@@ -47,8 +64,8 @@ cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits, c
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
     if (status != cudaSuccess) return status;
     const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kTileM)),
-                    static_cast<unsigned>(ceil_div(p.n, kTileN)), static_cast<unsigned>(splits));
+    const int64_t tiles = ceil_div(p.m, kTileM) * ceil_div(p.n, kTileN);
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(splits));
     CP_LAUNCH(kernel, grid, dim3(kTensorThreads), kSharedBytes, device.stream, a, b, p.m, p.n, p.k,
               k_per_split, epilogue);
     return cudaGetLastError();
@@ -65,7 +82,17 @@ Operand generated(const CudaGemmOperand& operand) {
             static_cast<uint32_t>(operand.phat->panel.group0)};
 }
 
-// Operands with aligned rows, on a device for which choose_kernels() has found this kernel.
+// Whether rows of stored bf16 operands are aligned, on a device for which choose_kernels() has
+// found this kernel.
+inline bool is_for_warpgroups(const CpDevice& device, const CudaGemm& p) {
+    constexpr int64_t kMaxSize = 1 << 30;  // coordinates of boxes have 32 bits
+    const auto fits = [](const CudaGemmOperand& operand) {
+        return operand.phat == nullptr && operand.dtype == CP_BF16 && aligned(operand);
+    };
+    return device.tensor_map_encoder != nullptr && fits(p.a) && fits(p.b) &&
+           std::max({p.m, p.n, p.k}) <= kMaxSize;
+}
+
 template <bool kTransposeA, bool kTransposeB, class Epilogue>
 cudaError_t launch_warpgroup(CpDevice& device, const CudaGemm& p, int64_t splits,
                              const Epilogue& epilogue) {
@@ -95,11 +122,10 @@ cudaError_t launch_warpgroup(CpDevice& device, const CudaGemm& p, int64_t splits
 template <bool kTransposeA, bool kTransposeB, class Epilogue>
 cudaError_t launch_stored(CpDevice& device, const CudaGemm& p, int64_t splits,
                           const Epilogue& epilogue) {
+    if (is_for_warpgroups(device, p)) {
+        return launch_warpgroup<kTransposeA, kTransposeB>(device, p, splits, epilogue);
+    }
     if (aligned(p.a) && aligned(p.b)) {
-        constexpr int64_t kMaxSize = 1 << 30;  // coordinates of boxes have 32 bits
-        if (device.tensor_map_encoder != nullptr && std::max({p.m, p.n, p.k}) <= kMaxSize) {
-            return launch_warpgroup<kTransposeA, kTransposeB>(device, p, splits, epilogue);
-        }
         return launch_tensor(device, p, splits, stored<StoredOperand<!kTransposeA, true>>(p.a),
                              stored<StoredOperand<kTransposeB, true>>(p.b), epilogue);
     }
@@ -127,9 +153,8 @@ template <class Epilogue>
 cudaError_t launch_simple(CpDevice& device, const CudaGemm& p, int64_t splits,
                           const Epilogue& epilogue) {
     const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, kSimpleTile)),
-                    static_cast<unsigned>(ceil_div(p.n, kSimpleTile)),
-                    static_cast<unsigned>(splits));
+    const int64_t tiles = ceil_div(p.m, kSimpleTile) * ceil_div(p.n, kSimpleTile);
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(splits));
     dispatch(p.a.dtype, [&](auto* type_a) {
         dispatch(p.b.dtype, [&](auto* type_b) {
             using A = std::remove_pointer_t<decltype(type_a)>;
@@ -162,6 +187,15 @@ cudaError_t launch_any(CpDevice& device, const CudaGemm& p, int64_t splits,
     return launch_stored<false, false>(device, p, splits, epilogue);
 }
 
+// Tiles of the kernel that stores C where the inner dimension is not split.
+inline int64_t storing_tiles(const CpDevice& device, const CudaGemm& p) {
+    const bool simple = p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16;
+    const bool warpgroups = is_for_warpgroups(device, p);
+    const int64_t rows = simple ? kSimpleTile : warpgroups ? kGroupTileM : kTileM;
+    const int64_t columns = simple ? kSimpleTile : warpgroups ? kGroupTileN : kTileN;
+    return ceil_div(p.m, rows) * ceil_div(p.n, columns);
+}
+
 // The product with its epilogue, or parts of it and then their sum with the epilogue. `Launch`
 // starts the kernel for the layout of the operands.
 template <class Launch, class Epilogue>
@@ -172,9 +206,8 @@ cudaError_t run_gemm(CpDevice& device, const CudaGemm& p, void* workspace, const
     auto* partials = static_cast<float*>(workspace);
     const cudaError_t status = gemm_partials(device, p, splits, partials);
     if (status != cudaSuccess) return status;
-    const int64_t packs = p.m * ceil_div(p.n, kPackSize);
-    CP_LAUNCH(reduce_splits_kernel<Epilogue>, dim3(static_cast<unsigned>(ceil_div(packs, 256))),
-              dim3(256), 0, device.stream, partials, splits, p.m, p.n, epilogue);
+    CP_LAUNCH(reduce_splits_kernel<Epilogue>, dim3(static_cast<unsigned>(reduce_blocks(p.m, p.n))),
+              dim3(kReduceThreads), 0, device.stream, partials, splits, p.m, p.n, epilogue);
     return cudaGetLastError();
 }
 

@@ -3,14 +3,17 @@
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"
+#include "cuda/gemm_tiles.cuh"
 #include "cuda/gpu.h"
 
 namespace compact {
 
 inline constexpr int kSimpleTile = 64, kSimpleTileK = 16, kSimpleThreads = 256;
+static_assert(kSimpleThreads == 32 * kStoringWarps);
+inline constexpr int kSimpleBlocks = 3;  // on a multiprocessor: of four, each would spill
 
 template <class A, class B, class Epilogue>
-__global__ void __launch_bounds__(kSimpleThreads)
+__global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
     gemm_simple_kernel(const A* __restrict__ a, int64_t a_row, int64_t a_inner,
                        const B* __restrict__ b, int64_t b_inner, int64_t b_column, int64_t m,
                        int64_t n, int64_t k, int64_t k_per_split, Epilogue epilogue) {
@@ -18,9 +21,12 @@ __global__ void __launch_bounds__(kSimpleThreads)
     CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_b);  // (inner, column)
     const int thread = static_cast<int>(threadIdx.x);
     const int row = thread / 8 * 2, column = thread % 8 * 8;
-    const int64_t row_begin = static_cast<int64_t>(blockIdx.x) * kSimpleTile;
-    const int64_t column_begin = static_cast<int64_t>(blockIdx.y) * kSimpleTile;
-    const int64_t k_begin = static_cast<int64_t>(blockIdx.z) * k_per_split;
+    const GemmTile tile =
+        gemm_tile(blockIdx.x, static_cast<uint32_t>((m + kSimpleTile - 1) / kSimpleTile),
+                  static_cast<uint32_t>((n + kSimpleTile - 1) / kSimpleTile));
+    const int64_t row_begin = static_cast<int64_t>(tile.row) * kSimpleTile;
+    const int64_t column_begin = static_cast<int64_t>(tile.column) * kSimpleTile;
+    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * k_per_split;
     const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
     float sums[2][8] = {};
     for (int64_t inner = k_begin; inner < k_end; inner += kSimpleTileK) {
@@ -52,10 +58,12 @@ __global__ void __launch_bounds__(kSimpleThreads)
         }
         __syncthreads();
     }
+    float result = 0.0f;
     CP_UNROLL
     for (int i = 0; i < 2; ++i) {
-        epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.z);
+        result += epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.y);
     }
+    epilogue.finish_warp(static_cast<int64_t>(blockIdx.x) * kStoringWarps + thread / 32, result);
 }
 
 }  // namespace compact

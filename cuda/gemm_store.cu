@@ -1,19 +1,25 @@
 // Products that are stored in f32 or bf16, scaled and perhaps added to what is there.
 #include "cuda/gemm_launch.cuh"
+#include "cuda/square_sums.h"
 
 namespace compact {
 namespace {
 
 template <class C>
 cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
+    double* const squares = warp_squares(p, workspace);
     const StoreEpilogue<C> epilogue{static_cast<C*>(p.c), p.c_stride, p.m, p.n, p.alpha,
-                                    p.accumulate};
-    return run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
+                                    p.accumulate,         squares};
+    const cudaError_t status = run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
         if constexpr (std::is_same_v<C, Bf16>) {  // the dtype of x, and so of x P
             if (p.b.phat != nullptr) return launch_generated_b(device, p, 1, whole);
         }
         return launch_any(device, p, 1, whole);
     });
+    if (status != cudaSuccess || squares == nullptr) return status;
+    const bool is_split = gemm_splits(p.m, p.n, p.k) > 1;
+    const int64_t blocks = is_split ? reduce_blocks(p.m, p.n) : storing_tiles(device, p);
+    return add_square_sums(device, squares, blocks * kStoringWarps, p.squares);
 }
 
 }  // namespace

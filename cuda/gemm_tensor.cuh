@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"
+#include "cuda/gemm_tiles.cuh"
 #include "cuda/gpu.h"
 #include "cuda/phat.cuh"
 
@@ -13,6 +14,7 @@ namespace compact {
 
 inline constexpr int kTileM = 128, kTileN = 128, kTileK = 32;
 inline constexpr int kTensorThreads = 256;
+static_assert(kTensorThreads == 32 * kStoringWarps);
 inline constexpr int kStages = 3;
 inline constexpr int kOperandTileBytes = 128 * kTileK * 2;  // 8 KB either way it is stored
 inline constexpr int kTableBytes = kNormalRows * static_cast<int>(sizeof(NormalCubic));
@@ -118,9 +120,11 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     if constexpr (A::kGenerated || B::kGenerated) load_normal_table(table);
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
     const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
-    const int64_t row_begin = static_cast<int64_t>(blockIdx.x) * kTileM;
-    const int64_t column_begin = static_cast<int64_t>(blockIdx.y) * kTileN;
-    const int64_t k_begin = static_cast<int64_t>(blockIdx.z) * k_per_split;
+    const GemmTile tile = gemm_tile(blockIdx.x, static_cast<uint32_t>((m + kTileM - 1) / kTileM),
+                                    static_cast<uint32_t>((n + kTileN - 1) / kTileN));
+    const int64_t row_begin = static_cast<int64_t>(tile.row) * kTileM;
+    const int64_t column_begin = static_cast<int64_t>(tile.column) * kTileN;
+    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * k_per_split;
     const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
     const int steps = static_cast<int>((k_end - k_begin + kTileK - 1) / kTileK);
 
@@ -188,11 +192,13 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     copy_async_wait<0>();
     __syncthreads();  // the tiles are done with
     float* const slab = reinterpret_cast<float*>(shared) + warp * kSlabFloats;
+    float result = 0.0f;
     CP_UNROLL
     for (int i = 0; i < 4; ++i) {
-        finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n, blockIdx.z,
-                    epilogue);
+        result += finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n,
+                              blockIdx.y, epilogue);
     }
+    epilogue.finish_warp(static_cast<int64_t>(blockIdx.x) * kStoringWarps + warp, result);
 }
 
 }  // namespace compact

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "cuda/gemm_epilogue.cuh"
+#include "cuda/gemm_tiles.cuh"
 #include "cuda/hopper.h"
 
 namespace compact {
@@ -19,6 +20,7 @@ inline constexpr int kGroupBytesB = kGroupTileN * kGroupTileK * 2;
 inline constexpr int kGroupBytes = kGroupBytesA + kGroupBytesB;
 inline constexpr int kBlockBytes = kGroupTileK * kSwizzleBytes;  // 64 inner elements of 64 others
 inline constexpr int kConsumerWarps = 8;
+static_assert(kConsumerWarps == kStoringWarps);
 // Stages, slabs of the epilogue, barriers, and room to begin at a multiple of 1024.
 inline constexpr int kGroupSharedBytes = kGroupStages * kGroupBytes +
                                          kConsumerWarps * kSlabFloats * 4 + 2 * kGroupStages * 8 +
@@ -41,21 +43,18 @@ struct GroupPiece {
     int32_t split, k_begin, steps;
 };
 
-// Pieces with neighbouring numbers, which run at the same time, share operands in the L2 cache:
-// tiles go down bands of 16.
 __device__ __forceinline__ GroupPiece group_piece(const GroupShape& shape, int64_t number) {
-    constexpr int64_t kBand = 16;
     const int64_t tiles = static_cast<int64_t>(shape.tiles_m) * shape.tiles_n;
-    const int64_t split = number / tiles, tile = number % tiles;
-    const int64_t first = tile / (kBand * shape.tiles_n) * kBand;
-    const int64_t height = shape.tiles_m - first < kBand ? shape.tiles_m - first : kBand;
-    const int64_t in_band = tile - first * shape.tiles_n;
+    const int64_t split = number / tiles;
+    const GemmTile tile =
+        gemm_tile(static_cast<uint32_t>(number % tiles), static_cast<uint32_t>(shape.tiles_m),
+                  static_cast<uint32_t>(shape.tiles_n));
     const int64_t k_begin = split * shape.k_per_split;
     const int64_t left = shape.k - k_begin;
     const int64_t length = left < shape.k_per_split ? left : shape.k_per_split;
     GroupPiece piece;
-    piece.row = static_cast<int32_t>((first + in_band % height) * kGroupTileM);
-    piece.column = static_cast<int32_t>(in_band / height * kGroupTileN);
+    piece.row = static_cast<int32_t>(tile.row * kGroupTileM);
+    piece.column = static_cast<int32_t>(tile.column * kGroupTileN);
     piece.split = static_cast<int32_t>(split);
     piece.k_begin = static_cast<int32_t>(k_begin);
     piece.steps = length > 0 ? static_cast<int32_t>((length + kGroupTileK - 1) / kGroupTileK) : 0;
@@ -166,12 +165,15 @@ __global__ void __launch_bounds__(kGroupThreads, 1)
             wait_for_products<0>();
             hold(sums);
             if (piece.steps > 0 && first_lane) arrive(empty + previous);
+            float result = 0.0f;
             CP_UNROLL
             for (int s = 0; s < 8; ++s) {
-                finish_slab(slabs + warp * kSlabFloats, sums[s],
-                            static_cast<int64_t>(piece.row) + rows + warp % 4 * 16,
-                            static_cast<int64_t>(piece.column) + s * 32, piece.split, epilogue);
+                result +=
+                    finish_slab(slabs + warp * kSlabFloats, sums[s],
+                                static_cast<int64_t>(piece.row) + rows + warp % 4 * 16,
+                                static_cast<int64_t>(piece.column) + s * 32, piece.split, epilogue);
             }
+            epilogue.finish_warp(number * kStoringWarps + warp, result);
         }
     }
 #elif defined(CP_DEVICE_CODE)

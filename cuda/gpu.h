@@ -36,13 +36,14 @@ namespace compact::emulation {
 template <class... Parameters, class... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                    cudaStream_t stream, Arguments&&... arguments) {
+    const Index3 blocks{grid.x, grid.y, grid.z}, threads{block.x, block.y, block.z};
+    if (!can_launch(blocks, threads)) return;
     // Each thread gets its own copy of the parameters, as on the device.
     const std::tuple<std::remove_cv_t<Parameters>...> parameters(
         std::forward<Arguments>(arguments)...);
     enqueue(stream, WorkKind::kKernel, [=] {
         if (!begin_launch()) return;
-        launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared_bytes,
-               [&] { std::apply(kernel, parameters); });
+        launch(blocks, threads, shared_bytes, [&] { std::apply(kernel, parameters); });
     });
 }
 }  // namespace compact::emulation

@@ -1,4 +1,5 @@
-// matmul: c = alpha * op(a) op(b), added to the accumulator when there is one to add to.
+// matmul: c = alpha * op(a) op(b), added to the accumulator when there is one to add to;
+// squares[squaresIndex] = sum of c^2 where they are wanted.
 #include "cuda/gemm.h"
 #include "cuda/ops.h"
 #include "native/backend/product_checks.h"
@@ -8,7 +9,9 @@ namespace {
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
     const MatmulShape shape(*call);
-    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype);
+    const auto bytes =
+        present(call->inputs[3]) ? gemm_squares_workspace_bytes : gemm_workspace_bytes;
+    return bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype);
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
@@ -25,6 +28,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     product.c_stride = shape.n;
     product.alpha = static_cast<float>(attribute(*call, "alpha"));
     product.accumulate = attribute(*call, "accumulate") != 0.0 && present(call->inputs[2]);
+    product.squares = squares_of_matmul(*call);
     return gemm(*device, "matmul", product, call->workspace, error);
 }
 

@@ -4,6 +4,7 @@
 #include "cuda/device.h"
 #include "cuda/ops.h"
 #include "cuda/pack.cuh"
+#include "cuda/square_sums.h"
 #include "native/backend/op_checks.h"
 
 namespace compact {
@@ -11,6 +12,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int64_t kChunk = 16384;  // elements of a block: eight packs a thread
+constexpr int kAddThreads = 1024;
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -33,17 +35,17 @@ __global__ void __launch_bounds__(kThreads)
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    add_sums_kernel(const double* __restrict__ sums, int64_t chunks, float* partial) {
+__global__ void __launch_bounds__(kAddThreads)
+    add_sums_kernel(const double* __restrict__ sums, int64_t count, float* result) {
     CP_SHARED(double[kMaxWarps], scratch);
     double sum = 0.0;
-    for (int64_t chunk = threadIdx.x; chunk < chunks; chunk += kThreads) sum += sums[chunk];
+    for (int64_t i = threadIdx.x; i < count; i += kAddThreads) sum += sums[i];
     sum = block_reduce(sum, Sum{}, scratch);
-    if (threadIdx.x == 0) *partial = static_cast<float>(sum);
+    if (threadIdx.x == 0) *result = static_cast<float>(sum);
 }
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
-    return aligned(ceil_div(num_elements(call->inputs[0]), kChunk) * 8);
+    return square_sums_bytes(num_elements(call->inputs[0]));
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
@@ -53,19 +55,32 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     if (index < 0 || index >= slots) {
         return fail_index(error, "sumOfSquares", "an index", slots, index, 0);
     }
-    auto* sums = static_cast<double*>(call->workspace);  // (chunks)
-    const int64_t chunks = ceil_div(count, kChunk);
-    dispatch(input.dtype, [&](auto* type) {
-        using T = std::remove_pointer_t<decltype(type)>;
-        CP_LAUNCH(square_sums_kernel<T>, dim3(static_cast<unsigned>(chunks)), dim3(kThreads), 0,
-                  device->stream, data<const T>(input), sums, count);
-    });
-    CP_LAUNCH(add_sums_kernel, dim3(1), dim3(kThreads), 0, device->stream, sums, chunks,
-              data<float>(call->outputs[0]) + index);
-    return check_launch(*device, "sumOfSquares", error);
+    CUDA_CHECK(*device, "sumOfSquares", error,
+               sum_of_squares(*device, input.data, input.dtype, count,
+                              static_cast<double*>(call->workspace),
+                              data<float>(call->outputs[0]) + index));
+    return CP_OK;
 }
 
 }  // namespace
+
+int64_t square_sums_bytes(int64_t count) { return aligned(ceil_div(count, kChunk) * 8); }
+
+cudaError_t sum_of_squares(CpDevice& device, const void* x, int32_t dtype, int64_t count,
+                           double* sums, float* result) {
+    const int64_t chunks = ceil_div(count, kChunk);
+    dispatch(dtype, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        CP_LAUNCH(square_sums_kernel<T>, dim3(static_cast<unsigned>(chunks)), dim3(kThreads), 0,
+                  device.stream, static_cast<const T*>(x), sums, count);
+    });
+    return add_square_sums(device, sums, chunks, result);
+}
+
+cudaError_t add_square_sums(CpDevice& device, const double* sums, int64_t count, float* result) {
+    CP_LAUNCH(add_sums_kernel, dim3(1), dim3(kAddThreads), 0, device.stream, sums, count, result);
+    return cudaGetLastError();
+}
 
 const CpOp kCudaSumOfSquaresOp = {"sumOfSquares", workspace_bytes, nullptr, run};
 

@@ -20,6 +20,7 @@ const hotKernels = [
   'attention_tile_kernel',
   'elementwise_kernel', // SwiGLU and all that is as simple
   'gemm_bf16_kernel',
+  'gemm_simple_kernel',
   'gemm_warpgroup_kernel',
   'key_gradient_tile_kernel',
   'panel_kernel',

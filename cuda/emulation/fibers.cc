@@ -65,7 +65,6 @@ namespace compact::emulation {
 namespace {
 
 constexpr int kWarpSize = 32;
-constexpr int kMaxThreads = 1024;
 constexpr int kMaxSharedSlots = 32;
 constexpr size_t kStackBytes = 128 * 1024;
 constexpr size_t kGuardBytes = 4096;
@@ -361,8 +360,6 @@ void set_fiber_order(FiberOrder order, uint32_t seed) {
 void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
             const std::function<void()>& body) {
     const uint64_t threads = uint64_t{block.x} * block.y * block.z;
-    if (threads == 0 || threads > kMaxThreads) stop("a block has no or more than 1024 threads");
-    if (grid.y > 65535 || grid.z > 65535) stop("a grid is larger than 65535 in y or z");
     scheduler.grid = grid;
     scheduler.block_size = block;
     scheduler.body = &body;

@@ -120,6 +120,16 @@ int64_t free_bytes(int index) {
     return driver().free_bytes(index);
 }
 
+// What every device of today can launch.
+bool can_launch(Index3 grid, Index3 block) {
+    const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+    const bool empty = grid.x == 0 || grid.y == 0 || grid.z == 0 || threads == 0;
+    const bool possible =
+        !empty && threads <= 1024 && grid.x <= 0x7fffffff && grid.y <= 65535 && grid.z <= 65535;
+    if (!possible) noted(cudaErrorInvalidConfiguration);
+    return possible;
+}
+
 bool begin_launch() {
     Driver& all = driver();
     const std::lock_guard lock(all.mutex);
@@ -167,6 +177,8 @@ const char* cudaGetErrorName(cudaError_t status) {
             return "cudaSuccess";
         case cudaErrorMemoryAllocation:
             return "cudaErrorMemoryAllocation";
+        case cudaErrorInvalidConfiguration:
+            return "cudaErrorInvalidConfiguration";
         case cudaErrorInsufficientDriver:
             return "cudaErrorInsufficientDriver";
         case cudaErrorNoDevice:

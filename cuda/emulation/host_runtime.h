@@ -20,10 +20,13 @@
 #include <cstdint>
 #include <functional>
 
+#include "cuda/emulation/fibers.h"
+
 enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
@@ -100,6 +103,9 @@ inline constexpr int64_t kContextBytes = int64_t{64} << 20;
 
 // Memory of a device that nobody holds; needs no context.
 int64_t free_bytes(int index);
+
+// Whether a launch is within the limits of devices; else it is an error of this call.
+bool can_launch(Index3 grid, Index3 block);
 
 // Whether the launch that is about to happen is to run its kernel.
 bool begin_launch();

@@ -18,6 +18,7 @@ set(COMPACT_CUDA_TEST_SOURCES
 set(COMPACT_EMULATION_TEST_SOURCES
   test/test_blas_lt.cc
   test/test_faults.cc
+  test/test_grids.cc
   test/test_panels.cc
   test/test_runs.cc
   test/thread_orders_emulated.cc

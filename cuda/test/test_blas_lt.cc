@@ -103,6 +103,36 @@ TEST(blas_lt_multiplies_every_layout) {
     }
 }
 
+TEST(blas_lt_products_have_their_squares) {
+    std::string problem;
+    CpDevice device;
+    device.blas = open_blas(COMPACT_FAKE_CUBLASLT, problem);
+    if (!CHECK(device.blas != nullptr)) return;
+    const int64_t m = 5, n = 3, k = 2048;  // our own product would come in parts
+    const Matrix a(m, k, CP_BF16, 1), b(k, n, CP_BF16, 2), c(m, n, CP_BF16, 3);
+    const Matrix workspace(gemm_squares_workspace_bytes(m, n, k, CP_BF16), 1, CP_F32, 0);
+    float squares = -1.0f;
+    CudaGemm product;
+    product.m = m;
+    product.n = n;
+    product.k = k;
+    product.a = a.operand(false);
+    product.b = b.operand(false);
+    product.c = c.data();
+    product.c_dtype = CP_BF16;
+    product.c_stride = n;
+    product.squares = &squares;
+    CpError error{};
+    const int before = num_heuristics();
+    CHECK(gemm(device, "matmul", product, workspace.data(), &error) == CP_OK);
+    CHECK(num_heuristics() == before + 1);
+    double expected = 0.0;
+    for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < n; ++j) expected += c.at(i, j) * c.at(i, j);
+    }
+    CHECK(expected > 0.0 && squares == static_cast<float>(expected));
+}
+
 TEST(blas_lt_chooses_once_per_shape_and_passes_on_what_it_cannot_do) {
     std::string problem;
     const auto blas = open_blas(COMPACT_FAKE_CUBLASLT, problem);

@@ -93,13 +93,23 @@ TEST(cuda_tier2_matmul) {
                 numbers.integers(transpose_b ? std::vector{n, k} : std::vector{k, n}, CP_BF16);
             for (int32_t c_dtype : kDtypes) {
                 Tensor before = numbers.integers({m, n}, c_dtype);
-                Comparison call("matmul");
+                Comparison call("matmul"), squared("matmul");
                 call.input(a).input(b).input(before).output_on(2).between(*plain, *warpgroups);
                 CHECK(call.attribute("transposeA", transpose_a)
                           .attribute("transposeB", transpose_b)
                           .attribute("alpha", 0.5)
                           .attribute("accumulate", 1)
                           .agrees(0));
+                if (transposed != 1) continue;  // as gradients of weights are
+                Tensor squares({2});
+                squared.input(a).input(b).input(before).input(squares).output_on(2).output_on(3);
+                CHECK(squared.between(*plain, *warpgroups)
+                          .attribute("transposeA", transpose_a)
+                          .attribute("transposeB", transpose_b)
+                          .attribute("alpha", 0.5)
+                          .attribute("accumulate", 1)
+                          .attribute("squaresIndex", 1)
+                          .agrees(2e-7));
             }
         }
     }

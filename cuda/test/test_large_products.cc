@@ -48,6 +48,20 @@ TEST(cuda_large_matmul) {
     }
 }
 
+// More columns of tiles than a grid has blocks along its second dimension.
+TEST(cuda_large_matmul_of_many_columns) {
+    if (!runs_large()) return;
+    if (cuda_machine().is_emulated()) return skip("takes minutes; cuda_grids_of_wide_tensors ran");
+    for (int32_t dtype : kDtypes) {
+        const int64_t n = 65536 * (dtype == CP_BF16 ? 128 : 64) + 5;
+        Tensor a = small_integers({2, 1}, dtype), b = small_integers({1, n}, dtype);
+        Comparison call("matmul");
+        call.input(a).input(b).absent().output({2, n}, dtype).attribute("transposeA", 0);
+        call.attribute("transposeB", 0).attribute("alpha", 1).attribute("accumulate", 0);
+        CHECK(call.agrees(0));
+    }
+}
+
 TEST(cuda_large_project) {
     if (!runs_large()) return;
     const int64_t in_features = 64, rank = 16;

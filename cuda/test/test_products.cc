@@ -79,6 +79,19 @@ TEST(cuda_matmul_of_normal_numbers) {
     }
 }
 
+// More rows of tiles than stand in a band.
+TEST(cuda_matmul_in_bands_of_tiles) {
+    const int64_t m = 2100, n = 260, k = 8;
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(7);
+        Tensor a = numbers.integers({m, k}, dtype), b = numbers.integers({k, n}, dtype);
+        Comparison call("matmul");
+        call.input(a).input(b).absent().output({m, n}, dtype).attribute("transposeA", 0);
+        call.attribute("transposeB", 0).attribute("alpha", 1).attribute("accumulate", 0);
+        CHECK(call.agrees(0));
+    }
+}
+
 // Many parts of the inner dimension, added in order.
 TEST(cuda_matmul_split_many_times) {
     const int64_t m = 9, n = 11, k = 512 * 7 + 40;
@@ -90,6 +103,30 @@ TEST(cuda_matmul_split_many_times) {
         call.input(a).input(b).input(before).output_on(2).attribute("transposeA", 1);
         call.attribute("transposeB", 0).attribute("alpha", 0.25).attribute("accumulate", 1);
         CHECK(call.agrees(0));
+    }
+}
+
+// Squares of sums of integers, beside other sums that must stay. The sums are of many shapes:
+// ragged tiles, aligned rows and others, an inner dimension in parts.
+TEST(cuda_matmul_sums_squares) {
+    std::vector<Product> shapes = kProducts;
+    shapes.push_back({136, 264, 40});
+    for (int32_t dtype : kDtypes) {
+        for (const auto& [m, n, k] : sizes(shapes, {2, 5})) {
+            for (int32_t c_dtype : kDtypes) {
+                for (const bool accumulate : {false, true}) {
+                    Numbers numbers(static_cast<uint64_t>(m + n + k));
+                    Tensor a = numbers.integers({k, m}, dtype), b = numbers.integers({k, n}, dtype);
+                    Tensor before = numbers.tensor({m, n}, c_dtype, 10.0);
+                    Tensor squares({3}, CP_F32, {7.0, -1.0, 9.0});
+                    Comparison call("matmul");
+                    call.input(a).input(b).input(before).input(squares).output_on(2).output_on(3);
+                    call.attribute("transposeA", 1).attribute("transposeB", 0);
+                    call.attribute("alpha", 0.375).attribute("accumulate", accumulate);
+                    CHECK(call.attribute("squaresIndex", 1).agrees(2e-7));
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-import { Graph, type Value, fill, gradientNorm, sumOfSquares } from '../graph/index.js';
+import { Graph, type Value, gradientNorm, sumOfSquares } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
 import { type Differentiated, gradientName } from './differentiate.js';
+import { gradientSquares, isSquared } from './gradient-squares.js';
 import type { Program } from './program.js';
 
 /** Appends the update of every parameter that has a gradient: a whole optimizer step in one entry. */
@@ -16,7 +17,8 @@ export function applyUpdates({ gradients, ...program }: Differentiated, method: 
 
 /**
  * The second half of an optimizer step whose gradients live across micro-batches: an entry of its own that reads the
- * gradients of the window, clips them by their global norm when `maxGradNorm` is positive, and updates.
+ * gradients of the window, clips them by their global norm when `maxGradNorm` is positive, and updates. It counts on
+ * the squares of the gradients that are products (`squareGradients`).
  */
 export function buildUpdate(
   { gradients }: Pick<Differentiated, 'gradients'>,
@@ -29,16 +31,16 @@ export function buildUpdate(
     graph.at(parameter.layer, 'update', () => ({
       parameter: persistentCopy(graph, parameter),
       gradient: graph.state(gradientName(parameter), gradient.shape, gradient.dtype, 'gradient'),
+      isSquared: isSquared(gradient),
     })),
   );
   let gradientScale: Value | undefined;
   if (maxGradNorm > 0) {
     graph.at('clipping', 'update', () => {
-      const shape = [windows.length];
-      let partials = fill(graph, { name: 'partials', shape, dtype: 'f32', kind: 'workspace' }, 0);
-      for (const [index, { gradient }] of windows.entries())
-        partials = sumOfSquares(gradient, partials, index);
-      const { norm, scale } = gradientNorm(partials, maxGradNorm);
+      let squares = gradientSquares(graph, gradients);
+      for (const [index, window] of windows.entries())
+        if (!window.isSquared) squares = sumOfSquares(window.gradient, squares, index);
+      const { norm, scale } = gradientNorm(squares, maxGradNorm);
       outputs.set('gradNorm', norm);
       gradientScale = scale;
     });

@@ -2,6 +2,7 @@ import { Graph, type Value, fillPersistent, randomNormalPersistent } from '../gr
 import { applyUpdates, buildUpdate, persistentCopy } from './apply-method.js';
 import { differentiate } from './differentiate.js';
 import { buildForward } from './forward.js';
+import { squareGradients } from './gradient-squares.js';
 import type { CompileOptions } from './options.js';
 import type { Program } from './program.js';
 
@@ -18,11 +19,9 @@ export function buildEntries(options: CompileOptions): Program[] {
   if (entries.includes('train')) {
     const window =
       options.accumulateGradients === true || maxGradNorm > 0 || options.updatePlacement === 'end';
-    const differentiated = differentiate(training, {
-      method,
-      gradientDtype: options.gradientDtype ?? 'f32',
-      window,
-    });
+    const gradientDtype = options.gradientDtype ?? 'f32';
+    let differentiated = differentiate(training, { method, gradientDtype, window });
+    if (maxGradNorm > 0) differentiated = squareGradients(differentiated);
     if (window)
       programs.push(
         { ...differentiated, name: 'accumulate' },

@@ -4,7 +4,7 @@ import type { CompactError } from '../errors.js';
 import type { Engine } from '../runtime/index.js';
 import { openCheckpoint } from './checkpoint.js';
 import type { TrainerSettings } from './options.js';
-import { resetTensors } from './tensor-files.js';
+import { resetTensors, zeroTensors } from './tensor-files.js';
 import type { AdvanceResult, TrainingState } from './training-state.js';
 
 /** Steps that are repeated at most to find where a number became NaN or infinite. */
@@ -54,8 +54,10 @@ async function repeatChecked(
   isUpdated: boolean,
   context: NotFiniteContext,
 ): Promise<CompactError | undefined> {
-  const { state } = context;
+  const { engine, plan, state } = context;
   try {
+    // What the failed window has left there is overwritten, but it would be found first.
+    await zeroTensors(engine, plan, 'gradient');
     if (isUpdated) await goBack(context);
     if (step - state.step > maxRepeatedSteps) return undefined;
     while (state.step < step) await state.advance({ checkFinite: true });

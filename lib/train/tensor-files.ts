@@ -104,8 +104,17 @@ export async function writeConstants(
 /** The state before the first step: parameters from the seed, optimizer states zero. */
 export async function resetTensors(engine: Pick<Engine, 'run' | 'write'>, plan: Plan): Promise<void> {
   await engine.run('initialize');
+  await zeroTensors(engine, plan, 'optimizerState');
+}
+
+/** Sets the persistent tensors of a kind to zero. */
+export async function zeroTensors(
+  engine: Pick<Engine, 'write'>,
+  plan: Plan,
+  kind: 'optimizerState' | 'gradient',
+): Promise<void> {
   for (const value of plan.values) {
-    if (value.region !== 'persistent' || value.kind !== 'optimizerState') continue;
+    if (value.region !== 'persistent' || value.kind !== kind) continue;
     for (const { byteOffset, byteLength } of pieces(tensorBytes(value)))
       await engine.write(value.name, hostArray(value.dtype, new Uint8Array(byteLength)), byteOffset);
   }

@@ -20,6 +20,13 @@ struct MatmulShape {
     }
 };
 
+// Where the sum of the squares of c goes; null where it is not wanted.
+inline float* squares_of_matmul(const CpCall& call) {
+    if (!present(call.inputs[3])) return nullptr;
+    return static_cast<float*>(call.outputs[1].data) +
+           static_cast<int64_t>(attribute(call, "squaresIndex"));
+}
+
 inline CpStatus check_matmul(const CpCall* call, CpError* error) {
     int64_t transpose_a = 0, transpose_b = 0;
     if (constant_integer(*call, "matmul", "transposeA", 0, &transpose_a, error) != CP_OK ||
@@ -37,6 +44,13 @@ inline CpStatus check_matmul(const CpCall* call, CpError* error) {
         return fail_shape(error, "matmul", message("c (%lld, %lld)", shape.m, shape.n),
                           message("(%lld, %lld)", c.shape[0], c.shape[1]));
     }
+    if (!present(call->inputs[3])) return CP_OK;
+    int64_t index = 0;
+    if (constant_integer(*call, "matmul", "squaresIndex", 0, &index, error) != CP_OK) {
+        return CP_FAILED;
+    }
+    const int64_t count = num_elements(call->inputs[3]);
+    if (index >= count) return fail_index(error, "matmul", "a squaresIndex", count, index, 0);
     return CP_OK;
 }
 

@@ -24,8 +24,9 @@ struct OpSignature {
 
 inline constexpr OpSignature kOpSignatures[] = {
     // Products.
-    {"matmul", "a:T[*,*] b:T[*,*] accumulator?:C[m,n] -> c=accumulator:C[m,n]",
-     "transposeA=0 transposeB=0 alpha=1 accumulate=0"},
+    {"matmul",
+     "a:T[*,*] b:T[*,*] accumulator?:C[m,n] squares?:f32[p] -> c=accumulator:C[m,n] =squares",
+     "transposeA=0 transposeB=0 alpha=1 accumulate=0 squaresIndex=0"},
     {"project", "x:T[n,k] -> z:T[n,r]", "seedLow seedHigh tensorId epoch distribution=0"},
     {"projectBackUpdate", "weight:W[n,m] direction:D[r,m] -> =weight",
      "seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 "

@@ -91,7 +91,7 @@ const void* advance(const GemmOperand& operand, int64_t elements, int32_t dtype)
 }
 
 void gemm_sliced(CpDevice& device, const GemmKernel& kernel, const Gemm& problem, int64_t slices,
-                 char* workspace) {
+                 char* workspace, double* squares) {
     const int64_t depth = round_up(divide_up(problem.k, slices), 32);
     const int64_t one_slice = slice_bytes(problem.m, problem.n);
     const int64_t one_task = GemmPartWorkspace(problem.m, problem.n, problem.k).total;
@@ -121,8 +121,20 @@ void gemm_sliced(CpDevice& device, const GemmKernel& kernel, const Gemm& problem
     }
     Gemm finished = problem;
     finished.k = 0;
-    GemmPartProduct(device.instruction_set, kernel, finished, {0, problem.m, 0, problem.n}, tasks)
+    GemmPartProduct(device.instruction_set, kernel, finished, {0, problem.m, 0, problem.n}, tasks,
+                    squares)
         .store_sums(sums);
+}
+
+void gemm_whole(CpDevice& device, const GemmKernel& kernel, const Gemm& problem, char* workspace,
+                double* squares) {
+    const Grid grid(kernel, problem, device.pool.num_threads());
+    const int64_t one_task = GemmPartWorkspace(problem.m, problem.n, problem.k).total;
+    device.pool.parallel_for(grid.num_parts(), [&](int64_t index, int thread) {
+        GemmPartProduct(device.instruction_set, kernel, problem, grid.part(index, problem),
+                        workspace + thread * one_task, squares)
+            .run();
+    });
 }
 
 }  // namespace
@@ -136,6 +148,11 @@ int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t, int threa
     return threads * GemmPartWorkspace(m, n, k).total + slices * slice_bytes(m, n);
 }
 
+int64_t gemm_squares_bytes(int64_t m, int64_t n) {
+    const int64_t tiles = divide_up(m, kMinTileRows) * divide_up(n, kMinTileColumns);
+    return round_up(tiles * static_cast<int64_t>(sizeof(double)), 64);
+}
+
 void gemm_serial(InstructionSet set, const Gemm& problem, void* workspace) {
     if (problem.m <= 0 || problem.n <= 0) return;
     const GemmKernel& kernel = choose_kernel(set, problem.dtype);
@@ -146,16 +163,22 @@ void gemm(CpDevice& device, const Gemm& problem, void* workspace) {
     if (problem.m <= 0 || problem.n <= 0) return;
     const GemmKernel& kernel = choose_kernel(device.instruction_set, problem.dtype);
     char* memory = static_cast<char*>(workspace);
+    double* squares = nullptr;  // of each tile
+    if (problem.squares != nullptr) {
+        squares = reinterpret_cast<double*>(memory);
+        memory += gemm_squares_bytes(problem.m, problem.n);
+    }
     const int64_t slices = num_slices(problem);
-    if (slices > 1) return gemm_sliced(device, kernel, problem, slices, memory);
-
-    const Grid grid(kernel, problem, device.pool.num_threads());
-    const int64_t one_task = GemmPartWorkspace(problem.m, problem.n, problem.k).total;
-    device.pool.parallel_for(grid.num_parts(), [&](int64_t index, int thread) {
-        GemmPartProduct(device.instruction_set, kernel, problem, grid.part(index, problem),
-                        memory + thread * one_task)
-            .run();
-    });
+    if (slices > 1) {
+        gemm_sliced(device, kernel, problem, slices, memory, squares);
+    } else {
+        gemm_whole(device, kernel, problem, memory, squares);
+    }
+    if (squares == nullptr) return;
+    const int64_t tiles = divide_up(problem.m, kernel.rows) * divide_up(problem.n, kernel.columns);
+    double total = 0.0;
+    for (int64_t tile = 0; tile < tiles; ++tile) total += squares[tile];
+    *problem.squares = static_cast<float>(total);
 }
 
 }  // namespace compact

@@ -35,17 +35,20 @@ struct Gemm {
     bool accumulate = false;
     float beta = 1.0f;                      // factor on the old C when accumulating
     const RoundingKey* rounding = nullptr;  // when set, a bf16 C is rounded stochastically
+    float* squares = nullptr;  // when set, gets the sum of the squares of C as it is stored
 };
 
 // Scratch of a product on all threads of a device, or on the calling thread alone. Bounds for every
 // instruction set; they grow with each of m, n and k.
 int64_t gemm_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dtype, int threads);
 int64_t gemm_serial_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dtype);
+// What a product on all threads needs in addition for the squares of C.
+int64_t gemm_squares_bytes(int64_t m, int64_t n);
 
 // `workspace` is 64-byte aligned; its contents do not matter.
 void gemm(CpDevice& device, const Gemm& problem, void* workspace);
 
-// For small products inside a task of a thread pool.
+// For small products inside a task of a thread pool, without squares.
 void gemm_serial(InstructionSet set, const Gemm& problem, void* workspace);
 
 }  // namespace compact

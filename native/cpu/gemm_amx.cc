@@ -162,6 +162,7 @@ const GemmKernel kGemmAmx = {
     .pack_b = pack_pairs_32,
     .multiply = multiply,
     .store = store_c_avx512_bf16,
+    .sum_of_squares = sum_of_squares_avx512_bf16,
     .begin = begin,
     .end = end,
 };

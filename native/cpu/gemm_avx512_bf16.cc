@@ -245,6 +245,11 @@ void store_c_avx512_bf16(const TileStore& tile) {
     }
 }
 
+double sum_of_squares_avx512_bf16(const void* c, int32_t c_dtype, int64_t c_stride, int64_t rows,
+                                  int64_t columns) {
+    return avx512::kGemmF32.sum_of_squares(c, c_dtype, c_stride, rows, columns);
+}
+
 const GemmKernel kGemmAvx512Bf16 = {
     .rows = kTileRows,
     .columns = kTileColumns,
@@ -260,6 +265,7 @@ const GemmKernel kGemmAvx512Bf16 = {
     .pack_b = pack<kTileColumns>,
     .multiply = multiply,
     .store = store_c_avx512_bf16,
+    .sum_of_squares = sum_of_squares_avx512_bf16,
     .begin = nothing,
     .end = nothing,
 };

@@ -50,5 +50,7 @@ static inline Pairs32 interleave_32(const uint16_t* row0, const uint16_t* row1) 
 void pack_pairs_32(const PanelSource& source, int64_t count, int64_t depth, void* panels,
                    int64_t panel_bytes);
 void store_c_avx512_bf16(const TileStore& tile);
+double sum_of_squares_avx512_bf16(const void* c, int32_t c_dtype, int64_t c_stride, int64_t rows,
+                                  int64_t columns);
 
 }  // namespace compact

@@ -234,11 +234,24 @@ void store_c(const TileStore& tile) {
     with_dtype(tile.c_dtype, [&](auto type) { store_tile<decltype(type)>(tile); });
 }
 
+double sum_of_squares(const void* c, int32_t c_dtype, int64_t c_stride, int64_t rows,
+                      int64_t columns) {
+    SquareSum squares;
+    with_dtype(c_dtype, [&](auto type) {
+        for (int64_t i = 0; i < rows; ++i) {
+            const auto* row = static_cast<const decltype(type)*>(c) + i * c_stride;
+            for_lanes(columns, [&](int64_t j, auto lanes) { squares.add(load(row + j, lanes)); });
+        }
+    });
+    return squares.total();
+}
+
 void nothing() {}
 
 constexpr int64_t kKBlock = 512;
 static_assert(kTileRows * kKBlock * static_cast<int64_t>(sizeof(float)) <= kPanelBytes);
 static_assert(kTileRows <= kMaxTile && kTileColumns <= kMaxTile && kKBlock >= kMinKBlock);
+static_assert(kTileRows >= kMinTileRows && kTileColumns >= kMinTileColumns);
 
 }  // namespace
 
@@ -257,6 +270,7 @@ const GemmKernel kGemmF32 = {
     .pack_b = pack<kTileColumns>,
     .multiply = multiply,
     .store = store_c,
+    .sum_of_squares = sum_of_squares,
     .begin = nothing,
     .end = nothing,
 };

@@ -64,6 +64,9 @@ struct GemmKernel {
     GemmPack pack_a, pack_b;
     void (*multiply)(const TileProduct& product);
     void (*store)(const TileStore& tile);
+    // Over (rows, columns) elements of C, in fp64.
+    double (*sum_of_squares)(const void* c, int32_t c_dtype, int64_t c_stride, int64_t rows,
+                             int64_t columns);
     void (*begin)();  // before and after the products of a task, on its thread
     void (*end)();
 };
@@ -71,6 +74,7 @@ struct GemmKernel {
 // Room for one panel of A of any kernel.
 inline constexpr int64_t kPanelBytes = 48 * 1024;
 inline constexpr int64_t kMaxTile = 32;  // rows or columns
+inline constexpr int64_t kMinTileRows = 4, kMinTileColumns = 8;
 inline constexpr int64_t kMinKBlock = 512;
 
 namespace scalar {

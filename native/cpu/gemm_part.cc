@@ -53,13 +53,14 @@ GemmBlocking::GemmBlocking(const GemmKernel& kernel, int64_t m, int64_t n, int64
 }
 
 GemmPartProduct::GemmPartProduct(InstructionSet set, const GemmKernel& kernel, const Gemm& problem,
-                                 const GemmPart& part, void* workspace)
+                                 const GemmPart& part, void* workspace, double* squares)
     : set_(set),
       kernel_(kernel),
       problem_(problem),
       part_(part),
       direct_(reads_directly(kernel, problem)),
-      blocking_(kernel, part.rows, part.columns, problem.k, direct_) {
+      blocking_(kernel, part.rows, part.columns, problem.k, direct_),
+      squares_(squares) {
     const GemmPartWorkspace sizes(part.rows, part.columns, problem.k);
     block_ = static_cast<char*>(workspace);
     panels_ = block_ + sizes.block;
@@ -127,7 +128,9 @@ void GemmPartProduct::multiply_rows(int64_t row, int64_t rows, int64_t column,
                 place_sums(row, i, column, j, tile);
                 if (last && problem_.accumulate) prefetch_c(row + i + kernel_.rows, column + j);
                 kernel_.multiply(tile);
-                if (last && !in_place(tile)) finish(tile, row + i, column + j);
+                if (!last) continue;
+                if (!in_place(tile)) finish(tile, row + i, column + j);
+                square(tile, row + i, column + j);
             }
         }
     });
@@ -251,6 +254,16 @@ void GemmPartProduct::finish(const TileProduct& tile, int64_t row, int64_t colum
     kernel_.store(store);
 }
 
+// The tile of C has just been written, so it is read from the cache.
+void GemmPartProduct::square(const TileProduct& tile, int64_t row, int64_t column) const {
+    if (squares_ == nullptr) return;
+    const int64_t tiles_in_row = divide_up(problem_.n, kernel_.columns);
+    const int64_t place =
+        (part_.row + row) / kernel_.rows * tiles_in_row + (part_.column + column) / kernel_.columns;
+    squares_[place] = kernel_.sum_of_squares(c_element(row, column), problem_.c_dtype,
+                                             problem_.c_stride, tile.rows, tile.columns);
+}
+
 void GemmPartProduct::store_sums(float* sums) const {
     TileProduct tile;
     for (int64_t row = 0; row < part_.rows; row += kernel_.rows) {
@@ -261,6 +274,7 @@ void GemmPartProduct::store_sums(float* sums) const {
             tile.sums = sums + row * part_.columns + column;
             tile.sums_stride = part_.columns;
             finish(tile, row, column);
+            square(tile, row, column);
         }
     }
 }

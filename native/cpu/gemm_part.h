@@ -40,8 +40,10 @@ struct GemmBlocking {
 
 class GemmPartProduct {
   public:
+    // `squares`: where they are wanted, one sum for each tile of C, row by row of tiles; tiles lie
+    // at multiples of their size, whatever the part.
     GemmPartProduct(InstructionSet set, const GemmKernel& kernel, const Gemm& problem,
-                    const GemmPart& part, void* workspace);
+                    const GemmPart& part, void* workspace, double* squares = nullptr);
 
     void run() const;
     // Instead of run: finishes sums (rows, columns) that were made elsewhere.
@@ -68,6 +70,7 @@ class GemmPartProduct {
     void prefetch_c(int64_t row, int64_t column) const;
     char* c_element(int64_t row, int64_t column) const;
     void finish(const TileProduct& tile, int64_t row, int64_t column) const;
+    void square(const TileProduct& tile, int64_t row, int64_t column) const;
 
     const InstructionSet set_;
     const GemmKernel& kernel_;
@@ -78,7 +81,8 @@ class GemmPartProduct {
     char* block_;
     char* panels_;
     float* sums_;
-    float* tile_;        // (kMaxTile, kMaxTile)
+    float* tile_;  // (kMaxTile, kMaxTile)
+    double* squares_;
     uint16_t* staging_;  // entries of Phat on their way into a panel, or random numbers of a tile
 };
 

@@ -1,4 +1,5 @@
-// matmul: c = alpha * op(a) op(b), added to the accumulator when there is one to add to.
+// matmul: c = alpha * op(a) op(b), added to the accumulator when there is one to add to;
+// squares[squaresIndex] = sum of c^2 where they are wanted.
 #include "native/backend/product_checks.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/ops.h"
@@ -8,7 +9,10 @@ namespace {
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
     const MatmulShape shape(*call);
-    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype, limits->threads);
+    const int64_t squares =
+        present(call->inputs[3]) ? gemm_squares_bytes(shape.m, shape.n) : int64_t{0};
+    return squares +
+           gemm_workspace_bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype, limits->threads);
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
@@ -30,6 +34,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     product.c_stride = shape.n;
     product.alpha = static_cast<float>(attribute(*call, "alpha"));
     product.accumulate = attribute(*call, "accumulate") != 0.0 && present(call->inputs[2]);
+    product.squares = squares_of_matmul(*call);
     gemm(*device, product, call->workspace);
     return CP_OK;
 }

@@ -97,6 +97,53 @@ TEST(matmul_with_transposes_and_accumulator) {
     }
 }
 
+// Ragged tiles, several blocks and several slices of the inner dimension; tiles that are summed up
+// in c itself (no accumulator, alpha 1) and such that are stored from elsewhere.
+TEST(matmul_sums_the_squares_of_what_it_stores) {
+    const int64_t shapes[][3] = {{1, 1, 1}, {33, 41, 123}, {70, 600, 1100}, {9, 33, 4099}};
+    for (const auto& [m, n, k] : shapes) {
+        for (int variant = 0; variant < 16; ++variant) {
+            const int32_t dtype = (variant & 1) != 0 ? CP_BF16 : CP_F32;
+            const int32_t c_dtype = (variant & 2) != 0 ? CP_BF16 : CP_F32;
+            const bool accumulate = (variant & 4) != 0;
+            const double alpha = (variant & 8) != 0 ? 0.5 : 1.0;
+            Numbers numbers(63);
+            Tensor a = numbers.tensor({k, m}, dtype), b = numbers.tensor({k, n}, dtype);
+            Tensor old = numbers.tensor({m, n}, c_dtype);
+            for_every_device([&, m = m, n = n](CpDevice& device) {
+                Tensor c = old, squares({3}, CP_F32, {7.0, -1.0, 9.0});
+                OpCall call("matmul");
+                call.input(a).input(b).input(c).input(squares).output(c).output(squares);
+                call.attribute("transposeA", 1).attribute("transposeB", 0);
+                call.attribute("alpha", alpha).attribute("accumulate", accumulate);
+                CHECK(call.attribute("squaresIndex", 1).run(device) == CP_OK);
+                double expected = 0.0;
+                for (int64_t i = 0; i < m * n; ++i) expected += c.get(i) * c.get(i);
+                CHECK(std::fabs(squares.get(1) - expected) <= 0x1p-23 * expected);
+                CHECK(squares.get(0) == 7.0 && squares.get(2) == 9.0);
+                return c.contents() + squares.contents();
+            });
+        }
+    }
+}
+
+TEST(matmul_refuses_a_place_for_squares_that_is_not_there) {
+    Tensor a({3, 4}), b({4, 6}), c({3, 6}), squares({2});
+    const auto call = [&](double index, int32_t slot = -1) {
+        OpCall matmul("matmul");
+        matmul.input(a).input(b).absent().input(squares).output(c).output(squares);
+        matmul.attribute("transposeA", 0).attribute("transposeB", 0).attribute("alpha", 1);
+        matmul.attribute("accumulate", 0).attribute("squaresIndex", index, slot);
+        return matmul;
+    };
+    OpCall beyond = call(2);
+    CHECK(beyond.check() == CP_FAILED);
+    CHECK(std::strcmp(beyond.error().code, "ERR_COMPACT_INDEX") == 0);
+    CHECK(call(-1).check() == CP_FAILED);
+    CHECK(call(0, 0).check() == CP_FAILED);
+    CHECK(call(1).check() == CP_OK);
+}
+
 TEST(matmul_refuses_shapes_that_do_not_fit) {
     Tensor a({3, 4}), b({5, 6}), c({3, 6}), fitting({4, 6}), wrong({6, 3});
     const auto call = [](Tensor& left, Tensor& right, Tensor& result, int32_t slot = -1) {

@@ -55,3 +55,29 @@ describeOps('matmul with alpha and accumulator', () =>
     ),
   ),
 );
+
+// The twin squares what is not rounded to bf16, so c is f32 here; the C++ tests square what is stored, also of long sums.
+describeOps('matmul with squares', () =>
+  [
+    [33, 41, 31],
+    [65, 1100, 64], // two parts of the inner dimension on a GPU
+    [130, 65, 49],
+  ].flatMap(([m, k, n]) =>
+    [0, 1].flatMap((accumulate) =>
+      opCases(
+        {
+          op: 'matmul',
+          label: accumulate ? 'added' : 'overwriting',
+          inputs: {
+            a: randomTensor('a', [k!, m!]),
+            b: randomTensor('b', [k!, n!]),
+            accumulator: randomTensor('accumulator', [m!, n!], 3),
+            squares: randomTensor('squares', [5]),
+          },
+          attributes: { transposeA: 1, accumulate, squaresIndex: 3 },
+        },
+        ['f32 f32', 'bf16 f32'],
+      ),
+    ),
+  ),
+);

@@ -1,3 +1,4 @@
+import { sumOfSquares } from './optimizers.js';
 import { accumulated, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 const transposed = (x: Tensor): Tensor => {
@@ -25,13 +26,16 @@ export function product(a: Tensor, b: Tensor, round: Round, transposeA = false, 
   return c;
 }
 
-/** c = alpha op(a) op(b), optionally added to the accumulator. */
+/** c = alpha op(a) op(b), optionally added to the accumulator; squares[squaresIndex] = sum of c^2. */
 export function matmul(
-  { a, b, accumulator }: { a: Tensor; b: Tensor; accumulator?: Tensor },
-  { transposeA, transposeB, alpha, accumulate }: Numbers,
+  { a, b, accumulator, squares }: { a: Tensor; b: Tensor; accumulator?: Tensor; squares?: Tensor },
+  { transposeA, transposeB, alpha, accumulate, squaresIndex }: Numbers,
   round: Round,
 ) {
   const c = product(a, b, round, transposeA === 1, transposeB === 1);
   const scaled = { shape: c.shape, data: c.data.map((x) => round(x * alpha!)) };
-  return { c: accumulated(scaled, accumulator, accumulate!, round) };
+  const result = { c: accumulated(scaled, accumulator, accumulate!, round) };
+  if (squares === undefined) return result;
+  const { partials } = sumOfSquares({ x: result.c, partials: squares }, { index: squaresIndex! });
+  return { ...result, squares: partials };
 }

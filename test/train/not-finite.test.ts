@@ -1,9 +1,17 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compile } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { cpuTarget, Engine } from '../../lib/runtime/index.js';
 import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
-import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
+import { explainNotFinite } from '../../lib/train/not-finite.js';
+import type { TrainerSettings } from '../../lib/train/options.js';
+import { writeConstants } from '../../lib/train/tensor-files.js';
+import { TrainingState } from '../../lib/train/training-state.js';
+import type { AdvanceResult } from '../../lib/train/training-state.js';
+import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 
 jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
@@ -49,6 +57,34 @@ describe('numbers that are not finite', () => {
       expect(await readFile(join(lastCheckpoint, 'model.safetensors'))).toEqual(saved);
     },
   );
+
+  test('what a failed window has left behind is not taken for where it began', async () => {
+    const [method, model] = [dense(), llama(tinyConfig)];
+    const sizes = { batchSize: 2, sequenceLength: 16 };
+    const plan = compile({
+      ...{ model, method, ...sizes, dtype: 'f32', maxGradNorm: 1 },
+      target: cpuTarget({ threads: 1 }),
+      entries: ['initialize', 'train'],
+    });
+    await using engine = await Engine.open({ device: 'cpu', threads: 1 });
+    await engine.load(plan);
+    await writeConstants(engine, model, sizes.sequenceLength);
+    await engine.run('initialize');
+    for (const { kind, region, name, bytes } of plan.values)
+      if (kind === 'gradient' && region === 'persistent')
+        await engine.write(name, new Float32Array(bytes / 4).fill(NaN));
+    const tokens = new Int32Array(32);
+    const dataset = { trainBatch: async () => ({ tokens, targets: tokens, numCountedTokens: 32 }) };
+    const state = new TrainingState({
+      ...{ engine, plan, dataset, method, batchSize: 2, gradientAccumulationSteps: 1 },
+      schedule: () => 0.01,
+    });
+    const error = await explainNotFinite(['loss', NaN], { isUpdated: false } as AdvanceResult, {
+      ...{ engine, plan, state, lastCheckpoint: undefined },
+      settings: {} as TrainerSettings,
+    });
+    expect(error).toMatchObject({ details: { step: 1, layer: undefined } });
+  });
 
   test('without a checkpoint the steps from the start are repeated to find the layer', async () => {
     await using trainer = await Trainer.create(tinyRun(text, explosive));

@@ -60,6 +60,22 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
     expect([...first.losses, ...second.losses]).toEqual(straight.losses);
   });
 
+  test('clipping may be switched on and off: a checkpoint holds nothing of it', async () => {
+    const straight = await train(tinyRun(text, { outputDirectory: newOutput() }));
+    for (const [before, after] of [
+      [0, 1e9],
+      [1e9, 0],
+    ]) {
+      const start = tinyRun(text, { outputDirectory: newOutput(), maxGradNorm: before });
+      const { checkpoint } = await train(start, 4);
+      const resumed = { outputDirectory: newOutput(), resumeFromCheckpoint: checkpoint };
+      const { losses } = await train(tinyRun(text, { ...resumed, maxGradNorm: after }));
+      // A norm of 1e9 clips nothing, but gradients go through memory in another order.
+      for (const [i, loss] of straight.losses.slice(4).entries())
+        expect(Math.abs(losses[i]! - loss)).toBeLessThan(2e-5 * loss);
+    }
+  });
+
   test('the same bits with another number of threads', async () => {
     const one = await train(tinyRun(text, { outputDirectory: newOutput() }));
     const two = await train(tinyRun(text, { outputDirectory: newOutput(), threads: 2 }));

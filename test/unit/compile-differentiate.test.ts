@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { applyUpdates, buildUpdate } from '../../lib/compile/apply-method.js';
 import { differentiate } from '../../lib/compile/differentiate.js';
 import { buildForward } from '../../lib/compile/forward.js';
+import { squareGradients } from '../../lib/compile/gradient-squares.js';
 import { withoutDeadNodes } from '../../lib/compile/program.js';
 import { isCompactError } from '../../lib/errors.js';
 import {
@@ -15,6 +16,7 @@ import {
   layerNorm,
   linearCrossEntropy,
   matmul,
+  matmulOp,
   multiply,
   rmsNorm,
   silu,
@@ -137,20 +139,29 @@ describe.each(Object.entries(models))('%s', (_name, model) => {
       expectClose(tensors.get(gradient)!.data, finiteDifferences(model, 'a', parameter));
   });
 
-  test('gradients of a window add up over its runs', () => {
+  test('gradients of a window add up over its runs, and so do their squares', () => {
     const forward = buildForward('accumulate', model, options);
-    const program = differentiate(forward, { method: dense(), gradientDtype: 'f32', window: true });
+    const program = squareGradients(
+      differentiate(forward, { method: dense(), gradientDtype: 'f32', window: true }),
+    );
     const { nodes } = withoutDeadNodes(program);
     const windows = [...program.gradients.keys()].map(({ name }) =>
       program.graph.persistentValues.find((value) => value.name === `${name}.gradient`)!,
     );
+    const gradients = [...program.gradients.values()];
     let kept = new Map(windows.map((window) => [window, randomTensor('stale', window.shape)]));
     for (const [index, batch] of ['a', 'b'].entries()) {
       const tensors = new Map([...inputsOf(program.graph, batch), ...kept]);
       evaluateNodes(nodes, tensors, { accumulate: index });
       // The last of the values that are made in the window's memory.
-      const latest = [...program.gradients.values()].map((gradient) => tensors.get(gradient)!);
+      const latest = gradients.map((gradient) => tensors.get(gradient)!);
       kept = new Map(windows.map((window, at) => [window, latest[at]!]));
+      for (const [at, { producer }] of gradients.entries()) {
+        const [, squares] = producer!.outputs;
+        if (producer!.op !== matmulOp.name) continue;
+        const sum = latest[at]!.data.reduce((total, value) => total + value * value, 0);
+        expect(tensors.get(squares!)!.data[at]).toBeCloseTo(sum, 10);
+      }
     }
     for (const [index, parameter] of [...program.gradients.keys()].entries()) {
       const [a, b] = ['a', 'b'].map((batch) => finiteDifferences(model, batch, parameter));
@@ -178,13 +189,22 @@ test('gradients have the dtype that was asked for', () => {
 
 test('clipping measures every gradient once, in place, before the first update', () => {
   const forward = buildForward('accumulate', models['one bias on two layers']!, options);
-  const program = differentiate(forward, { method: dense(), gradientDtype: 'f32', window: true });
-  const { nodes, outputs } = buildUpdate(program, dense(), 1);
-  const measured = nodes.filter(({ op }) => op === sumOfSquaresOp.name);
-  expect(measured.map(({ inputs: [gradient] }) => gradient!.name)).toEqual(
-    [...program.gradients.keys()].map(({ name }) => `${name}.gradient`),
+  const program = squareGradients(
+    differentiate(forward, { method: dense(), gradientDtype: 'f32', window: true }),
   );
-  expect(measured.map(({ attributes }) => attributes.index)).toEqual([...measured.keys()]);
+  const { nodes, outputs } = buildUpdate(program, dense(), 1);
+  const names = [...program.gradients.keys()].map(({ name }) => `${name}.gradient`);
+  // By the product that makes it, else before the update.
+  const products = program.nodes.filter(({ attributes }) => attributes.squaresIndex !== undefined);
+  const others = nodes.filter(({ op }) => op === sumOfSquaresOp.name);
+  const measured = [
+    ...products.map(({ inputs: [, , gradient], attributes }) => [attributes.squaresIndex, gradient!.name]),
+    ...others.map(({ inputs: [gradient], attributes }) => [attributes.index, gradient!.name]),
+  ];
+  expect(products.length).toBeGreaterThan(0);
+  expect(others.length).toBeGreaterThan(0);
+  expect(measured).toHaveLength(names.length);
+  expect(new Map(measured as [number, string][])).toEqual(new Map(names.entries()));
   expect(outputs.has('gradNorm')).toBe(true);
   expect(buildUpdate(program, dense(), 0).outputs.size).toBe(0);
 });

@@ -29,7 +29,13 @@ const lossAttributes = { transposeWeight: 0, lossScale: 1, ignoreIndex: -100, ch
 
 /** One call of every op; a second one with the optional operands where there are some. */
 const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unknown)[]>> = {
-  matmul: [(make) => ops.matmul(make('a', [5, 6]), make('b', [8, 6]), { transposeB: true, dtype: 'bf16' })],
+  matmul: [
+    (make) => ops.matmul(make('a', [5, 6]), make('b', [8, 6]), { transposeB: true, dtype: 'bf16' }),
+    (make) => {
+      const product = ops.matmul(make('a', [6, 5]), make('b', [6, 8]), { transposeA: true });
+      return ops.withSquares(product.producer!, make('squares', [3]), 2);
+    },
+  ],
   project: [(make) => ops.project(make('x', [5, 8]), projection, 0)],
   projectBackUpdate: [
     (make) =>
@@ -159,8 +165,9 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
 function call(build: (make: Make, graph: Graph) => unknown): Node {
   const graph = new Graph();
   build((name, shape, dtype = 'f32') => graph.input(name, shape, dtype), graph);
-  expect(graph.nodes).toHaveLength(1);
-  return graph.nodes[0]!;
+  const [node, ...others] = graph.nodes.toReversed();
+  for (const { op } of others) expect(op).toBe(node!.op); // what the call is built from
+  return node!;
 }
 
 function flops(build: (make: Make, graph: Graph) => unknown): number {
@@ -295,6 +302,11 @@ describe('wrong operands are refused with a typed error', () => {
     ],
     ['a loss with too few targets', () => ops.crossEntropy(tall, ids), 'ERR_COMPACT_SHAPE'],
     ['a sure dropout', () => ops.dropout(wide, { probability: 1, ...rounding }), 'ERR_COMPACT_ARGUMENT'],
+    [
+      'squares out of range',
+      () => ops.withSquares(ops.matmul(wide, wide, { transposeB: true }).producer!, vector, 4),
+      'ERR_COMPACT_ARGUMENT',
+    ],
     ['a partial sum out of range', () => ops.sumOfSquares(wide, vector, 4), 'ERR_COMPACT_ARGUMENT'],
     [
       'an initial value of a value that is not persistent',

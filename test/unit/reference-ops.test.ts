@@ -42,6 +42,9 @@ describe('products', () => {
       { ...plain, transposeA: 1, transposeB: 1 },
     );
     expect([...flipped.c!.data]).toEqual([58, 64, 139, 154]);
+    const squares = tensor([2], [5, 6]);
+    const squared = computeTwin('matmul', { a, b, squares }, { ...plain, alpha: 0.5, squaresIndex: 1 });
+    expect([...squared.squares!.data]).toEqual([5, (58 ** 2 + 64 ** 2 + 139 ** 2 + 154 ** 2) / 4]);
   });
 
   test('with the identity, project copies and the update is plain', () => {

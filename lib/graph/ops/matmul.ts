@@ -1,8 +1,8 @@
 import { compactError } from '../../errors.js';
-import type { Attributes } from '../node.js';
+import type { Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value, ValueKind } from '../value.js';
-import { firstInputElements, requireDtype, requireMatrix } from './checks.js';
+import { firstInputElements, requireArgument, requireDtype, requireMatrix, requireShape } from './checks.js';
 
 export interface MatmulOptions {
   readonly transposeA?: boolean;
@@ -27,7 +27,7 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
       received: `${kb}`,
     });
   const attributes: Attributes = { transposeA: Number(transposeA), transposeB: Number(transposeB), alpha };
-  const [c] = a.graph.apply(matmulOp, [a, b, undefined], attributes, [
+  const [c] = a.graph.apply(matmulOp, [a, b, undefined, undefined], attributes, [
     { name: options.name ?? 'product', shape: [m, n], dtype: options.dtype ?? a.dtype, kind: options.kind },
   ]);
   return c!;
@@ -35,6 +35,29 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
 
 /** y = x weight: a linear layer without bias. Weights are (in_features, out_features). */
 export const linear = (x: Value, weight: Value, name?: string): Value => matmul(x, weight, { name });
+
+/**
+ * A product built again such that it also writes the sum of the squares of its result, as it is stored, to
+ * squares[index], f32 (any number), updated in place. Returns the new result.
+ */
+export function withSquares(product: Node, squares: Value, index: number): Value {
+  const [a, b, accumulator] = product.inputs;
+  const [{ name, shape, dtype, kind }] = product.outputs as [Value];
+  requireDtype('matmul', squares, 'f32');
+  requireShape('matmul', squares, [undefined]);
+  const fits = Number.isSafeInteger(index) && index >= 0 && index < squares.shape[0]!;
+  requireArgument('matmul', 'squaresIndex', index, fits, `below ${squares.shape[0]!}`);
+  const [c] = squares.graph.apply(
+    { ...matmulOp, pure: false },
+    [a, b, accumulator, squares],
+    { ...product.attributes, squaresIndex: index },
+    [
+      { name, shape, dtype, kind },
+      { name: squares.name, shape: squares.shape, dtype: 'f32', kind: squares.kind },
+    ],
+  );
+  return c!;
+}
 
 function oriented(value: Value, transpose: boolean): readonly [number, number] {
   const [rows, columns] = requireMatrix('matmul', value);
@@ -46,6 +69,8 @@ export const matmulOp: OpDefinition = {
   recompute: 'costly',
   pure: true,
   accumulators: [[0, 2]],
+  // The second output is absent, as its input, where no squares are wanted.
+  updates: [[1, 3]],
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
   gradient(context) {
     const [a, b] = context.node.inputs as [Value, Value];
