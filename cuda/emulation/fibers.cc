@@ -83,9 +83,14 @@ struct Warp {
     std::vector<std::unique_ptr<Group>> groups;
 };
 
+// What orders the threads of a barrier, or of a collective, stands in two places in turn. With one
+// place a thread that leaves a barrier late would also be ordered after what others did since then,
+// on their way to the next one, where they might have got to by then.
 struct Block {
     Index3 index{};
     int live = 0, arrived = 0;
+    unsigned barriers = 0;            // that have opened
+    char order[2] = {};               // of every second barrier
     int count = 0, any = 0, all = 1;  // of the barrier being collected
     int result[3] = {};               // of the last one
     void* shared[kMaxSharedSlots] = {};
@@ -201,6 +206,7 @@ EMULATION_SCHEDULER void open_barrier(Block& block) {
     block.count = block.any = 0;
     block.all = 1;
     block.arrived = 0;
+    ++block.barriers;
     for (Fiber& fiber : scheduler.fibers) {
         if (fiber.state == State::kAtBarrier) fiber.state = State::kReady;
     }
@@ -210,7 +216,7 @@ EMULATION_SCHEDULER void leave_block(Fiber& self, Block& block) {
     const Unwatched unwatched;
     self.state = State::kDone;
     --block.live;
-    release(&block);
+    release(&block.order[block.barriers & 1]);
     release(&scheduler.finished);
     if (block.live > 0 && block.arrived == block.live) open_barrier(block);
     for (const auto& group : block.warps[self.linear / kWarpSize].groups) {
@@ -416,14 +422,15 @@ EMULATION_SCHEDULER int block_barrier(int predicate, BarrierResult result, int l
     block.count += predicate != 0;
     block.any |= predicate != 0;
     block.all &= predicate != 0;
-    release(&block);
+    void* const order = &block.order[block.barriers & 1];
+    release(order);
     if (++block.arrived == block.live) {
         open_barrier(block);
     } else {
         self->state = State::kAtBarrier;
         yield_to_scheduler();
     }
-    acquire(&block);
+    acquire(order);
     return block.result[static_cast<int>(result)];
 }
 
@@ -457,7 +464,7 @@ EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const voi
     }
     Slot* slots = group->slots[group->generation & 1];
     if (bytes > 0) __builtin_memcpy(slots[own_lane], in, bytes);
-    release(group);
+    release(slots);
     group->arrived |= 1u << own_lane;
     if (group->arrived == mask) {
         group->arrived = 0;
@@ -472,7 +479,7 @@ EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const voi
         self->state = State::kAtCollective;
         yield_to_scheduler();
     }
-    acquire(group);
+    acquire(slots);
     return slots;
 }
 

@@ -15,7 +15,8 @@
 namespace compact::emulation {
 namespace {
 
-// What the 64 bits of a barrier hold.
+// What the 64 bits of a barrier hold. Each phase parity has a place of its own that orders threads:
+// a thread that waits long for one phase is not ordered after arrivals of the next.
 struct Barrier {
     int32_t missing_bytes;
     uint8_t count, missing, phase, unused;
@@ -35,6 +36,10 @@ EMULATION_UNWATCHED void note(uint64_t* memory, int arrivals, int bytes) {
 
 EMULATION_UNWATCHED bool phase_of(const uint64_t* memory) {
     return reinterpret_cast<const Barrier*>(memory)->phase != 0;
+}
+
+void* order_of(uint64_t* barrier, bool parity) {
+    return reinterpret_cast<char*>(barrier) + (parity ? 1 : 0);
 }
 
 // The eight-row pattern that copies write and products read.
@@ -69,13 +74,13 @@ EMULATION_UNWATCHED void init_barrier(uint64_t* barrier, int count) {
 }
 
 void arrive(uint64_t* barrier, int expected_bytes) {
-    order_before(barrier);
+    order_before(order_of(barrier, phase_of(barrier)));
     note(barrier, 1, expected_bytes);
 }
 
 bool phase_is_over(uint64_t* barrier, uint32_t parity) {
     if (phase_of(barrier) == (parity != 0)) return false;
-    order_after(barrier);
+    order_after(order_of(barrier, parity != 0));
     return true;
 }
 
@@ -102,7 +107,7 @@ void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t co
             std::memcpy(static_cast<char*>(dynamic_shared()) + swizzle(begin + offset), &value, 2);
         }
     }
-    order_before(barrier);
+    order_before(order_of(barrier, phase_of(barrier)));
     note(barrier, 0, -map.box_rows * 128);
 }
 

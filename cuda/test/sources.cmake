@@ -20,6 +20,7 @@ set(COMPACT_EMULATION_TEST_SOURCES
   test/test_faults.cc
   test/test_grids.cc
   test/test_panels.cc
+  test/test_races.cc
   test/test_runs.cc
   test/thread_orders_emulated.cc
 )
