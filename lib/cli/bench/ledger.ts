@@ -16,6 +16,8 @@ export interface LedgerRow {
   readonly p50: number;
   readonly p80: number;
   readonly repeats: number;
+  /** Of a step: the median of its ratios to dense steps beside it. */
+  readonly ofDense?: number;
 }
 
 export function appendToLedger(file: string, rows: readonly LedgerRow[], device: BenchDevice): void {

@@ -36,23 +36,39 @@ export interface StepTimingOptions {
 /** Runs of an entry until 'auto' has chosen between graphs and none. */
 const undecidedRuns = 8;
 
-/**
- * Runs whole training steps on random tokens, each queued behind the one before, and times them on the engine's own
- * clock.
- */
-export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> {
-  const { plan, model, device, threads, blas, graphs = 'auto', steps, profile = false } = options;
-  await using engine = await Engine.open({ device, threads, blas, graphs });
-  const isUndecided = engine.device.kind !== 'cpu' && graphs === 'auto' && !profile;
-  const warmupSteps = isUndecided ? Math.max(options.warmupSteps, undecidedRuns) : options.warmupSteps;
-  await engine.load(plan);
-  for (const [name, table] of Object.entries(model.constants(options.sequenceLength)))
-    await engine.write(name, table);
-  await engine.run('initialize');
-  const inputs = randomBatch(options.numTokens, model.vocabularySize);
-  const msPerStep: number[] = [];
-  const profiles: Float64Array[] = [];
-  const run = (step: number): Promise<RunResult> => {
+type EngineOptions = Omit<StepTimingOptions, 'warmupSteps' | 'steps' | 'profile'>;
+
+/** An engine that trains on one batch of random tokens, again and again. */
+class StepEngine implements AsyncDisposable {
+  readonly engine: Engine;
+  readonly #inputs: ReturnType<typeof randomBatch>;
+  readonly #numTokens: number;
+  #step = 0;
+
+  private constructor(engine: Engine, { numTokens, model }: EngineOptions) {
+    this.engine = engine;
+    this.#numTokens = numTokens;
+    this.#inputs = randomBatch(numTokens, model.vocabularySize);
+  }
+
+  static async open(options: EngineOptions): Promise<StepEngine> {
+    const { plan, model, device, threads, blas, graphs = 'auto', sequenceLength } = options;
+    const engine = await Engine.open({ device, threads, blas, graphs });
+    try {
+      await engine.load(plan);
+      for (const [name, table] of Object.entries(model.constants(sequenceLength)))
+        await engine.write(name, table);
+      await engine.run('initialize');
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+    return new StepEngine(engine, options);
+  }
+
+  /** Queues the next step. */
+  run(profile = false): Promise<RunResult> {
+    const step = ++this.#step;
     const scalars = {
       learningRate: 1e-4,
       step,
@@ -61,16 +77,38 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
       projectionEpoch: 0,
       previousProjectionEpoch: 0,
       accumulate: 0,
-      lossScale: 1 / options.numTokens,
+      lossScale: 1 / this.#numTokens,
     };
-    return engine.run('step', { inputs, scalars, profile });
-  };
+    return this.engine.run('step', { inputs: this.#inputs, scalars, profile });
+  }
+
+  /** Steps that are not to be timed: as many as asked for, or until it is settled how steps run. */
+  warmupSteps({ graphs = 'auto' }: EngineOptions, asked: number): number {
+    const isUndecided = this.engine.device.kind !== 'cpu' && graphs === 'auto';
+    return isUndecided ? Math.max(asked, undecidedRuns) : asked;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine.close();
+  }
+}
+
+/**
+ * Runs whole training steps on random tokens, each queued behind the one before, and times them on the engine's own
+ * clock.
+ */
+export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> {
+  const { steps, profile = false } = options;
+  await using trained = await StepEngine.open(options);
+  const warmupSteps = profile ? options.warmupSteps : trained.warmupSteps(options, options.warmupSteps);
+  const msPerStep: number[] = [];
+  const profiles: Float64Array[] = [];
   const last = warmupSteps + steps;
-  let next = run(1);
+  let next = trained.run(profile);
   for (let step = 1; step <= last; step++) {
     const current = next;
     if (step < last) {
-      next = run(step + 1);
+      next = trained.run(profile);
       next.catch(() => undefined); // told when its turn comes
     }
     const { durationMs, profileUs } = await current;
@@ -79,13 +117,37 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
     if (profileUs !== undefined) profiles.push(profileUs);
   }
   const mean = (index: number): number => profiles.reduce((sum, us) => sum + us[index]!, 0) / profiles.length;
-  const memory = engine.memory();
+  const { engine } = trained;
   return {
     msPerStep,
-    memory,
+    memory: engine.memory(),
     graphs: engine.graphs().find(({ entry }) => entry === 'step'),
     profileUs: profile ? Array.from(profiles[0]!, (_, index) => mean(index)) : undefined,
   };
+}
+
+/**
+ * Times two ways of training step by step in turns, so that whatever else the machine does meets both.
+ * @returns milliseconds of both, a pair for each of `steps`
+ */
+export async function timeStepsInTurns(
+  first: EngineOptions,
+  second: EngineOptions,
+  steps: number,
+): Promise<readonly (readonly [number, number])[]> {
+  await using a = await StepEngine.open(first);
+  await using b = await StepEngine.open(second);
+  for (let step = 0; step < a.warmupSteps(first, 1); step++) await a.run();
+  for (let step = 0; step < b.warmupSteps(second, 1); step++) await b.run();
+  const pairs: [number, number][] = [];
+  for (let step = 0; step < steps; step++) {
+    const isReversed = step % 2 === 1;
+    const early = await (isReversed ? b : a).run();
+    const late = await (isReversed ? a : b).run();
+    const pair: [number, number] = [early.durationMs, late.durationMs];
+    pairs.push(isReversed ? [pair[1], pair[0]] : pair);
+  }
+  return pairs;
 }
 
 /** Token ids from a small linear congruential generator: the same batch in every run. */

@@ -20,12 +20,13 @@ import { opProfile, type StepProfile } from './op-profile.js';
 import { printProfile } from './print-profile.js';
 import { quantiles } from './quantiles.js';
 import { StatusLine } from './status-line.js';
-import { timeSteps } from './step-runner.js';
+import { timeSteps, timeStepsInTurns } from './step-runner.js';
 import { timeTorchPeer, type PeerResult } from './torch-peer.js';
 
 const help = `
-Ours and PyTorch take turns in one run on the same threads. Ratios are against dense training here, and against the
-fastest PyTorch variant (whole or chunked logits, eager or compiled). PyTorch runs on the CPU: on a GPU it is left out.
+Each way of training and dense training take turns step by step, on the same threads: "of dense" is the median of the
+ratios of neighbouring steps, whatever else the machine was doing then. PyTorch runs in the middle; "of torch" is against
+its fastest variant (whole or chunked logits, eager or compiled). It runs on the CPU: on a GPU it is left out.
 
 --profile: time of each operation, floating-point operations and bytes (each operand once), and the share of what the
 device's limits allow: of a CPU those are measured in the same run, of a GPU they come from a table.
@@ -89,7 +90,12 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
     )
     .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
     .addOption(new Option('--dtype <type>', 'one dtype (default: both)').choices(['f32', 'bf16']))
-    .option('--rounds <count>', 'turns of each variant, three timed steps a turn', positiveInteger, 5)
+    .option(
+      '--rounds <count>',
+      'rounds of four steps of each variant beside dense training',
+      positiveInteger,
+      5,
+    )
     .option('--compile', 'also torch.compile (takes minutes)')
     .option('--no-peer', 'without PyTorch')
     .option('--profile', 'time by operation')
@@ -124,10 +130,10 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
     );
     const half = Math.ceil(flags.rounds / 2);
     const turn = async (round: number): Promise<void> => {
-      // Alternating order, so that a machine that slows down or speeds up favours nobody.
-      for (const timed of round % 2 === 0 ? cases : cases.toReversed()) {
+      const others = cases.slice(1);
+      for (const timed of round % 2 === 0 ? others : others.toReversed()) {
         status.show(`timing ${dtype}`, `${timed.name}, round ${round + 1}/${flags.rounds}`);
-        await timed.run();
+        await timed.runBeside(cases[0]!);
       }
     };
     for (let round = 0; round < half; round++) await turn(round);
@@ -169,10 +175,12 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   for (const [title, profile] of Object.entries(profiles)) printProfile(terminal, title, profile, limits);
 }
 
-/** One variant with its plan, whose engine lives for one turn only: variants never share memory. */
+/** One variant with its plan and what was measured of it. */
 class TimedCase {
   readonly name: string;
   readonly msPerStep: number[] = [];
+  /** Times of single steps over those of dense training beside it. */
+  readonly ofDense: number[] = [];
   readonly #plan: Plan;
   readonly #options: Omit<Parameters<typeof timeSteps>[0], 'plan' | 'warmupSteps' | 'steps'>;
 
@@ -201,15 +209,23 @@ class TimedCase {
     this.#options = { model, sequenceLength, numTokens, device: device.word, threads, blas, graphs };
   }
 
-  async run(): Promise<void> {
-    const { msPerStep } = await timeSteps({ ...this.#options, plan: this.#plan, warmupSteps: 1, steps: 3 });
-    this.msPerStep.push(...msPerStep);
+  /** Steps of dense training and of this variant in turns, on engines that live for this one round. */
+  async runBeside(dense: TimedCase): Promise<void> {
+    const pairs = await timeStepsInTurns(dense.#engineOptions(), this.#engineOptions(), 4);
+    for (const [denseMs, ownMs] of pairs) {
+      dense.msPerStep.push(denseMs);
+      this.msPerStep.push(ownMs);
+      this.ofDense.push(ownMs / denseMs);
+    }
+  }
+
+  #engineOptions() {
+    return { ...this.#options, plan: this.#plan };
   }
 
   async profile(limits: DeviceLimits | undefined): Promise<StepProfile> {
     const timed = await timeSteps({
-      ...this.#options,
-      plan: this.#plan,
+      ...this.#engineOptions(),
       warmupSteps: 2,
       steps: 3,
       profile: true,
@@ -227,22 +243,35 @@ function compared(cases: readonly TimedCase[], torch: PeerResult, dtype: string)
           })) // prettier-ignore
       : [];
   const fastest = Math.min(...peers.map((row) => row.p50));
-  const own = cases.map((timed) => ({
-    provider: timed.name,
-    dtype,
-    ...quantiles(timed.msPerStep),
-    repeats: timed.msPerStep.length,
-  }));
-  const ofOwn = own.map((row) => ({
-    ...row,
-    ofDense: row.p50 / own[0]!.p50,
-    ofTorch: peers.length === 0 ? undefined : row.p50 / fastest,
-  }));
-  return [...ofOwn, ...peers];
+  const own = cases.map((timed) => {
+    const times = quantiles(timed.msPerStep);
+    return {
+      provider: timed.name,
+      dtype,
+      ...times,
+      repeats: timed.msPerStep.length,
+      ofDense: timed === cases[0] ? 1 : quantiles(timed.ofDense).p50,
+      ofTorch: peers.length === 0 ? undefined : times.p50 / fastest,
+    };
+  });
+  return [...own, ...peers];
 }
 
-function ledgerRow({ provider, dtype, p20, p50, p80, repeats }: StepTimeRow, shape: string): LedgerRow {
-  return { case: 'step-time', provider, metric: 'step', unit: 'ms', shape, dtype, p20, p50, p80, repeats };
+function ledgerRow(row: StepTimeRow, shape: string): LedgerRow {
+  const { provider, dtype, p20, p50, p80, repeats, ofDense } = row;
+  return {
+    case: 'step-time',
+    provider,
+    metric: 'step',
+    unit: 'ms',
+    shape,
+    dtype,
+    p20,
+    p50,
+    p80,
+    repeats,
+    ofDense,
+  };
 }
 
 function printRows(terminal: Terminal, shape: string, rows: readonly StepTimeRow[]): void {
