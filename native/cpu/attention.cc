@@ -2,9 +2,7 @@
 // of keys pass by a tile of queries, whose running maximum and sum rescale what came before. Dao et
 // al., "FlashAttention", 2022; Milakov, Gimelshein, "Online normalizer calculation for softmax",
 // 2018.
-#include <cmath>
-
-#include "native/cpu/attention_tiles.h"
+#include "native/cpu/attention_amx.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {
@@ -17,12 +15,10 @@ struct Scratch {
     float* queries;  // (padded_size, kTile) transposed, times scale
     float* scores;   // (kTile keys, kTile queries)
     float* output;   // (kTile, padded_size)
-    float* maxima;   // (kTile) of each query so far
-    float* sums;     // (kTile)
-    float* rescale;  // (kTile)
+    OnlineSoftmax softmax;
 
     static int64_t bytes(int64_t padded_size) {
-        return (4 * kTile * padded_size + kTile * kTile + 3 * kTile) * 4;
+        return (4 * kTile * padded_size + kTile * kTile + OnlineSoftmax::kElements) * 4;
     }
     Scratch(void* workspace, int64_t thread, int64_t size)
         : rows(reinterpret_cast<float*>(static_cast<char*>(workspace) + thread * bytes(size))),
@@ -30,42 +26,17 @@ struct Scratch {
           queries(values + kTile * size),
           scores(queries + kTile * size),
           output(scores + kTile * kTile),
-          maxima(output + kTile * size),
-          sums(maxima + kTile),
-          rescale(sums + kTile) {}
+          softmax(output + kTile * size) {}
 };
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
     const AttentionShape shape(*call, call->inputs[3]);
-    return limits->threads * Scratch::bytes(shape.padded_size);
+    return limits->threads *
+           std::max(Scratch::bytes(shape.padded_size), AmxAttentionScratch::bytes(shape));
 }
 
 CpStatus check(const CpCall* call, CpError* error) {
     return check_attention(call, "attention", call->outputs[1], error);
-}
-
-// Turns scores into e^(score - maximum), moves maxima and sums, and sets what rescales the output.
-void online_softmax(const Scratch& scratch, int64_t keys) {
-    for (int64_t i = 0; i < kTile; i += kWidth) {
-        const Vec old_maximum = load(scratch.maxima + i, AllLanes{});
-        Vec maximum = old_maximum;
-        for (int64_t j = 0; j < keys; ++j) {
-            maximum = max(load(scratch.scores + j * kTile + i, AllLanes{}), maximum);
-        }
-        store(scratch.maxima + i, maximum, AllLanes{});
-        // A query that has seen no key yet has maximum -infinity: any finite shift gives zeros.
-        const Vec shift = select(equal(maximum, splat(-kInfinity)), splat(0.0f), maximum);
-        const Vec rescale = exp(old_maximum - shift);
-        store(scratch.rescale + i, rescale, AllLanes{});
-        Vec total = load(scratch.sums + i, AllLanes{}) * rescale;
-        for (int64_t j = 0; j < keys; ++j) {
-            float* entry = scratch.scores + j * kTile + i;
-            const Vec power = exp(load(entry, AllLanes{}) - shift);
-            store(entry, power, AllLanes{});
-            total = total + power;
-        }
-        store(scratch.sums + i, total, AllLanes{});
-    }
 }
 
 template <class T>
@@ -80,8 +51,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
     widen_rows(shape, data<T>(call.inputs[0]) + query_at, shape.query_width, queries, kTile,
                shape.scale, scratch.rows);
     transpose_tile(kTile, size, scratch.rows, size, scratch.queries, kTile);
-    std::fill_n(scratch.maxima, kTile, -kInfinity);
-    std::fill_n(scratch.sums, kTile, 0.0f);
+    scratch.softmax.begin();
 
     const int64_t visible = shape.visible_keys(first_query);
     for (int64_t first_key = 0; first_key < visible; first_key += kTile) {
@@ -95,10 +65,10 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
         multiply_tile(keys, kTile, size, {scratch.rows, size, 1}, scratch.queries, kTile,
                       scratch.scores, kTile, false);
         hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scratch.scores);
-        online_softmax(scratch, keys);
+        scratch.softmax.add(keys, scratch.scores);
         if (first_key > 0) {
             for (int64_t i = 0; i < queries; ++i) {
-                const Vec factor = splat(scratch.rescale[i]);
+                const Vec factor = splat(scratch.softmax.rescale[i]);
                 float* row = scratch.output + i * size;
                 for_lanes(size, [=](int64_t at, auto lanes) {
                     store(row + at, load(row + at, lanes) * factor, lanes);
@@ -110,19 +80,16 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
                       scratch.output, size, first_key > 0);
     }
 
-    float* lse = data<float>(call.outputs[1]);  // (tokens, heads)
-    T* output = data<T>(call.outputs[0]) + query_at;
-    for (int64_t i = 0; i < queries; ++i) {
-        const float total = scratch.sums[i];
-        const bool nothing_seen = total == 0.0f;
-        narrow_rows(shape, scratch.output + i * size, 1, nothing_seen ? 0.0f : 1.0f / total,
-                    output + i * shape.query_width, shape.query_width);
-        lse[(first_row + first_query + i) * shape.heads + head] =
-            nothing_seen ? -kInfinity : scratch.maxima[i] + std::log(total);
-    }
+    scratch.softmax.finish<T>(shape, call, first_row + first_query, head, queries, scratch.output);
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
+#if defined(COMPACT_ISA_AVX512)
+    if (takes_amx(*device, *call)) {
+        amx::attention(device, call);
+        return CP_OK;
+    }
+#endif
     const AttentionShape shape(*call, call->inputs[3]);
     const int64_t tiles = shape.query_tiles();
     with_dtype(call->inputs[0].dtype, [&](auto type) {

@@ -5,7 +5,7 @@
 //
 // One task has one sequence and key-value head: the heads of its group and their tiles of queries
 // add to its dk and dv in order. Dao et al., "FlashAttention", 2022, appendix B.
-#include "native/cpu/attention_tiles.h"
+#include "native/cpu/attention_amx.h"
 #include "native/cpu/ops.h"
 
 namespace compact::COMPACT_ISA {
@@ -18,17 +18,17 @@ struct Scratch {
     float *queries_t, *d_output_t;             // (padded_size, kTile)
     float* d_queries;                          // (kTile, padded_size)
     float *probabilities, *d_scores;           // (kTile keys, kTile queries)
-    float *lse, *dots;                         // (kTile)
+    QueryStatistics statistics;
 
     static int64_t padded_length(const AttentionShape& shape) {
         return shape.query_tiles() * kTile;
     }
     static int64_t bytes(const AttentionShape& shape) {
         return (4 * padded_length(shape) * shape.padded_size + 5 * kTile * shape.padded_size +
-                2 * kTile * kTile + 2 * kTile) *
+                2 * kTile * kTile + QueryStatistics::kElements) *
                4;
     }
-    Scratch(void* workspace, int64_t thread, const AttentionShape& shape) {
+    Scratch(void* workspace, int64_t thread, const AttentionShape& shape) : statistics(nullptr) {
         float* next =
             reinterpret_cast<float*>(static_cast<char*>(workspace) + thread * bytes(shape));
         const auto take = [&](int64_t count) {
@@ -44,60 +44,32 @@ struct Scratch {
         }
         probabilities = take(kTile * kTile);
         d_scores = take(kTile * kTile);
-        lse = take(kTile);
-        dots = take(kTile);
+        statistics = QueryStatistics(take(QueryStatistics::kElements));
     }
 };
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    return limits->threads * Scratch::bytes(AttentionShape(*call, call->inputs[6]));
+    const AttentionShape shape(*call, call->inputs[6]);
+    return limits->threads *
+           std::max(Scratch::bytes(shape), AmxAttentionBackwardScratch::bytes(shape));
 }
 
 CpStatus check(const CpCall* call, CpError* error) {
     return check_attention(call, "attentionBackward", call->inputs[4], error);
 }
 
-// Fills the scratch of a tile of queries: q and dO in both orders, lse, and the row sums of dO o.
+// Fills the scratch of a tile of queries: q and dO in both orders, and their statistics.
 template <class T>
 void load_queries(const AttentionShape& shape, const CpCall& call, int64_t row, int64_t head,
                   int64_t queries, const Scratch& scratch) {
     const int64_t size = shape.padded_size, width = shape.query_width;
     const int64_t at = row * width + head * shape.head_size;
-    const T* o = data<T>(call.inputs[3]) + at;
-    const float* lse = data<float>(call.inputs[4]) + row * shape.heads + head;
     widen_rows(shape, data<T>(call.inputs[0]) + at, width, queries, kTile, shape.scale,
                scratch.queries);
     widen_rows(shape, data<T>(call.inputs[5]) + at, width, queries, kTile, 1.0f, scratch.d_output);
     transpose_tile(kTile, size, scratch.queries, size, scratch.queries_t, kTile);
     transpose_tile(kTile, size, scratch.d_output, size, scratch.d_output_t, kTile);
-    for (int64_t i = 0; i < kTile; ++i) {
-        // Absent queries, and those that saw no key, have probabilities exp(score - infinity) = 0.
-        const float value = i < queries ? lse[i * shape.heads] : -kInfinity;
-        scratch.lse[i] = value == -kInfinity ? kInfinity : value;
-        Vec products = splat(0.0f);
-        if (i < queries) {
-            for_lanes(shape.head_size, [&](int64_t j, auto lanes) {
-                products = fma(load(scratch.d_output + i * size + j, lanes),
-                               load(o + i * width + j, lanes), products);
-            });
-        }
-        scratch.dots[i] = sum(products);
-    }
-}
-
-// From S^T in `probabilities` and (dO V^T)^T in `d_scores` to P^T and dS^T.
-void differentiate_scores(const Scratch& scratch, int64_t keys) {
-    for (int64_t i = 0; i < kTile; i += kWidth) {
-        const Vec lse = load(scratch.lse + i, AllLanes{}),
-                  dots = load(scratch.dots + i, AllLanes{});
-        for (int64_t j = 0; j < keys; ++j) {
-            float* probability = scratch.probabilities + j * kTile + i;
-            float* d_score = scratch.d_scores + j * kTile + i;
-            const Vec p = exp(load(probability, AllLanes{}) - lse);
-            store(probability, p, AllLanes{});
-            store(d_score, p * (load(d_score, AllLanes{}) - dots), AllLanes{});
-        }
-    }
+    scratch.statistics.load_from<T>(shape, call, row, head, queries);
 }
 
 // One tile of queries against all the keys that it sees: adds to dk and dv, writes dq.
@@ -118,7 +90,7 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
         multiply_tile(keys, kTile, size, {scratch.values + at, size, 1}, scratch.d_output_t, kTile,
                       scratch.d_scores, kTile, false);
         hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scratch.probabilities);
-        differentiate_scores(scratch, keys);
+        scratch.statistics.differentiate(keys, scratch.probabilities, scratch.d_scores);
         // dV += P^T dO, dK += dS^T Q, dQ += dS K
         multiply_tile(keys, size, queries, {scratch.probabilities, kTile, 1}, scratch.d_output,
                       size, scratch.d_values + at, size, true);
@@ -156,6 +128,12 @@ void differentiate_head(const AttentionShape& shape, const CpCall& call, int64_t
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
+#if defined(COMPACT_ISA_AVX512)
+    if (takes_amx(*device, *call)) {
+        amx::attention_backward(device, call);
+        return CP_OK;
+    }
+#endif
     const AttentionShape shape(*call, call->inputs[6]);
     with_dtype(call->inputs[0].dtype, [&](auto type) {
         device->pool.parallel_for(shape.sequences * shape.kv_heads, [&](int64_t task, int thread) {

@@ -1,5 +1,4 @@
-// What the attention op and its gradient share: sizes, checks, tiles of rows widened to fp32,
-// masks.
+// What the attention op and its gradient share: sizes, tiles of rows widened to fp32, masks.
 //
 // Scores are kept transposed, S^T (keys, queries): a vector then holds one key's scores for many
 // queries, so maxima, sums and the causal mask need no work across lanes.

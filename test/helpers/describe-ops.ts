@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import type { Engine } from '../../lib/runtime/index.js';
-import { isCuda, isEmulated, type MachineName, machines, targetsOf, withEngine } from './machines.js';
+import { hasMatrixUnits, isCuda, isEmulated, type MachineName, machines, targetsOf, withEngine } from './machines.js';
 import type { OpCase } from './op-case.js';
 import { opPlan, type OpPlan, outputOf, strayWrites } from './op-plan.js';
 import { compare } from './tolerances.js';
@@ -36,8 +36,8 @@ function wrongOutputs({ cases }: OpPlan, machine: MachineName, after: Uint8Array
 }
 
 function absoluteAllowance(opCase: OpCase, output: string, machine: MachineName): number {
-  const { absolute, onTensorCores, right } = opCase;
-  const share = isCuda(machine) ? onTensorCores[output] : undefined;
+  const { absolute, onMatrixUnits, right } = opCase;
+  const share = hasMatrixUnits(machine) ? onMatrixUnits[output] : undefined;
   if (share === undefined) return absolute[output] ?? 0;
   const largest = right[output]!.data.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   return (absolute[output] ?? 0) + share * largest;

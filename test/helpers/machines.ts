@@ -17,6 +17,9 @@ export const machines: readonly MachineName[] = isOnGpu ? [cudaDevice] : [...ins
 
 export const isCuda = (machine: MachineName): machine is typeof cudaDevice => machine === cudaDevice;
 
+/** Whether its kernels round what stands between two products to bf16, for units that multiply bf16 matrices. */
+export const hasMatrixUnits = (machine: MachineName): boolean => isCuda(machine) || machine === 'amx-bf16';
+
 export const isEmulated = (machine: MachineName): boolean => machine === 'cuda-emulated';
 
 /** Only where the emulation cannot be built may it be absent. */

@@ -26,8 +26,8 @@ export interface OpCaseOptions {
   readonly inPlace?: Readonly<Record<string, string>>;
   /** Allowance on top of the general rule, by output, with its reason beside it. */
   readonly absolute?: Readonly<Record<string, number>>;
-  /** Allowance on a GPU whose tensor cores take bf16 operands, by output: of the largest right value. */
-  readonly onTensorCores?: Readonly<Record<string, number>>;
+  /** Allowance where matrix units (tensor cores, AMX) take bf16 operands, by output: of the largest right value. */
+  readonly onMatrixUnits?: Readonly<Record<string, number>>;
 }
 
 export interface Operand {
@@ -50,7 +50,7 @@ export interface OpCase {
   readonly right: Outputs;
   readonly naive: Outputs;
   readonly absolute: Readonly<Record<string, number>>;
-  readonly onTensorCores: Readonly<Record<string, number>>;
+  readonly onMatrixUnits: Readonly<Record<string, number>>;
 }
 
 /** The case in every mixture of f32 and bf16 that the signature allows, or in those given. */
@@ -112,7 +112,7 @@ function opCase(
     right,
     naive: computeTwin(options.op, values, attributes, Math.fround, isBf16 ? roundToBf16 : Math.fround),
     absolute: options.absolute ?? {},
-    onTensorCores: isBf16 ? (options.onTensorCores ?? {}) : {},
+    onMatrixUnits: isBf16 ? (options.onMatrixUnits ?? {}) : {},
   };
 }
 

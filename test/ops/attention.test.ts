@@ -25,6 +25,7 @@ const shapes: readonly AttentionShape[] = [
   { sequences: 1, sequenceLength: 5, heads: 2, kvHeads: 1, headSize: 8, causal: 0, mask: 'nothing to see' },
   { sequences: 1, sequenceLength: 123, heads: 2, kvHeads: 1, headSize: 24, causal: 1 },
   { sequences: 1, sequenceLength: 130, heads: 1, kvHeads: 1, headSize: 128, causal: 1 },
+  { sequences: 1, sequenceLength: 65, heads: 3, kvHeads: 1, headSize: 96, causal: 1, mask: 'random' },
   { sequences: 1, sequenceLength: 3, heads: 1, kvHeads: 1, headSize: 256, causal: 1 },
 ];
 
@@ -61,14 +62,14 @@ function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
   const absolute = { dq: 2 ** -20, dk: 2 ** -20 };
   // Probabilities and score gradients are rounded to bf16 before they are multiplied: 2^-9 of each term of sums that
   // cancel to a quarter of their largest value.
-  const forward = { op: 'attention', label, inputs, attributes, onTensorCores: { o: 2 ** -7 } };
+  const forward = { op: 'attention', label, inputs, attributes, onMatrixUnits: { o: 2 ** -7 } };
   const backward = {
     op: 'attentionBackward',
     label,
     inputs: { ...inputs, o, lse, dO },
     attributes,
     absolute,
-    onTensorCores: { dq: 2 ** -7, dk: 2 ** -7, dv: 2 ** -7 },
+    onMatrixUnits: { dq: 2 ** -7, dk: 2 ** -7, dv: 2 ** -7 },
   };
   return [...opCases(forward, [dtype]), ...opCases(backward, [dtype])];
 }

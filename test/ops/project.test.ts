@@ -151,7 +151,7 @@ describe('projection', () => {
       ],
       outputs: [{ ...weight, updates: 'weight' }],
       attributes: { ...noKey, distribution: 0, ...exactUpdate, updateScale: Math.sqrt(rank) },
-      ...{ right: {}, naive: {}, absolute: {}, onTensorCores: {} },
+      ...{ right: {}, naive: {}, absolute: {}, onMatrixUnits: {} },
     };
     const planned = plannedCases([opCase], machine);
     await withEngine(machine, 2, async (engine) => {
