@@ -153,22 +153,25 @@ TEST(attention_agrees_with_fp64) {
 }
 
 TEST(attention_lets_nan_through) {
-    Numbers numbers(5);
-    Tensor q = numbers.tensor({4, 16}), k = numbers.tensor({4, 16}), v = numbers.tensor({4, 16});
-    q.set(2 * 16 + 3, NAN);  // one query: only its own output
-    for_every_device([&](CpDevice& device) {
-        Tensor o({4, 16}), lse({4, 1});
-        OpCall call("attention");
-        call.input(q).input(k).input(v).absent().output(o).output(lse);
-        call.attribute("sequenceLength", 4)
-            .attribute("headSize", 16)
-            .attribute("causal", 1)
-            .attribute("scale", 0.25);
-        CHECK(call.run(device) == CP_OK);
-        CHECK(std::isnan(o.get(2 * 16)) && std::isnan(lse.get(2)));
-        CHECK(std::isfinite(o.get(16)) && std::isfinite(o.get(3 * 16)));
-        return std::string();
-    });
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(5);
+        Tensor q = numbers.tensor({4, 16}, dtype), k = numbers.tensor({4, 16}, dtype);
+        Tensor v = numbers.tensor({4, 16}, dtype);
+        q.set(2 * 16 + 3, NAN);  // one query: only its own output
+        for_every_device([&](CpDevice& device) {
+            Tensor o({4, 16}, dtype), lse({4, 1});
+            OpCall call("attention");
+            call.input(q).input(k).input(v).absent().output(o).output(lse);
+            call.attribute("sequenceLength", 4)
+                .attribute("headSize", 16)
+                .attribute("causal", 1)
+                .attribute("scale", 0.25);
+            CHECK(call.run(device) == CP_OK);
+            CHECK(std::isnan(o.get(2 * 16)) && std::isnan(lse.get(2)));
+            CHECK(std::isfinite(o.get(16)) && std::isfinite(o.get(3 * 16)));
+            return std::string();
+        });
+    }
 }
 
 TEST(attention_refuses_wrong_shapes) {

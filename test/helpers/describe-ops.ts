@@ -4,7 +4,15 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import type { Engine } from '../../lib/runtime/index.js';
-import { hasMatrixUnits, isCuda, isEmulated, type MachineName, machines, targetsOf, withEngine } from './machines.js';
+import {
+  hasMatrixUnits,
+  isCuda,
+  isEmulated,
+  type MachineName,
+  machines,
+  targetsOf,
+  withEngine,
+} from './machines.js';
 import type { OpCase } from './op-case.js';
 import { opPlan, type OpPlan, outputOf, strayWrites } from './op-plan.js';
 import { compare } from './tolerances.js';
