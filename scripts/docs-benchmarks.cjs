@@ -1,24 +1,40 @@
 // Writes docs/benchmarks.md, its pictures, and the generated parts of docs/kernels.md from the ledger.
-//
-//   node scripts/docs-benchmarks.cjs [--check]     --check: writes nothing, fails when something would change
 'use strict';
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { parseArgs } = require('node:util');
 
 const root = path.resolve(__dirname, '..');
+const usage = `usage: node scripts/docs-benchmarks.cjs [--check] [--ledger FILE] [--output FOLDER]
+
+  --check           writes nothing, fails when something would change
+  --ledger FILE     instead of bench/results/gpu.jsonl
+  --output FOLDER   where docs/ is, instead of the repository`;
+
 const { generatedDocuments } = require(path.join(root, 'dist', 'cli', 'bench', 'gpu', 'files.js'));
 
+function options() {
+  try {
+    const text = { type: 'string' };
+    return parseArgs({ options: { check: { type: 'boolean' }, ledger: text, output: text } }).values;
+  } catch (error) {
+    console.error(`${error.message}\n${usage}`);
+    return process.exit(2);
+  }
+}
+
+const { check, ledger, output = root } = options();
 const stale = [];
-for (const [name, contents] of Object.entries(generatedDocuments())) {
-  const file = path.join(root, name);
+for (const [name, contents] of Object.entries(generatedDocuments(ledger))) {
+  const file = path.join(output, name);
   if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === contents) continue;
   stale.push(name);
-  if (process.argv.includes('--check')) continue;
+  if (check) continue;
   fs.mkdirSync(path.dirname(file), { recursive: true });
   fs.writeFileSync(file, contents);
 }
-if (process.argv.includes('--check') && stale.length > 0) {
+if (check && stale.length > 0) {
   console.error(`not what the ledger gives: ${stale.join(', ')}; run npm run docs:benchmarks`);
   process.exitCode = 1;
 } else {

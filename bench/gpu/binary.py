@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from ledger import ROOT
+from process import Problem
 
 
 def build_binary(is_emulated):
@@ -13,5 +14,8 @@ def build_binary(is_emulated):
     if not is_emulated:
         configure.append("-DCOMPACT_CUDA_ARCHS=native")
     for command in (configure, ["cmake", "--build", folder, "--parallel", "--target", target]):
-        subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr)
+        try:
+            subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr)
+        except (OSError, subprocess.CalledProcessError) as reason:
+            raise Problem(f"{target} was not built: {reason}") from None
     return next(path for path in folder.rglob(target) if path.is_file())

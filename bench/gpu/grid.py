@@ -7,6 +7,7 @@ from pathlib import Path
 
 GRID = json.loads((Path(__file__).parent / "grid.json").read_text())
 MODELS = {model["name"]: model for model in GRID["models"]}
+CONTENDERS = {contender["id"]: contender for contender in GRID["contenders"]}
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,28 @@ class Cell:
     states: str
     batch: int = 0
     cap: int = 0
+    case = "gpu-step"
+    is_timed = True
+
+    @property
+    def is_own(self):
+        return "method" in self.contender
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A contender that trains on text for some steps, from the same weights as the others: its losses."""
+
+    id: str
+    contender: dict
+    model: dict
+    batch: int
+    sequence: int
+    states: str
+    steps: int
+    learning_rate: float
+    case = "gpu-quality"
+    is_timed = False
 
     @property
     def is_own(self):
@@ -28,10 +51,40 @@ class Cell:
 
 @dataclass(frozen=True)
 class Kernels:
-    """The table of kernels: our own, with cuBLASLt's products, or PyTorch's at the same shapes."""
+    """The table of kernels: our own as the device chooses them, those of warpgroups, with cuBLASLt's products, or
+    PyTorch's at the same shapes."""
 
     id: str
     provider: str
+    case = "gpu-kernel"
+    is_timed = True
+
+    @property
+    def is_own(self):
+        return self.provider != "torch"
+
+
+def eager(contender, is_tiny):
+    """Compiling takes longer than everything else that a tiny cell does, and shows nothing."""
+    return contender | {"mode": "eager"} if is_tiny and "mode" in contender else contender
+
+
+def quality_cells(size, is_tiny):
+    name, batch, sequence = size["model"], size["batch"], size["sequence"]
+    model = MODELS[name] | {"layers": size.get("layers", MODELS[name]["layers"])}
+    return [
+        Quality(
+            f"quality/{name}-{batch}x{sequence}/{contender}/bf16",
+            eager(CONTENDERS[contender], is_tiny),
+            model,
+            batch,
+            sequence,
+            "bf16",
+            size["steps"],
+            learning_rate,
+        )
+        for contender, learning_rate in size["learningRates"].items()
+    ]
 
 
 def step_cells(sizes, is_tiny):
@@ -44,9 +97,7 @@ def step_cells(sizes, is_tiny):
                 if states not in contender.get("states", ["bf16"]):
                     continue
                 name = f"{model['name']}-{batch}x{sequence}/{contender['id']}/{states}"
-                # Compiling takes longer than everything else that a tiny cell does, and shows nothing.
-                chosen = contender | {"mode": "eager"} if is_tiny and "mode" in contender else contender
-                group.append(Cell(name, chosen, model, sequence, states, batch=batch))
+                group.append(Cell(name, eager(contender, is_tiny), model, sequence, states, batch=batch))
             groups.append(group)
     return groups
 
@@ -74,12 +125,13 @@ def cap_cells():
 
 def cells(device, only="*"):
     """Groups of cells: within a group contenders take turns."""
-    kernels = [Kernels(f"kernels/{provider}", provider) for provider in ("own", "vendor", "torch")]
+    # The kernels of our own CPU backend have a benchmark of their own (npm run bench:native).
+    providers = {"cuda": GRID["kernels"], "cuda-emulated": ["own", "tier2", "torch"], "cpu": ["torch"]}[device]
+    kernels = [Kernels(f"kernels/{provider}", provider) for provider in providers]
     if device == "cuda":
-        groups = [kernels, *step_cells(GRID["sizes"], False), *cap_cells()]
+        groups = [kernels, quality_cells(GRID["quality"], False), *step_cells(GRID["sizes"], False), *cap_cells()]
     else:
-        # The kernels of our own CPU backend have a benchmark of their own (npm run bench:native).
-        groups = [[kernels[0], kernels[2]] if device == "cuda-emulated" else kernels[2:], *step_cells(GRID["tiny"], True)]
+        groups = [kernels, quality_cells(GRID["tinyQuality"], True), *step_cells(GRID["tiny"], True)]
     pattern = only if any(c in only for c in "*?[") else f"*{only}*"
     chosen = [[cell for cell in group if fnmatch.fnmatch(cell.id, pattern)] for group in groups]
     return [group for group in chosen if group]

@@ -1,7 +1,8 @@
-"""Rows of JSON, appended one at a time: what has been measured, and what is still to do."""
+"""Rows of JSON, appended whole: what has been measured, and what is still to do."""
 
 import datetime
 import json
+import os
 import statistics
 import subprocess
 from pathlib import Path
@@ -28,29 +29,57 @@ def current_commit():
         return "unknown"
 
 
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_rows(path):
+    """What follows the last end of a line was cut off while it was written, and is no row."""
+    if not path.exists():
+        return []
+    *lines, _ = path.read_text().split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def append_rows(path, rows):
+    """All of them or none, and on the disk when this returns."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+", buffering=0) as file:
+        file.seek(0)
+        end = file.read().rfind(b"\n") + 1
+        file.truncate(end)
+        try:
+            if file.write(lines) < len(lines):
+                raise OSError(f"{path}: the disk is full")
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)
+            raise
+
+
 class Ledger:
     """Rows of this commit and device decide what is done; rows of others stay and do not count."""
 
     def __init__(self, path, device, commit):
         self.path, self.device, self.commit = Path(path), device, commit
-        self.rows = []
-        if self.path.exists():
-            rows = [json.loads(line) for line in self.path.read_text().splitlines() if line]
-            self.rows = [row for row in rows if row["device"] == device and row["commit"] == commit]
+        self.rows = [row for row in read_rows(self.path) if row["device"] == device and row["commit"] == commit]
+        self.appended = 0
 
-    def append(self, row):
-        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        row = row | {"device": self.device, "commit": self.commit, "date": date}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        self.rows.append(row)
+    def append(self, *rows):
+        dated = [row | {"device": self.device, "commit": self.commit, "date": now()} for row in rows]
+        append_rows(self.path, dated)
+        self.rows += dated
+        self.appended += len(dated)
 
     def of(self, cell, case=None):
         return [row for row in self.rows if row["cell"] == cell and (case is None or row["case"] == case)]
 
-    def turns(self, cell):
-        """Medians of the turns so far, in milliseconds of a step or, for kernels, in sums over the table."""
+    def next_turn(self, cell):
+        return 1 + max((row.get("turn", 0) for row in self.of(cell)), default=0)
+
+    def medians(self, cell):
+        """Of the turns so far, in milliseconds of a step or, for kernels, in sums over the table."""
         by_turn = {}
         for row in self.of(cell):
             if "p50" in row:
@@ -58,18 +87,18 @@ class Ledger:
         return list(by_turn.values())
 
     def is_steady(self, cell):
-        medians = self.turns(cell)
+        medians = self.medians(cell)
         return len(medians) >= 2 and abs(medians[-1] - medians[-2]) <= STEADY * min(medians[-2:])
 
     def is_done(self, cell, needs_steady):
         """Without `needs_steady` one turn is enough."""
-        rows = self.of(cell)
-        if any("skipped" in row or row.get("fits") is False and row["case"] == "gpu-step" for row in rows):
+        rows = [row for row in self.of(cell) if row["case"] != "gpu-probe"]
+        if any("skipped" in row or row.get("fits") is False for row in rows):
             return True
-        turns, failures = len(self.turns(cell)), sum(1 for row in rows if "failed" in row)
         if not needs_steady:
-            return turns + failures >= 1
-        return failures >= 2 or turns >= MAX_TURNS or self.is_steady(cell)
+            return len(rows) > 0
+        failures = sum(1 for row in rows if "failed" in row)
+        return failures >= 2 or len(self.medians(cell)) >= MAX_TURNS or self.is_steady(cell)
 
     def seconds(self, cell):
         """How long the last turn took, with starting and compiling."""

@@ -6,6 +6,7 @@ import threading
 
 QUERY = "memory.used,clocks.sm,power.draw"
 PERIOD_S = 0.2
+QUERY_SECONDS = 20  # a driver that is stuck answers never
 
 
 def query(fields):
@@ -13,7 +14,10 @@ def query(fields):
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "-i", "0", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
     if result.returncode != 0:
         return None
     return [word.strip() for word in result.stdout.strip().splitlines()[0].split(",")]

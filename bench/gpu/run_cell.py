@@ -1,13 +1,17 @@
-"""Runs one cell in a process of its own and turns what it prints into rows of the ledger."""
+"""Runs one cell and turns what its process prints into rows of the ledger."""
 
-import json
+import importlib.util
+import os
 import shutil
-import subprocess
 import sys
 import time
+from pathlib import Path
 
+from grid import Kernels, Quality
 from ledger import ROOT, quantiles
 from monitor import Monitor
+from process import Problem, TookTooLong, run
+from quality import QualityRun
 
 PEER = ROOT / "bench" / "peers" / "cell.py"
 PEER_KERNELS = ROOT / "bench" / "peers" / "kernels.py"
@@ -15,76 +19,109 @@ COMMAND = ROOT / "dist" / "cli" / "main.js"
 RESOLUTION = 16  # a largest batch is found to a sixteenth
 
 
-class Problem(Exception):
-    """What a process that failed said last."""
-
-
-def run(command, timeout):
-    """The JSON objects that a process prints, one a line."""
-    try:
-        result = subprocess.run(
-            [str(word) for word in command],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=ROOT,
-        )
-    except subprocess.TimeoutExpired:
-        raise Problem(f"took more than {timeout} s") from None
-    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    if result.returncode != 0 or not rows:
-        lines = result.stderr.strip().splitlines()
-        told = [row["message"] for row in rows if row.get("type") == "error"]
-        raise Problem((told or lines or [f"ended with {result.returncode}"])[-1])
-    return rows
+class SliceOver(Exception):
+    """A cell was ended because the time of all is over, not its own."""
 
 
 class Runner:
     def __init__(self, ledger, options):
         self.ledger, self.options = ledger, options
+        self.begin = time.monotonic()
+        self.deadline = self.begin + options.slice_seconds
         self.is_tiny = options.device != "cuda"
-        self.deadline = None
+        self.has_built = False  # took its part of the slice
+        self.build_problem = None
 
-    def timeout(self):
-        return max(1, min(self.options.cell_seconds, self.deadline - time.monotonic()))
+    def lacks(self, cell):
+        """What a cell needs and this machine does not have; None when it can run."""
+        if isinstance(cell, Kernels) and cell.is_own:
+            return self.build_problem
+        needs_node = cell.is_own or isinstance(cell, Quality)
+        if needs_node and (shutil.which("node") is None or not COMMAND.exists()):
+            return "node or dist/ is missing: npm install"
+        if not cell.is_own and importlib.util.find_spec("torch") is None:
+            return "PyTorch is missing"
+        return None
+
+    def run(self, command, environment=None):
+        left = self.deadline - time.monotonic()
+        try:
+            return run(command, max(1, min(self.options.cell_seconds, left)), environment)
+        except TookTooLong:
+            if left < self.options.cell_seconds:
+                raise SliceOver from None
+            raise
+
+    def attempt(self, cell):
+        """One turn. What goes wrong in it is a row, too."""
+        turn = self.ledger.next_turn(cell.id)
+        try:
+            if isinstance(cell, Kernels):
+                self.kernels(cell, turn)
+            elif isinstance(cell, Quality):
+                self.ledger.append(QualityRun(self, cell).row(turn))
+            else:
+                self.step(cell, turn)
+        except Problem as problem:
+            self.ledger.append({"case": cell.case, "cell": cell.id, "turn": turn, "failed": str(problem)})
 
     # ---- Kernels --------------------------------------------------------------------------------
 
     def kernels(self, cell, turn):
-        if cell.provider != "torch":
-            command = [self.options.binary, "--blas", cell.provider, *(["--tiny"] if self.is_tiny else [])]
+        tiny = ["--tiny"] if self.is_tiny else []
+        environment = library_environment()
+        if not cell.is_own:
+            command = [sys.executable, PEER_KERNELS, "--device", self.peer_device(), *tiny]
         else:
-            device = "cuda" if self.options.device == "cuda" else "cpu"
-            command = [sys.executable, PEER_KERNELS, "--device", device, *(["--tiny"] if self.is_tiny else [])]
+            command = [self.options.binary, "--blas", "vendor" if cell.provider == "vendor" else "own", *tiny]
+            environment |= {"COMPACT_CUDA_TIER2": "1"} if cell.provider == "tier2" else {}
         begin = time.monotonic()
-        rows = run(command, self.timeout())
-        for row in rows:
-            common = {"case": "gpu-kernel", "cell": cell.id, "provider": cell.provider, "turn": turn}
-            self.ledger.append(row | common | {"seconds": time.monotonic() - begin})
+        output = self.run(command, environment)
+        common = {"case": "gpu-kernel", "cell": cell.id, "provider": cell.provider, "turn": turn}
+        seconds = {"seconds": time.monotonic() - begin}
+        failed = [] if output.problem is None else [common | {"failed": output.problem}]
+        self.ledger.append(*(row | common | seconds for row in output.rows), *failed)
 
     # ---- Steps ----------------------------------------------------------------------------------
 
+    def own_words(self, cell):
+        """Method and model of one of ours, for all benchmarks of a single method."""
+        flags = {"rank-ratio": "rankRatio", "store": "store", "recompute": "recompute", "method": "method"}
+        words = [w for flag, key in flags.items() if key in cell.contender for w in (f"--{flag}", cell.contender[key])]
+        return [*words, "--model", cell.model["name"], "--state-dtype", cell.states, "--sequence", cell.sequence]
+
+    def own_device(self, cell):
+        # By default cuBLASLt or nothing: a step without it would pass for one with it.
+        blas = cell.contender.get("blas", "own" if self.is_tiny else "vendor")
+        return ["--device", self.options.device, "--blas", blas]
+
+    def own_command(self, *words):
+        return [shutil.which("node") or "node", COMMAND, "bench", *words, "--json"]
+
+    def peer_device(self):
+        return "cuda" if self.options.device == "cuda" else "cpu"
+
+    def peer_command(self, cell, *words):
+        shape = [w for key in ("vocab", "hidden", "ffn", "heads", "layers") for w in (f"--{key}", cell.model[key])]
+        of = ["--program", cell.contender["program"], "--mode", cell.contender["mode"], "--states", cell.states]
+        device = ["--device", self.peer_device(), "--sequence", cell.sequence]
+        return [sys.executable, PEER, *of, *shape, *device, *words]
+
     def step_command(self, cell, batch, warmup, steps):
-        timing = ["--warmup", warmup, "--steps", steps, "--batch", batch, "--sequence", cell.sequence]
+        timing = ["--warmup", warmup, "--steps", steps, "--batch", batch]
         if cell.cap:
             timing += ["--memory-cap", cell.cap]
         if cell.is_own:
-            node = shutil.which("node")
-            if node is None or not COMMAND.exists():
-                raise Problem("node or dist/ is missing: npm run build")
-            flags = {"rank-ratio": "rankRatio", "store": "store", "recompute": "recompute", "method": "method"}
-            words = [w for flag, key in flags.items() if key in cell.contender for w in (f"--{flag}", cell.contender[key])]
-            words += ["--blas", cell.contender.get("blas", "auto"), "--model", cell.model["name"], "--state-dtype", cell.states, "--device", self.options.device]
-            if cell.model["name"] == "llama-60m" and self.options.device == "cuda":  # the one with the shortest kernels
-                words += ["--launch-gaps"]
-            return [node, COMMAND, "bench", "cell", "--json", *words, *timing]
-        shape = [w for key in ("vocab", "hidden", "ffn", "heads", "layers") for w in (f"--{key}", cell.model[key])]
-        device = "cuda" if self.options.device == "cuda" else "cpu"
-        words = ["--program", cell.contender["program"], "--mode", cell.contender["mode"], "--states", cell.states]
-        return [sys.executable, PEER, *words, *shape, "--device", device, *timing]
+            if cell.model["name"] == "llama-60m" and not self.is_tiny:  # the one with the shortest kernels
+                timing += ["--launch-gaps"]
+            if self.options.device == "cuda-emulated":
+                timing += ["--graphs", "on"]  # choosing would take more steps than the cell
+            return self.own_command("cell", *self.own_words(cell), *self.own_device(cell), *timing)
+        return self.peer_command(cell, *timing)
 
     def step(self, cell, turn):
-        warmup, steps = (1, 2) if self.is_tiny else (5, 20)
+        # As many before the timed ones as ours take to choose how they run, so that losses are those of equal steps.
+        warmup, steps = (1, 2) if self.is_tiny else (8, 20)
         batch = cell.batch
         if cell.cap:
             batch = self.largest_batch(cell)
@@ -93,7 +130,7 @@ class Runner:
                 return
         begin = time.monotonic()
         with Monitor() as monitor:
-            result = run(self.step_command(cell, batch, warmup, steps), self.timeout())[-1]
+            result = self.run(self.step_command(cell, batch, warmup, steps), library_environment()).last()
         row = self.row(cell, turn, batch) | {"seconds": time.monotonic() - begin} | self.measured(cell, batch, result)
         report = monitor.report()
         if "memory" in row:
@@ -102,7 +139,7 @@ class Runner:
 
     def row(self, cell, turn, batch):
         model = cell.model["name"]
-        common = {"case": "gpu-step", "cell": cell.id, "contender": cell.contender["id"], "turn": turn, "model": model}
+        common = {"case": cell.case, "cell": cell.id, "contender": cell.contender["id"], "turn": turn, "model": model}
         return common | {"sequence": cell.sequence, "states": cell.states, "batch": batch, "cap": cell.cap or None}
 
     def measured(self, cell, batch, result):
@@ -117,6 +154,7 @@ class Runner:
             return row
         row |= quantiles(result["msPerStep"]) | {"metric": "step", "unit": "ms"}
         row["tokensPerSecond"] = batch * cell.sequence / row["p50"] * 1e3
+        row["loss"] = {"first": result["losses"][0], "last": result["losses"][-1]}
         memory = result["memory"]
         if cell.is_own:
             # What plans ask for, what the driver gave for it; both are the same, because nothing is pooled.
@@ -129,8 +167,7 @@ class Runner:
     def largest_batch(self, cell):
         """0 when not even one sequence fits. Ours is planned; a peer's is searched for, and each try is a row."""
         if cell.is_own:
-            command = self.step_command(cell, 1, 1, 1) + ["--largest", "--plan-only"]
-            result = run(command, self.timeout())[-1]
+            result = self.run(self.step_command(cell, 1, 1, 1) + ["--largest", "--plan-only"]).last()
             return result["batch"] if result["fits"] else 0
         tried = {row["batch"]: row["fits"] for row in self.ledger.of(cell.id, "gpu-probe")}
         while True:
@@ -143,9 +180,19 @@ class Runner:
             else:
                 batch = (fitting + too_large) // 2
             begin = time.monotonic()
-            result = run(self.step_command(cell, batch, 2, 1), self.timeout())[-1]
+            result = self.run(self.step_command(cell, batch, 2, 1)).last()
             if "skipped" in result or "failed" in result:
                 raise Problem(result.get("skipped") or result["failed"])
             tried[batch] = result["fits"]
             probe = {"case": "gpu-probe", "cell": cell.id, "batch": batch, "fits": result["fits"]}
             self.ledger.append(probe | {"seconds": time.monotonic() - begin})
+
+
+def library_environment():
+    """Where cuBLASLt is, for ours: the one that PyTorch uses, so that both multiply with the same."""
+    found = importlib.util.find_spec("torch")
+    if found is None or "COMPACT_CUBLASLT" in os.environ:
+        return {}
+    packages = Path(found.origin).parents[1]
+    libraries = sorted([*packages.glob("nvidia/*/lib/libcublasLt.so.*"), *packages.glob("torch/lib/libcublasLt.so.*")])
+    return {"COMPACT_CUBLASLT": str(libraries[-1])} if libraries else {}

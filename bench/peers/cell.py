@@ -14,7 +14,7 @@ import sys
 import torch
 
 import weights
-from measure import Clock, batch, peak_bytes, reset_peak
+from measure import Clock, batch, peak_bytes, read_batches, reset_peak
 from model import Shape
 from programs import PROGRAMS, Skipped, build
 
@@ -37,6 +37,7 @@ def parse(argv):
     parser.add_argument("--clip", type=float, default=0.0, help="largest norm of the gradient; 0: none")
     parser.add_argument("--memory-cap", type=int, help="bytes of the GPU that may be taken")
     parser.add_argument("--weights", help="safetensors to begin with, in Hugging Face's names")
+    parser.add_argument("--batches", help="32-bit integers: for each step tokens, then targets; default: one batch for all")
     return parser.parse_args(argv)
 
 
@@ -52,11 +53,17 @@ class Trainer:
             self.program = build(args.program, shape, args)
         if args.weights:
             weights.load(self.program.model, args.weights)
-        self.tokens, self.targets = batch(shape, args.batch, self.device)
+        if args.batches:
+            self.batches = read_batches(args.batches, shape, args.batch, self.device)
+        else:
+            self.batches = [batch(shape, args.batch, self.device)]
+        self.count = 0
 
     def step(self):
+        tokens, targets = self.batches[self.count % len(self.batches)]
+        self.count += 1
         for _ in range(self.args.accumulate):
-            loss = self.program.loss(self.tokens, self.targets)
+            loss = self.program.loss(tokens, targets)
             loss.backward()
         parameters = [p for p in self.program.model.parameters() if p.grad is not None]
         if self.args.clip > 0:

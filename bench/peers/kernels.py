@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import statistics
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -125,13 +126,20 @@ def main():
     if device.type == "cuda":
         torch.backends.cuda.preferred_blas_library("cublaslt")
     samples = args.samples or (2 if args.tiny else 20)
+    failed = False
     for kernel, variant, shape, operands, function in cases(TINY if args.tiny else FULL, device):
-        times = times_us(function, operands, device, samples, 1 if args.tiny else 50)
+        try:
+            times = times_us(function, operands, device, samples, 1 if args.tiny else 50)
+        except Exception as error:  # out of memory, a compiler that is missing, ...: the others may run
+            failed = True
+            print(f"{kernel}, {shape}: {type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
+            continue
         cuts = statistics.quantiles(times * 2 if len(times) == 1 else times, n=4, method="inclusive")
         row = {"kernel": kernel, "variant": variant, "shape": shape, "dtype": "bf16", "metric": "time", "unit": "us"}
         row |= {"p25": cuts[0], "p50": cuts[1], "p75": cuts[2], "repeats": len(times), "torch": torch.__version__}
         print(json.dumps(row), flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """Tokens, clocks and memory, the same for every program."""
 
+import os
 import time
 
 import torch
@@ -18,6 +19,13 @@ def batch(shape, sequences, device):
     count = sequences * shape.sequence
     tokens, targets = random_tokens(count, shape.vocab), random_tokens(count, shape.vocab, count)
     return tuple(part.view(sequences, shape.sequence).to(device) for part in (tokens, targets))
+
+
+def read_batches(path, shape, sequences, device):
+    """Tokens and targets of each step, as `compact-train bench losses --inputs` writes them."""
+    numbers = torch.from_file(path, size=os.path.getsize(path) // 4, dtype=torch.int32)
+    steps = numbers.view(-1, 2, sequences, shape.sequence).long().to(device)
+    return [tuple(parts) for parts in steps]
 
 
 class Clock:

@@ -62,7 +62,7 @@ export function compileOptions(request: PlanRequest, target: Target): CompileOpt
 }
 
 /** One set of flags plans both methods side by side: what only compact knows, dense leaves aside. */
-function methodOf({ method, stateDtype, rank, rankRatio, store, sharing }: PlanRequest): Method {
+export function methodOf({ method, stateDtype, rank, rankRatio, store, sharing }: PlanRequest): Method {
   if (method === 'compact') {
     const isRankGiven = rank !== undefined || rankRatio !== undefined;
     return compact({

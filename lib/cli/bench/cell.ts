@@ -1,13 +1,14 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { compile } from '../../compile/index.js';
 import { largestBatch } from '../../memory/index.js';
-import { llama, llamaPresets } from '../../models/index.js';
-import { type BlasChoice, blasChoices, type GraphChoice, graphChoices } from '../../runtime/index.js';
+import { llama } from '../../models/index.js';
+import { type GraphChoice, graphChoices } from '../../runtime/index.js';
 import { formatBytes } from '../format.js';
-import { byteCount, choice, positiveInteger, ratio } from '../options.js';
-import { compileOptions, describeRequest, type PlanRequest } from '../plan-request.js';
+import { byteCount, choice, positiveInteger } from '../options.js';
+import { compileOptions, describeRequest } from '../plan-request.js';
 import type { Terminal } from '../terminal.js';
-import { benchDevice, deviceOption } from './device.js';
+import { cellOptions, type CellOptions } from './cell-options.js';
+import { benchDevice } from './device.js';
 import { quantiles } from './quantiles.js';
 import { type LaunchGaps, measureLaunchGaps } from './launch-gaps.js';
 import { timeSteps, type StepTimes } from './step-runner.js';
@@ -19,10 +20,7 @@ Examples:
   compact-train bench cell --device cuda --model llama-350m --batch 128 --method compact --store lazy --json
   compact-train bench cell --device cuda --model llama-350m --largest --memory-cap 24GiB --json`;
 
-interface CellFlags extends Omit<PlanRequest, 'accounting'> {
-  readonly device: string;
-  readonly threads?: number;
-  readonly blas: BlasChoice;
+interface CellFlags extends CellOptions {
   readonly graphs: GraphChoice;
   readonly warmup: number;
   readonly steps: number;
@@ -43,34 +41,9 @@ export interface CellResult extends Partial<StepTimes> {
 }
 
 export function registerCellBench(bench: Command, terminal: Terminal): void {
-  bench
-    .command('cell')
+  cellOptions(bench.command('cell'))
     .summary('one method on one device, in a process of its own')
     .description('Times training steps of one method, with what it takes of the memory.')
-    .addOption(
-      new Option('--model <preset>', 'a model preset')
-        .choices(Object.keys(llamaPresets))
-        .default('llama-60m'),
-    )
-    .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
-    .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
-    .addOption(deviceOption())
-    .option('--threads <count>', 'CPU threads (default: all physical cores)', positiveInteger)
-    .addOption(choice('--dtype <type>', 'of weights and activations', ['f32', 'bf16']).default('bf16'))
-    .addOption(choice('--state-dtype <type>', "of the optimizer's moments", ['f32', 'bf16']).default('f32'))
-    .addOption(
-      choice('--method <method>', 'how weight gradients are made', ['dense', 'compact']).default('dense'),
-    )
-    .option('--rank-ratio <ratio>', "rank as a share of a layer's input width (compact)", ratio, 0.25)
-    .addOption(
-      choice('--store <store>', 'of compressed inputs (compact)', ['stored', 'lazy']).default('stored'),
-    )
-    .addOption(
-      choice('--recompute <policy>', 'what backward rebuilds', ['none', 'cheap', 'layer']).default('none'),
-    )
-    .addOption(
-      choice('--blas <choice>', 'products on a GPU: own kernels or cuBLASLt', blasChoices).default('own'),
-    )
     .addOption(choice('--graphs <choice>', 'runs as graphs on a GPU', graphChoices).default('auto'))
     .option('--warmup <count>', 'steps before the timed ones', positiveInteger, 5)
     .option('--steps <count>', 'timed steps', positiveInteger, 20)

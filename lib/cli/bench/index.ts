@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Terminal } from '../terminal.js';
 import { registerCellBench } from './cell.js';
 import { registerKernelsBench } from './kernels.js';
+import { registerLossesBench } from './losses.js';
 import { registerMemoryBench } from './memory.js';
 import { registerQualityBench } from './quality.js';
 import { registerStepTimeBench } from './step-time.js';
@@ -17,4 +18,5 @@ export function registerBench(program: Command, terminal: Terminal): void {
   registerKernelsBench(bench, terminal);
   registerQualityBench(bench, terminal);
   registerCellBench(bench, terminal);
+  registerLossesBench(bench, terminal);
 }

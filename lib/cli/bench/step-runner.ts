@@ -11,6 +11,8 @@ import {
 
 export interface StepTimes {
   readonly msPerStep: readonly number[];
+  /** Of every step, the warm-up ones included: all on the same batch. */
+  readonly losses: readonly number[];
   /** Microseconds of each instruction, means over the steps, when profiling. */
   readonly profileUs: readonly number[] | undefined;
   readonly memory: EngineMemory;
@@ -102,6 +104,7 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
   await using trained = await StepEngine.open(options);
   const warmupSteps = profile ? options.warmupSteps : trained.warmupSteps(options, options.warmupSteps);
   const msPerStep: number[] = [];
+  const losses: number[] = [];
   const profiles: Float64Array[] = [];
   const last = warmupSteps + steps;
   let next = trained.run(profile);
@@ -111,7 +114,8 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
       next = trained.run(profile);
       next.catch(() => undefined); // told when its turn comes
     }
-    const { durationMs, profileUs } = await current;
+    const { durationMs, profileUs, outputs } = await current;
+    losses.push(Number(outputs['loss']![0]));
     if (step <= warmupSteps) continue;
     msPerStep.push(durationMs);
     if (profileUs !== undefined) profiles.push(profileUs);
@@ -120,6 +124,7 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
   const { engine } = trained;
   return {
     msPerStep,
+    losses,
     memory: engine.memory(),
     graphs: engine.graphs().find(({ entry }) => entry === 'step'),
     profileUs: profile ? Array.from(profiles[0]!, (_, index) => mean(index)) : undefined,

@@ -51,5 +51,7 @@ export const chartStyle = `
   .chart .strong { font-weight: 650; }
   .chart .tabular { font-variant-numeric: tabular-nums; }
   .chart .rule { stroke: var(--line); stroke-width: 1; fill: none; }
+  .chart .measured { stroke: var(--ink); stroke-width: 3; }
+  .chart text { paint-order: stroke; stroke: var(--ground); stroke-width: 3; stroke-linejoin: round; }
   .chart .mark { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 4 3; fill: none; }
 `;

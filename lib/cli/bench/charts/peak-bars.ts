@@ -6,18 +6,24 @@ import { byteTicks, element, linearScale, text, translate } from './svg.js';
 
 const rowHeight = 28;
 const barHeight = 20;
-const labelWidth = 250;
+const leastLabelWidth = 250;
 const totalWidth = 150;
 
+interface Bar extends Pick<PlannedPeak, 'variant' | 'peakBytes' | 'byKind' | 'shareOfPlain'> {
+  /** What was measured of the same, as a line across the bar. */
+  readonly measuredBytes?: number;
+}
+
 /** One horizontal bar per method, split by what the bytes are for at the moment of the peak. */
-export function peakBars(
-  peaks: readonly Pick<PlannedPeak, 'variant' | 'peakBytes' | 'byKind' | 'shareOfPlain'>[],
-  width: number,
-): { svg: string; height: number } {
+export function peakBars(peaks: readonly Bar[], width: number): { svg: string; height: number } {
+  const labelWidth = Math.max(
+    leastLabelWidth,
+    20 + 6 * Math.max(...peaks.map(({ variant }) => variant.length)),
+  );
   const shown = kindGroups.filter((group) => peaks.some((peak) => groupBytes(group, peak.byKind) > 0));
   const legend = kindLegend(shown, width);
   const top = legend.height + 12;
-  const highest = Math.max(...peaks.map((peak) => peak.peakBytes));
+  const highest = Math.max(...peaks.map((peak) => Math.max(peak.peakBytes, peak.measuredBytes ?? 0)));
   const x = linearScale([0, highest], [labelWidth, width - totalWidth]);
   const bottom = top + peaks.length * rowHeight;
   const grid = byteTicks(highest, 6).map(({ value, label }) => [
@@ -44,13 +50,24 @@ export function peakBars(
     });
     const middle = rowHeight / 2 + 4;
     const total = formatBytes(peak.peakBytes);
+    const { measuredBytes } = peak;
+    const end = x(Math.max(from, measuredBytes ?? 0));
+    const mark =
+      measuredBytes === undefined
+        ? ''
+        : element(
+            'line',
+            { x1: x(measuredBytes), x2: x(measuredBytes), y1: 1, y2: rowHeight - 1, class: 'measured' },
+            element('title', {}, `${peak.variant}: ${formatBytes(measuredBytes)} measured`),
+          );
     return translate(
       0,
       top + row * rowHeight,
       text(labelWidth - 12, middle, peak.variant, { 'text-anchor': 'end' }),
       ...segments,
-      text(x(from) + 8, middle, total, { class: 'strong tabular' }),
-      text(x(from) + 16 + total.length * 6.6, middle, formatPercent(peak.shareOfPlain), {
+      mark,
+      text(end + 8, middle, total, { class: 'strong tabular' }),
+      text(end + 16 + total.length * 6.6, middle, formatPercent(peak.shareOfPlain), {
         class: 'soft tabular',
       }),
     );

@@ -17,7 +17,7 @@ export function generatedDocuments(
   return {
     'docs/benchmarks.md': benchmarksDocument(rows),
     'docs/kernels.md': replacePart(
-      replacePart(diary, 'predictions', kernelPredictionTable()),
+      replacePart(diary, 'predictions', kernelPredictionTable(rows)),
       'resources',
       resourceTable(resources()),
     ),

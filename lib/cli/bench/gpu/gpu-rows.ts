@@ -1,10 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { LaunchGaps } from '../launch-gaps.js';
 
+/** Our kernels as the device chooses them, those of warpgroups, with cuBLASLt's products, and PyTorch's operations. */
+export type KernelProvider = 'own' | 'tier2' | 'vendor' | 'torch';
+
 /** A row of the ledger that scripts/gpu-bench writes; what a case does not have is absent. */
 export interface GpuRow {
-  readonly case: 'gpu-step' | 'gpu-kernel' | 'gpu-probe';
+  readonly case: 'gpu-step' | 'gpu-kernel' | 'gpu-probe' | 'gpu-quality';
   readonly cell: string;
+  readonly contender?: string;
   readonly turn?: number;
   readonly device: string;
   readonly commit: string;
@@ -26,8 +30,16 @@ export interface GpuRow {
   };
   /** Of our own cells of the smallest model (../launch-gaps.ts). */
   readonly launchGaps?: LaunchGaps;
+  /** Of the first warm-up step and of the last timed one. */
+  readonly loss?: { readonly first: number; readonly last: number };
+  // Quality: a short training on text.
+  readonly steps?: number;
+  readonly firstLoss?: number;
+  readonly lastLoss?: number;
+  /** Of all steps: the loss beside the CPU's, as a share of it. Absent for peers. */
+  readonly largestDifference?: number;
   // Kernels: microseconds.
-  readonly provider?: 'own' | 'vendor' | 'torch';
+  readonly provider?: KernelProvider;
   readonly kernel?: string;
   readonly op?: string; // of ours
   readonly shape?: string;
@@ -51,7 +63,13 @@ export function readGpuRows(file: string): GpuRow[] {
   return readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as GpuRow);
+    .map((line, index) => {
+      try {
+        return JSON.parse(line) as GpuRow;
+      } catch {
+        throw new Error(`${file}: line ${index + 1} is not JSON`);
+      }
+    });
 }
 
 /** The rows of one device at the commit that was measured last: figures of two commits are never mixed. */
@@ -78,6 +96,27 @@ export function measured(rows: readonly GpuRow[]): Measured | undefined {
 
 export const cellRows = (rows: readonly GpuRow[], cell: string): GpuRow[] =>
   rows.filter((row) => row.cell === cell && row.case === 'gpu-step');
+
+/** The last row with losses of a cell of the quality table. */
+export const qualityRow = (rows: readonly GpuRow[], cell: string): GpuRow | undefined =>
+  rows.findLast((row) => row.cell === cell && row.lastLoss !== undefined);
+
+/** All turns of one kernel; `variant` tells apart the ways in which PyTorch does it. */
+export const kernelTime = (
+  rows: readonly GpuRow[],
+  provider: KernelProvider,
+  { kernel, shape }: { readonly kernel: string; readonly shape: string },
+  variant?: string,
+): Measured | undefined =>
+  measured(
+    rows.filter(
+      (row) =>
+        row.provider === provider &&
+        row.kernel === kernel &&
+        row.shape === shape &&
+        (variant === undefined || row.variant === variant),
+    ),
+  );
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

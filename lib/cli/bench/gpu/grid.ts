@@ -8,6 +8,11 @@ export interface GpuGrid {
   readonly models: readonly (Readonly<Record<'vocab' | 'hidden' | 'ffn' | 'heads' | 'layers', number>> & {
     readonly name: LlamaPreset;
   })[];
+  readonly quality: GridSize & {
+    readonly steps: number;
+    /** By contender. */
+    readonly learningRates: Readonly<Record<string, number>>;
+  };
   readonly sizes: readonly GridSize[];
   readonly caps: readonly {
     readonly model: LlamaPreset;
@@ -43,3 +48,9 @@ export const readGrid = (): GpuGrid =>
 
 export const cellName = ({ model, batch, sequence }: GridSize, contender: string, states = 'bf16'): string =>
   `${model}-${batch}x${sequence}/${contender}/${states}`;
+
+export const capCellName = (model: string, gigabytes: number, contender: string): string =>
+  `${model}-${gigabytes}GB/${contender}/bf16`;
+
+export const qualityCellName = ({ quality }: GpuGrid, contender: string): string =>
+  `quality/${cellName(quality, contender)}`;

@@ -187,5 +187,31 @@ export function floorUs({ flops, bytes, values }: KernelPrediction, limits: Devi
   return 1e6 * Math.max(flops / limits.flopsPerSecond.bf16, bytes / limits.bytesPerSecond);
 }
 
+/** Of the tensor cores, by products of warpgroups (cuda/gemm_warpgroup.cuh) as they were first written. */
+const warpgroup = 0.75 * aimed.product;
+const productShares = { vendor: aimed.product, tier2: warpgroup } as const;
+
+/** A product of stored operands by a library's product, in the time of `provider`'s, which makes P before x P. */
+export function predictedShareOfLibrary(
+  kernel: KernelPrediction,
+  provider: keyof typeof productShares,
+  limits: DeviceLimits,
+): number {
+  const floor = floorUs(kernel, limits);
+  const panelUs = kernel.kernel === 'z = x P' ? floorUs(panel(n, r), limits) : 0;
+  return floor / aimed.product / (floor / productShares[provider] + panelUs);
+}
+
+/** torch.randn, a product and an addition in place; normal numbers as in a first measurement of others. */
+export function predictedTorchUpdateUs(limits: DeviceLimits): number {
+  const randnValuesPerSecond = 0.35e12;
+  const addBytes = 3 * bf16 * n * m;
+  const seconds =
+    (n * r) / randnValuesPerSecond +
+    (2 * n * r * m) / limits.flopsPerSecond.bf16 / compiled.product +
+    addBytes / limits.bytesPerSecond / compiled.bandwidth;
+  return 1e6 * seconds;
+}
+
 export const predictedUs = (kernel: KernelPrediction, limits: DeviceLimits): number =>
   floorUs(kernel, limits) / kernel.share;

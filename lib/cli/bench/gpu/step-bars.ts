@@ -8,7 +8,7 @@ export interface StepBar {
 }
 
 const rowHeight = 26;
-const labelWidth = 290;
+const labelWidth = 300;
 
 /** Milliseconds of a step: filled where they were measured, outlined where they are predicted. */
 export function stepBars(bars: readonly StepBar[], width: number): { svg: string; height: number } {

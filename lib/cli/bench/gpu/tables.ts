@@ -1,7 +1,7 @@
 /** Tables of docs/benchmarks.md, as Markdown. */
 import type { DeviceLimits } from '../device-limits.js';
-import { cellName, type GpuGrid, type GridSize } from './grid.js';
-import { cellRows, measured, type GpuRow, type Measured } from './gpu-rows.js';
+import { capCellName, cellName, qualityCellName, type GpuGrid, type GridSize } from './grid.js';
+import { cellRows, kernelTime, measured, qualityRow, type GpuRow, type Measured } from './gpu-rows.js';
 import { floorUs, type KernelPrediction, kernelPredictions, predictedUs } from './predictions.js';
 import { plannedPeak, predictedStepMs } from './step-predictions.js';
 
@@ -27,6 +27,8 @@ const gigabytes = (bytes: number | null | undefined): string =>
 const figure = (value: number | undefined): string =>
   value === undefined ? '' : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+
 const spread = ({ p25, p50, p75, steady }: Measured): string =>
   `${figure(p50)} (${figure(p25)} - ${figure(p75)})${steady ? '' : ', unsteady'}`;
 
@@ -51,7 +53,7 @@ export function stepTable(
         if (states === 'bf16') others.push(`${contender.id} (${contender.title})`);
         continue;
       }
-      const { memory, tokensPerSecond, refreshStepMs } = found?.last ?? {};
+      const { memory, tokensPerSecond, refreshStepMs, loss } = found?.last ?? {};
       const refresh = refreshStepMs === undefined ? '' : `; ${figure(refreshStepMs)} with a new basis`;
       lines.push([
         contender.id,
@@ -61,6 +63,7 @@ export function stepTable(
         found === undefined ? reasonOf(own) : spread(found) + refresh,
         found === undefined || base === undefined ? '' : (found.p50 / base.p50).toFixed(2),
         tokensPerSecond === undefined ? '' : Math.round(tokensPerSecond).toLocaleString('en'),
+        loss === undefined ? '' : loss.last.toFixed(3),
         gigabytes(planned),
         memory === undefined
           ? ''
@@ -68,52 +71,87 @@ export function stepTable(
       ]);
     }
   const heads = [
-    '', 'contender', 'states', 'predicted ms', 'measured ms', 'of B1', 'tokens/s', 'planned GB', 'measured GB',
+    '', 'contender', 'states', 'predicted ms', 'measured ms', 'of B1', 'tokens/s', 'loss', 'planned GB', 'measured GB',
   ]; // prettier-ignore
   const rest = others.length === 0 ? '' : `\n\nNot run, and without a prediction: ${others.join(', ')}.`;
   return markdownTable(heads, lines) + rest;
 }
 
-/** Kernels that a vendor's library can stand in for: products of stored operands. */
-const isProduct = ({ kernel }: KernelPrediction): boolean => /^(y|dX|dW|compressed gradient) /.test(kernel);
+/** Who else can multiply for a kernel: a vendor's library all but updates in place, warpgroups all but attention. */
+function multiplies(provider: 'vendor' | 'tier2', { kernel, flops }: KernelPrediction): boolean {
+  if (flops === 0 || kernel.startsWith('attention')) return false;
+  return provider === 'tier2' || !kernel.startsWith('update');
+}
 
 /** Ours beside PyTorch's, beside the floor. */
 export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | undefined): string {
-  const kernels = rows.filter((row) => row.case === 'gpu-kernel' && row.failed === undefined);
+  const copy = kernelPredictions.find(({ kernel }) => kernel === 'copy')!;
+  const copyUs = kernelTime(rows, 'own', copy)?.p50;
   const lines = kernelPredictions.map((prediction) => {
-    const same = kernels.filter(
-      ({ kernel, shape }) => kernel === prediction.kernel && shape === prediction.shape,
+    const own = kernelTime(rows, 'own', prediction);
+    const other = (provider: 'vendor' | 'tier2'): string =>
+      multiplies(provider, prediction) ? figure(kernelTime(rows, provider, prediction)?.p50) || notRun : '';
+    const theirs = rows.filter(
+      ({ provider, kernel, shape }) =>
+        provider === 'torch' && kernel === prediction.kernel && shape === prediction.shape,
     );
-    const own = measured(same.filter(({ provider }) => provider === 'own'));
-    const theirs = same.filter(({ provider }) => provider === 'torch');
-    const variants = [...new Set(theirs.map(({ variant = '' }) => variant))];
-    const vendor = measured(same.filter(({ provider, op }) => provider === 'vendor' && op === 'matmul'));
     const floor = limits && floorUs(prediction, limits);
+    const ofCopy =
+      own && copyUs && prediction.flops === 0 && prediction.values === undefined
+        ? prediction.bytes / own.p50 / (copy.bytes / copyUs)
+        : undefined;
     return [
       prediction.kernel,
       prediction.shape,
       figure(floor),
       figure(limits && predictedUs(prediction, limits)),
       own === undefined ? notRun : spread(own),
-      own === undefined || floor === undefined ? '' : `${((100 * floor) / own.p50).toFixed(0)} %`,
-      vendor === undefined ? (isProduct(prediction) ? notRun : '') : figure(vendor.p50),
-      variants
+      own === undefined || floor === undefined ? '' : percent(floor / own.p50),
+      ofCopy === undefined ? '' : percent(ofCopy),
+      other('tier2'),
+      other('vendor'),
+      [...new Set(theirs.map(({ variant = '' }) => variant))]
         .map((variant) => {
-          const of = measured(theirs.filter((row) => (row.variant ?? '') === variant));
+          const of = kernelTime(rows, 'torch', prediction, variant);
           return `${figure(of?.p50)}${variant === '' ? '' : ` (${variant})`}`;
         })
         .join(', ') || notRun,
     ];
   });
   const heads = [
-    'kernel',
-    'shape',
-    'floor us',
-    'predicted us',
-    'measured us',
-    'of floor',
-    'cuBLASLt us',
+    'kernel', 'shape', 'floor us', 'predicted us', 'measured us', 'of floor', 'of copy', 'tier 2 us', 'cuBLASLt us',
     'PyTorch us',
+  ]; // prettier-ignore
+  return markdownTable(heads, lines);
+}
+
+/** What a short training on text comes to, beside the CPU's. */
+export function qualityTable(grid: GpuGrid, rows: readonly GpuRow[]): string {
+  const lines = Object.entries(grid.quality.learningRates).map(([id, learningRate]) => {
+    const { title } = grid.contenders.find((one) => one.id === id)!;
+    const cell = qualityCellName(grid, id);
+    const found = qualityRow(rows, cell);
+    if (found === undefined) {
+      const reason = reasonOf(rows.filter((row) => row.cell === cell));
+      return [id, title, String(learningRate), reason, '', ''];
+    }
+    const { firstLoss, lastLoss, largestDifference } = found;
+    return [
+      id,
+      title,
+      String(learningRate),
+      firstLoss!.toFixed(4),
+      lastLoss!.toFixed(4),
+      largestDifference === undefined ? '' : `${(100 * largestDifference).toFixed(2)} %`,
+    ];
+  });
+  const heads = [
+    '',
+    'contender',
+    'learning rate',
+    'first loss',
+    'last loss',
+    "largest difference from the CPU's",
   ];
   return markdownTable(heads, lines);
 }
@@ -124,7 +162,7 @@ export function capTable(grid: GpuGrid, rows: readonly GpuRow[]): string {
     grid.contenders
       .filter(({ caps }) => caps)
       .map(({ id, title }) => {
-        const own = cellRows(rows, `${model}-${cap}GB/${id}/bf16`);
+        const own = cellRows(rows, capCellName(model, cap, id));
         const found = measured(own)?.last;
         return [
           model,
