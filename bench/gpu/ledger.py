@@ -20,7 +20,7 @@ def quantiles(times):
 def current_commit():
     """With a + where sources differ from it; what benchmarks and their tables write does not count."""
     try:
-        git = ["git", "-C", str(ROOT)]
+        git = ["git", "--no-optional-locks", "-C", str(ROOT)]
         commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
         sources = ["status", "--porcelain", "--", ".", ":!bench/results", ":!docs"]
         changed = subprocess.run([*git, *sources], capture_output=True, text=True, check=True)

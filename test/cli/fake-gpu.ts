@@ -23,10 +23,11 @@ export function fakeMachine(
   writeFileSync(
     program,
     `const fs = require('node:fs');
-const words = process.argv.slice(3);
-const line = words.join(' ');
-const before = fs.existsSync(${JSON.stringify(started)}) ? fs.readFileSync(${JSON.stringify(started)}, 'utf8').split('\\n') : [];
-fs.appendFileSync(${JSON.stringify(started)}, process.pid + ' ' + line + '\\n');
+const { spawn } = require('node:child_process');
+const started = ${JSON.stringify(started)};
+const line = process.argv.slice(3).join(' ');
+const before = fs.existsSync(started) ? fs.readFileSync(started, 'utf8').split('\\n') : [];
+fs.appendFileSync(started, process.pid + ' ' + line + '\\n');
 const times = before.filter((other) => other.replace(/^\\d+ /, '') === line).length;
 const result = (${answer})(line, times);
 if (result === 'hang') setInterval(() => {}, 1000);

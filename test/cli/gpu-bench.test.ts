@@ -322,7 +322,15 @@ describeWithPython('time', () => {
 
   test('so is one that takes more than its own time', () => {
     const ledger = newFile();
-    const machine = fakeMachine(newFile(), hangs('true'));
+    // With a process of its own, which would hold its output open.
+    const machine = fakeMachine(
+      newFile(),
+      `() => {
+        const { pid } = spawn('sleep', ['1000'], { stdio: 'inherit' });
+        fs.appendFileSync(started, pid + ' sleep\\n');
+        return 'hang';
+      }`,
+    );
     const only = ['--ledger', ledger, '--only', cellNames[0]!, '--cell-seconds', '1'];
     expect(gpuBench(only, machine.env).code).toBe(0);
     expect(rowsOf(ledger)).toMatchObject([
