@@ -10,6 +10,8 @@ import { type Attributes, opDefinitions, type Value } from '../../lib/graph/inde
 /** Equal calls have equal numbers, and an op that stands for two has the numbers of the two. */
 export class Expressions {
   readonly #known = new Map<string, number>();
+  /** Sums of squares: what each was made of, on top of the sums that were there. */
+  readonly #sums = new Map<number, { readonly base: number; readonly squared: ReadonlyMap<number, number> }>();
 
   source(name: string): number {
     return this.#number(`source ${name}`);
@@ -21,8 +23,24 @@ export class Expressions {
       const sum = this.call('add', {}, [a, b], 0);
       return output === 0 ? sum : this.call('rmsNorm', attributes, [sum, weight], output - 1);
     }
+    if (op === 'matmul' && inputs[3] !== undefined) {
+      const { squaresIndex, ...plain } = attributes;
+      const c = this.call(op, plain, inputs.slice(0, 3), 0);
+      return output === 0 ? c : this.#squared(inputs[3], squaresIndex as number, c);
+    }
+    if (op === 'sumOfSquares') return this.#squared(inputs[1]!, attributes.index as number, inputs[0]!);
     const named = Object.entries(attributes).toSorted(([a], [b]) => (a < b ? -1 : 1));
     return this.#number(`${op}${JSON.stringify(named)}(${inputs.map((i) => i ?? '-').join()})#${output}`);
+  }
+
+  /** Each sum stands for itself: it does not matter in which order they are written. */
+  #squared(sums: number, index: number, x: number): number {
+    const { base, squared } = this.#sums.get(sums) ?? { base: sums, squared: new Map<number, number>() };
+    const changed = new Map(squared).set(index, x);
+    const named = [...changed].toSorted(([a], [b]) => a - b).map((entry) => entry.join(':'));
+    const number = this.#number(`squares ${named.join()} in ${base}`);
+    this.#sums.set(number, { base, squared: changed });
+    return number;
   }
 
   #number(key: string): number {
@@ -51,6 +69,8 @@ export function meaningOfGraph({ nodes, outputs }: Program, expressions: Express
       const number = expressions.call(op, attributes, numbers, index);
       const target = output.persistent ? output : targets.get(output);
       if (target !== undefined) persistent[target.name] = number;
+      // Products write their sums where others have written theirs.
+      if (target !== undefined && op === 'matmul' && index === 1) known.set(target, number);
       if (!output.persistent) known.set(output, number);
     }
   }
