@@ -3,6 +3,7 @@
 // Six accesses per element (22 bytes with fp32 states and a bf16 direction); limit: memory
 // bandwidth.
 #include "cuda/elementwise.cuh"
+#include "cuda/launch_group.cuh"
 #include "cuda/ops.h"
 #include "cuda/weight_update.cuh"
 
@@ -16,9 +17,12 @@ struct Direction {
     AdamFactors<float> factors;
 };
 
-__global__ void __launch_bounds__(kElementwiseThreads) adam_direction_kernel(Direction p) {
+__global__ void __launch_bounds__(kElementwiseThreads)
+    adam_direction_kernel(const CP_GRID_CONSTANT LaunchGroup<Direction> group) {
+    uint32_t block = 0;
+    const Direction& p = group.of_block(&block);
     const int64_t first =
-        (static_cast<int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x) * kPackSize;
+        (static_cast<int64_t>(block) * kElementwiseThreads + threadIdx.x) * kPackSize;
     if (first >= p.count) return;
     const int count = pack_count(p.count, first);
     const float scale = gradient_scale(p.scale);
@@ -35,25 +39,34 @@ __global__ void __launch_bounds__(kElementwiseThreads) adam_direction_kernel(Dir
     p.direction.store(first, count, g);
 }
 
-CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    const int64_t count = num_elements(call->inputs[0]);
-    const Direction work{
-        AnyTensor(call->inputs[0]),
-        AnyTensor(call->outputs[1]),
-        AnyTensor(call->outputs[2]),
-        AnyTensor(call->outputs[0]),
-        data<const float>(call->inputs[3]),
-        count,
-        adam_factors(attribute(*call, "beta1"), attribute(*call, "beta2"),
-                     attribute(*call, "epsilon"), attribute(*call, "firstMomentStep"),
-                     attribute(*call, "secondMomentStep"))};
-    CP_LAUNCH(adam_direction_kernel, elementwise_grid(count), dim3(kElementwiseThreads), 0,
-              device->stream, work);
+CpStatus run_group(CpDevice* device, const CpCall* calls, int32_t count, CpError* error) {
+    LaunchGroup<Direction> group;
+    for (int32_t i = 0; i < count; ++i) {
+        const CpCall& call = calls[i];
+        const int64_t elements = num_elements(call.inputs[0]);
+        const Direction work{
+            AnyTensor(call.inputs[0]),
+            AnyTensor(call.outputs[1]),
+            AnyTensor(call.outputs[2]),
+            AnyTensor(call.outputs[0]),
+            data<const float>(call.inputs[3]),
+            elements,
+            adam_factors(attribute(call, "beta1"), attribute(call, "beta2"),
+                         attribute(call, "epsilon"), attribute(call, "firstMomentStep"),
+                         attribute(call, "secondMomentStep"))};
+        group.add(work, elementwise_blocks(elements));
+    }
+    CP_LAUNCH(adam_direction_kernel, dim3(group.num_blocks()), dim3(kElementwiseThreads), 0,
+              device->stream, group);
     return check_launch(*device, "adamDirection", error);
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    return run_group(device, call, 1, error);
 }
 
 }  // namespace
 
-const CpOp kCudaAdamDirectionOp = {"adamDirection", no_workspace, nullptr, run};
+const CpOp kCudaAdamDirectionOp = {"adamDirection", no_workspace, nullptr, run, nullptr, run_group};
 
 }  // namespace compact

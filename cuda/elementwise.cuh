@@ -47,8 +47,11 @@ __global__ void __launch_bounds__(kElementwiseThreads)
 }
 
 // Blocks of kElementwiseThreads threads with a pack each.
+inline int64_t elementwise_blocks(int64_t count) {
+    return ceil_div(count, kElementwiseThreads * kPackSize);
+}
 inline dim3 elementwise_grid(int64_t count) {
-    return dim3(static_cast<unsigned>(ceil_div(count, kElementwiseThreads * kPackSize)));
+    return dim3(static_cast<unsigned>(elementwise_blocks(count)));
 }
 
 // Inputs and outputs of `call` in order, all of one element count.

@@ -67,6 +67,22 @@ int64_t gemm_squares_workspace_bytes(int64_t m, int64_t n, int64_t k, int32_t dt
 CpStatus gemm(CpDevice& device, const char* op, const CudaGemm& problem, void* workspace,
               CpError* error);
 
+// Products that do not depend on each other, each with a workspace of its own.
+struct GemmGroup {
+    CudaGemm products[CP_MAX_GROUP];
+    void* workspaces[CP_MAX_GROUP] = {};
+    int32_t count = 0;
+
+    void add(const CudaGemm& product, void* workspace) {
+        products[count] = product;
+        workspaces[count++] = workspace;
+    }
+};
+
+// The results of gemm() for each, to the bit; in one launch where they share A and the device's own
+// kernels for aligned bf16 do them.
+CpStatus gemm_group(CpDevice& device, const char* op, const GemmGroup& group, CpError* error);
+
 // How many parts the inner dimension is cut into.
 int64_t gemm_splits(int64_t m, int64_t n, int64_t k);
 

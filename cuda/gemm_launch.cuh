@@ -1,5 +1,6 @@
 // Launches of products, as templates on the epilogue. Every epilogue has a source of its own
-// (gemm_store.cu, gemm_partials.cu, gemm_update.cu), so that they compile side by side.
+// (gemm_store.cu, gemm_partials.cu, gemm_update.cu), so that they compile side by side; groups of
+// products have one, too (gemm_group.cu).
 #pragma once
 
 #include <algorithm>
@@ -26,49 +27,98 @@ inline double* warp_squares(const CudaGemm& p, void* workspace) {
     return reinterpret_cast<double*>(static_cast<char*>(workspace) + begin);
 }
 
+template <class C>
+StoreEpilogue<C> store_epilogue(const CudaGemm& p, double* squares) {
+    return {static_cast<C*>(p.c), p.c_stride, p.m, p.n, p.alpha, p.accumulate, squares};
+}
+
+template <class W, bool kStochastic>
+UpdateEpilogue<W, kStochastic> update_epilogue(const CudaGemm& p) {
+    const WeightUpdate& u = *p.update;
+    return {static_cast<W*>(p.c), p.c_stride, p.m, p.n, u.keep, u.step_size, u.key, u.first_row};
+}
+
 inline constexpr int kReduceThreads = 32 * kStoringWarps;  // a pack each
 
 inline int64_t reduce_blocks(int64_t m, int64_t n) {
     return ceil_div(m * ceil_div(n, kPackSize), kReduceThreads);
 }
 
-// c = alpha * sum over splits (+ c), in the order of the splits.
+// Parts of a product, (splits, rows, columns), and what their sum is for.
 template <class Epilogue>
-__global__ void __launch_bounds__(kReduceThreads)
-    reduce_splits_kernel(const float* __restrict__ partials, int64_t splits, int64_t rows,
-                         int64_t columns, Epilogue epilogue) {
-    const int64_t packs = (columns + kPackSize - 1) / kPackSize;
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
+struct SplitSums {
+    const float* partials;
+    int64_t splits, columns;
+    Epilogue epilogue;
+};
+
+// c = alpha * sum over splits (+ c), in the order of the splits.
+template <class Epilogue, int kMembers>
+__global__ void __launch_bounds__(kReduceThreads) reduce_splits_kernel(
+    int64_t rows, const CP_GRID_CONSTANT LaunchGroup<SplitSums<Epilogue>, kMembers> products) {
+    uint32_t block = 0;
+    const SplitSums<Epilogue>& p = products.of_block(&block);
+    const int64_t columns = p.columns, packs = (columns + kPackSize - 1) / kPackSize;
+    const int64_t i = static_cast<int64_t>(block) * kReduceThreads + threadIdx.x;
     float result = 0.0f;
     if (i < rows * packs) {
         const int64_t row = i / packs, column = i % packs * kPackSize;
         const int count = pack_count(columns, column);
         float sums[kPackSize] = {};
-        for (int64_t split = 0; split < splits; ++split) {
+        for (int64_t split = 0; split < p.splits; ++split) {
             float part[kPackSize];
-            load_pack(partials + (split * rows + row) * columns + column, count, part);
+            load_pack(p.partials + (split * rows + row) * columns + column, count, part);
             CP_UNROLL
             for (int j = 0; j < kPackSize; ++j) sums[j] += part[j];
         }
-        result = epilogue(row, column, sums, 0);
+        result = p.epilogue(row, column, sums, 0);
     }
-    epilogue.finish_warp(i / 32, result);
+    p.epilogue.finish_warp(i / 32, result);
+}
+
+template <class Epilogue, int kMembers>
+void add_sums(LaunchGroup<SplitSums<Epilogue>, kMembers>& group, const CudaGemm& p, int64_t splits,
+              const float* partials, const Epilogue& epilogue) {
+    group.add({partials, splits, p.n, epilogue}, reduce_blocks(p.m, p.n));
+}
+
+template <class Epilogue, int kMembers>
+cudaError_t launch_sums(CpDevice& device, int64_t rows,
+                        const LaunchGroup<SplitSums<Epilogue>, kMembers>& group) {
+    CP_LAUNCH((reduce_splits_kernel<Epilogue, kMembers>), dim3(group.num_blocks()),
+              dim3(kReduceThreads), 0, device.stream, rows, group);
+    return cudaGetLastError();
+}
+
+template <class B, class Epilogue, int kMembers>
+void add_product(LaunchGroup<TensorProduct<B, Epilogue>, kMembers>& group, const CudaGemm& p,
+                 int64_t splits, const B& b, const Epilogue& epilogue) {
+    group.add({b, p.n, splits, round_up(ceil_div(p.k, splits), kTileK), epilogue},
+              ceil_div(p.m, kTileM) * ceil_div(p.n, kTileN));
+}
+
+// Products of A (m, k).
+template <class A, class B, class Epilogue, int kMembers>
+cudaError_t launch_products(CpDevice& device, const A& a, int64_t m, int64_t k,
+                            const LaunchGroup<TensorProduct<B, Epilogue>, kMembers>& group) {
+    const auto kernel = gemm_bf16_kernel<A, B, Epilogue, kMembers>;
+    constexpr int kSharedBytes = kTensorSharedBytes<A, B>;
+    const cudaError_t status =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
+    if (status != cudaSuccess) return status;
+    int64_t splits = 1;
+    for (int32_t i = 0; i < group.count; ++i) splits = std::max(splits, group.members[i].splits);
+    CP_LAUNCH(kernel, dim3(group.num_blocks(), static_cast<unsigned>(splits)), dim3(kTensorThreads),
+              kSharedBytes, device.stream, a, m, k, group);
+    return cudaGetLastError();
 }
 
 template <class A, class B, class Epilogue>
 cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits, const A& a,
                           const B& b, const Epilogue& epilogue) {
-    const auto kernel = gemm_bf16_kernel<A, B, Epilogue>;
-    constexpr int kSharedBytes = kTensorSharedBytes<A, B>;
-    const cudaError_t status =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
-    if (status != cudaSuccess) return status;
-    const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
-    const int64_t tiles = ceil_div(p.m, kTileM) * ceil_div(p.n, kTileN);
-    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(splits));
-    CP_LAUNCH(kernel, grid, dim3(kTensorThreads), kSharedBytes, device.stream, a, b, p.m, p.n, p.k,
-              k_per_split, epilogue);
-    return cudaGetLastError();
+    LaunchGroup<TensorProduct<B, Epilogue>, 1> alone;
+    add_product(alone, p, splits, b, epilogue);
+    return launch_products(device, a, p.m, p.k, alone);
 }
 
 template <class Operand>
@@ -206,9 +256,9 @@ cudaError_t run_gemm(CpDevice& device, const CudaGemm& p, void* workspace, const
     auto* partials = static_cast<float*>(workspace);
     const cudaError_t status = gemm_partials(device, p, splits, partials);
     if (status != cudaSuccess) return status;
-    CP_LAUNCH(reduce_splits_kernel<Epilogue>, dim3(static_cast<unsigned>(reduce_blocks(p.m, p.n))),
-              dim3(kReduceThreads), 0, device.stream, partials, splits, p.m, p.n, epilogue);
-    return cudaGetLastError();
+    LaunchGroup<SplitSums<Epilogue>, 1> alone;
+    add_sums(alone, p, splits, partials, epilogue);
+    return launch_sums(device, p.m, alone);
 }
 
 }  // namespace compact

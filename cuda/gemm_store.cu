@@ -8,8 +8,7 @@ namespace {
 template <class C>
 cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
     double* const squares = warp_squares(p, workspace);
-    const StoreEpilogue<C> epilogue{static_cast<C*>(p.c), p.c_stride, p.m, p.n, p.alpha,
-                                    p.accumulate,         squares};
+    const auto epilogue = store_epilogue<C>(p, squares);
     const cudaError_t status = run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
         if constexpr (std::is_same_v<C, Bf16>) {  // the dtype of x, and so of x P
             if (p.b.phat != nullptr) return launch_generated_b(device, p, 1, whole);

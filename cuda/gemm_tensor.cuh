@@ -8,6 +8,7 @@
 #include "cuda/gemm_epilogue.cuh"
 #include "cuda/gemm_tiles.cuh"
 #include "cuda/gpu.h"
+#include "cuda/launch_group.cuh"
 #include "cuda/phat.cuh"
 
 namespace compact {
@@ -108,11 +109,27 @@ template <class A, class B>
 inline constexpr int kTensorSharedBytes =
     kStages * 2 * kOperandTileBytes + (A::kGenerated || B::kGenerated ? kTableBytes : 0);
 
-// Rows that are not aligned need more registers than two blocks on a multiprocessor leave.
-template <class A, class B, class Epilogue>
+// What may differ between products of one A.
+template <class B, class Epilogue>
+struct TensorProduct {
+    B b;
+    int64_t n, splits, k_per_split;
+    Epilogue epilogue;
+};
+
+// Blocks along x are tiles of C, of one product after the other; along y parts of the inner
+// dimension. Rows that are not aligned need more registers than two blocks on a multiprocessor
+// leave.
+template <class A, class B, class Epilogue, int kMembers>
 __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 : 1)
-    gemm_bf16_kernel(A a, B b, int64_t m, int64_t n, int64_t k, int64_t k_per_split,
-                     Epilogue epilogue) {
+    gemm_bf16_kernel(
+        A a, int64_t m, int64_t k,
+        const CP_GRID_CONSTANT LaunchGroup<TensorProduct<B, Epilogue>, kMembers> products) {
+    uint32_t number = 0;
+    const TensorProduct<B, Epilogue>& product = products.of_block(&number);
+    if (kMembers > 1 && blockIdx.y >= product.splits) return;
+    const B b = product.b;
+    const int64_t n = product.n;
     CP_SHARED_DYNAMIC(unsigned char, shared);
     unsigned char* const tiles_a = shared;
     unsigned char* const tiles_b = shared + kStages * kOperandTileBytes;
@@ -120,12 +137,12 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     if constexpr (A::kGenerated || B::kGenerated) load_normal_table(table);
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
     const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
-    const GemmTile tile = gemm_tile(blockIdx.x, static_cast<uint32_t>((m + kTileM - 1) / kTileM),
+    const GemmTile tile = gemm_tile(number, static_cast<uint32_t>((m + kTileM - 1) / kTileM),
                                     static_cast<uint32_t>((n + kTileN - 1) / kTileN));
     const int64_t row_begin = static_cast<int64_t>(tile.row) * kTileM;
     const int64_t column_begin = static_cast<int64_t>(tile.column) * kTileN;
-    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * k_per_split;
-    const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
+    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * product.k_per_split;
+    const int64_t k_end = k_begin + product.k_per_split < k ? k_begin + product.k_per_split : k;
     const int steps = static_cast<int>((k_end - k_begin + kTileK - 1) / kTileK);
 
     const auto load_stage = [&](int step) {
@@ -196,9 +213,9 @@ __global__ void __launch_bounds__(kTensorThreads, A::kAligned&& B::kAligned ? 2 
     CP_UNROLL
     for (int i = 0; i < 4; ++i) {
         result += finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n,
-                              blockIdx.y, epilogue);
+                              blockIdx.y, product.epilogue);
     }
-    epilogue.finish_warp(static_cast<int64_t>(blockIdx.x) * kStoringWarps + warp, result);
+    product.epilogue.finish_warp(static_cast<int64_t>(number) * kStoringWarps + warp, result);
 }
 
 }  // namespace compact

@@ -7,16 +7,14 @@ namespace {
 
 template <class W, bool kStochastic>
 cudaError_t update(CpDevice& device, const CudaGemm& p, void* workspace) {
-    const WeightUpdate& u = *p.update;
-    const UpdateEpilogue<W, kStochastic> epilogue{
-        static_cast<W*>(p.c), p.c_stride, p.m, p.n, u.keep, u.step_size, u.key, u.first_row};
-    return run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
-        if (p.a.phat != nullptr) return launch_generated_a(device, p, 1, whole);
-        if (p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16) {
-            return launch_simple(device, p, 1, whole);
-        }
-        return launch_stored<false, false>(device, p, 1, whole);
-    });
+    return run_gemm(device, p, workspace, update_epilogue<W, kStochastic>(p),
+                    [&](const auto& whole) {
+                        if (p.a.phat != nullptr) return launch_generated_a(device, p, 1, whole);
+                        if (p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16) {
+                            return launch_simple(device, p, 1, whole);
+                        }
+                        return launch_stored<false, false>(device, p, 1, whole);
+                    });
 }
 
 }  // namespace

@@ -56,6 +56,13 @@ void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t 
 #define CP_UNROLL
 #endif
 
+// A parameter of a kernel that threads read where it lies, at places known only when they run.
+#if defined(__CUDACC__)
+#define CP_GRID_CONSTANT __grid_constant__
+#else
+#define CP_GRID_CONSTANT
+#endif
+
 // A wrapper has three cases: device code, the host pass of nvcc (must compile to nothing), and the
 // emulation.
 #if defined(__CUDA_ARCH__)

@@ -19,12 +19,6 @@
 #define CP_HOPPER_CODE 1
 #endif
 
-#if defined(__CUDACC__)
-#define CP_GRID_CONSTANT __grid_constant__
-#else
-#define CP_GRID_CONSTANT
-#endif
-
 namespace compact {
 
 #if defined(__CUDACC__)

@@ -14,9 +14,9 @@ int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
     return bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype);
 }
 
-CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    const CpTensor &a = call->inputs[0], &b = call->inputs[1], &c = call->outputs[0];
-    const MatmulShape shape(*call);
+CudaGemm product_of(const CpCall& call) {
+    const CpTensor &a = call.inputs[0], &b = call.inputs[1], &c = call.outputs[0];
+    const MatmulShape shape(call);
     CudaGemm product;
     product.m = shape.m;
     product.n = shape.n;
@@ -26,14 +26,24 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     product.c = c.data;
     product.c_dtype = c.dtype;
     product.c_stride = shape.n;
-    product.alpha = static_cast<float>(attribute(*call, "alpha"));
-    product.accumulate = attribute(*call, "accumulate") != 0.0 && present(call->inputs[2]);
-    product.squares = squares_of_matmul(*call);
-    return gemm(*device, "matmul", product, call->workspace, error);
+    product.alpha = static_cast<float>(attribute(call, "alpha"));
+    product.accumulate = attribute(call, "accumulate") != 0.0 && present(call.inputs[2]);
+    product.squares = squares_of_matmul(call);
+    return product;
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    return gemm(*device, "matmul", product_of(*call), call->workspace, error);
+}
+
+CpStatus run_group(CpDevice* device, const CpCall* calls, int32_t count, CpError* error) {
+    GemmGroup group;
+    for (int32_t i = 0; i < count; ++i) group.add(product_of(calls[i]), calls[i].workspace);
+    return gemm_group(*device, "matmul", group, error);
 }
 
 }  // namespace
 
-const CpOp kCudaMatmulOp = {"matmul", workspace_bytes, check_matmul, run};
+const CpOp kCudaMatmulOp = {"matmul", workspace_bytes, check_matmul, run, nullptr, run_group};
 
 }  // namespace compact

@@ -65,9 +65,10 @@ __device__ __forceinline__ int pack_count(int64_t total, int64_t first) {
 // Memory of f32 or bf16. Ops with several dtypes branch once per pack, the same way in every
 // thread, instead of having a kernel for every combination.
 struct AnyTensor {
-    void* data;
-    int32_t dtype;
+    void* data = nullptr;
+    int32_t dtype = CP_F32;
 
+    AnyTensor() = default;
     explicit AnyTensor(const CpTensor& tensor) : data(tensor.data), dtype(tensor.dtype) {}
 
     __device__ __forceinline__ void load(int64_t first, int count,

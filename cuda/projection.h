@@ -17,6 +17,12 @@ enum Distribution : int32_t { kGaussian = 0, kRademacher = 1, kIdentity = 2 };
 struct PhatKey {
     uint32_t seed_low, seed_high, tensor_id, epoch;
     int32_t distribution;  // Distribution
+
+    bool operator==(const PhatKey& other) const {
+        return seed_low == other.seed_low && seed_high == other.seed_high &&
+               tensor_id == other.tensor_id && epoch == other.epoch &&
+               distribution == other.distribution;
+    }
 };
 
 // The attributes seedLow, seedHigh, tensorId, distribution of a call, and the epoch of that name.

@@ -3,6 +3,7 @@
 // Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
 // Two accesses per element and the tables from the cache; limit: memory bandwidth.
 #include "cuda/elementwise.cuh"
+#include "cuda/launch_group.cuh"
 #include "cuda/ops.h"
 #include "native/backend/op_checks.h"
 
@@ -21,9 +22,12 @@ struct Rotation {
 
 // One thread has up to eight pairs of one head.
 template <class T>
-__global__ void __launch_bounds__(kElementwiseThreads) rope_kernel(Rotation<T> p) {
+__global__ void __launch_bounds__(kElementwiseThreads)
+    rope_kernel(const CP_GRID_CONSTANT LaunchGroup<Rotation<T>> group) {
+    uint32_t block = 0;
+    const Rotation<T>& p = group.of_block(&block);
     const int64_t packs = (p.half + kPackSize - 1) / kPackSize;
-    const int64_t thread = static_cast<int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x;
+    const int64_t thread = static_cast<int64_t>(block) * kElementwiseThreads + threadIdx.x;
     const int64_t head = thread / packs, pair = thread % packs * kPackSize;
     if (head >= p.rows * p.heads) return;
     const int64_t position = head / p.heads % p.positions;
@@ -45,30 +49,39 @@ __global__ void __launch_bounds__(kElementwiseThreads) rope_kernel(Rotation<T> p
     store_pack(p.y + at + p.half, count, b);
 }
 
-CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    const CpTensor& input = call->inputs[0];
-    const int64_t positions = call->inputs[1].shape[0], half = call->inputs[1].shape[1];
+template <class T>
+void add_rotation(LaunchGroup<Rotation<T>>& group, const CpCall& call) {
+    const CpTensor& input = call.inputs[0];
+    const int64_t positions = call.inputs[1].shape[0], half = call.inputs[1].shape[1];
     const int64_t rows = input.shape[0], heads = input.shape[1] / (2 * half);
-    const int64_t blocks = ceil_div(rows * heads * ceil_div(half, kPackSize), kElementwiseThreads);
-    dispatch(input.dtype, [&](auto* type) {
-        using T = std::remove_pointer_t<decltype(type)>;
-        const Rotation<T> work{data<T>(input),
-                               data<float>(call->inputs[1]),
-                               data<float>(call->inputs[2]),
-                               data<T>(call->outputs[0]),
-                               rows,
-                               heads,
-                               positions,
-                               half,
-                               attribute(*call, "inverse") != 0.0 ? -1.0f : 1.0f};
-        CP_LAUNCH(rope_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(kElementwiseThreads), 0,
-                  device->stream, work);
-    });
+    group.add({data<T>(input), data<float>(call.inputs[1]), data<float>(call.inputs[2]),
+               data<T>(call.outputs[0]), rows, heads, positions, half,
+               attribute(call, "inverse") != 0.0 ? -1.0f : 1.0f},
+              ceil_div(rows * heads * ceil_div(half, kPackSize), kElementwiseThreads));
+}
+
+CpStatus run_group(CpDevice* device, const CpCall* calls, int32_t count, CpError* error) {
+    for (int32_t dtype : {CP_F32, CP_BF16}) {
+        dispatch(dtype, [&](auto* type) {
+            using T = std::remove_pointer_t<decltype(type)>;
+            LaunchGroup<Rotation<T>> group;
+            for (int32_t i = 0; i < count; ++i) {
+                if (calls[i].inputs[0].dtype == dtype) add_rotation(group, calls[i]);
+            }
+            if (group.count == 0) return;
+            CP_LAUNCH(rope_kernel<T>, dim3(group.num_blocks()), dim3(kElementwiseThreads), 0,
+                      device->stream, group);
+        });
+    }
     return check_launch(*device, "rope", error);
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    return run_group(device, call, 1, error);
 }
 
 }  // namespace
 
-const CpOp kCudaRopeOp = {"rope", no_workspace, check_rope, run};
+const CpOp kCudaRopeOp = {"rope", no_workspace, check_rope, run, nullptr, run_group};
 
 }  // namespace compact

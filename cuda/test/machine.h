@@ -75,13 +75,16 @@ class Machine {
     }
 
     CpStatus run(const CpOp* op, CpCall& call) {
-        CpLimits limits{};
-        limits.threads = 2;
-        error_ = {};
-        if (op->check != nullptr && op->check(&call, &error_) != CP_OK) return CP_FAILED;
-        call.workspace_bytes = op->workspace_bytes(&call, &limits);
-        call.workspace = place_noise(call.workspace_bytes);
+        if (prepare(op, call) != CP_OK) return CP_FAILED;
         if (op->run(device_, &call, &error_) != CP_OK) return CP_FAILED;
+        return backend_->synchronize(device_, &error_);
+    }
+    CpStatus run_group(const CpOp* op, std::vector<CpCall>& calls) {
+        for (CpCall& call : calls) {
+            if (prepare(op, call) != CP_OK) return CP_FAILED;
+        }
+        const auto count = static_cast<int32_t>(calls.size());
+        if (op->run_group(device_, calls.data(), count, &error_) != CP_OK) return CP_FAILED;
         return backend_->synchronize(device_, &error_);
     }
 
@@ -103,6 +106,17 @@ class Machine {
     }
 
   private:
+    // Checks a call and gives it a workspace.
+    CpStatus prepare(const CpOp* op, CpCall& call) {
+        CpLimits limits{};
+        limits.threads = 2;
+        error_ = {};
+        if (op->check != nullptr && op->check(&call, &error_) != CP_OK) return CP_FAILED;
+        call.workspace_bytes = op->workspace_bytes(&call, &limits);
+        call.workspace = place_noise(call.workspace_bytes);
+        return CP_OK;
+    }
+
     // A multiple of the 256 bytes to which blocks are aligned. The pattern is a NaN in fp32 and
     // bf16, so that what is read there shows in a result.
     static constexpr int64_t kGuardBytes = 256;

@@ -5,6 +5,7 @@ set(COMPACT_CUDA_TEST_SOURCES
   test/test_attention.cc
   test/test_backend.cc
   test/test_elementwise.cc
+  test/test_groups.cc
   test/test_kernel_choice.cc
   test/test_large.cc
   test/test_large_products.cc
@@ -19,6 +20,7 @@ set(COMPACT_EMULATION_TEST_SOURCES
   test/test_blas_lt.cc
   test/test_faults.cc
   test/test_grids.cc
+  test/test_group_launches.cc
   test/test_panels.cc
   test/test_races.cc
   test/test_runs.cc

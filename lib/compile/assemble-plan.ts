@@ -65,7 +65,7 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
   const entryLifetimes: Lifetime[] = [];
   const madeAt = new Map<Value, number>();
   for (const [index, node] of program.nodes.entries())
-    for (const output of node.outputs) madeAt.set(output, index);
+    for (const output of node.outputs) madeAt.set(output, lifetimes.spans[index]!.first);
   const outputNames = new Map([...program.outputs].map(([name, value]) => [value, name]));
 
   for (const [index, storage] of lifetimes.storages.entries()) {
@@ -93,10 +93,11 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
       outputs: node.outputs.map(idOf),
       attributes: node.attributes,
       workspace: { offset: arena.offsets[lifetimes.storages.length + index]!, bytes: rawBytes, kind },
-      isPreparedAhead: first < index,
+      isPreparedAhead: first < lifetimes.spans[index]!.first,
       layer: node.layer,
       phase: node.phase,
       flops: definitionOf(node).flops(node),
+      joinsPrevious: program.joined?.has(node) ?? false,
     };
   });
   return {

@@ -1,16 +1,21 @@
 import { compactError } from '../errors.js';
+import type { Node } from '../graph/index.js';
 import { withAccounting } from './accounting.js';
 import { placeBlocks } from './arena.js';
 import { assemblePlan, type LaidOutEntry } from './assemble-plan.js';
 import { buildEntries } from './entries.js';
 import { fuse } from './fuse.js';
+import { group } from './groups.js';
 import { lifetimes } from './lifetimes.js';
-import type { CompileOptions } from './options.js';
+import type { CompileOptions, Target } from './options.js';
 import { order } from './order.js';
 import type { Plan } from './plan.js';
 import { type Program, withoutDeadNodes } from './program.js';
 import { recompute } from './recompute.js';
 import { type WorkspaceBytes, workspaceBytesOn } from './workspaces.js';
+
+/** The arena with groups is at most this much of the arena without. */
+const groupedShare = 1.01;
 
 /**
  * Turns a model and a method into a plan: every kernel call of a training run over fixed offsets. The plan says what
@@ -25,11 +30,12 @@ import { type WorkspaceBytes, workspaceBytesOn } from './workspaces.js';
 export function compile(options: CompileOptions): Plan {
   const settings = withAccounting(checked(options));
   const workspaceBytes = workspaceBytesOn(settings.target);
-  const entries = buildEntries(settings) // forward, differentiate, apply method
+  const ordered = buildEntries(settings) // forward, differentiate, apply method
     .map(withoutDeadNodes)
     .map((program) => recompute(program, settings.recompute ?? 'none', settings.method))
     .map(fuse)
-    .map((program) => smallestOrder(program, workspaceBytes, settings.target.preparedOps))
+    .map((program) => smallestOrder(program, workspaceBytes, settings.target.preparedOps));
+  const entries = withGroups(ordered, settings.target, workspaceBytes) //
     .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
   return assemblePlan(entries, settings.target.device);
 }
@@ -49,6 +55,26 @@ function smallestOrder(
     return { program: ordered, lifetimes: lifetimes(ordered, workspaceBytes, preparedOps) };
   }) as [OrderedEntry, OrderedEntry];
   return late.lifetimes.lowerBoundBytes < early.lifetimes.lowerBoundBytes ? late : early;
+}
+
+/** Groups what the target can run as one; where the arena would grow by it, all but updates, or nothing. */
+function withGroups(
+  entries: readonly OrderedEntry[],
+  { groupedOps = new Set(), preparedOps }: Target,
+  workspaceBytes: WorkspaceBytes,
+): readonly OrderedEntry[] {
+  if (groupedOps.size === 0) return entries;
+  const isGrouped = (node: Node) => groupedOps.has(node.op);
+  const variants = [isGrouped, (node: Node) => isGrouped(node) && node.phase !== 'update'];
+  const allowedBytes = groupedShare * Math.max(0, ...entries.map((entry) => entry.lifetimes.lowerBoundBytes));
+  return entries.map((entry) => {
+    for (const variant of variants) {
+      const program = group(entry.program, variant);
+      const grouped = { program, lifetimes: lifetimes(program, workspaceBytes, preparedOps) };
+      if (grouped.lifetimes.lowerBoundBytes <= allowedBytes) return grouped;
+    }
+    return entry;
+  });
 }
 
 function checked(options: CompileOptions): CompileOptions {

@@ -48,6 +48,7 @@ function writeInstruction(writer: Writer, instruction: PlanInstruction): void {
   writer.u64(instruction.workspace.offset);
   writer.u64(instruction.workspace.bytes);
   writer.u8(Number(instruction.isPreparedAhead));
+  writer.u8(Number(instruction.joinsPrevious));
 }
 
 /** Little-endian numbers and length-prefixed strings in a buffer that grows. */

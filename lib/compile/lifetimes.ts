@@ -1,4 +1,5 @@
 import { type Value, type ValueKind, valueBytes } from '../graph/index.js';
+import { type Span, groupSpans } from './group-spans.js';
 import { type Program, definitionOf, persistentTargets, requiredAliases } from './program.js';
 import type { WorkspaceBytes } from './workspaces.js';
 
@@ -29,6 +30,8 @@ export interface Lifetimes {
   readonly storages: readonly Storage[];
   /** Of each instruction. */
   readonly workspaces: readonly Workspace[];
+  /** The group of each instruction. */
+  readonly spans: readonly Span[];
   /** New states of persistent values, and whose memory they are. */
   readonly persistent: ReadonlyMap<Value, Value>;
   /** Largest sum of bytes in use at one instruction: no layout can need less. */
@@ -44,7 +47,8 @@ const workspaceKinds: Readonly<Record<string, ValueKind>> = {
 };
 
 /**
- * Finds which values share memory, and from when to when memory is in use.
+ * Finds which values share memory, and from when to when memory is in use. Members of a group may run at the same time:
+ * what one of them reads, writes or works in is in use from the first to the last.
  * @param preparedOps ops whose workspace is prepared beside the instruction before, where that costs no memory
  */
 export function lifetimes(
@@ -53,22 +57,28 @@ export function lifetimes(
   preparedOps: ReadonlySet<string> = new Set(),
 ): Lifetimes {
   const { nodes } = program;
-  const storages = shareInPlace(program);
+  const spans = groupSpans(nodes.map((node) => ({ joinsPrevious: program.joined?.has(node) ?? false })));
+  const storages = shareInPlace(program, spans);
   const workspaces = nodes.map((node, index): Workspace => {
     const rawBytes = workspaceBytes(node);
     const kind = workspaceKinds[node.op] ?? 'workspace';
-    return { bytes: aligned(rawBytes), rawBytes, kind, first: index, last: index };
+    return { bytes: aligned(rawBytes), rawBytes, kind, ...spans[index]! };
   });
   const live = liveBytes([...storages, ...workspaces], nodes.length);
   const lowerBoundBytes = Math.max(0, ...live);
   return {
     storages,
     workspaces: workspaces.map((workspace, index) => {
-      if (index === 0 || !preparedOps.has(nodes[index]!.op)) return workspace;
-      if (live[index - 1]! + workspace.bytes > lowerBoundBytes) return workspace;
-      live[index - 1]! += workspace.bytes;
-      return { ...workspace, first: index - 1 };
+      const before = spans[index - 1];
+      // Of a group the first alone is prepared.
+      if (before === undefined || before === spans[index] || !preparedOps.has(nodes[index]!.op))
+        return workspace;
+      const during = live.subarray(before.first, before.last + 1);
+      if (during.some((bytes) => bytes + workspace.bytes > lowerBoundBytes)) return workspace;
+      for (const moment of during.keys()) during[moment]! += workspace.bytes;
+      return { ...workspace, first: before.first };
     }),
+    spans,
     persistent: persistentTargets(nodes),
     lowerBoundBytes,
   };
@@ -94,7 +104,7 @@ interface Growing {
   readonly isFixed: boolean;
 }
 
-function shareInPlace({ nodes, outputs }: Program): Storage[] {
+function shareInPlace({ nodes, outputs }: Program, spans: readonly Span[]): Storage[] {
   const end = nodes.length - 1;
   const results = new Set(outputs.values());
   const lastReads = new Map<Value, number>();
@@ -103,26 +113,28 @@ function shareInPlace({ nodes, outputs }: Program): Storage[] {
   }
   const storageOf = new Map<Value, Growing>();
   const storages: Growing[] = [];
-  const place = (value: Value, first: number) => {
+  const place = (value: Value, span: Span, isInput = false) => {
     const bytes = aligned(valueBytes(value));
-    const isFixed = first < 0 || results.has(value);
-    const last = results.has(value) ? end : Math.max(first, 0);
-    const storage: Growing = { values: [value], bytes, first: Math.max(first, 0), last, isFixed };
+    const isFixed = isInput || results.has(value);
+    const last = results.has(value) ? end : span.last;
+    const storage: Growing = { values: [value], bytes, first: isInput ? 0 : span.first, last, isFixed };
     storageOf.set(value, storage);
     storages.push(storage);
   };
-  const takeOver = (value: Value, storage: Growing, index: number) => {
+  const takeOver = (value: Value, storage: Growing, span: Span) => {
     storage.values.push(value);
-    storage.last = results.has(value) ? end : Math.max(storage.last, index);
+    storage.last = results.has(value) ? end : Math.max(storage.last, span.last);
     storageOf.set(value, storage);
   };
 
   for (const [index, node] of nodes.entries()) {
+    const span = spans[index]!;
+    const otherMembers = nodes.slice(span.first, index); // later ones would have the last read
     for (const input of node.inputs) {
       if (input === undefined || input.persistent) continue;
-      if (input.producer === undefined && !storageOf.has(input)) place(input, -1);
+      if (input.producer === undefined && !storageOf.has(input)) place(input, span, true);
       const storage = storageOf.get(input);
-      if (storage !== undefined) storage.last = Math.max(storage.last, index);
+      if (storage !== undefined) storage.last = Math.max(storage.last, span.last);
     }
     const required = new Map(requiredAliases(node));
     const taken = new Set<Value>();
@@ -132,7 +144,7 @@ function shareInPlace({ nodes, outputs }: Program): Storage[] {
       if (target !== undefined) {
         const storage = storageOf.get(target);
         // Without one it is the memory of a persistent value.
-        if (storage !== undefined) takeOver(output, storage, index);
+        if (storage !== undefined) takeOver(output, storage, span);
         continue;
       }
       const dying = results.has(output)
@@ -142,15 +154,16 @@ function shareInPlace({ nodes, outputs }: Program): Storage[] {
             .map(([, input]) => node.inputs[input])
             .find((input) => {
               if (input === undefined || taken.has(input) || lastReads.get(input) !== index) return false;
+              if (otherMembers.some(({ inputs }) => inputs.includes(input))) return false;
               const storage = storageOf.get(input);
               return storage !== undefined && !storage.isFixed && valueBytes(input) === valueBytes(output);
             });
       if (dying === undefined) {
-        place(output, index);
+        place(output, span);
         continue;
       }
       taken.add(dying);
-      takeOver(output, storageOf.get(dying)!, index);
+      takeOver(output, storageOf.get(dying)!, span);
     }
   }
   return storages;

@@ -15,6 +15,8 @@ export interface Target {
   }): number;
   /** Ops that prepare their workspace beside the instruction before them. Default none. */
   readonly preparedOps?: ReadonlySet<string>;
+  /** Ops of which several calls that do not depend on each other run as one. Default none. */
+  readonly groupedOps?: ReadonlySet<string>;
 }
 
 export interface TensorShape {

@@ -1,6 +1,6 @@
 import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
 
-export const planVersion = 2;
+export const planVersion = 3;
 
 /** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */
 export type Region = 'persistent' | 'arena';
@@ -29,6 +29,11 @@ export interface PlanInstruction {
   readonly layer: string;
   readonly phase: Phase;
   readonly flops: number;
+  /**
+   * May run at the same time as the instruction before it, whose op it shares: the two touch no byte that either of
+   * them writes. A run of such instructions is a group.
+   */
+  readonly joinsPrevious: boolean;
 }
 
 /**

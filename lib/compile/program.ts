@@ -10,6 +10,8 @@ export interface Program {
   readonly graph: Graph;
   /** A valid order of execution. */
   readonly nodes: readonly Node[];
+  /** Nodes that may run at the same time as the one before them. Default: none. */
+  readonly joined?: ReadonlySet<Node>;
   /** What the caller gets after a run, by the name it is asked for. */
   readonly outputs: ReadonlyMap<string, Value>;
 }

@@ -1,4 +1,4 @@
-import type { Plan, PlanEntry, PlanValue } from '../compile/index.js';
+import { type Plan, type PlanEntry, type PlanValue, workspaceSpans } from '../compile/index.js';
 import { type ValueKind, valueKinds } from '../graph/index.js';
 import { type MemoryTimeline, entryTimeline } from './timeline.js';
 
@@ -84,9 +84,10 @@ function heldInArena(plan: Plan, entry: PlanEntry, moment: number): HeldBytes[] 
   const held = entry.lifetimes
     .filter(({ first, last }) => first <= moment && moment <= last)
     .map(({ value }) => heldValue(plan.values[value]!));
-  const next = entry.instructions[moment + 1];
-  for (const instruction of [entry.instructions[moment]!, ...(next?.isPreparedAhead ? [next] : [])]) {
-    const { op, layer, workspace } = instruction;
+  const spans = workspaceSpans(entry.instructions);
+  for (const [index, { op, layer, workspace }] of entry.instructions.entries()) {
+    const { first, last } = spans[index]!;
+    if (first > moment || last < moment) continue;
     const { kind, bytes } = workspace;
     if (bytes > 0) held.push({ name: `${layer}/${op}.workspace`, layer, kind, bytes });
   }

@@ -1,4 +1,4 @@
-import type { Plan, PlanEntry } from '../compile/index.js';
+import { type Plan, type PlanEntry, workspaceSpans } from '../compile/index.js';
 import type { ValueKind } from '../graph/index.js';
 
 /** Arena bytes in use at each instruction of an entry; one number per instruction in every list. */
@@ -20,9 +20,11 @@ export function entryTimeline(plan: Plan, entry: PlanEntry): MemoryTimeline {
     const { kind, bytes } = plan.values[value]!;
     change(kind, first, last, bytes);
   }
-  for (const [index, { workspace, isPreparedAhead }] of entry.instructions.entries())
-    if (workspace.bytes > 0)
-      change(workspace.kind, isPreparedAhead ? index - 1 : index, index, workspace.bytes);
+  const spans = workspaceSpans(entry.instructions);
+  for (const [index, { workspace }] of entry.instructions.entries()) {
+    const { first, last } = spans[index]!;
+    if (workspace.bytes > 0) change(workspace.kind, first, last, workspace.bytes);
+  }
   const totalBytes = Array.from<number>({ length }).fill(0);
   for (const bytes of Object.values(byKind)) {
     for (let index = 0; index < length; index++) {

@@ -83,7 +83,10 @@ export interface NativeAddon {
   describe(kind: string): NativeBackendInfo;
   /** Lets a device that has no problem compute something small. */
   probe(kind: string, index: number): { freeBytes: number; problem: string };
-  ops(device: string): { name: string; operands: string; attributes: string }[];
+  /** `isPrepared` and `isGrouped`: whether the backend has `prepare` and `run_group` for the op. */
+  ops(
+    device: string,
+  ): { name: string; operands: string; attributes: string; isPrepared: boolean; isGrouped: boolean }[];
   workspaceBytes(
     device: string,
     op: string,

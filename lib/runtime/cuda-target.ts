@@ -5,9 +5,6 @@ import { loadModule } from './modules.js';
 import { calling } from './native-error.js';
 import type { CudaKind } from './types.js';
 
-/** Ops that make P beside the instruction before them: those whose kernels have `prepare` (cuda/side_stream.h). */
-const preparedOps: ReadonlySet<string> = new Set(['project', 'projectBackUpdate']);
-
 /**
  * NVIDIA GPUs as a target of the compiler. It needs the CUDA module but no GPU: workspaces depend on shapes alone, so
  * a plan is the same for every GPU.
@@ -16,9 +13,13 @@ const preparedOps: ReadonlySet<string> = new Set(['project', 'projectBackUpdate'
 export function cudaTarget(kind: CudaKind = 'cuda'): Target {
   const module = loadModule(kind);
   if (module.path === undefined) throw unavailable(kind, module.reason, module.problem);
+  const ops = addon().ops(kind);
+  const opsWith = (property: 'isPrepared' | 'isGrouped'): ReadonlySet<string> =>
+    new Set(ops.filter((op) => op[property]).map(({ name }) => name));
   return {
     device: kind,
-    preparedOps,
+    preparedOps: opsWith('isPrepared'),
+    groupedOps: opsWith('isGrouped'),
     workspaceBytes: ({ op, inputs, outputs, attributes }) =>
       calling(() => addon().workspaceBytes(kind, op, inputs, outputs, attributes, 1)),
   };

@@ -16,13 +16,14 @@ extern "C" {
 #define CP_OPTIONAL
 #endif
 
-#define CP_BACKEND_VERSION 3
+#define CP_BACKEND_VERSION 4
 #define CP_MAX_DIMS 4
 #define CP_MAX_INPUTS 16
 #define CP_MAX_OUTPUTS 8
 #define CP_MAX_ATTRIBUTES 24
 #define CP_MAX_DEVICES 16
 #define CP_RUNS_IN_FLIGHT 2
+#define CP_MAX_GROUP 4
 
 typedef enum { CP_F32 = 0, CP_BF16 = 1, CP_I32 = 2, CP_U8 = 3, CP_I8 = 4 } CpDtype;
 
@@ -109,6 +110,11 @@ typedef struct {
     // Makes in the workspace what needs no input of the call, beside the instruction that is
     // enqueued next; run() of the same call follows that one.
     CpStatus (*prepare)(CpDevice* device, const CpCall* call, CpError* error) CP_OPTIONAL;
+    // Runs 2 to CP_MAX_GROUP calls, none of which touches a byte that another one writes, with the
+    // results that run() gives one by one, to the bit. The first may have been prepared. NULL: they
+    // are run one by one.
+    CpStatus (*run_group)(CpDevice* device, const CpCall* calls, int32_t count,
+                          CpError* error) CP_OPTIONAL;
 } CpOp;
 
 // An output of a run on its way to the host.

@@ -119,11 +119,14 @@ Napi::Value ops(const Napi::CallbackInfo& info) {
         const CpBackend& backend = backend_of(info[0].As<Napi::String>());
         const auto result = Napi::Array::New(env);
         for (const OpSignature& signature : kOpSignatures) {
-            if (find_op(backend, signature.name) == nullptr) continue;
+            const CpOp* kernel = find_op(backend, signature.name);
+            if (kernel == nullptr) continue;
             const auto op = Napi::Object::New(env);
             op.Set("name", signature.name);
             op.Set("operands", signature.operands);
             op.Set("attributes", signature.attributes);
+            op.Set("isPrepared", Napi::Boolean::New(env, kernel->prepare != nullptr));
+            op.Set("isGrouped", Napi::Boolean::New(env, kernel->run_group != nullptr));
             result.Set(result.Length(), op);
         }
         return result;

@@ -15,7 +15,8 @@ Napi::Value describe(const Napi::CallbackInfo& info);
 // (kind, index of a device without problem): { freeBytes, problem }
 Napi::Value probe(const Napi::CallbackInfo& info);
 
-// (device): { name, operands, attributes }[] of the ops that the device's backend has
+// (device): { name, operands, attributes, isPrepared, isGrouped }[] of the ops that the device's
+// backend has
 Napi::Value ops(const Napi::CallbackInfo& info);
 
 // (device, op, inputs, outputs, attributes, threads): bytes of scratch that one call needs.

@@ -1,6 +1,7 @@
 #include "native/core/executor.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "native/backend/call.h"
@@ -238,15 +239,21 @@ void Executor::throw_if_cancelled(const PlanEntry& entry, const RunRequest& requ
 void Executor::execute_all(const PlanEntry& entry, const RunRequest& request, bool recorded) {
     const bool profiled = !request.profile_us.empty();
     const std::vector<Instruction>& instructions = entry.instructions;
-    for (size_t i = 0; i < instructions.size(); ++i) {
+    for (size_t i = 0; i < instructions.size();) {
         if (cancelled_) throw Error("ERR_COMPACT_ABORTED", entry.name, "", "");
         if (recorded) throw_if_cancelled(entry, request);
         if (profiled) mark(static_cast<int32_t>(i));
-        // In a diagnosis the op does all of its work itself, in its own time.
-        if (!request.is_diagnosis() && i + 1 < instructions.size() &&
-            instructions[i + 1].prepared_ahead)
-            prepare(entry, instructions[i + 1], request);
-        execute(entry, instructions[i], request);
+        // In a diagnosis an op does all of its work itself, in its own time.
+        const auto members =
+            entry.group(i).first(request.is_diagnosis() ? 1 : entry.group(i).size());
+        i += members.size();
+        if (!request.is_diagnosis() && i < instructions.size() && instructions[i].prepared_ahead)
+            prepare(entry, instructions[i], request);
+        if (members.size() > 1 && members[0].kernel->run_group != nullptr) {
+            execute_group(entry, members, request);
+        } else {
+            for (const Instruction& member : members) execute(entry, member, request);
+        }
     }
     if (profiled) mark(static_cast<int32_t>(instructions.size()));
 }
@@ -268,6 +275,19 @@ void Executor::execute(const PlanEntry& entry, const Instruction& instruction,
         if (request.check_finite) check_inputs_finite(entry, instruction, call);
         throw_if_failed(instruction.kernel->run(device_, &call, &error), error);
         if (request.check_finite) check_outputs_finite(entry, instruction, call);
+    });
+}
+
+void Executor::execute_group(const PlanEntry& entry, std::span<const Instruction> members,
+                             const RunRequest& request) {
+    std::array<CpCall, CP_MAX_GROUP> calls;
+    for (size_t i = 0; i < members.size(); ++i)
+        naming(entry, members[i], [&] { calls[i] = resolved_call(members[i], request); });
+    // Which of them fails inside is not known; the compiler groups calls of one layer.
+    naming(entry, members[0], [&] {
+        const auto count = static_cast<int32_t>(members.size());
+        CpError error{};
+        throw_if_failed(members[0].kernel->run_group(device_, calls.data(), count, &error), error);
     });
 }
 

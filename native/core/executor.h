@@ -74,6 +74,8 @@ class Executor {
     void execute_all(const PlanEntry& entry, const RunRequest& request, bool recorded);
     void prepare(const PlanEntry& entry, const Instruction& instruction, const RunRequest& request);
     void execute(const PlanEntry& entry, const Instruction& instruction, const RunRequest& request);
+    void execute_group(const PlanEntry& entry, std::span<const Instruction> members,
+                       const RunRequest& request);
     CpCall resolved_call(const Instruction& instruction, const RunRequest& request) const;
     void throw_if_cancelled(const PlanEntry& entry, const RunRequest& request) const;
     void check_inputs_finite(const PlanEntry& entry, const Instruction& instruction,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct Instruction {
     int64_t workspace_bytes = 0;
     // The kernel prepares its workspace beside the instruction before this one.
     bool prepared_ahead = false;
+    bool joins_previous = false;  // may run at the same time as the instruction before it
     // Set by check_plan.
     const Signature* signature = nullptr;
     const CpOp* kernel = nullptr;
@@ -50,6 +52,13 @@ struct PlanEntry {
     std::vector<int32_t> inputs;
     std::vector<int32_t> outputs;
     std::vector<Instruction> instructions;
+
+    // The group that begins at an instruction: it and all that join it.
+    std::span<const Instruction> group(size_t first) const {
+        size_t end = first + 1;
+        while (end < instructions.size() && instructions[end].joins_previous) ++end;
+        return std::span(instructions).subspan(first, end - first);
+    }
 };
 
 struct Plan {

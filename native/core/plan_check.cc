@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -29,6 +30,10 @@ struct Range {
 };
 
 Range range_of(const PlanValue& value) { return {value.region, value.offset, value.bytes}; }
+
+Range workspace_of(const Instruction& instruction) {
+    return {Region::kArena, instruction.workspace_offset, instruction.workspace_bytes};
+}
 
 [[noreturn]] void fail(const std::string& what, const std::string& expected,
                        const std::string& received) {
@@ -93,15 +98,11 @@ void check_persistent_values(const Plan& plan) {
 
 // ---- Instructions
 
-Range workspace_of(const Instruction& instruction) {
-    return {Region::kArena, instruction.workspace_offset, instruction.workspace_bytes};
-}
-
 class InstructionCheck {
   public:
-    // `before`: the checked instruction before it, or null.
+    // `before`: the group before the instruction's own, which has been checked.
     InstructionCheck(const Plan& plan, const CpBackend& backend, const CpLimits& limits,
-                     const Instruction* before, Instruction& instruction)
+                     std::span<const Instruction> before, Instruction& instruction)
         : plan_(plan),
           backend_(backend),
           limits_(limits),
@@ -219,28 +220,82 @@ class InstructionCheck {
             refuse(spec.name + " in the memory of its input", "other memory");
     }
 
-    // The workspace is written while the instruction before is at work.
+    // The workspace is written while the group before is at work.
     void check_prepared() const {
         if (instruction_.kernel->prepare == nullptr)
             refuse("no preparation on this device", "an instruction that is prepared ahead");
-        if (before_ == nullptr)
-            refuse("an instruction before the one that is prepared ahead", "none");
-        const auto check_apart_from = [&](const Range& range, const std::string& name) {
-            if (workspace().overlaps(range))
-                refuse("a workspace prepared ahead, apart from " + name + " of " + before_->op,
-                       "shared bytes");
-        };
-        check_apart_from(workspace_of(*before_), "the workspace");
-        for (const auto* ids : {&before_->inputs, &before_->outputs})
-            for (const int32_t id : *ids)
-                if (id >= 0) check_apart_from(range_of(value(id)), value(id).name);
+        if (instruction_.joins_previous)
+            refuse("preparation of the first of a group alone", "another one of it");
+        if (before_.empty()) refuse("an instruction before the one that is prepared ahead", "none");
+        for (const Instruction& other : before_) {
+            check_prepared_apart_from(workspace_of(other), "the workspace", other);
+            for (const auto* ids : {&other.inputs, &other.outputs})
+                for (const int32_t id : *ids)
+                    if (id >= 0)
+                        check_prepared_apart_from(range_of(value(id)), value(id).name, other);
+        }
+    }
+
+    void check_prepared_apart_from(const Range& range, const std::string& name,
+                                   const Instruction& other) const {
+        if (workspace().overlaps(range))
+            refuse("a workspace prepared ahead, apart from " + name + " of " + other.op,
+                   "shared bytes");
     }
 
     const Plan& plan_;
     const CpBackend& backend_;
     const CpLimits& limits_;
-    const Instruction* const before_;
+    const std::span<const Instruction> before_;
     Instruction& instruction_;
+};
+
+// Members of a group may run at the same time, so none touches a byte that another one writes.
+class GroupCheck {
+  public:
+    GroupCheck(const Plan& plan, std::span<const Instruction> members)
+        : plan_(plan), members_(members) {}
+
+    void run() const {
+        if (members_.size() > CP_MAX_GROUP)
+            refuse(members_[0], "at most " + std::to_string(CP_MAX_GROUP) + " in a group",
+                   std::to_string(members_.size()));
+        for (const Instruction& member : members_) {
+            if (member.op != members_[0].op)
+                refuse(member, "a group of " + members_[0].op + " alone", member.op);
+            for (const Instruction& other : members_)
+                if (&other != &member) check_apart(member, other);
+        }
+    }
+
+  private:
+    [[noreturn]] static void refuse(const Instruction& member, const std::string& expected,
+                                    const std::string& received) {
+        Error error("ERR_COMPACT_PLAN_INVALID", member.op, expected, received);
+        error.layer = member.layer;
+        throw error;
+    }
+
+    std::vector<Range> written_by(const Instruction& member) const {
+        std::vector<Range> written = {workspace_of(member)};
+        for (const int32_t id : member.outputs)
+            written.push_back(range_of(plan_.values[static_cast<size_t>(id)]));
+        return written;
+    }
+
+    void check_apart(const Instruction& member, const Instruction& other) const {
+        std::vector<Range> touched = written_by(other);
+        for (const int32_t id : other.inputs)
+            if (id >= 0) touched.push_back(range_of(plan_.values[static_cast<size_t>(id)]));
+        for (const Range& mine : written_by(member))
+            for (const Range& theirs : touched)
+                if (mine.overlaps(theirs))
+                    refuse(member, "what it writes apart from the others of its group",
+                           "shared bytes");
+    }
+
+    const Plan& plan_;
+    const std::span<const Instruction> members_;
 };
 
 void check_entry_values(const Plan& plan, const PlanEntry& entry) {
@@ -253,6 +308,27 @@ void check_entry_values(const Plan& plan, const PlanEntry& entry) {
             values.push_back(&plan.values[static_cast<size_t>(id)]);
         }
         check_apart(std::move(values));
+    }
+}
+
+void check_instructions(const Plan& plan, const CpBackend& backend, const CpLimits& limits,
+                        PlanEntry& entry) {
+    auto& instructions = entry.instructions;
+    if (!instructions.empty() && instructions[0].joins_previous)
+        fail(instructions[0].op, "an instruction before the one that joins it", "none");
+    std::span<const Instruction> before;
+    for (size_t first = 0; first < instructions.size(); first += before.size()) {
+        const auto members = entry.group(first);
+        for (Instruction& instruction : std::span(instructions).subspan(first, members.size())) {
+            try {
+                InstructionCheck(plan, backend, limits, before, instruction).run();
+            } catch (Error& error) {
+                error.layer = instruction.layer;
+                throw;
+            }
+        }
+        GroupCheck(plan, members).run();
+        before = members;
     }
 }
 
@@ -303,16 +379,7 @@ void check_plan(Plan& plan, const CpBackend& backend, const CpLimits& limits) {
             fail(entry.name, "entries of different names", "two of one name");
         try {
             check_entry_values(plan, entry);
-            const Instruction* before = nullptr;
-            for (Instruction& instruction : entry.instructions) {
-                try {
-                    InstructionCheck(plan, backend, limits, before, instruction).run();
-                    before = &instruction;
-                } catch (Error& error) {
-                    error.layer = instruction.layer;
-                    throw;
-                }
-            }
+            check_instructions(plan, backend, limits, entry);
         } catch (Error& error) {
             error.entry = entry.name;
             throw;

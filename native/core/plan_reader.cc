@@ -10,7 +10,7 @@ namespace {
 
 constexpr char kMagic[8] = {'C', 'P', 'T', 'P', 'L', 'A', 'N', '\0'};
 constexpr char kEnd[4] = {'E', 'N', 'D', '\0'};
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr uint64_t kMaxBytes = uint64_t{1} << 60;  // leaves room to add two sizes without overflow
 
 class Reader {
@@ -125,6 +125,7 @@ Instruction read_instruction(Reader& in) {
     instruction.workspace_offset = in.size();
     instruction.workspace_bytes = in.size();
     instruction.prepared_ahead = in.flag();
+    instruction.joins_previous = in.flag();
     return instruction;
 }
 
@@ -133,7 +134,7 @@ PlanEntry read_entry(Reader& in) {
     entry.name = in.string();
     entry.inputs = read_ids(in);
     entry.outputs = read_ids(in);
-    const uint32_t num_instructions = in.count(37);
+    const uint32_t num_instructions = in.count(38);
     for (uint32_t i = 0; i < num_instructions; ++i)
         entry.instructions.push_back(read_instruction(in));
     return entry;
@@ -146,7 +147,7 @@ Plan read_plan(std::span<const uint8_t> bytes) {
     Plan plan;
     in.literal(kMagic, "the mark CPTPLAN");
     if (const uint32_t version = in.u32(); version != kVersion)
-        in.fail("plan version 2", std::to_string(version));
+        in.fail("plan version " + std::to_string(kVersion), std::to_string(version));
     plan.device = in.string();
     plan.persistent_bytes = in.size();
     plan.arena_bytes = in.size();

@@ -16,7 +16,7 @@ class PlanWriter {
         PlanWriter out;
         out.text("CPTPLAN");
         out.integer(0, 1);
-        out.integer(2, 4);
+        out.integer(3, 4);
         out.string(plan.device);
         out.size(plan.persistent_bytes);
         out.size(plan.arena_bytes);
@@ -76,6 +76,7 @@ class PlanWriter {
             size(instruction.workspace_offset);
             size(instruction.workspace_bytes);
             integer(instruction.prepared_ahead ? 1 : 0, 1);
+            integer(instruction.joins_previous ? 1 : 0, 1);
         }
     }
 
@@ -140,6 +141,28 @@ inline Plan small_plan() {
     row.instructions = {select};
     plan.entries = {step, row};
     return plan;
+}
+
+// Entry `sums` of the plan above: weight + x and x + x, which may run at the same time.
+inline void add_sums(Plan& plan) {
+    plan.values.push_back(f32_value("twice", Region::kArena, {2, 3}, 512));
+    const auto twice = static_cast<int32_t>(plan.values.size() - 1);
+    PlanEntry sums;
+    sums.name = "sums";
+    sums.inputs = {1};
+    sums.outputs = {2, twice};
+    Instruction first;
+    first.op = "add";
+    first.layer = "layers.0";
+    first.inputs = {0, 1};
+    first.outputs = {2};
+    Instruction second = first;
+    second.layer = "layers.1";
+    second.inputs = {1, 1};
+    second.outputs = {twice};
+    second.joins_previous = true;
+    sums.instructions = {first, second};
+    plan.entries.push_back(sums);
 }
 
 }  // namespace compact::test

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -225,6 +226,67 @@ TEST(engine_profile) {
     CHECK(microseconds[1] >= 0.0);
     request.profile_us = request.profile_us.first(1);
     CHECK(code_of([&] { f.engine.run(request); }) == "ERR_COMPACT_ARGUMENT");
+}
+
+TEST(engine_runs_groups) {
+    Plan plan = small_plan();
+    add_sums(plan);
+    Fixture f(plan);
+    f.engine.write("weight", 0, bytes_of(Floats(6, 10.0f)));
+    Floats twice(6);
+    RunRequest request = f.request("sums", 0, 0);
+    request.outputs.push_back(bytes_of(twice));
+    f.engine.run(request);  // the stub adds 1000 where it runs a group
+    CHECK((f.out == Floats{1011, 1012, 1013, 1014, 1015, 1016}));
+    CHECK((twice == Floats{1002, 1004, 1006, 1008, 1010, 1012}));
+    // What is asked about single instructions is answered by running them one by one.
+    const Floats expected = {11, 12, 13, 14, 15, 16};
+    request.check_finite = true;
+    f.engine.run(request);
+    CHECK(f.out == expected);
+    request.check_finite = false;
+    std::vector<double> microseconds(2);
+    request.profile_us = microseconds;
+    f.engine.run(request);
+    CHECK(f.out == expected);
+    CHECK((microseconds == std::vector<double>{1, 1}));
+    // The first member stands for the group.
+    request.profile_us = {};
+    std::fill(f.x.begin(), f.x.end(), 0.0f);
+    try {
+        f.engine.run(request);
+        CHECK(false);
+    } catch (const Error& error) {
+        CHECK(error.code == "ERR_COMPACT_NATIVE");
+        CHECK(error.layer == "layers.0");
+        CHECK(error.entry == "sums");
+    }
+}
+
+TEST(engine_checks_scalars_of_every_member) {
+    Plan plan = small_plan();
+    plan.arena_bytes = 1024;
+    plan.values.push_back(f32_value("other", Region::kArena, {1, 3}, 768));
+    PlanEntry& row = plan.entries[1];
+    Instruction other = row.instructions[0];
+    other.layer = "layers.1";
+    other.outputs = {4};
+    other.joins_previous = true;
+    row.instructions[0].attributes = {{"row", -1, 0.0}};
+    row.instructions.push_back(other);
+    Fixture f(plan);
+    Floats found(3);
+    RunRequest request = f.request("row", 0, 2);
+    request.outputs = {bytes_of(found)};
+    try {
+        f.engine.run(request);
+        CHECK(false);
+    } catch (const Error& error) {
+        CHECK(error.code == "ERR_COMPACT_INDEX");
+        CHECK(error.layer == "layers.1");
+    }
+    request.scalars[1] = 1;
+    f.engine.run(request);
 }
 
 TEST(engine_cancel_from_another_thread) {

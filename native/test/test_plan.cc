@@ -229,6 +229,75 @@ TEST(plan_workspace_and_accumulator) {
     CHECK(code_after([&](Plan& plan) { product(plan).inputs.push_back(1); }) == kInvalid);
 }
 
+TEST(plan_groups) {
+    const auto code_of_sums = [](const std::function<void(std::vector<Instruction>&)>& spoil) {
+        return code_after([&](Plan& plan) {
+            add_sums(plan);
+            spoil(plan.entries.back().instructions);
+        });
+    };
+    CHECK(code_of_sums([](auto&) {}) == "");
+    // Nothing to join, another op, too many.
+    CHECK(code_of_sums([](auto& sums) { sums[0].joins_previous = true; }) == kInvalid);
+    CHECK(code_of_sums([](auto& sums) {
+              sums[1].op = "copy";
+              sums[1].inputs = {1};
+          }) == kInvalid);
+    CHECK(code_after([](Plan& plan) {
+              plan.arena_bytes = 2048;
+              PlanEntry entry;
+              entry.name = "many";
+              for (int32_t i = 0; i <= CP_MAX_GROUP; ++i) {
+                  plan.values.push_back(
+                      f32_value("sum", Region::kArena, {2, 3}, 512 + 256 * int64_t{i}));
+                  Instruction sum = first(plan);
+                  sum.outputs = {static_cast<int32_t>(plan.values.size() - 1)};
+                  sum.joins_previous = i > 0;
+                  entry.instructions.push_back(sum);
+              }
+              plan.entries.push_back(entry);
+          }) == kInvalid);
+    // The second reads what the first writes, or writes what the first reads or writes.
+    CHECK(code_of_sums([](auto& sums) { sums[1].inputs = {1, 2}; }) == kInvalid);
+    CHECK(code_of_sums([](auto& sums) { sums[1].outputs = {1}; }) == kInvalid);
+    CHECK(code_of_sums([](auto& sums) { sums[1].outputs = {2}; }) == kInvalid);
+    // One after the other they may.
+    CHECK(code_of_sums([](auto& sums) {
+              sums[1].inputs = {1, 2};
+              sums[1].joins_previous = false;
+          }) == "");
+}
+
+TEST(plan_groups_have_workspaces_apart) {
+    const auto code_of_offset = [](int64_t offset, bool joins) {
+        return code_after([&](Plan& plan) {
+            plan.arena_bytes = 32768;
+            plan.values[0] = f32_value("a", Region::kArena, {2, 3}, 0);
+            plan.values[1] = f32_value("b", Region::kArena, {3, 3}, 256);
+            plan.values[2] = f32_value("c", Region::kArena, {2, 3}, 512);
+            plan.values.push_back(f32_value("d", Region::kArena, {2, 3}, 768));
+            Instruction product = first(plan);
+            product.op = "matmul";
+            product.workspace_offset = 8192;
+            product.workspace_bytes = 8192;  // two threads
+            Instruction other = product;
+            other.outputs = {4};
+            other.workspace_offset = offset;
+            other.joins_previous = joins;
+            PlanEntry entry;
+            entry.name = "products";
+            entry.instructions = {product, other};
+            plan.entries = {entry};
+        });
+    };
+    CHECK(code_of_offset(16384, true) == "");
+    CHECK(code_of_offset(8192, true) == kInvalid);
+    CHECK(code_of_offset(12288, true) == kInvalid);
+    CHECK(code_of_offset(8192, false) == "");
+    // Where the other's output lies.
+    CHECK(code_of_offset(0, true) == kInvalid);
+}
+
 TEST(plan_errors_name_the_place) {
     Plan plan = small_plan();
     plan.entries[0].instructions[1].inputs[1] = 3;

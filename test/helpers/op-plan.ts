@@ -84,6 +84,7 @@ export function opPlan(cases: readonly OpCase[], targets: readonly Target[]): Op
       layer: opCase.name,
       phase: 'forward',
       flops: 0,
+      joinsPrevious: false,
       workspace: { ...workspace, kind: 'workspace' },
     });
     return { opCase, outputs: outputPlaces, workspace };

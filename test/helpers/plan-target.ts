@@ -33,3 +33,15 @@ export const preparingTarget: Target = {
   ...planTarget,
   preparedOps: new Set(['project', 'projectTransfer']),
 };
+
+/** A machine that runs groups and prepares panels of P for updates; its products need no scratch. */
+export const groupingTarget: Target = {
+  device: 'cuda',
+  preparedOps: new Set(['project', 'projectBackUpdate']),
+  groupedOps: new Set(['matmul', 'adamDirection', 'projectBackUpdate', 'rope']),
+  workspaceBytes(call) {
+    if (call.op === 'matmul') return 0;
+    if (call.op !== 'projectBackUpdate') return planTarget.workspaceBytes(call);
+    return 2 * call.inputs[0]!.shape[0]! * call.inputs[1]!.shape[0]!;
+  },
+};

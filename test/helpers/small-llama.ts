@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import type { CompileOptions } from '../../lib/compile/index.js';
 import { compact, dense, type Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
-import { planTarget, preparingTarget } from './plan-target.js';
+import { groupingTarget, planTarget, preparingTarget } from './plan-target.js';
 
 const models = fc
   .record({
@@ -36,7 +36,7 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
 export const smallRuns: fc.Arbitrary<CompileOptions> = fc.record({
   model: models,
   method: methods,
-  target: fc.constantFrom(planTarget, preparingTarget),
+  target: fc.constantFrom(planTarget, preparingTarget, groupingTarget),
   batchSize: fc.integer({ min: 1, max: 3 }),
   sequenceLength: fc.constantFrom(1, 5, 16),
   dtype: fc.constantFrom('f32' as const, 'bf16' as const),

@@ -3,7 +3,7 @@
  * Copies of a node give the same expression, so plans with and without recomputation can be compared exactly, at any
  * size and without arithmetic.
  */
-import type { Plan, PlanInstruction, PlanValue } from '../../lib/compile/index.js';
+import { groupSpans, type Plan, type PlanInstruction, type PlanValue } from '../../lib/compile/index.js';
 import { type Program, persistentTargets } from '../../lib/compile/program.js';
 import { type Attributes, opDefinitions, type Value } from '../../lib/graph/index.js';
 
@@ -11,7 +11,10 @@ import { type Attributes, opDefinitions, type Value } from '../../lib/graph/inde
 export class Expressions {
   readonly #known = new Map<string, number>();
   /** Sums of squares: what each was made of, on top of the sums that were there. */
-  readonly #sums = new Map<number, { readonly base: number; readonly squared: ReadonlyMap<number, number> }>();
+  readonly #sums = new Map<
+    number,
+    { readonly base: number; readonly squared: ReadonlyMap<number, number> }
+  >();
 
   source(name: string): number {
     return this.#number(`source ${name}`);
@@ -103,7 +106,7 @@ class Memory {
 /**
  * What an entry of a plan means when it is executed over its own bytes.
  * @throws an Error that names the instruction, for anything read before it is written or after it is overwritten, and
- * for operands that overlap without leave of the op's definition
+ * for operands that overlap without leave of the op's definition, or with what another member of the group writes
  */
 export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expressions): Meaning {
   const entry = plan.entries[entryName]!;
@@ -115,9 +118,11 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
   for (const id of entry.inputs) write(plan.values[id]!, expressions.source(plan.values[id]!.name));
 
   const persistent: Record<string, number> = {};
+  const spans = groupSpans(entry.instructions);
   for (const [index, instruction] of entry.instructions.entries()) {
-    const prepared = entry.instructions[index + 1];
-    if (prepared?.isPreparedAhead === true) {
+    const { first, last } = spans[index]!;
+    const prepared = entry.instructions[last + 1];
+    if (index === first && prepared?.isPreparedAhead === true) {
       const { offset, bytes } = prepared.workspace;
       regions.arena.write(offset, offset + bytes);
     }
@@ -130,6 +135,8 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
     };
     const numbers = instruction.inputs.map((id) => (id < 0 ? undefined : read(id)));
     checkOverlaps(plan, instruction, where);
+    for (let member = first; member <= last; member++)
+      if (member !== index) checkApart(plan, instruction, entry.instructions[member]!, where);
     const { offset, bytes } = instruction.workspace;
     if (bytes > 0) regions.arena.write(offset, offset + bytes);
     for (const [position, id] of instruction.outputs.entries()) {
@@ -174,6 +181,19 @@ function checkOverlaps(plan: Plan, instruction: PlanInstruction, where: string):
         throw new Error(`${where}: ${output.name} overlaps ${input.name}`);
     }
   }
+}
+
+/** That an instruction writes nothing that another one of its group touches. */
+function checkApart(plan: Plan, instruction: PlanInstruction, other: PlanInstruction, where: string): void {
+  if (other.op !== instruction.op) throw new Error(`${where} is in a group with ${other.op}`);
+  const writtenBy = ({ outputs, workspace }: PlanInstruction): Stretching[] => [
+    ...outputs.map((id) => plan.values[id]!),
+    { region: 'arena', offset: workspace.offset, bytes: workspace.bytes },
+  ];
+  const read = other.inputs.filter((id) => id >= 0).map((id) => plan.values[id]!);
+  for (const written of writtenBy(instruction))
+    if ([...read, ...writtenBy(other)].some((touched) => overlaps(written, touched)))
+      throw new Error(`${where} writes what another one of its group touches`);
 }
 
 type Stretching = Pick<PlanValue, 'region' | 'offset' | 'bytes'>;

@@ -51,8 +51,9 @@ function instruction(
   attributes: PlanInstruction['attributes'] = {},
 ): PlanInstruction {
   const workspace = { offset: 0, bytes: 0, kind: 'workspace' } as const;
-  const place = { layer: 'layers.0', phase: 'forward', flops: 0, isPreparedAhead: false } as const;
-  return { op, inputs, outputs, attributes, workspace, ...place };
+  const place = { layer: 'layers.0', phase: 'forward', flops: 0 } as const;
+  const alone = { isPreparedAhead: false, joinsPrevious: false };
+  return { op, inputs, outputs, attributes, workspace, ...place, ...alone };
 }
 
 /**

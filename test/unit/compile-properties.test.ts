@@ -1,7 +1,14 @@
 /** What must hold for every plan, over random models, methods and policies. */
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { type CompileOptions, compile, type Plan, type PlanEntry } from '../../lib/compile/index.js';
+import {
+  type CompileOptions,
+  compile,
+  groupSpans,
+  workspaceSpans,
+  type Plan,
+  type PlanEntry,
+} from '../../lib/compile/index.js';
 import { buildEntries } from '../../lib/compile/entries.js';
 import { compact } from '../../lib/methods/index.js';
 import { Expressions, meaningOfGraph, meaningOfPlan } from '../helpers/symbolic.js';
@@ -31,11 +38,11 @@ interface Held {
 /** Values and workspaces of an entry with their lives. */
 function heldOf(plan: Plan, entry: PlanEntry): Held[] {
   const values = entry.lifetimes.map(({ value, first, last }) => ({ ...plan.values[value]!, first, last }));
-  const workspaces = entry.instructions.map(({ workspace, isPreparedAhead }, index) => ({
+  const spans = workspaceSpans(entry.instructions);
+  const workspaces = entry.instructions.map(({ workspace }, index) => ({
     ...workspace,
     name: `workspace ${index}`,
-    first: isPreparedAhead ? index - 1 : index,
-    last: index,
+    ...spans[index]!,
   }));
   return [...values, ...workspaces].filter(({ bytes }) => bytes > 0);
 }
@@ -79,10 +86,10 @@ describe('every plan', () => {
         const { preparedOps: ops, ...plain } = options.target;
         expect(plan.arenaLowerBoundBytes).toBe(compile({ ...options, target: plain }).arenaLowerBoundBytes);
         for (const { instructions } of Object.values(plan.entries))
-          for (const [index, { op, isPreparedAhead }] of instructions.entries()) {
+          for (const [index, { op, isPreparedAhead, joinsPrevious }] of instructions.entries()) {
             if (!isPreparedAhead) continue;
             numPrepared++;
-            expect([index > 0, ops?.has(op)]).toEqual([true, true]);
+            expect([index > 0, joinsPrevious, ops?.has(op)]).toEqual([true, false, true]);
           }
       }),
       runs,
@@ -93,22 +100,25 @@ describe('every plan', () => {
   test('knows from when to when each value is needed', () => {
     forEveryEntry((plan, entry) => {
       const lives = new Map(entry.lifetimes.map(({ value, first, last }) => [value, { first, last }]));
+      const spans = groupSpans(entry.instructions);
       const fail = (index: number, id: number) => {
         throw new Error(`${entry.name}[${index}]: ${plan.values[id]!.name} is used outside of its life`);
       };
       for (const [index, { inputs, outputs }] of entry.instructions.entries()) {
+        const span = spans[index]!; // of the group, during which the whole of it may run
         for (const id of inputs) {
           if (id < 0 || plan.values[id]!.region === 'persistent') continue;
           const { first, last } = lives.get(id)!;
           // A value that is taken over in place hands its bytes to its successor at the instruction that reads it.
           const isTakenOver = outputs.some(
             (output) =>
-              plan.values[output]!.offset === plan.values[id]!.offset && lives.get(output)?.first === index,
+              plan.values[output]!.offset === plan.values[id]!.offset &&
+              lives.get(output)?.first === span.first,
           );
-          if (first > index || last < (isTakenOver ? index - 1 : index)) fail(index, id);
+          if (first > span.first || last < (isTakenOver ? span.first - 1 : span.last)) fail(index, id);
         }
         for (const id of outputs)
-          if (plan.values[id]!.region === 'arena' && lives.get(id)!.first !== index) fail(index, id);
+          if (plan.values[id]!.region === 'arena' && lives.get(id)!.first !== span.first) fail(index, id);
       }
     });
   });

@@ -4,7 +4,7 @@ import { compile, encodePlan } from '../../lib/compile/index.js';
 import { runtimeScalars } from '../../lib/graph/index.js';
 import { compact } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
-import { preparingTarget } from '../helpers/plan-target.js';
+import { groupingTarget } from '../helpers/plan-target.js';
 
 /** docs/plan-format.md, word by word. */
 class Reader {
@@ -61,7 +61,7 @@ const plan = compile({
     numHiddenLayers: 2,
   }),
   method: compact({ rank: 4, momentsAtRefresh: 'transfer', seed: 2 ** 40 + 3 }),
-  target: preparingTarget,
+  target: groupingTarget,
   batchSize: 2,
   sequenceLength: 3,
   dtype: 'bf16',
@@ -71,8 +71,8 @@ const plan = compile({
 test('a plan can be read back from its bytes', () => {
   const reader = new Reader(encodePlan(plan));
   expect(reader.text(8)).toBe('CPTPLAN\0');
-  expect(reader.u32()).toBe(2);
-  expect(reader.string()).toBe('cpu');
+  expect(reader.u32()).toBe(3);
+  expect(reader.string()).toBe('cuda');
   expect(reader.u64()).toBe(plan.persistentBytes);
   expect(reader.u64()).toBe(plan.arenaBytes);
   const scalars = reader.list(() => reader.string());
@@ -101,6 +101,7 @@ test('a plan can be read back from its bytes', () => {
       attributes: reader.list(() => [reader.string(), reader.i32(), reader.f64()] as const),
       workspace: [reader.u64(), reader.u64()],
       isPreparedAhead: reader.u8() === 1,
+      joinsPrevious: reader.u8() === 1,
     })),
   }));
   expect(reader.text(4)).toBe('END\0');
@@ -120,6 +121,7 @@ test('a plan can be read back from its bytes', () => {
         ),
         workspace: [instruction.workspace.offset, instruction.workspace.bytes],
         isPreparedAhead: instruction.isPreparedAhead,
+        joinsPrevious: instruction.joinsPrevious,
       })),
     })),
   );

@@ -1,7 +1,7 @@
 /** The ledger: its sums against the plan, counted in another way. */
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { compile } from '../../lib/compile/index.js';
+import { compile, groupSpans } from '../../lib/compile/index.js';
 import { largestBatch, memoryReport, remedies } from '../../lib/memory/index.js';
 import { compact, dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
@@ -37,11 +37,16 @@ test('the peak is the fullest moment of the largest entry', () => {
       const { peak, timeline } = memoryReport(plan);
       const entry = plan.entries[peak!.entry]!;
       expect(entry.arenaBytes).toBe(plan.arenaBytes);
-      const live = entry.instructions.map(({ workspace }, index) => {
+      const spans = groupSpans(entry.instructions);
+      const live = spans.map((span, index) => {
         const held = entry.lifetimes.filter(({ first, last }) => first <= index && index <= last);
-        const next = entry.instructions[index + 1];
-        const prepared = next?.isPreparedAhead === true ? next.workspace.bytes : 0;
-        return workspace.bytes + prepared + sum(held.map(({ value }) => plan.values[value]!.bytes));
+        const prepared = entry.instructions[span.last + 1];
+        const members = entry.instructions.slice(span.first, span.last + 1);
+        if (prepared?.isPreparedAhead === true) members.push(prepared);
+        return (
+          sum(members.map(({ workspace }) => workspace.bytes)) +
+          sum(held.map(({ value }) => plan.values[value]!.bytes))
+        );
       });
       expect(timeline[peak!.entry]!.totalBytes).toEqual(live);
       expect(live[peak!.instruction]).toBe(Math.max(...live));

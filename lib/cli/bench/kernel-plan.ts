@@ -35,6 +35,7 @@ export function kernelPlan(graph: Graph, target: Target): Plan {
       layer,
       phase,
       flops: definitionOf(node).flops(node),
+      joinsPrevious: false,
       workspace: { offset: 0, bytes, kind: 'workspace' },
     };
   });

@@ -1,4 +1,4 @@
-import type { Plan } from '../../compile/index.js';
+import { type Plan, workspaceSpans } from '../../compile/index.js';
 import type { ValueKind } from '../../graph/index.js';
 import type { Timeline, TimelineBlock } from './report.js';
 
@@ -12,16 +12,11 @@ export function timelineOf(plan: Plan): Timeline {
     const { name, layer, kind, offset, bytes } = plan.values[id]!;
     return { name, layer, kind, offset, bytes, first, last };
   });
-  const workspaces = entry.instructions.flatMap(
-    ({ op, layer, workspace, isPreparedAhead }, index): TimelineBlock[] =>
-      workspace.bytes === 0
-        ? []
-        : [
-            {
-              ...{ name: `${layer}/${op} workspace`, layer, ...workspace },
-              ...{ first: isPreparedAhead ? index - 1 : index, last: index },
-            },
-          ],
+  const spans = workspaceSpans(entry.instructions);
+  const workspaces = entry.instructions.flatMap(({ op, layer, workspace }, index): TimelineBlock[] =>
+    workspace.bytes === 0
+      ? []
+      : [{ name: `${layer}/${op} workspace`, layer, ...workspace, ...spans[index]! }],
   );
   return {
     peakBytes: plan.persistentBytes + entry.arenaBytes,
