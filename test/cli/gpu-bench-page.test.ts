@@ -235,10 +235,11 @@ test('the last commit of a device is shown, and each device by itself', () => {
 });
 
 test('what is measured of everything in the grid decides every target', () => {
+  const launchGaps = { plainMs: 40, recordedMs: 39, opsMs: 38, share: 0.02 };
   const rows = [
     ...[...grid.sizes.map((size) => (id: string) => cellName(size, id)),
       ...grid.caps.map(({ model, gigabytes }) => (id: string) => capCellName(model, gigabytes, id)),
-    ].flatMap((nameOf) => grid.contenders.map(({ id }) => step(nameOf(id), 1, 100))),
+    ].flatMap((nameOf) => grid.contenders.map(({ id }) => step(nameOf(id), 1, 100, { launchGaps }))),
     ...kernelPredictions.flatMap(({ kernel: name, shape }) =>
       (['own', 'tier2', 'vendor', 'torch'] as const).map((provider) =>
         kernel(provider, name, shape, 100, name.startsWith('update') ? 'randn, product, add' : ''),
