@@ -45,7 +45,7 @@ TEST(cuda_adam_direction) {
                           .output_on(2)
                           .attribute("beta1", 0.9)
                           .attribute("beta2", 0.999)
-                          .attribute("epsilon", 1e-8)
+                          .attribute("epsilon", 0.01)
                           .attribute("firstMomentStep", 3)
                           .attribute("secondMomentStep", 7)
                           .agrees(0));
@@ -79,7 +79,7 @@ TEST(cuda_adam_w) {
                       .attribute("updateScale", 0.5)
                       .attribute("beta1", 0.9)
                       .attribute("beta2", 0.95)
-                      .attribute("epsilon", 1e-8)
+                      .attribute("epsilon", 0.01)
                       .attribute("weightDecay", 0.1)
                       .attribute("step", 4)
                       .attribute("stochasticRounding", mixture >> 3)

@@ -16,6 +16,7 @@ const std::vector<size_t> kReduced = {3, 6, 7};
 
 // fp32 sums of up to 8200 terms in another order.
 constexpr double kSums = 1e-5;
+constexpr double kEpsilon = 0.1;  // so much that it shows
 
 }  // namespace
 
@@ -27,7 +28,7 @@ TEST(cuda_rms_norm) {
                    weight = numbers.tensor({width}, dtype);
             Comparison forward("rmsNorm");
             forward.input(x).input(weight).output({rows, width}, dtype).output({rows});
-            CHECK(forward.attribute("epsilon", 1e-6).agrees(kSums));
+            CHECK(forward.attribute("epsilon", kEpsilon).agrees(kSums));
             Tensor rstd({rows});
             std::memcpy(rstd.view().data, forward.found(1).data(), forward.found(1).size());
             Tensor dy = numbers.tensor({rows, width}, dtype);
@@ -83,7 +84,7 @@ TEST(cuda_add_rms_norm) {
             Comparison both("addRmsNorm");
             both.input(a).input(b).input(weight);
             both.output({rows, width}, dtype).output({rows, width}, dtype).output({rows});
-            CHECK(both.attribute("epsilon", 1e-6).agrees(kSums));
+            CHECK(both.attribute("epsilon", kEpsilon).agrees(kSums));
             // The bits of the two ops apart.
             Comparison adding("add"), norming("rmsNorm");
             CHECK(adding.input(a).input(b).output({rows, width}, dtype).agrees(0));
@@ -91,7 +92,7 @@ TEST(cuda_add_rms_norm) {
             Tensor sum({rows, width}, dtype);
             std::memcpy(sum.view().data, adding.found(0).data(), adding.found(0).size());
             norming.input(sum).input(weight).output({rows, width}, dtype).output({rows});
-            CHECK(norming.attribute("epsilon", 1e-6).agrees(kSums));
+            CHECK(norming.attribute("epsilon", kEpsilon).agrees(kSums));
             CHECK(norming.found(0) == both.found(1) && norming.found(1) == both.found(2));
             // The sum and the norm on either operand.
             for (int place : {0, 1}) {
@@ -102,7 +103,7 @@ TEST(cuda_add_rms_norm) {
                           .output_on(place)
                           .output_on(1 - place)
                           .output({rows})
-                          .attribute("epsilon", 1e-6)
+                          .attribute("epsilon", kEpsilon)
                           .agrees(kSums));
             }
         }
@@ -119,7 +120,7 @@ TEST(cuda_layer_norm) {
             Comparison forward("layerNorm");
             forward.input(x).input(weight).input(bias);
             forward.output({rows, width}, dtype).output({rows}).output({rows});
-            CHECK(forward.attribute("epsilon", 1e-5).agrees(kSums));
+            CHECK(forward.attribute("epsilon", kEpsilon).agrees(kSums));
             Tensor mean({rows}), rstd({rows});
             std::memcpy(mean.view().data, forward.found(1).data(), forward.found(1).size());
             std::memcpy(rstd.view().data, forward.found(2).data(), forward.found(2).size());

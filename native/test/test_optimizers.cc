@@ -5,7 +5,8 @@
 namespace compact::test {
 namespace {
 
-constexpr double kLearningRate = 0.01, kDecay = 0.1, kBeta1 = 0.9, kBeta2 = 0.95, kEpsilon = 1e-8;
+constexpr double kLearningRate = 0.01, kDecay = 0.1, kBeta1 = 0.9, kBeta2 = 0.95;
+constexpr double kEpsilon = 0.01;  // so much that it shows
 constexpr double kGradientScale = 0.5;
 
 struct Adam {
