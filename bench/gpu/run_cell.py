@@ -44,9 +44,11 @@ class Runner:
         return None
 
     def run(self, command, environment=None):
+        """Until the time of the cell or of the slice is over."""
         left = self.deadline - time.monotonic()
         try:
-            return run(command, max(1, min(self.options.cell_seconds, left)), environment)
+            limit = max(1, min(self.options.cell_seconds, left))
+            return run(command, limit, library_environment() | (environment or {}))
         except TookTooLong:
             if left < self.options.cell_seconds:
                 raise SliceOver from None
@@ -69,14 +71,12 @@ class Runner:
 
     def kernels(self, cell, turn):
         tiny = ["--tiny"] if self.is_tiny else []
-        environment = library_environment()
         if not cell.is_own:
             command = [sys.executable, PEER_KERNELS, "--device", self.peer_device(), *tiny]
         else:
             command = [self.options.binary, "--blas", "vendor" if cell.provider == "vendor" else "own", *tiny]
-            environment |= {"COMPACT_CUDA_TIER2": "1"} if cell.provider == "tier2" else {}
         begin = time.monotonic()
-        output = self.run(command, environment)
+        output = self.run(command, {"COMPACT_CUDA_TIER2": "1"} if cell.provider == "tier2" else {})
         common = {"case": "gpu-kernel", "cell": cell.id, "provider": cell.provider, "turn": turn}
         seconds = {"seconds": time.monotonic() - begin}
         failed = [] if output.problem is None else [common | {"failed": output.problem}]
@@ -105,6 +105,8 @@ class Runner:
         shape = [w for key in ("vocab", "hidden", "ffn", "heads", "layers") for w in (f"--{key}", cell.model[key])]
         of = ["--program", cell.contender["program"], "--mode", cell.contender["mode"], "--states", cell.states]
         device = ["--device", self.peer_device(), "--sequence", cell.sequence]
+        if self.is_tiny:
+            device += ["--threads", 1]  # the threads of a product this small wait for each other
         return [sys.executable, PEER, *of, *shape, *device, *words]
 
     def step_command(self, cell, batch, warmup, steps):
@@ -130,7 +132,7 @@ class Runner:
                 return
         begin = time.monotonic()
         with Monitor() as monitor:
-            result = self.run(self.step_command(cell, batch, warmup, steps), library_environment()).last()
+            result = self.run(self.step_command(cell, batch, warmup, steps)).last()
         row = self.row(cell, turn, batch) | {"seconds": time.monotonic() - begin} | self.measured(cell, batch, result)
         report = monitor.report()
         if "memory" in row:
