@@ -106,6 +106,7 @@ TEST(blas_lt_multiplies_every_layout) {
 TEST(blas_lt_products_have_their_squares) {
     std::string problem;
     CpDevice device;
+    CHECK(cudaStreamCreateWithFlags(&device.stream, cudaStreamNonBlocking) == cudaSuccess);
     device.blas = open_blas(COMPACT_FAKE_CUBLASLT, problem);
     if (!CHECK(device.blas != nullptr)) return;
     const int64_t m = 5, n = 3, k = 2048;  // our own product would come in parts
@@ -126,6 +127,8 @@ TEST(blas_lt_products_have_their_squares) {
     const int before = num_heuristics();
     CHECK(gemm(device, "matmul", product, workspace.data(), &error) == CP_OK);
     CHECK(num_heuristics() == before + 1);
+    CHECK(cudaStreamSynchronize(device.stream) == cudaSuccess);
+    cudaStreamDestroy(device.stream);
     double expected = 0.0;
     for (int64_t i = 0; i < m; ++i) {
         for (int64_t j = 0; j < n; ++j) expected += c.at(i, j) * c.at(i, j);
