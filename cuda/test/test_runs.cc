@@ -128,6 +128,21 @@ Plan run_plan(bool prepared) {
     return plan;
 }
 
+// The same with another weight, updated by the same P at the same time.
+Plan group_plan(bool grouped) {
+    Plan plan = run_plan(grouped);
+    plan.persistent_bytes = 2560;
+    plan.values.push_back(f32_value("other", Region::kPersistent, {16, 16}, 1536));
+    auto& instructions = plan.entries[0].instructions;
+    Instruction update = instructions[2];
+    update.inputs[0] = update.outputs[0] = 6;
+    update.workspace_offset = 768;
+    update.prepared_ahead = false;
+    update.joins_previous = grouped;
+    instructions.insert(instructions.begin() + 3, update);
+    return plan;
+}
+
 using Floats = std::vector<float>;
 
 std::span<uint8_t> bytes_of(Floats& values) {
@@ -150,8 +165,9 @@ struct Fixture {
         result.graphs = graphs;
         return result;
     }
-    void load(bool prepared = true) {
-        engine.load(PlanWriter::encode(run_plan(prepared)));
+    void load(bool prepared = true) { load(run_plan(prepared)); }
+    void load(const Plan& plan) {
+        engine.load(PlanWriter::encode(plan));
         Floats weight(256), direction(128);
         for (size_t i = 0; i < weight.size(); ++i) weight[i] = 0.125f * float(i % 23) - 1.0f;
         for (size_t i = 0; i < direction.size(); ++i) direction[i] = 0.5f - 0.25f * float(i % 5);
@@ -461,15 +477,39 @@ TEST(cuda_graphs_end_with_their_plan) {
     CHECK(call_counts().graphs_alive == before.graphs_alive);
 }
 
+// A panel that is made ahead is there for all of a group.
+TEST(cuda_groups_are_prepared) {
+    const auto weights = [](const char* graphs, bool grouped) {
+        Fixture fixture(graphs);
+        fixture.load(group_plan(grouped));
+        Floats all = history(fixture), other(256);
+        fixture.engine.read("other", 0, bytes_of(other));
+        all.insert(all.end(), other.begin(), other.end());
+        return all;
+    };
+    const Floats one_by_one = weights("off", false);
+    CHECK(Floats(one_by_one.begin(), one_by_one.end() - 256) == expected());
+    for (bool lazy : {false, true}) {
+        const OnMachine on({.lazy = lazy});
+        for (const char* graphs : {"off", "on"}) CHECK(weights(graphs, true) == one_by_one);
+    }
+}
+
 TEST(cuda_prepared_workspaces_are_checked) {
-    const auto refusal = [](const std::function<void(std::vector<Instruction>&)>& change) {
+    const auto refusal = [](const std::function<void(std::vector<Instruction>&)>& change,
+                            Plan plan = run_plan(true)) {
         Fixture fixture("off");
-        Plan plan = run_plan(true);
         change(plan.entries[0].instructions);
         const Error error = error_of([&] { fixture.engine.load(PlanWriter::encode(plan)); });
         CHECK(error.code == "ERR_COMPACT_PLAN_INVALID");
         return error.op + ": " + error.expected;
     };
+    CHECK(refusal([](auto& all) { all[3].prepared_ahead = true; }, group_plan(true)) ==
+          "projectBackUpdate: preparation of the first of a group alone");
+    // Beside every member of the group before.
+    CHECK(refusal([](auto& all) { all[4] = all[2]; }, group_plan(true)) ==
+          "projectBackUpdate: a workspace prepared ahead, apart from the workspace of "
+          "projectBackUpdate");
     CHECK(refusal([](auto& all) { std::swap(all[0], all[1]); }) ==
           "project: an instruction before the one that is prepared ahead");
     CHECK(refusal([](auto& all) { all[3].prepared_ahead = true; }) ==

@@ -244,12 +244,12 @@ void Executor::execute_all(const PlanEntry& entry, const RunRequest& request, bo
         if (recorded) throw_if_cancelled(entry, request);
         if (profiled) mark(static_cast<int32_t>(i));
         // In a diagnosis an op does all of its work itself, in its own time.
-        const auto members =
-            entry.group(i).first(request.is_diagnosis() ? 1 : entry.group(i).size());
-        i += members.size();
+        const size_t size = request.is_diagnosis() ? 1 : entry.group(i).size();
+        const auto members = std::span(instructions).subspan(i, size);
+        i += size;
         if (!request.is_diagnosis() && i < instructions.size() && instructions[i].prepared_ahead)
             prepare(entry, instructions[i], request);
-        if (members.size() > 1 && members[0].kernel->run_group != nullptr) {
+        if (size > 1 && members[0].kernel->run_group != nullptr) {
             execute_group(entry, members, request);
         } else {
             for (const Instruction& member : members) execute(entry, member, request);
