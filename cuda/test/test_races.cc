@@ -75,12 +75,16 @@ constexpr Racy kRacy[] = {{"reverse_block", reverse_block},
 
 void run_as_child(const std::string& wanted) {
     std::array<int, 2 * kThreads> out{};
+    cudaStream_t stream = nullptr;
+    CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
     for (const auto& [name, kernel] : kRacy) {
         for (const bool is_right : {false, true}) {
             if (wanted != name + std::string(is_right ? "+" : "-")) continue;
-            CP_LAUNCH(kernel, dim3(2), dim3(kThreads), 0, nullptr, out.data(), is_right);
+            CP_LAUNCH(kernel, dim3(2), dim3(kThreads), 0, stream, out.data(), is_right);
         }
     }
+    CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    CHECK(cudaStreamDestroy(stream) == cudaSuccess);
 }
 
 // The exit code of this program when it runs this test alone as a child; what it says is dropped.
