@@ -17,7 +17,7 @@ const hasAddonBuild = existsSync(path.join(addonBuild, 'CMakeCache.txt'));
 const build = hasAddonBuild ? addonBuild : path.join(root, 'build', 'native-tests');
 const run = (command, args) => execFileSync(command, args, { stdio: 'inherit', cwd: root });
 const names = process.argv.slice(2);
-const suites = suitesOf(names, names.length === 0 ? ['--large'] : []);
+const suites = suitesOf(names, { cpu: [], cuda: names.length === 0 ? ['--large'] : [] });
 
 try {
   const options = ['-DCMAKE_BUILD_TYPE=Release', '-DCOMPACT_ADDON=OFF', '-DCOMPACT_CUDA=OFF'];

@@ -15,7 +15,7 @@ const separator = args.includes('--') ? args.indexOf('--') : args.length;
 const chosen = args.slice(0, separator);
 const names = args.slice(separator + 1);
 
-const suites = suitesOf(names, ['--reduced']);
+const suites = suitesOf(names, { cpu: ['--reduced'], cuda: ['--reduced'] });
 
 const env = {
   ...process.env,

@@ -94,7 +94,7 @@ class Comparison {
     bool agrees(double tolerance) {
         if (!run(*reference_, &expected_)) return false;
         std::vector<std::string> again;
-        const int orders = options().reduced ? 1 : kThreadOrders;
+        const int orders = is_reduced() ? 1 : kThreadOrders;
         for (int order = 0; order < orders; ++order) {
             set_thread_order(order);
             if (!run(*tested_, order == 0 ? &found_ : &again)) return false;

@@ -48,7 +48,7 @@ class GroupComparison {
 
     bool agrees(Machine& machine = cuda_machine()) {
         const std::vector<std::string> expected = one_by_one(machine);
-        const int orders = options().reduced ? 1 : kThreadOrders;
+        const int orders = is_reduced() ? 1 : kThreadOrders;
         bool same = !expected.empty();
         for (int order = 0; order < orders; ++order) {
             set_thread_order(order);

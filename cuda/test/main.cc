@@ -167,7 +167,7 @@ int main(int argc, char** argv) {
             return 0;
         }
         if (word == "--reduced") {
-            parsed.reduced = true;
+            is_reduced() = true;
         } else if (word == "--large") {
             parsed.large = true;
         } else if (word == "--json") {

@@ -147,7 +147,7 @@ TEST(cuda_describes_without_taking_anything) {
 }
 
 TEST(cuda_reports_what_is_free_when_there_is_too_little) {
-    if (options().reduced) return skip("gigabytes are slow to watch, and no kernel runs");
+    if (is_reduced()) return skip("gigabytes are slow to watch, and no kernel runs");
     const int64_t total = emulation::kContextBytes + (int64_t{40} << 20);
     {
         const OnMachine on({.devices = 5, .memory_bytes = total, .others_bytes = total - 4096});

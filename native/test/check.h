@@ -25,6 +25,21 @@ struct Registration {
     Registration(const char* name, void (*run)()) { cases().push_back({name, run}); }
 };
 
+// Sizes that a sanitizer can afford (--reduced): every kernel still runs.
+inline bool& is_reduced() {
+    static bool reduced = false;
+    return reduced;
+}
+
+// `all` or, for a sanitizer, those of the positions given.
+template <class T>
+std::vector<T> sizes(const std::vector<T>& all, const std::vector<size_t>& of_reduced) {
+    if (!is_reduced()) return all;
+    std::vector<T> few;
+    for (size_t i : of_reduced) few.push_back(all[i]);
+    return few;
+}
+
 inline bool check(bool holds, const char* text, const char* file, int line) {
     if (!holds) {
         ++failures();

@@ -1,4 +1,5 @@
 // Ops that multiply, against the same formulas in fp64 over matrices of P made one entry at a time.
+#include <array>
 #include <vector>
 
 #include "native/base/normal.h"
@@ -100,8 +101,9 @@ TEST(matmul_with_transposes_and_accumulator) {
 // Ragged tiles, several blocks and several slices of the inner dimension; tiles that are summed up
 // in c itself (no accumulator, alpha 1) and such that are stored from elsewhere.
 TEST(matmul_sums_the_squares_of_what_it_stores) {
-    const int64_t shapes[][3] = {{1, 1, 1}, {33, 41, 123}, {70, 600, 1100}, {9, 33, 4099}};
-    for (const auto& [m, n, k] : shapes) {
+    const std::vector<std::array<int64_t, 3>> shapes = {
+        {1, 1, 1}, {33, 41, 123}, {9, 33, 4099}, {70, 600, 1100}};
+    for (const auto& [m, n, k] : sizes(shapes, {0, 1, 2})) {
         for (int variant = 0; variant < 16; ++variant) {
             const int32_t dtype = (variant & 1) != 0 ? CP_BF16 : CP_F32;
             const int32_t c_dtype = (variant & 2) != 0 ? CP_BF16 : CP_F32;
