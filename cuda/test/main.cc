@@ -1,6 +1,6 @@
 // Tests of the CUDA backend, on a GPU or on its emulation.
 //
-//   [--reduced] [--large] [--json] [--list] [part of a name ...]
+//   [--reduced] [--large] [--shard i/n] [--json] [--list] [part of a name ...]
 //
 // Exits with 0 when all passed, 1 when one failed, 2 when there is no device.
 #include <chrono>
@@ -28,6 +28,13 @@ bool wanted(const std::string& name) {
     return std::any_of(parsed.names.begin(), parsed.names.end(), [&](const std::string& part) {
         return name.find(part) != std::string::npos;
     });
+}
+
+bool parse_shard(const char* text) {
+    const bool is_parsed = std::sscanf(text, "%d/%d", &parsed.shard, &parsed.shards) == 2;
+    const bool is_within = parsed.shard >= 1 && parsed.shard <= parsed.shards;
+    --parsed.shard;
+    return is_parsed && is_within;
 }
 
 std::string version(int32_t number) {
@@ -124,12 +131,13 @@ int run_all() {
     }
     Report report(info);
     int count = 0, failed = 0;
+    int position = 0;
     for (const Case& test : cases()) {
-        if (!wanted(test.name)) continue;
+        if (!wanted(test.name) || position++ % parsed.shards != parsed.shard) continue;
         ++count;
         failed += run(test.name, test.run, report) ? 0 : 1;
     }
-    if (parsed.names.empty()) {
+    if (parsed.names.empty() && parsed.shards == 1) {
         ++count;
         failed += run("cuda_every_op_was_compared", check_coverage, report) ? 0 : 1;
     }
@@ -170,10 +178,17 @@ int main(int argc, char** argv) {
             is_reduced() = true;
         } else if (word == "--large") {
             parsed.large = true;
+        } else if (word == "--shard" && i + 1 < argc) {
+            if (!parse_shard(argv[++i])) {
+                std::fprintf(stderr, "--shard is %s, expected i/n with 1 <= i <= n\n", argv[i]);
+                return 1;
+            }
         } else if (word == "--json") {
             parsed.json = true;
         } else if (word.rfind("--", 0) == 0) {
-            std::fprintf(stderr, "usage: %s [--reduced] [--large] [--json] [--list] [name ...]\n",
+            std::fprintf(stderr,
+                         "usage: %s [--reduced] [--large] [--shard i/n] [--json] [--list] "
+                         "[name ...]\n",
                          argv[0]);
             return 1;
         } else {

@@ -10,6 +10,7 @@ struct Options {
     // Tests of tensors with more elements than 32 bits count.
     bool large = false;
     bool json = false;
+    int shard = 0, shards = 1;       // --shard 1/2: the first half, every second test
     std::vector<std::string> names;  // parts of names of tests; none: all
 };
 
