@@ -31,6 +31,7 @@ struct CpDevice {
     std::vector<cudaEvent_t> marks;
     std::shared_ptr<compact::BlasLt> blas;  // null: our own products alone
     bool projection_in_kernel = false;      // see GemmTuning
+    bool narrow_tiles = false;              // of products on tensor cores; see GemmTuning
     void* tensor_map_encoder = nullptr;     // null: no products of gemm_warpgroup.cuh
     int64_t overhead_bytes = 0;             // of the device, by opening it: context, code, queue
     // A failed kernel leaves the context unusable for good; every later call says so.

@@ -8,16 +8,16 @@
 namespace compact {
 namespace {
 
-// Two blocks on each of the 132 multiprocessors of an H200. A constant, not the device's own
-// number: the split decides the order of summation and the workspace, which must be the same
-// everywhere.
+// Two blocks on each of the 132 multiprocessors of an H200, of wide tiles. Constants, not the
+// device's own number and tiles: the split decides the order of summation and the workspace, which
+// must be the same everywhere.
 constexpr int64_t kTargetBlocks = 264;
 constexpr int64_t kMinInnerPerSplit = 512;
 
 }  // namespace
 
 int64_t gemm_splits(int64_t m, int64_t n, int64_t k) {
-    const int64_t tiles = ceil_div(m, kTileM) * ceil_div(n, kTileN);
+    const int64_t tiles = ceil_div(m, WideTile::kM) * ceil_div(n, WideTile::kN);
     const int64_t wanted = std::min(kTargetBlocks / std::max<int64_t>(tiles, 1), int64_t{64});
     const int64_t possible = k / kMinInnerPerSplit;
     return std::max<int64_t>(1, std::min(wanted, possible));

@@ -35,12 +35,15 @@ template <class Epilogue, class A, class EpilogueOf>
 cudaError_t launch_with(CpDevice& device, const A& a, const Members& members,
                         const EpilogueOf& epilogue_of) {
     using B = StoredOperand<false, true>;
-    LaunchGroup<TensorProduct<B, Epilogue>> group;
-    for (const Member& member : members) {
-        add_product(group, *member.product, member.splits, stored<B>(member.product->b),
-                    epilogue_of(member));
-    }
-    return launch_products(device, a, members.first().m, members.first().k, group);
+    return with_tile<A, B>(device, [&](auto tile) {
+        using Tile = decltype(tile);
+        LaunchGroup<TensorProduct<B, Epilogue>> group;
+        for (const Member& member : members) {
+            add_product<Tile>(group, *member.product, member.splits, stored<B>(member.product->b),
+                              epilogue_of(member));
+        }
+        return launch_products<Tile>(device, a, members.first().m, members.first().k, group);
+    });
 }
 
 // Updates multiply P or a panel of it; what is stored, a matrix either way it is stored.
@@ -139,7 +142,7 @@ bool have_kernels(const CpDevice& device, const GemmGroup& group) {
             !aligned(p.b) || p.squares != nullptr || is_for_warpgroups(device, p)) {
             return false;
         }
-        tiles += ceil_div(p.m, kTileM) * ceil_div(p.n, kTileN);
+        tiles += ceil_div(p.m, NarrowTile::kM) * ceil_div(p.n, NarrowTile::kN);
     }
     return tiles < int64_t{1} << 31;  // blocks of a grid
 }

@@ -90,35 +90,49 @@ cudaError_t launch_sums(CpDevice& device, int64_t rows,
     return cudaGetLastError();
 }
 
-template <class B, class Epilogue, int kMembers>
+template <class Tile, class B, class Epilogue, int kMembers>
 void add_product(LaunchGroup<TensorProduct<B, Epilogue>, kMembers>& group, const CudaGemm& p,
                  int64_t splits, const B& b, const Epilogue& epilogue) {
     group.add({b, p.n, splits, round_up(ceil_div(p.k, splits), kTileK), epilogue},
-              ceil_div(p.m, kTileM) * ceil_div(p.n, kTileN));
+              ceil_div(p.m, Tile::kM) * ceil_div(p.n, Tile::kN));
 }
 
 // Products of A (m, k).
-template <class A, class B, class Epilogue, int kMembers>
+template <class Tile, class A, class B, class Epilogue, int kMembers>
 cudaError_t launch_products(CpDevice& device, const A& a, int64_t m, int64_t k,
                             const LaunchGroup<TensorProduct<B, Epilogue>, kMembers>& group) {
-    const auto kernel = gemm_bf16_kernel<A, B, Epilogue, kMembers>;
-    constexpr int kSharedBytes = kTensorSharedBytes<A, B>;
+    const auto kernel = gemm_bf16_kernel<Tile, A, B, Epilogue, kMembers>;
+    constexpr int kSharedBytes = kTensorSharedBytes<Tile, A, B>;
     const cudaError_t status =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
     if (status != cudaSuccess) return status;
     int64_t splits = 1;
     for (int32_t i = 0; i < group.count; ++i) splits = std::max(splits, group.members[i].splits);
-    CP_LAUNCH(kernel, dim3(group.num_blocks(), static_cast<unsigned>(splits)), dim3(kTensorThreads),
+    CP_LAUNCH(kernel, dim3(group.num_blocks(), static_cast<unsigned>(splits)), dim3(Tile::kThreads),
               kSharedBytes, device.stream, a, m, k, group);
     return cudaGetLastError();
+}
+
+// Calls launch(tile), with the shape of tiles that the device uses for products of A and B. Rows
+// that are not aligned wait for memory, and the tiles of a Phat that is A would be made again for
+// every column of tiles: wide ones for both.
+template <class A, class B, class Launch>
+cudaError_t with_tile(const CpDevice& device, const Launch& launch) {
+    if constexpr (A::kAligned && B::kAligned && !A::kGenerated) {
+        if (device.narrow_tiles) return launch(NarrowTile{});
+    }
+    return launch(WideTile{});
 }
 
 template <class A, class B, class Epilogue>
 cudaError_t launch_tensor(CpDevice& device, const CudaGemm& p, int64_t splits, const A& a,
                           const B& b, const Epilogue& epilogue) {
-    LaunchGroup<TensorProduct<B, Epilogue>, 1> alone;
-    add_product(alone, p, splits, b, epilogue);
-    return launch_products(device, a, p.m, p.k, alone);
+    return with_tile<A, B>(device, [&](auto tile) {
+        using Tile = decltype(tile);
+        LaunchGroup<TensorProduct<B, Epilogue>, 1> alone;
+        add_product<Tile>(alone, p, splits, b, epilogue);
+        return launch_products<Tile>(device, a, p.m, p.k, alone);
+    });
 }
 
 template <class Operand>
@@ -237,13 +251,19 @@ cudaError_t launch_any(CpDevice& device, const CudaGemm& p, int64_t splits,
     return launch_stored<false, false>(device, p, splits, epilogue);
 }
 
-// Tiles of the kernel that stores C where the inner dimension is not split.
-inline int64_t storing_tiles(const CpDevice& device, const CudaGemm& p) {
-    const bool simple = p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16;
-    const bool warpgroups = is_for_warpgroups(device, p);
-    const int64_t rows = simple ? kSimpleTile : warpgroups ? kGroupTileM : kTileM;
-    const int64_t columns = simple ? kSimpleTile : warpgroups ? kGroupTileN : kTileN;
-    return ceil_div(p.m, rows) * ceil_div(p.n, columns);
+// Warps that store C in the kernel for operands in memory whose inner dimension is not split.
+inline int64_t storing_warps(const CpDevice& device, const CudaGemm& p) {
+    const auto of_tiles = [&](int64_t rows, int64_t columns, int64_t warps) {
+        return ceil_div(p.m, rows) * ceil_div(p.n, columns) * warps;
+    };
+    if (p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16) {
+        return of_tiles(kSimpleTile, kSimpleTile, kStoringWarps);
+    }
+    if (is_for_warpgroups(device, p)) return of_tiles(kGroupTileM, kGroupTileN, kStoringWarps);
+    if (device.narrow_tiles && aligned(p.a) && aligned(p.b)) {
+        return of_tiles(NarrowTile::kM, NarrowTile::kN, NarrowTile::kWarps);
+    }
+    return of_tiles(WideTile::kM, WideTile::kN, WideTile::kWarps);
 }
 
 // The product with its epilogue, or parts of it and then their sum with the epilogue. `Launch`

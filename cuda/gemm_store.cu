@@ -17,8 +17,9 @@ cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
     });
     if (status != cudaSuccess || squares == nullptr) return status;
     const bool is_split = gemm_splits(p.m, p.n, p.k) > 1;
-    const int64_t blocks = is_split ? reduce_blocks(p.m, p.n) : storing_tiles(device, p);
-    return add_square_sums(device, squares, blocks * kStoringWarps, p.squares);
+    const int64_t warps =
+        is_split ? reduce_blocks(p.m, p.n) * kStoringWarps : storing_warps(device, p);
+    return add_square_sums(device, squares, warps, p.squares);
 }
 
 }  // namespace

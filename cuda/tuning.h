@@ -12,18 +12,19 @@ namespace compact {
 struct GemmTuning {
     int32_t compute_capability;  // 90 stands for 9.0
     bool projection_in_kernel;   // Phat is made in the product instead of in a panel beforehand
+    bool narrow_tiles;           // bf16 products in tiles of 128 x 64 instead of 128 x 128
     bool is_measured;            // by scripts/tune-kernels; otherwise a default
 };
 
 // Ascending. Defaults: where a multiprocessor does 512 FLOP per clock, making Phat hides behind
-// the tensor cores; where it does 2048 or more, a panel is faster.
+// the tensor cores; where it does 2048 or more, a panel is faster. Wide tiles read a third less.
 inline constexpr GemmTuning kGemmTunings[] = {
-    {80, false, false},   // A100
-    {86, true, false},    // A10, RTX 30 series
-    {89, true, false},    // L4, L40S, RTX 40 series
-    {90, false, false},   // H100, H200
-    {100, false, false},  // B200
-    {120, true, false},   // RTX 50 series
+    {80, false, false, false},   // A100
+    {86, true, false, false},    // A10, RTX 30 series
+    {89, true, false, false},    // L4, L40S, RTX 40 series
+    {90, false, false, false},   // H100, H200
+    {100, false, false, false},  // B200
+    {120, true, false, false},   // RTX 50 series
 };
 
 // The row of a GPU: its own, else that of the closest older one.

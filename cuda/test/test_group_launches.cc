@@ -76,6 +76,13 @@ TEST(cuda_groups_are_one_launch) {
     CHECK(launches_of_products(40, CP_BF16, false, true, *warpgroups) == 3);
 }
 
+// Also a group whose inner dimension is cut.
+TEST(cuda_groups_of_narrow_tiles) {
+    const auto narrow = machine_with("COMPACT_CUDA_NARROW_TILES", "1");
+    CHECK(launches_of_products(40, CP_BF16, false, true, *narrow) == 1);
+    for (const int64_t k : {40, 1024}) CHECK(Products(k, CP_BF16, false).group.agrees(*narrow));
+}
+
 TEST(cuda_groups_make_one_panel) {
     const auto panel = machine_with("COMPACT_CUDA_PROJECTION_IN_KERNEL", "0");
     CHECK(launches_of_updates(CP_BF16, false, *panel) == 6);

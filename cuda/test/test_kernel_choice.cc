@@ -78,6 +78,57 @@ TEST(cuda_projection_in_kernel) {
     }
 }
 
+// Tiles of 128 x 128 and of 128 x 64: the same bits, because both add in the same order, and sums
+// of squares, which are added warp by warp.
+TEST(cuda_narrow_tiles) {
+    const auto wide = machine_with("COMPACT_CUDA_NARROW_TILES", "0");
+    const auto narrow = machine_with("COMPACT_CUDA_NARROW_TILES", "1");
+    // One tile, ragged edges, several columns of tiles, rows that are not aligned, a split.
+    const std::vector<Shape> shapes = {
+        {128, 64, 32}, {136, 72, 40}, {8, 200, 72}, {33, 70, 45}, {40, 136, 1032}};
+    for (const auto& [m, n, k] : sizes(shapes, {1})) {
+        for (int transposed = 0; transposed < 4; ++transposed) {
+            const int transpose_a = transposed & 1, transpose_b = transposed >> 1;
+            Numbers numbers(static_cast<uint64_t>(m + n + k));
+            Tensor a = numbers.tensor(transpose_a ? std::vector{k, m} : std::vector{m, k}, CP_BF16);
+            Tensor b = numbers.tensor(transpose_b ? std::vector{n, k} : std::vector{k, n}, CP_BF16);
+            for (int32_t c_dtype : kDtypes) {
+                Tensor squares({2});
+                Comparison product("matmul"), squared("matmul");
+                product.input(a).input(b).absent().output({m, n}, c_dtype);
+                squared.input(a).input(b).absent().input(squares);
+                squared.output({m, n}, c_dtype).output_on(3).attribute("squaresIndex", 1);
+                for (Comparison* call : {&product, &squared}) {
+                    CHECK(call->between(*wide, *narrow)
+                              .attribute("transposeA", transpose_a)
+                              .attribute("transposeB", transpose_b)
+                              .attribute("alpha", 0.5)
+                              .attribute("accumulate", 0)
+                              .agrees(call == &product ? 0 : 2e-7));
+                }
+                CHECK(product.found(0) == squared.found(0));
+            }
+        }
+    }
+}
+
+// Phat made in narrow tiles, and in wide ones.
+TEST(cuda_narrow_tiles_of_projections) {
+    setenv("COMPACT_CUDA_PROJECTION_IN_KERNEL", "1", 1);
+    const auto wide = machine_with("COMPACT_CUDA_NARROW_TILES", "0");
+    const auto narrow = machine_with("COMPACT_CUDA_NARROW_TILES", "1");
+    unsetenv("COMPACT_CUDA_PROJECTION_IN_KERNEL");
+    const std::vector<Shape> shapes = {{130, 136, 72}, {40, 24, 1032}};
+    for (const auto& [rows, columns, inner] : sizes(shapes, {0})) {
+        Numbers numbers(static_cast<uint64_t>(rows));
+        Tensor x = numbers.tensor({rows, inner}, CP_BF16);
+        Comparison project("project");
+        project.input(x).output({rows, columns}, CP_BF16).between(*wide, *narrow);
+        project.attribute("seedLow", 1).attribute("seedHigh", 2).attribute("tensorId", 3);
+        CHECK(project.attribute("epoch", 4).attribute("distribution", 0).agrees(0));
+    }
+}
+
 // Sums of integers are exact, in whatever order a kernel adds.
 TEST(cuda_tier2_matmul) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
