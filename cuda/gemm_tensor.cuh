@@ -18,6 +18,8 @@ template <int kRows, int kColumns>
 struct TensorTile {
     static constexpr int kM = kRows, kN = kColumns;
     static constexpr int kWarpsM = kM / 64, kWarps = kWarpsM * (kN / 32), kThreads = 32 * kWarps;
+    // On a multiprocessor. Four warps load more each, with more registers than sixteen leave them.
+    static constexpr int kBlocks = kWarps == 8 ? 2 : 3;
 };
 using WideTile = TensorTile<128, 128>;
 // Half the operands for a third less intensity: more blocks for a product that has few tiles.
@@ -43,12 +45,15 @@ __device__ __forceinline__ int swizzle_outer(int row, int chunk) {
 // operand that is this thread's.
 template <bool kInner, int kOuter, int kThreads, class Place>
 __device__ __forceinline__ void for_chunks(const Place& place) {
-    constexpr int kChunks = kOuter * kTileK / 8, kRowChunks = kInner ? kTileK / 8 : kOuter / 8;
+    constexpr int kChunks = kOuter * kTileK / 8;
+    constexpr uint32_t kRowChunks = kInner ? kTileK / 8 : kOuter / 8;
     static_assert(kChunks % kThreads == 0);
     CP_UNROLL
     for (int i = 0; i < kChunks / kThreads; ++i) {
-        const int chunk = static_cast<int>(threadIdx.x) + i * kThreads;
-        const int row = chunk / kRowChunks, c = chunk % kRowChunks;
+        // Unsigned, for divisions to be shifts: signed ones cost the registers that there are not.
+        const uint32_t chunk = threadIdx.x + static_cast<uint32_t>(i * kThreads);
+        const int row = static_cast<int>(chunk / kRowChunks);
+        const int c = static_cast<int>(chunk % kRowChunks);
         place(kInner ? swizzle_inner(row, c) : swizzle_outer<kOuter>(row, c), row, c);
     }
 }
@@ -135,10 +140,10 @@ struct TensorProduct {
 };
 
 // Blocks along x are tiles of C, of one product after the other; along y parts of the inner
-// dimension. Rows that are not aligned need more registers than 16 warps on a multiprocessor leave.
+// dimension. Rows that are not aligned need more registers than two blocks on a multiprocessor
+// leave.
 template <class Tile, class A, class B, class Epilogue, int kMembers>
-__global__ void __launch_bounds__(Tile::kThreads,
-                                  (A::kAligned && B::kAligned ? 16 : 8) / Tile::kWarps)
+__global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Tile::kBlocks : 1)
     gemm_bf16_kernel(
         A a, int64_t m, int64_t k,
         const CP_GRID_CONSTANT LaunchGroup<TensorProduct<B, Epilogue>, kMembers> products) {
@@ -155,7 +160,8 @@ __global__ void __launch_bounds__(Tile::kThreads,
     auto* const table = reinterpret_cast<NormalCubic*>(tiles_b + kStages * kBytesB);
     if constexpr (A::kGenerated || B::kGenerated) load_normal_table(table);
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
-    const int warp_m = warp % Tile::kWarpsM * 64, warp_n = warp / Tile::kWarpsM * 32;
+    static_assert(Tile::kWarpsM == 2);
+    const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
     const GemmTile tile = gemm_tile(number, static_cast<uint32_t>((m + Tile::kM - 1) / Tile::kM),
                                     static_cast<uint32_t>((n + Tile::kN - 1) / Tile::kN));
     const int64_t row_begin = static_cast<int64_t>(tile.row) * Tile::kM;
