@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -140,5 +141,7 @@ class Machine {
 // The two that are compared.
 Machine& cpu_machine();
 Machine& cuda_machine();
+// A CUDA device that was opened with this variable set.
+std::unique_ptr<Machine> machine_with(const char* variable, const char* value);
 
 }  // namespace compact::test

@@ -5,6 +5,7 @@
 // Exits with 0 when all passed, 1 when one failed, 2 when there is no device.
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <set>
@@ -161,6 +162,13 @@ Machine& cpu_machine() {
 
 Machine& cuda_machine() {
     static Machine machine(compact_cuda_backend());
+    return machine;
+}
+
+std::unique_ptr<Machine> machine_with(const char* variable, const char* value) {
+    setenv(variable, value, 1);
+    auto machine = std::make_unique<Machine>(compact_cuda_backend());
+    unsetenv(variable);
     return machine;
 }
 

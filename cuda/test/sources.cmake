@@ -18,6 +18,7 @@ set(COMPACT_CUDA_TEST_SOURCES
 # What each of the two has beside them.
 set(COMPACT_EMULATION_TEST_SOURCES
   test/test_blas_lt.cc
+  test/test_emulated_streams.cc
   test/test_faults.cc
   test/test_grids.cc
   test/test_group_launches.cc

@@ -6,6 +6,7 @@
 
 #include "cuda/backend_cuda.h"
 #include "cuda/emulation/host_runtime.h"
+#include "cuda/test/on_machine.h"
 #include "cuda/test/options.h"
 #include "native/backend/registry.h"
 #include "native/core/engine.h"
@@ -17,15 +18,6 @@ namespace compact::test {
 namespace {
 
 using emulation::Machine;
-
-// A machine for one test; the one after it is whole again.
-class OnMachine {
-  public:
-    explicit OnMachine(const Machine& machine) { emulation::set_machine(machine); }
-    ~OnMachine() { emulation::set_machine({}); }
-    OnMachine(const OnMachine&) = delete;
-    OnMachine& operator=(const OnMachine&) = delete;
-};
 
 CpError open_error(int32_t index = 0) {
     CpDeviceOptions options{};

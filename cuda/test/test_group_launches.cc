@@ -53,13 +53,6 @@ int64_t launches_of_updates(int32_t dtype, bool as_group, Machine& machine) {
     return launches_of(group, as_group, machine);
 }
 
-std::unique_ptr<Machine> machine_with(const char* variable, const char* value) {
-    setenv(variable, value, 1);
-    auto machine = std::make_unique<Machine>(compact_cuda_backend());
-    unsetenv(variable);
-    return machine;
-}
-
 }  // namespace
 
 TEST(cuda_groups_are_one_launch) {

@@ -10,14 +10,6 @@
 namespace compact::test {
 namespace {
 
-// A device that was opened with this variable set.
-std::unique_ptr<Machine> machine_with(const char* variable, const char* value) {
-    setenv(variable, value, 1);
-    auto machine = std::make_unique<Machine>(compact_cuda_backend());
-    unsetenv(variable);
-    return machine;
-}
-
 struct Shape {
     int64_t rows, columns, inner;
 };
