@@ -8,8 +8,10 @@ namespace {
 
 struct Member {
     const CudaGemm* product;
-    float* partials;
+    void* workspace;
     int64_t splits;
+
+    float* partials() const { return static_cast<float*>(workspace); }
 };
 
 struct Members {
@@ -46,10 +48,30 @@ cudaError_t launch_with(CpDevice& device, const A& a, const Members& members,
     });
 }
 
+template <bool kTransposeA, class Epilogue, class EpilogueOf>
+cudaError_t launch_warpgroups(CpDevice& device, const Members& members,
+                              const EpilogueOf& epilogue_of) {
+    LaunchGroup<WarpgroupProduct<Epilogue>> group;
+    for (const Member& member : members) {
+        const cudaError_t status = add_warpgroup_product<false>(device, group, *member.product,
+                                                                member.splits, epilogue_of(member));
+        if (status != cudaSuccess) return status;
+    }
+    const CudaGemm& p = members.first();
+    return launch_warpgroup_products<kTransposeA, false>(device, p.a, p.m, p.k, group);
+}
+
 // Updates multiply P or a panel of it; what is stored, a matrix either way it is stored.
 template <class Epilogue, class EpilogueOf>
 cudaError_t launch(CpDevice& device, const Members& members, const EpilogueOf& epilogue_of) {
     const CudaGemmOperand& a = members.first().a;
+    if (is_for_warpgroups(device, members.first())) {
+        if constexpr (!kIsUpdate<Epilogue>) {
+            if (a.transposed)
+                return launch_warpgroups<true, Epilogue>(device, members, epilogue_of);
+        }
+        return launch_warpgroups<false, Epilogue>(device, members, epilogue_of);
+    }
     if constexpr (!kIsStore<Epilogue>) {
         if (a.phat != nullptr) {
             const auto phat = generated<GeneratedOperand<true>>(a);
@@ -74,7 +96,7 @@ cudaError_t run_products(CpDevice& device, const GemmGroup& group, const Epilogu
     for (int32_t i = 0; i < group.count; ++i) {
         const CudaGemm& p = group.products[i];
         const int64_t splits = gemm_splits(p.m, p.n, p.k);
-        (splits == 1 ? whole : cut).add({&p, static_cast<float*>(group.workspaces[i]), splits});
+        (splits == 1 ? whole : cut).add({&p, group.workspaces[i], splits});
     }
     if (whole.count > 0) {
         const cudaError_t status = launch<Epilogue>(device, whole, epilogue_of);
@@ -83,21 +105,28 @@ cudaError_t run_products(CpDevice& device, const GemmGroup& group, const Epilogu
     if (cut.count == 0) return cudaSuccess;
     const cudaError_t status =
         launch<PartialEpilogue>(device, cut, [](const Member& member) -> PartialEpilogue {
-            return {member.partials, member.product->m, member.product->n};
+            return {member.partials(), member.product->m, member.product->n};
         });
     if (status != cudaSuccess) return status;
     LaunchGroup<SplitSums<Epilogue>> sums;
     for (const Member& member : cut) {
-        add_sums(sums, *member.product, member.splits, member.partials, epilogue_of(member));
+        add_sums(sums, *member.product, member.splits, member.partials(), epilogue_of(member));
     }
     return launch_sums(device, cut.first().m, sums);
 }
 
 template <class C>
 cudaError_t store_products(CpDevice& device, const GemmGroup& group) {
-    return run_products(device, group, [](const Member& member) {
-        return store_epilogue<C>(*member.product, nullptr);
+    const cudaError_t status = run_products(device, group, [](const Member& member) {
+        return store_epilogue<C>(*member.product, member.workspace);
     });
+    if (status != cudaSuccess) return status;
+    LaunchGroup<SquareSums> squares;
+    for (int32_t i = 0; i < group.count; ++i) {
+        const CudaGemm& p = group.products[i];
+        if (p.squares != nullptr) squares.add(squares_of_warps(device, p, group.workspaces[i]), 1);
+    }
+    return squares.count == 0 ? cudaSuccess : add_square_sums(device, squares);
 }
 
 template <class W, bool kStochastic>
@@ -139,7 +168,7 @@ bool have_kernels(const CpDevice& device, const GemmGroup& group) {
     for (int32_t i = 0; i < group.count; ++i) {
         const CudaGemm& p = group.products[i];
         if (!fit(first, p) || p.b.dtype != CP_BF16 || p.b.phat != nullptr || p.b.transposed ||
-            !aligned(p.b) || p.squares != nullptr || is_for_warpgroups(device, p)) {
+            !aligned(p.b) || is_for_warpgroups(device, p) != is_for_warpgroups(device, first)) {
             return false;
         }
         tiles += ceil_div(p.m, NarrowTile::kM) * ceil_div(p.n, NarrowTile::kN);

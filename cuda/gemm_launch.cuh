@@ -11,6 +11,7 @@
 #include "cuda/gemm_simple.cuh"
 #include "cuda/gemm_tensor.cuh"
 #include "cuda/gemm_warpgroup.cuh"
+#include "cuda/square_sums.h"
 #include "cuda/tensor_map.h"
 
 namespace compact {
@@ -28,8 +29,9 @@ inline double* warp_squares(const CudaGemm& p, void* workspace) {
 }
 
 template <class C>
-StoreEpilogue<C> store_epilogue(const CudaGemm& p, double* squares) {
-    return {static_cast<C*>(p.c), p.c_stride, p.m, p.n, p.alpha, p.accumulate, squares};
+StoreEpilogue<C> store_epilogue(const CudaGemm& p, void* workspace) {
+    return {static_cast<C*>(p.c),      p.c_stride, p.m, p.n, p.alpha, p.accumulate,
+            warp_squares(p, workspace)};
 }
 
 template <class W, bool kStochastic>
@@ -157,29 +159,53 @@ inline bool is_for_warpgroups(const CpDevice& device, const CudaGemm& p) {
            std::max({p.m, p.n, p.k}) <= kMaxSize;
 }
 
-template <bool kTransposeA, bool kTransposeB, class Epilogue>
-cudaError_t launch_warpgroup(CpDevice& device, const CudaGemm& p, int64_t splits,
-                             const Epilogue& epilogue) {
-    TensorMap map_a, map_b;
+template <bool kTransposeB, class Epilogue, int kMembers>
+cudaError_t add_warpgroup_product(CpDevice& device,
+                                  LaunchGroup<WarpgroupProduct<Epilogue>, kMembers>& group,
+                                  const CudaGemm& p, int64_t splits, const Epilogue& epilogue) {
+    WarpgroupProduct<Epilogue> product{};
+    const cudaError_t status =
+        kTransposeB ? make_tensor_map(device, p.b, p.n, p.k, kWarpgroupTileN, &product.map_b)
+                    : make_tensor_map(device, p.b, p.k, p.n, kWarpgroupTileK, &product.map_b);
+    if (status != cudaSuccess) return status;
+    product.shape = {static_cast<int32_t>(ceil_div(p.m, kWarpgroupTileM)),
+                     static_cast<int32_t>(ceil_div(p.n, kWarpgroupTileN)),
+                     static_cast<int32_t>(splits), p.k,
+                     round_up(ceil_div(p.k, splits), kWarpgroupTileK)};
+    product.epilogue = epilogue;
+    group.add(product, product.shape.pieces());
+    return cudaSuccess;
+}
+
+// Products of A (m, k).
+template <bool kTransposeA, bool kTransposeB, class Epilogue, int kMembers>
+cudaError_t launch_warpgroup_products(
+    CpDevice& device, const CudaGemmOperand& a, int64_t m, int64_t k,
+    const LaunchGroup<WarpgroupProduct<Epilogue>, kMembers>& group) {
+    const auto kernel = gemm_warpgroup_kernel<!kTransposeA, kTransposeB, Epilogue, kMembers>;
+    TensorMap map_a;
     const cudaError_t found[] = {
-        kTransposeA ? make_tensor_map(device, p.a, p.k, p.m, kGroupTileK, &map_a)
-                    : make_tensor_map(device, p.a, p.m, p.k, kGroupTileM, &map_a),
-        kTransposeB ? make_tensor_map(device, p.b, p.n, p.k, kGroupTileN, &map_b)
-                    : make_tensor_map(device, p.b, p.k, p.n, kGroupTileK, &map_b),
-        cudaFuncSetAttribute(gemm_warpgroup_kernel<!kTransposeA, kTransposeB, Epilogue>,
-                             cudaFuncAttributeMaxDynamicSharedMemorySize, kGroupSharedBytes)};
+        kTransposeA ? make_tensor_map(device, a, k, m, kWarpgroupTileK, &map_a)
+                    : make_tensor_map(device, a, m, k, kWarpgroupTileM, &map_a),
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             kWarpgroupSharedBytes)};
     for (cudaError_t status : found) {
         if (status != cudaSuccess) return status;
     }
-    const GroupShape shape = {static_cast<int32_t>(ceil_div(p.m, kGroupTileM)),
-                              static_cast<int32_t>(ceil_div(p.n, kGroupTileN)),
-                              static_cast<int32_t>(splits), p.k,
-                              round_up(ceil_div(p.k, splits), kGroupTileK)};
-    const auto blocks = std::min<int64_t>(device.properties.multiProcessorCount, shape.pieces());
-    CP_LAUNCH((gemm_warpgroup_kernel<!kTransposeA, kTransposeB, Epilogue>),
-              dim3(static_cast<unsigned>(blocks)), dim3(kGroupThreads), kGroupSharedBytes,
-              device.stream, map_a, map_b, shape, epilogue);
+    const auto multiprocessors = static_cast<unsigned>(device.properties.multiProcessorCount);
+    CP_LAUNCH(kernel, dim3(std::min(multiprocessors, group.num_blocks())), dim3(kWarpgroupThreads),
+              kWarpgroupSharedBytes, device.stream, map_a, group);
     return cudaGetLastError();
+}
+
+template <bool kTransposeA, bool kTransposeB, class Epilogue>
+cudaError_t launch_warpgroup(CpDevice& device, const CudaGemm& p, int64_t splits,
+                             const Epilogue& epilogue) {
+    LaunchGroup<WarpgroupProduct<Epilogue>, 1> alone;
+    const cudaError_t status =
+        add_warpgroup_product<kTransposeB>(device, alone, p, splits, epilogue);
+    if (status != cudaSuccess) return status;
+    return launch_warpgroup_products<kTransposeA, kTransposeB>(device, p.a, p.m, p.k, alone);
 }
 
 // Both operands in memory; A is inner-contiguous when it is not transposed, B when it is.
@@ -259,11 +285,20 @@ inline int64_t storing_warps(const CpDevice& device, const CudaGemm& p) {
     if (p.a.dtype != CP_BF16 || p.b.dtype != CP_BF16) {
         return of_tiles(kSimpleTile, kSimpleTile, kStoringWarps);
     }
-    if (is_for_warpgroups(device, p)) return of_tiles(kGroupTileM, kGroupTileN, kStoringWarps);
+    if (is_for_warpgroups(device, p))
+        return of_tiles(kWarpgroupTileM, kWarpgroupTileN, kStoringWarps);
     if (device.narrow_tiles && aligned(p.a) && aligned(p.b)) {
         return of_tiles(NarrowTile::kM, NarrowTile::kN, NarrowTile::kWarps);
     }
     return of_tiles(WideTile::kM, WideTile::kN, WideTile::kWarps);
+}
+
+// What the warps that store C leave in the workspace, of a product whose squares are wanted.
+inline SquareSums squares_of_warps(const CpDevice& device, const CudaGemm& p, void* workspace) {
+    const bool is_split = gemm_splits(p.m, p.n, p.k) > 1;
+    const int64_t warps =
+        is_split ? reduce_blocks(p.m, p.n) * kStoringWarps : storing_warps(device, p);
+    return {warp_squares(p, workspace), warps, p.squares};
 }
 
 // The product with its epilogue, or parts of it and then their sum with the epilogue. `Launch`

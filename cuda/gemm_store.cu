@@ -1,25 +1,22 @@
 // Products that are stored in f32 or bf16, scaled and perhaps added to what is there.
 #include "cuda/gemm_launch.cuh"
-#include "cuda/square_sums.h"
 
 namespace compact {
 namespace {
 
 template <class C>
 cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
-    double* const squares = warp_squares(p, workspace);
-    const auto epilogue = store_epilogue<C>(p, squares);
+    const auto epilogue = store_epilogue<C>(p, workspace);
     const cudaError_t status = run_gemm(device, p, workspace, epilogue, [&](const auto& whole) {
         if constexpr (std::is_same_v<C, Bf16>) {  // the dtype of x, and so of x P
             if (p.b.phat != nullptr) return launch_generated_b(device, p, 1, whole);
         }
         return launch_any(device, p, 1, whole);
     });
-    if (status != cudaSuccess || squares == nullptr) return status;
-    const bool is_split = gemm_splits(p.m, p.n, p.k) > 1;
-    const int64_t warps =
-        is_split ? reduce_blocks(p.m, p.n) * kStoringWarps : storing_warps(device, p);
-    return add_square_sums(device, squares, warps, p.squares);
+    if (status != cudaSuccess || p.squares == nullptr) return status;
+    LaunchGroup<SquareSums> alone;
+    alone.add(squares_of_warps(device, p, workspace), 1);
+    return add_square_sums(device, alone);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/device.h"
+#include "cuda/launch_group.cuh"
 
 namespace compact {
 
@@ -14,7 +15,13 @@ int64_t square_sums_bytes(int64_t count);
 cudaError_t sum_of_squares(CpDevice& device, const void* x, int32_t dtype, int64_t count,
                            double* sums, float* result);
 
-// result = the sum of `count` sums that were made elsewhere.
-cudaError_t add_square_sums(CpDevice& device, const double* sums, int64_t count, float* result);
+// Sums that were made elsewhere, and where their sum goes.
+struct SquareSums {
+    const double* sums;
+    int64_t count;
+    float* result;
+};
+
+cudaError_t add_square_sums(CpDevice& device, const LaunchGroup<SquareSums>& group);
 
 }  // namespace compact

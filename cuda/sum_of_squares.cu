@@ -35,13 +35,16 @@ __global__ void __launch_bounds__(kThreads)
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
+// A block for each sum.
 __global__ void __launch_bounds__(kAddThreads)
-    add_sums_kernel(const double* __restrict__ sums, int64_t count, float* result) {
+    add_sums_kernel(const CP_GRID_CONSTANT LaunchGroup<SquareSums> group) {
     CP_SHARED(double[kMaxWarps], scratch);
+    uint32_t block = 0;
+    const SquareSums& p = group.of_block(&block);
     double sum = 0.0;
-    for (int64_t i = threadIdx.x; i < count; i += kAddThreads) sum += sums[i];
+    for (int64_t i = threadIdx.x; i < p.count; i += kAddThreads) sum += p.sums[i];
     sum = block_reduce(sum, Sum{}, scratch);
-    if (threadIdx.x == 0) *result = static_cast<float>(sum);
+    if (threadIdx.x == 0) *p.result = static_cast<float>(sum);
 }
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
@@ -74,11 +77,14 @@ cudaError_t sum_of_squares(CpDevice& device, const void* x, int32_t dtype, int64
         CP_LAUNCH(square_sums_kernel<T>, dim3(static_cast<unsigned>(chunks)), dim3(kThreads), 0,
                   device.stream, static_cast<const T*>(x), sums, count);
     });
-    return add_square_sums(device, sums, chunks, result);
+    LaunchGroup<SquareSums> alone;
+    alone.add({sums, chunks, result}, 1);
+    return add_square_sums(device, alone);
 }
 
-cudaError_t add_square_sums(CpDevice& device, const double* sums, int64_t count, float* result) {
-    CP_LAUNCH(add_sums_kernel, dim3(1), dim3(kAddThreads), 0, device.stream, sums, count, result);
+cudaError_t add_square_sums(CpDevice& device, const LaunchGroup<SquareSums>& group) {
+    CP_LAUNCH(add_sums_kernel, dim3(group.num_blocks()), dim3(kAddThreads), 0, device.stream,
+              group);
     return cudaGetLastError();
 }
 

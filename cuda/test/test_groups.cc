@@ -15,37 +15,52 @@ struct Product {
     bool transposed;
 };
 
+// What becomes of the products.
+struct End {
+    int32_t dtype;
+    bool accumulate = false;
+    bool squares = false;
+};
+
 // Products of one A (m, k) with a matrix of each of these numbers of columns.
 struct Products {
     std::list<Tensor> operands;
+    Tensor squares{{CP_MAX_GROUP + 1}, CP_F32};
     GroupComparison group{"matmul"};
 
     // Integers, whose sums are exact, or numbers with all their bits.
-    Products(const Product& p, const std::vector<int64_t>& columns, int32_t dtype, int32_t c_dtype,
-             bool accumulate, bool integers = false) {
+    Products(const Product& p, const std::vector<int64_t>& columns, int32_t dtype, const End& end,
+             bool integers = false) {
         Numbers numbers(static_cast<uint64_t>(p.m + p.k));
         const auto operand = [&](std::vector<int64_t> shape, int32_t type) -> Tensor& {
             return operands.emplace_back(integers ? numbers.integers(shape, type)
                                                   : numbers.tensor(shape, type));
         };
         Tensor& a = operand(p.transposed ? std::vector{p.k, p.m} : std::vector{p.m, p.k}, dtype);
-        for (const int64_t n : columns) {
+        for (size_t i = 0; i < columns.size(); ++i) {
+            const int64_t n = columns[i];
             group.call().input(a).input(operand({p.k, n}, dtype));
-            if (accumulate) {
-                group.input(operand({p.m, n}, c_dtype)).output_on(2);
+            if (end.accumulate) {
+                group.input(operand({p.m, n}, end.dtype)).output_on(2);
             } else {
-                group.absent().output({p.m, n}, c_dtype);
+                group.absent().output({p.m, n}, end.dtype);
+            }
+            // Not all of them, so that a group has both kinds.
+            if (end.squares && i != 1) {
+                group.input(squares).output_on(3);
+                group.attribute("squaresIndex", static_cast<double>(i + 1));
             }
             group.attribute("transposeA", p.transposed ? 1 : 0).attribute("transposeB", 0);
-            group.attribute("alpha", n == 8 ? 0.5 : 1).attribute("accumulate", accumulate ? 1 : 0);
+            group.attribute("alpha", n == 8 ? 0.5 : 1);
+            group.attribute("accumulate", end.accumulate ? 1 : 0);
         }
     }
     Products(const Products&) = delete;
 };
 
 bool products_agree(const Product& p, const std::vector<int64_t>& columns, int32_t dtype,
-                    int32_t c_dtype, bool accumulate) {
-    return Products(p, columns, dtype, c_dtype, accumulate).group.agrees();
+                    const End& end, Machine& machine = cuda_machine()) {
+    return Products(p, columns, dtype, end).group.agrees(machine);
 }
 
 // The last one is cut along the inner dimension.
@@ -70,16 +85,49 @@ GroupComparison& update(GroupComparison& group, Tensor& weight, Tensor& directio
         .attribute("step", 6);
 }
 
+// Of weights with one P (rows, rank) and each of these numbers of columns.
+struct Updates {
+    std::list<Tensor> operands;
+    GroupComparison group{"projectBackUpdate"};
+
+    Updates(const std::pair<int64_t, int64_t>& shape, const std::vector<int64_t>& all_columns,
+            int32_t weight_dtype, int32_t direction_dtype, int distribution) {
+        const auto [rows, rank] = shape;
+        Numbers numbers(static_cast<uint64_t>(rank));
+        for (const int64_t columns : all_columns) {
+            Tensor& weight = operands.emplace_back(numbers.tensor({rows, columns}, weight_dtype));
+            Tensor& direction =
+                operands.emplace_back(numbers.tensor({rank, columns}, direction_dtype));
+            update(group, weight, direction, 3, distribution);
+        }
+    }
+    Updates(const Updates&) = delete;
+};
+
 }  // namespace
 
 TEST(cuda_groups_of_products) {
     for (const Product& product : sizes(kProducts, {1, 2})) {
         const auto& columns = is_reduced() ? kFewColumns : kColumns;
-        CHECK(products_agree(product, columns, CP_BF16, CP_BF16, false));
-        CHECK(products_agree(product, columns, CP_BF16, CP_F32, true));
+        CHECK(products_agree(product, columns, CP_BF16, {CP_BF16}));
+        CHECK(products_agree(product, columns, CP_BF16, {CP_F32, true, true}));
     }
-    CHECK(products_agree(kProducts[0], {16, 24}, CP_BF16, CP_BF16, false));
-    CHECK(products_agree(kProducts[0], {16, 24, 8, 40}, CP_BF16, CP_BF16, false));
+    CHECK(products_agree(kProducts[0], {16, 24}, CP_BF16, {CP_BF16}));
+    CHECK(products_agree(kProducts[0], {16, 24, 8, 40}, CP_BF16, {CP_BF16}));
+}
+
+// Also updates of panels of P.
+TEST(cuda_groups_of_warpgroups) {
+    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    for (const Product& product : sizes(kProducts, {1, 2})) {
+        const auto& columns = is_reduced() ? kFewColumns : kColumns;
+        CHECK(products_agree(product, columns, CP_BF16, {CP_BF16, false, true}, *warpgroups));
+        CHECK(products_agree(product, columns, CP_BF16, {CP_F32, true}, *warpgroups));
+    }
+    for (int32_t weight_dtype : kDtypes) {
+        Updates updates({136, 48}, kFewColumns, weight_dtype, CP_BF16, 0);
+        CHECK(updates.group.agrees(*warpgroups));
+    }
 }
 
 // The more tiles a product has, the fewer parts is its inner dimension cut into: one and two, two
@@ -88,15 +136,15 @@ TEST(cuda_groups_of_products_in_several_parts) {
     if (is_reduced()) return skip("a hundred tiles of 1024 take half a minute");
     for (const auto& [inner, many] :
          std::vector<std::pair<int64_t, int64_t>>{{1024, 8520}, {1536, 5640}}) {
-        Products products({136, inner, true}, {24, many, 48}, CP_BF16, CP_F32, true, true);
+        Products products({136, inner, true}, {24, many, 48}, CP_BF16, {CP_F32, true}, true);
         CHECK(products.group.together(cuda_machine()) == products.group.one_by_one(cpu_machine()));
     }
 }
 
 // What no kernel does in one launch: f32, rows that are not aligned, several A, B transposed.
 TEST(cuda_groups_of_products_one_by_one) {
-    CHECK(products_agree(kProducts[2], kColumns, CP_F32, CP_F32, true));
-    CHECK(products_agree({33, 20, false}, {16, 9}, CP_BF16, CP_BF16, false));
+    CHECK(products_agree(kProducts[2], kColumns, CP_F32, {CP_F32, true, true}));
+    CHECK(products_agree({33, 20, false}, {16, 9}, CP_BF16, {CP_BF16}));
     Numbers numbers(8);
     Tensor a = numbers.tensor({24, 16}, CP_BF16), other = numbers.tensor({24, 16}, CP_BF16);
     Tensor b = numbers.tensor({16, 40}, CP_BF16), c = numbers.tensor({40, 16}, CP_BF16);
@@ -114,21 +162,13 @@ TEST(cuda_groups_of_products_one_by_one) {
 TEST(cuda_groups_of_updates) {
     // Ragged edges; an inner dimension that is cut.
     const std::vector<std::pair<int64_t, int64_t>> shapes = {{136, 48}, {40, 1032}};
-    for (const auto& [rows, rank] : sizes(shapes, {0})) {
+    for (const auto& shape : sizes(shapes, {0})) {
+        const auto& columns = shape.second == 48 ? kColumns : kFewColumns;
         for (int32_t weight_dtype : kDtypes) {
             for (int32_t direction_dtype : kDtypes) {
                 for (int distribution : {0, 1}) {
-                    Numbers numbers(static_cast<uint64_t>(rank));
-                    std::list<Tensor> operands;
-                    GroupComparison group("projectBackUpdate");
-                    for (const int64_t columns : rank == 48 ? kColumns : kFewColumns) {
-                        Tensor& weight =
-                            operands.emplace_back(numbers.tensor({rows, columns}, weight_dtype));
-                        Tensor& direction =
-                            operands.emplace_back(numbers.tensor({rank, columns}, direction_dtype));
-                        update(group, weight, direction, 3, distribution);
-                    }
-                    CHECK(group.agrees());
+                    Updates updates(shape, columns, weight_dtype, direction_dtype, distribution);
+                    CHECK(updates.group.agrees());
                 }
             }
         }

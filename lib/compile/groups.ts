@@ -1,5 +1,6 @@
 import type { Node, Value } from '../graph/index.js';
-import { type Program, producersOf, readersOf, requiredAliases } from './program.js';
+import { dependenciesOf } from './dependencies.js';
+import { type Program, producersOf, readersOf } from './program.js';
 
 /** Members of a group at most (CP_MAX_GROUP in native/backend/backend.h). */
 const maxMembers = 4;
@@ -135,34 +136,4 @@ class Grouping {
     }
     return false;
   }
-}
-
-/** For each node, the earlier ones that must stay before it: they wrote what it reads or writes, or read what it writes. */
-function dependenciesOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
-  const memories = new Map<Value, Value>();
-  const memoryOf = (value: Value): Value => memories.get(value) ?? value;
-  const writers = new Map<Value, Node>();
-  const readersSince = new Map<Value, Node[]>();
-  const dependencies = new Map<Node, readonly Node[]>();
-  for (const node of nodes) {
-    for (const [output, input] of requiredAliases(node)) memories.set(output, memoryOf(input));
-    const read = new Set(node.inputs.flatMap((input) => (input === undefined ? [] : [memoryOf(input)])));
-    const written = new Set(node.outputs.map(memoryOf));
-    const found = [...written].flatMap((memory) => readersSince.get(memory) ?? []);
-    for (const memory of [...read, ...written]) {
-      const writer = writers.get(memory);
-      if (writer !== undefined) found.push(writer);
-    }
-    dependencies.set(node, found);
-    for (const memory of read) {
-      const known = readersSince.get(memory);
-      if (known === undefined) readersSince.set(memory, [node]);
-      else known.push(node);
-    }
-    for (const memory of written) {
-      writers.set(memory, node);
-      readersSince.delete(memory);
-    }
-  }
-  return dependencies;
 }

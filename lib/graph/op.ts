@@ -35,6 +35,8 @@ export interface OpDefinition {
   readonly pure: boolean;
   /** Outputs that must be the memory of an input: [output, input]. */
   readonly updates?: readonly (readonly [number, number])[];
+  /** Of `updates`, those of a single element: [output, the attribute that is its number]. */
+  readonly elementUpdates?: readonly (readonly [number, string])[];
   /** Outputs that may take over the memory of an input that dies here: [output, input]. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** Outputs that can add into an optional accumulator input: [output, input]; such ops have the attribute `accumulate`. */

@@ -9,8 +9,9 @@
 //   dims    lower-case letters, equal letters are equal sizes; a number is that size; * any size
 //           [#e] any shape of e elements in total
 //   An output written as `=name` is the input of that name, updated in place: it must be the same
-//   memory as that input. An output `c=accumulator:C[m,n]` must be the same memory as the optional
-//   input `accumulator` when that is present, and is a plain output otherwise.
+//   memory as that input. `=name[attribute]` updates only the element of that number. An output
+//   `c=accumulator:C[m,n]` must be the same memory as the optional input `accumulator` when that is
+//   present, and is a plain output otherwise.
 // Attributes: name or name=default. Every attribute may be a constant or a runtime scalar.
 #pragma once
 
@@ -25,7 +26,8 @@ struct OpSignature {
 inline constexpr OpSignature kOpSignatures[] = {
     // Products.
     {"matmul",
-     "a:T[*,*] b:T[*,*] accumulator?:C[m,n] squares?:f32[p] -> c=accumulator:C[m,n] =squares",
+     "a:T[*,*] b:T[*,*] accumulator?:C[m,n] squares?:f32[p] -> "
+     "c=accumulator:C[m,n] =squares[squaresIndex]",
      "transposeA=0 transposeB=0 alpha=1 accumulate=0 squaresIndex=0"},
     {"project", "x:T[n,k] -> z:T[n,r]", "seedLow seedHigh tensorId epoch distribution=0"},
     {"projectBackUpdate", "weight:W[n,m] direction:D[r,m] -> =weight",
@@ -92,7 +94,7 @@ inline constexpr OpSignature kOpSignatures[] = {
      "weight:W[#e] gradient:G[#e] momentum?:S[#e] gradientScale?:f32[1] -> =weight =momentum",
      "learningRate momentumFactor=0 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 "
      "tensorId=0"},
-    {"sumOfSquares", "x:T[#e] partials:f32[p] -> =partials", "index"},
+    {"sumOfSquares", "x:T[#e] partials:f32[p] -> =partials[index]", "index"},
     {"gradientNorm", "partials:f32[p] -> norm:f32[1] scale:f32[1]", "maxNorm"},
     // Plumbing.
     {"cast", "x:A[#e] -> y:B[#e]", ""},

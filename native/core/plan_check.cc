@@ -276,22 +276,48 @@ class GroupCheck {
         throw error;
     }
 
-    std::vector<Range> written_by(const Instruction& member) const {
-        std::vector<Range> written = {workspace_of(member)};
-        for (const int32_t id : member.outputs)
-            written.push_back(range_of(plan_.values[static_cast<size_t>(id)]));
-        return written;
+    // Of an update of one element, that element.
+    Range written_range(const CpCall& call, const OperandSpec& output, int32_t id) const {
+        const PlanValue& value = plan_.values[static_cast<size_t>(id)];
+        const Range whole = range_of(value);
+        for (int32_t i = 0; i < call.num_attributes; ++i) {
+            const CpAttribute& element = call.attributes[i];
+            if (element.name != output.element || element.scalar_slot >= 0) continue;
+            const int64_t bytes = dtype_bytes(value.dtype);
+            const auto number = static_cast<int64_t>(element.value);
+            if (number >= 0 && number < whole.bytes / bytes)
+                return {whole.region, whole.offset + number * bytes, bytes};
+        }
+        return whole;
+    }
+
+    struct Touched {
+        std::vector<Range> written;
+        std::vector<Range> read;  // beside that
+    };
+
+    Touched touched_by(const Instruction& member) const {
+        Touched touched{{workspace_of(member)}, {}};
+        std::vector<int32_t> inputs = member.inputs;
+        const CpCall call = make_call(plan_, member, nullptr, nullptr, nullptr);
+        const auto outputs = expected_outputs(*member.signature, call);
+        for (size_t i = 0; i < outputs.size(); ++i) {
+            touched.written.push_back(written_range(call, *outputs[i], member.outputs[i]));
+            if (!outputs[i]->element.empty()) inputs[static_cast<size_t>(outputs[i]->input)] = -1;
+        }
+        for (const int32_t id : inputs)
+            if (id >= 0) touched.read.push_back(range_of(plan_.values[static_cast<size_t>(id)]));
+        return touched;
     }
 
     void check_apart(const Instruction& member, const Instruction& other) const {
-        std::vector<Range> touched = written_by(other);
-        for (const int32_t id : other.inputs)
-            if (id >= 0) touched.push_back(range_of(plan_.values[static_cast<size_t>(id)]));
-        for (const Range& mine : written_by(member))
-            for (const Range& theirs : touched)
-                if (mine.overlaps(theirs))
-                    refuse(member, "what it writes apart from the others of its group",
-                           "shared bytes");
+        const Touched theirs = touched_by(other);
+        for (const Range& mine : touched_by(member).written)
+            for (const auto* ranges : {&theirs.written, &theirs.read})
+                for (const Range& range : *ranges)
+                    if (mine.overlaps(range))
+                        refuse(member, "what it writes apart from the others of its group",
+                               "shared bytes");
     }
 
     const Plan& plan_;

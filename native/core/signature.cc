@@ -43,11 +43,14 @@ int32_t index_of(const std::vector<OperandSpec>& operands, std::string_view name
 OperandSpec parse_output(std::string_view text, const std::vector<OperandSpec>& inputs) {
     const size_t equals = text.find('=');
     if (equals == std::string_view::npos) return parse_operand(text);
-    if (equals == 0) {  // =name
-        const int32_t input = index_of(inputs, text.substr(1));
+    if (equals == 0) {  // =name or =name[attribute]
+        const size_t bracket = text.find('[');
+        const int32_t input = index_of(inputs, text.substr(1, bracket - 1));
         OperandSpec output = inputs[static_cast<size_t>(input)];
         output.input = input;
         output.updates = true;
+        if (bracket != std::string_view::npos)
+            output.element = text.substr(bracket + 1, text.size() - bracket - 2);
         return output;
     }
     OperandSpec output = parse_operand(text.substr(equals + 1));  // c=accumulator:C[m,n]

@@ -20,6 +20,7 @@ struct OperandSpec {
     int32_t input = -1;
     bool updates = false;
     bool accumulates = false;
+    std::string element;  // of updates of one element: the attribute that is its number
 };
 
 struct AttributeSpec {

@@ -65,6 +65,30 @@ constexpr const char* kInvalid = "ERR_COMPACT_PLAN_INVALID";
 
 Instruction& first(Plan& plan) { return plan.entries[0].instructions[0]; }
 
+// What the reader says of two products (2, 3) (3, 3) that may run at the same time, after a change.
+std::string code_of_products(const std::function<void(Plan&, Instruction&, Instruction&)>& change) {
+    return code_after([&](Plan& plan) {
+        plan.arena_bytes = 32768;
+        plan.values[0] = f32_value("a", Region::kArena, {2, 3}, 0);
+        plan.values[1] = f32_value("b", Region::kArena, {3, 3}, 256);
+        plan.values[2] = f32_value("c", Region::kArena, {2, 3}, 512);
+        plan.values.push_back(f32_value("d", Region::kArena, {2, 3}, 768));
+        Instruction product = first(plan);
+        product.op = "matmul";
+        product.workspace_offset = 8192;
+        product.workspace_bytes = 8192;  // two threads
+        Instruction other = product;
+        other.outputs = {4};
+        other.workspace_offset = 16384;
+        other.joins_previous = true;
+        change(plan, product, other);
+        PlanEntry entry;
+        entry.name = "products";
+        entry.instructions = {product, other};
+        plan.entries = {entry};
+    });
+}
+
 }  // namespace
 
 TEST(plan_small_is_accepted) {
@@ -270,24 +294,9 @@ TEST(plan_groups) {
 
 TEST(plan_groups_have_workspaces_apart) {
     const auto code_of_offset = [](int64_t offset, bool joins) {
-        return code_after([&](Plan& plan) {
-            plan.arena_bytes = 32768;
-            plan.values[0] = f32_value("a", Region::kArena, {2, 3}, 0);
-            plan.values[1] = f32_value("b", Region::kArena, {3, 3}, 256);
-            plan.values[2] = f32_value("c", Region::kArena, {2, 3}, 512);
-            plan.values.push_back(f32_value("d", Region::kArena, {2, 3}, 768));
-            Instruction product = first(plan);
-            product.op = "matmul";
-            product.workspace_offset = 8192;
-            product.workspace_bytes = 8192;  // two threads
-            Instruction other = product;
-            other.outputs = {4};
+        return code_of_products([&](Plan&, Instruction&, Instruction& other) {
             other.workspace_offset = offset;
             other.joins_previous = joins;
-            PlanEntry entry;
-            entry.name = "products";
-            entry.instructions = {product, other};
-            plan.entries = {entry};
         });
     };
     CHECK(code_of_offset(16384, true) == "");
@@ -296,6 +305,47 @@ TEST(plan_groups_have_workspaces_apart) {
     CHECK(code_of_offset(8192, false) == "");
     // Where the other's output lies.
     CHECK(code_of_offset(0, true) == kInvalid);
+}
+
+// Members may write different elements of one vector, and nothing else may touch those.
+TEST(plan_groups_share_vectors) {
+    const auto code_of = [](const std::function<void(Plan&, Instruction&, Instruction&)>& change) {
+        return code_of_products([&](Plan& plan, Instruction& product, Instruction& other) {
+            plan.values.push_back(f32_value("squares", Region::kArena, {3}, 1024));
+            const auto squares = static_cast<int32_t>(plan.values.size() - 1);
+            for (Instruction* each : {&product, &other}) {
+                each->inputs = {0, 1, -1, squares};
+                each->outputs.push_back(squares);
+                each->attributes = {{"squaresIndex", -1, each == &other ? 2.0 : 0.0}};
+            }
+            change(plan, product, other);
+        });
+    };
+    CHECK(code_of([](Plan&, Instruction&, Instruction&) {}) == "");
+    CHECK(code_of([](Plan&, Instruction& product, Instruction&) {
+              product.attributes[0].value = 2.0;
+          }) == kInvalid);
+    // Which element is only known when it runs, or there is none of that number.
+    CHECK(code_of([](Plan&, Instruction& product, Instruction&) {
+              product.attributes[0].scalar_slot = 0;
+          }) == kInvalid);
+    CHECK(code_of([](Plan&, Instruction& product, Instruction&) {
+              product.attributes[0].value = 3.0;
+          }) == kInvalid);
+    // What the second product writes, the first reads as a part of b.
+    const auto code_of_matrix = [&](bool joins) {
+        return code_of([&](Plan& plan, Instruction& product, Instruction& other) {
+            plan.values[1] = f32_value("b", Region::kArena, {3, 3}, 1024);
+            plan.values.push_back(f32_value("e", Region::kArena, {3, 3}, 256));
+            product.inputs = {0, 1};
+            product.outputs = {2};
+            product.attributes = {};
+            other.inputs[1] = static_cast<int32_t>(plan.values.size() - 1);
+            other.joins_previous = joins;
+        });
+    };
+    CHECK(code_of_matrix(false) == "");
+    CHECK(code_of_matrix(true) == kInvalid);
 }
 
 TEST(plan_errors_name_the_place) {

@@ -11,6 +11,8 @@ export interface OperandSignature {
   readonly isOptional: boolean;
   /** Outputs only: the input whose memory this output is. */
   readonly updates?: string;
+  /** Of updates of one element: the attribute that is its number. */
+  readonly element?: string;
 }
 
 export interface Signature {
@@ -53,11 +55,12 @@ function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '');
 }
 
-/** `name?:T[n,m]`, `=name`, or `name=input:T[n,m]`. */
+/** `name?:T[n,m]`, `=name`, `=name[attribute]`, or `name=input:T[n,m]`. */
 function operand(word: string, inputs: readonly OperandSignature[]): OperandSignature {
   if (word.startsWith('=')) {
-    const input = inputs.find(({ name }) => name === word.slice(1))!;
-    return { ...input, updates: input.name };
+    const [, updates, element] = /^=(\w+)(?:\[(\w+)\])?$/.exec(word)!;
+    const input = inputs.find(({ name }) => name === updates)!;
+    return { ...input, updates: input.name, ...(element && { element }) };
   }
   const [, name, optional, updates, dtype, sizes] = /^(\w+)(\??)(?:=(\w+))?:(\w+)\[(.*)\]$/.exec(word)!;
   return {

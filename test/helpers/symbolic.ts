@@ -5,7 +5,7 @@
  */
 import { groupSpans, type Plan, type PlanInstruction, type PlanValue } from '../../lib/compile/index.js';
 import { type Program, persistentTargets } from '../../lib/compile/program.js';
-import { type Attributes, opDefinitions, type Value } from '../../lib/graph/index.js';
+import { type Attributes, dtypeBytes, opDefinitions, type Value } from '../../lib/graph/index.js';
 
 /** Equal calls have equal numbers, and an op that stands for two has the numbers of the two. */
 export class Expressions {
@@ -186,14 +186,26 @@ function checkOverlaps(plan: Plan, instruction: PlanInstruction, where: string):
 /** That an instruction writes nothing that another one of its group touches. */
 function checkApart(plan: Plan, instruction: PlanInstruction, other: PlanInstruction, where: string): void {
   if (other.op !== instruction.op) throw new Error(`${where} is in a group with ${other.op}`);
-  const writtenBy = ({ outputs, workspace }: PlanInstruction): Stretching[] => [
-    ...outputs.map((id) => plan.values[id]!),
-    { region: 'arena', offset: workspace.offset, bytes: workspace.bytes },
-  ];
-  const read = other.inputs.filter((id) => id >= 0).map((id) => plan.values[id]!);
-  for (const written of writtenBy(instruction))
-    if ([...read, ...writtenBy(other)].some((touched) => overlaps(written, touched)))
+  const theirs = touchedBy(plan, other);
+  for (const mine of touchedBy(plan, instruction).written)
+    if ([...theirs.read, ...theirs.written].some((touched) => overlaps(mine, touched)))
       throw new Error(`${where} writes what another one of its group touches`);
+}
+
+/** What an instruction writes, and what it reads beside that. */
+function touchedBy(plan: Plan, { op, inputs, outputs, attributes, workspace }: PlanInstruction) {
+  const elements = new Map(opDefinitions.get(op)!.elementUpdates);
+  const isElement = (id: number) =>
+    [...elements.keys()].some((output) => outputs[output] !== undefined && outputs[output] === id);
+  const written = outputs.map((id, output): Stretching => {
+    const { region, offset, bytes, dtype } = plan.values[id]!;
+    const element = attributes[elements.get(output) ?? ''];
+    if (typeof element !== 'number') return { region, offset, bytes };
+    return { region, offset: offset + element * dtypeBytes[dtype], bytes: dtypeBytes[dtype] };
+  });
+  const scratch: Stretching = { region: 'arena', offset: workspace.offset, bytes: workspace.bytes };
+  const read = inputs.filter((id) => id >= 0 && !isElement(id)).map((id): Stretching => plan.values[id]!);
+  return { written: [...written, scratch], read };
 }
 
 type Stretching = Pick<PlanValue, 'region' | 'offset' | 'bytes'>;

@@ -4,7 +4,17 @@ import { type CompileOptions, compile, groupSpans, type PlanInstruction } from '
 import { group } from '../../lib/compile/groups.js';
 import { lifetimes } from '../../lib/compile/lifetimes.js';
 import type { Program } from '../../lib/compile/program.js';
-import { add, Graph, matmul, type Node, scale, sgd, type Value } from '../../lib/graph/index.js';
+import {
+  add,
+  gradientNorm,
+  Graph,
+  matmul,
+  type Node,
+  scale,
+  sgd,
+  type Value,
+  withSquares,
+} from '../../lib/graph/index.js';
 import { compact, dense, type Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { Expressions, meaningOfGraph } from '../helpers/symbolic.js';
@@ -87,9 +97,9 @@ describe('groups', () => {
     expect(groupsOfEntry(method, change, 'evaluate')).toEqual(forward);
   });
 
-  test('products that write their squares to one vector stay apart', () => {
+  test('products that write their squares to elements of one vector are grouped, too', () => {
     const clipped = groupsOfEntry(compact({ rankRatio: 0.25 }), { maxGradNorm: 1 }, 'accumulate');
-    expect(clipped).toEqual({ ...forward, 'backward rope 2': numHiddenLayers });
+    expect(clipped).toEqual({ ...forward, ...gradients });
   });
 
   test('layers that run again in backward run as in forward', () => {
@@ -217,6 +227,41 @@ describe('siblings that depend on each other', () => {
       return { first, second: matmul(x, gradient) };
     });
     expect(group(program, isProduct).nodes.map(({ op }) => op)).toEqual(['matmul', 'matmul', 'sgd']);
+  });
+
+  /** Products of one matrix, each with the number of the element that its squares go to. */
+  function squaring(graph: Graph) {
+    const z = matrix(graph, 'z');
+    const squares = graph.state('squares', [2], 'f32', 'gradient');
+    const product = (name: string, index: number) =>
+      withSquares(matmul(z, matrix(graph, name)).producer!, squares, index);
+    return { squares, product };
+  }
+  const onlySquared = ({ inputs }: Node) => inputs[3] !== undefined;
+
+  test('updates of different elements do not depend on each other, of the same one do', () => {
+    for (const [second, joined] of [
+      [1, 1],
+      [0, 0],
+    ] as const) {
+      const program = programOf((graph) => {
+        const { product } = squaring(graph);
+        return { a: product('a', 0), b: product('b', second) };
+      });
+      expect(group(program, onlySquared).joined!.size).toBe(joined);
+    }
+  });
+
+  test('what reads a vector stays between the updates of its elements', () => {
+    const program = programOf((graph) => {
+      const { squares, product } = squaring(graph);
+      const a = product('a', 0);
+      const { norm } = gradientNorm(squares, 1);
+      return { a, norm, b: product('b', 1) };
+    });
+    const grouped = group(program, onlySquared);
+    expect(grouped.joined!.size).toBe(0);
+    expectSameMeaning(program, grouped);
   });
 
   test('more than a kernel takes: two groups', () => {

@@ -38,6 +38,7 @@ export const sumOfSquaresOp: OpDefinition = {
   recompute: 'costly',
   pure: false,
   updates: [[0, 1]],
+  elementUpdates: [[0, 'index']],
   flops: (node) => 2 * firstInputElements(node),
 };
 

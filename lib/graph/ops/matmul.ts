@@ -71,6 +71,7 @@ export const matmulOp: OpDefinition = {
   accumulators: [[0, 2]],
   // The second output is absent, as its input, where no squares are wanted.
   updates: [[1, 3]],
+  elementUpdates: [[1, 'squaresIndex']],
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
   gradient(context) {
     const [a, b] = context.node.inputs as [Value, Value];
