@@ -1,4 +1,5 @@
-"""One cell of the benchmark: one program of programs.py trains one model for a few steps. Prints one JSON object.
+"""One cell of the benchmark: one program of programs.py trains one model for a few steps. Prints one JSON object, at the
+end.
 
 Every cell is a process of its own, so that no other has touched the memory. Time is that of whole steps (forward,
 backward, optimizer), after warm-up steps on the same shapes.
@@ -36,6 +37,8 @@ def parse(argv):
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--clip", type=float, default=0.0, help="largest norm of the gradient; 0: none")
     parser.add_argument("--memory-cap", type=int, help="bytes of the GPU that may be taken")
+    parser.add_argument("--on-demand", action="store_true",
+                        help="after warm-up, a step for each line on standard input: {ready}, then {ms} a line")
     parser.add_argument("--weights", help="safetensors to begin with, in Hugging Face's names")
     parser.add_argument("--batches", help="32-bit integers: for each step tokens, then targets; default: one batch for all")
     return parser.parse_args(argv)
@@ -95,6 +98,23 @@ class Trainer:
         return result
 
 
+    def serve(self):
+        for _ in range(self.args.warmup):
+            self.step()
+        report({"ready": True})
+        for _ in sys.stdin:
+            clock = Clock(self.device)
+            clock.mark()
+            self.step()
+            clock.mark()
+            report({"ms": clock.times_ms()[0]})
+        return {}
+
+
+def report(result):
+    print(json.dumps(result), flush=True)
+
+
 def run(args):
     device = torch.device(args.device)
     if args.threads:
@@ -105,7 +125,8 @@ def run(args):
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.memory_cap / total), device)
     try:
-        return Trainer(args).measure()
+        trainer = Trainer(args)
+        return trainer.serve() if args.on_demand else trainer.measure()
     except torch.OutOfMemoryError:
         return {"fits": False}
 
@@ -119,8 +140,7 @@ def main(argv=None):
         result["skipped"] = str(reason)
     except Exception as error:  # torch.compile without a compiler, a library that does not fit, ...
         result["failed"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    json.dump(result, sys.stdout)
-    print()
+    report(result)
 
 
 if __name__ == "__main__":

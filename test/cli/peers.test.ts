@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GpuRow } from '../../lib/cli/bench/gpu/gpu-rows.js';
 import { randomBatch } from '../../lib/cli/bench/step-runner.js';
+import { TorchPeer } from '../../lib/cli/bench/torch-peer.js';
 import { compile } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
@@ -58,6 +59,20 @@ const expectAlike = (found: readonly number[], right: readonly number[]): void =
   expect(found).toHaveLength(right.length);
   found.forEach((loss, i) => expect(loss).toBeCloseTo(right[i]!, digits));
 };
+
+describeWithTorch('steps on demand', () => {
+  const options = { model: 'llama-demo', batch: 1, sequence: 16, threads: 1, dtype: 'f32' } as const;
+
+  test('one for each call', async () => {
+    await using peer = await TorchPeer.start({ mode: 'eager', loss: 'full' }, options);
+    for (let step = 0; step < 2; step++) expect(await peer.step()).toBeGreaterThan(0);
+  });
+
+  test('a program that cannot run says why', async () => {
+    const variant = { mode: 'eager', loss: 'full' } as const;
+    await expect(TorchPeer.start(variant, { ...options, batch: -1 })).rejects.toThrow('RuntimeError');
+  });
+});
 
 describeWithTorch('programs', () => {
   const weights = join(folder, 'weights.safetensors');

@@ -38,7 +38,7 @@ export interface StepTimingOptions {
 /** Runs of an entry until 'auto' has chosen between graphs and none. */
 const undecidedRuns = 8;
 
-type EngineOptions = Omit<StepTimingOptions, 'warmupSteps' | 'steps' | 'profile'>;
+export type EngineOptions = Omit<StepTimingOptions, 'warmupSteps' | 'steps' | 'profile'>;
 
 /** An engine that trains on one batch of random tokens, again and again. */
 class StepEngine implements AsyncDisposable {
@@ -131,26 +131,42 @@ export async function timeSteps(options: StepTimingOptions): Promise<StepTimes> 
   };
 }
 
+/** Something that trains, a step at a time. */
+export interface Stepper extends AsyncDisposable {
+  /** @returns milliseconds */
+  step(): Promise<number>;
+}
+
+/** An engine whose first steps, which take longer, are over. */
+export async function openStepper(options: EngineOptions): Promise<Stepper> {
+  const trained = await StepEngine.open(options);
+  try {
+    for (let step = 0; step < trained.warmupSteps(options, 1); step++) await trained.run();
+  } catch (error) {
+    await trained[Symbol.asyncDispose]();
+    throw error;
+  }
+  return {
+    step: async () => (await trained.run()).durationMs,
+    [Symbol.asyncDispose]: () => trained[Symbol.asyncDispose](),
+  };
+}
+
 /**
  * Times two ways of training step by step in turns, so that whatever else the machine does meets both.
  * @returns milliseconds of both, a pair for each of `steps`
  */
-export async function timeStepsInTurns(
-  first: EngineOptions,
-  second: EngineOptions,
+export async function timeInTurns(
+  first: Stepper,
+  second: Stepper,
   steps: number,
 ): Promise<readonly (readonly [number, number])[]> {
-  await using a = await StepEngine.open(first);
-  await using b = await StepEngine.open(second);
-  for (let step = 0; step < a.warmupSteps(first, 1); step++) await a.run();
-  for (let step = 0; step < b.warmupSteps(second, 1); step++) await b.run();
   const pairs: [number, number][] = [];
   for (let step = 0; step < steps; step++) {
     const isReversed = step % 2 === 1;
-    const early = await (isReversed ? b : a).run();
-    const late = await (isReversed ? a : b).run();
-    const pair: [number, number] = [early.durationMs, late.durationMs];
-    pairs.push(isReversed ? [pair[1], pair[0]] : pair);
+    const early = await (isReversed ? second : first).step();
+    const late = await (isReversed ? first : second).step();
+    pairs.push(isReversed ? [late, early] : [early, late]);
   }
   return pairs;
 }

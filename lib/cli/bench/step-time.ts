@@ -1,8 +1,6 @@
 import { Option, type Command } from 'commander';
-import type { Plan } from '../../compile/index.js';
-import { compile } from '../../compile/index.js';
 import { compact, dense, type Method } from '../../methods/index.js';
-import { llama, llamaPresets, type LlamaPreset } from '../../models/index.js';
+import { llamaPresets, type LlamaPreset } from '../../models/index.js';
 import {
   type BlasChoice,
   blasChoices,
@@ -14,19 +12,20 @@ import { positiveInteger } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { benchDevice, deviceOption, type BenchDevice } from './device.js';
-import { deviceLimits, type DeviceLimits } from './device-limits.js';
+import { deviceLimits } from './device-limits.js';
 import { appendToLedger, type LedgerRow } from './ledger.js';
-import { opProfile, type StepProfile } from './op-profile.js';
+import type { StepProfile } from './op-profile.js';
 import { printProfile } from './print-profile.js';
 import { quantiles } from './quantiles.js';
+import { OwnCase, type Timing, TorchCase } from './step-cases.js';
 import { StatusLine } from './status-line.js';
-import { timeSteps, timeStepsInTurns } from './step-runner.js';
-import { timeTorchPeer, type PeerResult } from './torch-peer.js';
+import { findTorch, type TorchVariant } from './torch-peer.js';
 
 const help = `
-Each way of training and dense training take turns step by step, on the same threads: "of dense" is the median of the
-ratios of neighbouring steps, whatever else the machine was doing then. PyTorch runs in the middle; "of torch" is against
-its fastest variant (whole or chunked logits, eager or compiled). It runs on the CPU: on a GPU it is left out.
+Each way of training and dense training take turns step by step, on as many threads: "of dense" is the median of the
+ratios of neighbouring steps, whatever else the machine was doing then. PyTorch takes its turns, too; "of torch" is "of
+dense" over that of its fastest variant (whole or chunked logits, eager or compiled). It runs on the CPU: on a GPU it is
+left out.
 
 --profile: time of each operation, floating-point operations and bytes (each operand once), and the share of what the
 device's limits allow: of a CPU those are measured in the same run, of a GPU they come from a table.
@@ -61,7 +60,7 @@ interface StepTimeRow {
   readonly p50: number;
   readonly p80: number;
   readonly repeats: number;
-  readonly ofDense?: number;
+  readonly ofDense: number;
   readonly ofTorch?: number;
 }
 
@@ -112,6 +111,13 @@ const variants: readonly (readonly [string, Method])[] = [
   ['compact n/8, stored', compact({ rankRatio: 1 / 8 })],
 ];
 
+const torchVariants: readonly TorchVariant[] = [
+  { mode: 'eager', loss: 'full' },
+  { mode: 'eager', loss: 'chunked' },
+  { mode: 'compile', loss: 'full' },
+  { mode: 'compile', loss: 'chunked' },
+];
+
 async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<void> {
   const status = new StatusLine(terminal);
   const threads = flags.threads ?? environment().cpu.threads;
@@ -119,41 +125,46 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   const rows: StepTimeRow[] = [];
   const profiles: Record<string, StepProfile> = {};
   const device = benchDevice(flags.device, threads);
-  let torch: PeerResult = {
-    skipped: flags.peer ? 'it runs on the CPU' : 'not asked for (--no-peer)',
-  };
+  const torch = await torchOf(flags, device);
+  let peerSkipped = 'missing' in torch ? torch.missing : undefined;
   if (flags.profile) status.show('measuring the limits of the device');
   const limits = flags.profile ? await deviceLimits(device, threads) : undefined;
   for (const dtype of dtypes) {
-    const cases = variants.map(
-      ([name, method]) => new TimedCase(name, method, dtype, flags, device, threads),
-    );
-    const half = Math.ceil(flags.rounds / 2);
-    const turn = async (round: number): Promise<void> => {
-      const others = cases.slice(1);
-      for (const timed of round % 2 === 0 ? others : others.toReversed()) {
-        status.show(`timing ${dtype}`, `${timed.name}, round ${round + 1}/${flags.rounds}`);
-        await timed.runBeside(cases[0]!);
+    const own = variants.map(([name, method]) => new OwnCase(name, method, dtype, flags, device, threads));
+    const peers: TorchCase[] = [];
+    if ('version' in torch)
+      for (const variant of torchVariants) {
+        if (variant.mode === 'compile' && !flags.compile) continue;
+        status.show(`timing ${dtype}`, `starting PyTorch, ${variant.mode}, ${variant.loss} logits`);
+        const options = { ...flags, threads, dtype };
+        try {
+          peers.push(await TorchCase.start(torch.version, variant, options));
+        } catch (error) {
+          peerSkipped ??= `the peer program failed: ${(error as Error).message}`;
+        }
       }
-    };
-    for (let round = 0; round < half; round++) await turn(round);
-    if (flags.peer && device.kind === 'cpu') {
-      status.show(`timing ${dtype} in PyTorch`);
-      const { model, batch, sequence, compile: isCompiled = false } = flags;
-      const steps = 3 * flags.rounds;
-      torch = await timeTorchPeer({ model, batch, sequence, threads, dtype, compile: isCompiled, steps });
+    const timings = [...own, ...peers].map(({ timing }) => timing);
+    try {
+      for (let round = 0; round < flags.rounds; round++) {
+        const others = timings.slice(1);
+        for (const timing of round % 2 === 0 ? others : others.toReversed()) {
+          status.show(`timing ${dtype}`, `${timing.provider}, round ${round + 1}/${flags.rounds}`);
+          await timing.runBeside(timings[0]!);
+        }
+      }
+    } finally {
+      for (const peer of peers) await peer.close();
     }
-    for (let round = half; round < flags.rounds; round++) await turn(round);
-    rows.push(...compared(cases, torch, dtype));
+    const fastest = Math.min(...peers.map(({ timing }) => timing.medianOfDense()));
+    rows.push(...timings.map((timing) => rowOf(timing, dtype, peers.length === 0 ? undefined : fastest)));
     if (flags.profile)
-      for (const timed of cases) {
-        status.show(`profiling ${dtype}`, timed.name);
-        profiles[`${timed.name}, ${dtype}`] = await timed.profile(limits);
+      for (const timed of own) {
+        status.show(`profiling ${dtype}`, timed.timing.provider);
+        profiles[`${timed.timing.provider}, ${dtype}`] = await timed.profile(limits);
       }
   }
   status.clear();
   const shape = `${flags.model} ${flags.batch}x${flags.sequence}`;
-  const peerSkipped = torch.skipped;
   if (flags.ledger !== undefined)
     appendToLedger(
       flags.ledger,
@@ -175,86 +186,22 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   for (const [title, profile] of Object.entries(profiles)) printProfile(terminal, title, profile, limits);
 }
 
-/** One variant with its plan and what was measured of it. */
-class TimedCase {
-  readonly name: string;
-  readonly msPerStep: number[] = [];
-  /** Times of single steps over those of dense training beside it. */
-  readonly ofDense: number[] = [];
-  readonly #plan: Plan;
-  readonly #options: Omit<Parameters<typeof timeSteps>[0], 'plan' | 'warmupSteps' | 'steps'>;
-
-  constructor(
-    name: string,
-    method: Method,
-    dtype: 'f32' | 'bf16',
-    flags: StepTimeFlags,
-    device: BenchDevice,
-    threads: number,
-  ) {
-    const model = llama(flags.model);
-    const sequenceLength = flags.sequence;
-    this.name = name;
-    this.#plan = compile({
-      model,
-      method,
-      target: device.target,
-      batchSize: flags.batch,
-      sequenceLength,
-      dtype,
-      entries: ['initialize', 'train'],
-    });
-    const numTokens = flags.batch * sequenceLength;
-    const { blas, graphs } = flags;
-    this.#options = { model, sequenceLength, numTokens, device: device.word, threads, blas, graphs };
-  }
-
-  /** Steps of dense training and of this variant in turns, on engines that live for this one round. */
-  async runBeside(dense: TimedCase): Promise<void> {
-    const pairs = await timeStepsInTurns(dense.#engineOptions(), this.#engineOptions(), 4);
-    for (const [denseMs, ownMs] of pairs) {
-      dense.msPerStep.push(denseMs);
-      this.msPerStep.push(ownMs);
-      this.ofDense.push(ownMs / denseMs);
-    }
-  }
-
-  #engineOptions() {
-    return { ...this.#options, plan: this.#plan };
-  }
-
-  async profile(limits: DeviceLimits | undefined): Promise<StepProfile> {
-    const timed = await timeSteps({
-      ...this.#engineOptions(),
-      warmupSteps: 2,
-      steps: 3,
-      profile: true,
-    });
-    return opProfile(this.#plan, timed, limits);
-  }
+function torchOf(flags: StepTimeFlags, device: BenchDevice): ReturnType<typeof findTorch> {
+  if (flags.peer && device.kind === 'cpu') return findTorch();
+  return Promise.resolve({ missing: flags.peer ? 'it runs on the CPU' : 'not asked for (--no-peer)' });
 }
 
-function compared(cases: readonly TimedCase[], torch: PeerResult, dtype: string): StepTimeRow[] {
-  const peers =
-    torch.skipped === undefined
-      ? torch.rows
-          .map(({ mode, loss, p20, p50, p80, repeats }) => ({
-            provider: `torch ${torch.torch} ${mode}, ${loss} logits`, dtype, p20, p50, p80, repeats,
-          })) // prettier-ignore
-      : [];
-  const fastest = Math.min(...peers.map((row) => row.p50));
-  const own = cases.map((timed) => {
-    const times = quantiles(timed.msPerStep);
-    return {
-      provider: timed.name,
-      dtype,
-      ...times,
-      repeats: timed.msPerStep.length,
-      ofDense: timed === cases[0] ? 1 : quantiles(timed.ofDense).p50,
-      ofTorch: peers.length === 0 ? undefined : times.p50 / fastest,
-    };
-  });
-  return [...own, ...peers];
+/** @param fastestTorch PyTorch's fastest variant, of dense */
+function rowOf(timing: Timing, dtype: string, fastestTorch: number | undefined): StepTimeRow {
+  const ofDense = timing.medianOfDense();
+  return {
+    provider: timing.provider,
+    dtype,
+    ...quantiles(timing.msPerStep),
+    repeats: timing.msPerStep.length,
+    ofDense,
+    ofTorch: fastestTorch === undefined ? undefined : ofDense / fastestTorch,
+  };
 }
 
 function ledgerRow(row: StepTimeRow, shape: string): LedgerRow {
@@ -280,7 +227,7 @@ function printRows(terminal: Terminal, shape: string, rows: readonly StepTimeRow
     row.dtype,
     row.p50.toFixed(1),
     `${row.p20.toFixed(1)} - ${row.p80.toFixed(1)}`,
-    row.ofDense === undefined ? '' : row.ofDense.toFixed(3),
+    row.ofDense.toFixed(3),
     row.ofTorch === undefined ? '' : row.ofTorch.toFixed(3),
   ]);
   const right = { align: 'right' } as const;

@@ -1,89 +1,109 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { llamaPresets, type LlamaPreset } from '../../models/index.js';
 import { packageDirectory } from '../package-info.js';
-import { quantiles } from './quantiles.js';
+import type { Stepper } from './step-runner.js';
 
-const run = promisify(execFile);
 const script = join(packageDirectory, 'bench', 'peers', 'cell.py');
 
-const modes = ['eager', 'compile'] as const;
 /** Tokens whose logits exist at once: all, as plain PyTorch code has them, or as many as here. */
 const lossChunks = { full: 0, chunked: 1024 } as const;
 
-export interface PeerRow {
-  readonly dtype: 'f32' | 'bf16';
-  readonly mode: (typeof modes)[number];
+export interface TorchVariant {
+  readonly mode: 'eager' | 'compile';
   readonly loss: keyof typeof lossChunks;
-  readonly p20: number; // milliseconds
-  readonly p50: number;
-  readonly p80: number;
-  readonly repeats: number;
 }
 
-/** What the peer program prints (bench/peers/cell.py). */
-type Cell =
-  | { readonly torch: string; readonly msPerStep: readonly number[] }
-  | { readonly skipped?: string; readonly failed?: string };
-
-export type PeerResult =
-  | { readonly torch: string; readonly rows: readonly PeerRow[]; readonly skipped?: undefined }
-  | { readonly skipped: string };
-
-/** Times the same step in PyTorch, or says why it cannot. Each variant is a process of its own. */
-export async function timeTorchPeer(options: {
+export interface TorchPeerOptions {
   readonly model: LlamaPreset;
   readonly batch: number;
   readonly sequence: number;
   readonly threads: number;
   readonly dtype: 'f32' | 'bf16';
-  readonly compile: boolean;
-  readonly steps: number;
-}): Promise<PeerResult> {
-  if (!existsSync(script))
-    return { skipped: 'the peer program comes with the repository, not with the package' };
-  try {
-    await run('python3', ['-c', 'import torch']);
-  } catch {
-    return { skipped: 'python3 with torch was not found' };
-  }
-  const { vocabSize, hiddenSize, intermediateSize, numAttentionHeads, numHiddenLayers } =
-    llamaPresets[options.model];
-  const { batch, sequence, threads, dtype, steps } = options;
-  const shape = {
-    vocab: vocabSize,
-    hidden: hiddenSize,
-    ffn: intermediateSize,
-    heads: numAttentionHeads,
-    layers: numHiddenLayers,
-    ...{ batch, sequence, threads, dtype, steps },
-    warmup: 3,
-  };
-  const rows: PeerRow[] = [];
-  let torch = '';
-  let problem: string | undefined;
-  for (const mode of options.compile ? modes : modes.slice(0, 1))
-    for (const loss of ['full', 'chunked'] as const) {
-      const cell = await runCell({ ...shape, mode, chunk: lossChunks[loss] });
-      if ('msPerStep' in cell) {
-        const { msPerStep } = cell;
-        torch = cell.torch;
-        rows.push({ dtype, mode, loss, ...quantiles(msPerStep), repeats: msPerStep.length });
-      } else {
-        problem ??= cell.failed ?? cell.skipped;
-      }
-    }
-  return rows.length > 0 ? { torch, rows } : { skipped: `the peer program failed: ${problem}` };
 }
 
-async function runCell(flags: Readonly<Record<string, string | number>>): Promise<Cell> {
-  const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+/** A line of what the peer program prints (bench/peers/cell.py). */
+interface PeerLine {
+  readonly ready?: true;
+  readonly ms?: number;
+  readonly skipped?: string;
+  readonly failed?: string;
+}
+
+/** The version of PyTorch that is there, or why none can be asked. */
+export async function findTorch(): Promise<{ readonly version: string } | { readonly missing: string }> {
+  if (!existsSync(script))
+    return { missing: 'the peer program comes with the repository, not with the package' };
   try {
-    const { stdout } = await run('python3', [script, ...words]);
-    return JSON.parse(stdout) as Cell;
-  } catch (error) {
-    return { failed: (error as Error).message.split('\n')[0] };
+    const command = ['-c', 'import torch; print(torch.__version__)'];
+    const { stdout } = await promisify(execFile)('python3', command);
+    return { version: stdout.trim() };
+  } catch {
+    return { missing: 'python3 with torch was not found' };
+  }
+}
+
+/** A PyTorch process that trains the same model, a step whenever one is asked for. */
+export class TorchPeer implements Stepper {
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<unknown>;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(flags: Readonly<Record<string, string | number>>) {
+    const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const child = spawn('python3', [script, '--on-demand', ...words], { stdio: ['pipe', 'pipe', 'ignore'] });
+    child.stdin.on('error', () => undefined); // it has ended: the next line says why, or that there is none
+    this.#child = child;
+    this.#closed = once(child, 'close').catch(() => undefined);
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Resolves when warm-up steps are over.
+   * @throws {Error} where the program cannot run
+   */
+  static async start({ mode, loss }: TorchVariant, options: TorchPeerOptions): Promise<TorchPeer> {
+    const { model, batch, sequence, threads, dtype } = options;
+    const shape = llamaPresets[model];
+    const peer = new TorchPeer({
+      vocab: shape.vocabSize,
+      hidden: shape.hiddenSize,
+      ffn: shape.intermediateSize,
+      heads: shape.numAttentionHeads,
+      layers: shape.numHiddenLayers,
+      ...{ batch, sequence, threads, dtype, mode },
+      chunk: lossChunks[loss],
+      warmup: 3,
+    });
+    try {
+      await peer.#read();
+    } catch (error) {
+      await peer[Symbol.asyncDispose]();
+      throw error;
+    }
+    return peer;
+  }
+
+  async step(): Promise<number> {
+    this.#child.stdin!.write('\n');
+    return (await this.#read()).ms!;
+  }
+
+  async #read(): Promise<PeerLine> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error('it ended before its time');
+    const line = JSON.parse(value) as PeerLine;
+    if (line.ready === undefined && line.ms === undefined)
+      throw new Error(line.failed ?? line.skipped ?? value);
+    return line;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.stdin!.end();
+    await this.#closed;
   }
 }
