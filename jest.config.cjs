@@ -3,6 +3,8 @@ module.exports = {
   roots: ['<rootDir>/test'],
   // No test is timed; this only ends one that hangs, on however busy a machine.
   testTimeout: 60_000,
+  // One less by default, and so a single one on two cores.
+  maxWorkers: '100%',
   coverageProvider: 'v8',
   collectCoverageFrom: ['lib/**/*.ts'],
   transform: {

@@ -4,10 +4,10 @@
 //   node scripts/sanitize.cjs [address,undefined | thread] [-- test name ...]      names of CUDA tests begin with cuda_
 'use strict';
 
-const { execFile, execFileSync } = require('node:child_process');
+const { execFileSync } = require('node:child_process');
 const os = require('node:os');
 const path = require('node:path');
-const { suitesOf } = require('./native-suites.cjs');
+const { inTwoShards, runSideBySide, suitesOf } = require('./native-suites.cjs');
 
 const root = path.resolve(__dirname, '..');
 const args = process.argv.slice(2);
@@ -38,44 +38,20 @@ function build(sanitizers) {
   ]);
 }
 
-/** Prints the output of a run as a whole, because runs are side by side: most of the time each fills one core. */
-function run({ sanitizers, target, words }) {
-  const options = { cwd: root, env, maxBuffer: 2 ** 30 };
-  return new Promise((resolve) => {
-    execFile(path.join(folderOf(sanitizers), target), words, options, (error, stdout, stderr) => {
-      console.log(`== ${target} ${words.join(' ')}, ${sanitizers}\n${stdout}${stderr}`);
-      if (error) {
-        console.error(error.message.split('\n')[0]);
-        process.exitCode = 1;
-      }
-      resolve();
-    });
-  });
-}
-
-/** The runs of a suite. ThreadSanitizer takes minutes for the emulated kernels: two runs, each of every second test. */
-function runsOf(sanitizers, { target, words }) {
-  const isLong = sanitizers === 'thread' && target === 'compact-cuda-emulation-tests' && names.length === 0;
-  const shards = isLong
-    ? [
-        ['--shard', '1/2'],
-        ['--shard', '2/2'],
-      ]
-    : [[]];
-  return shards.map((shard) => ({ sanitizers, target, words: [...words, ...shard] }));
+function runsOf(sanitizers, suite) {
+  const isLong =
+    sanitizers === 'thread' && suite.target === 'compact-cuda-emulation-tests' && names.length === 0;
+  const place = { folder: folderOf(sanitizers), title: `, ${sanitizers}` };
+  return (isLong ? inTwoShards(suite) : [suite]).map((run) => ({ ...run, ...place }));
 }
 
 async function main() {
   const built = chosen.length > 0 ? chosen : ['address,undefined', 'thread'];
   for (const sanitizers of built) build(sanitizers);
-  // The longest first: then no core waits long at the end.
   const runs = built
     .toReversed()
     .flatMap((sanitizers) => suites.toReversed().flatMap((suite) => runsOf(sanitizers, suite)));
-  const work = async () => {
-    for (let next = runs.shift(); next !== undefined; next = runs.shift()) await run(next);
-  };
-  await Promise.all([work(), work()]);
+  await runSideBySide(runs, env);
 }
 
 main().catch((error) => {

@@ -138,11 +138,13 @@ int run_all() {
         ++count;
         failed += run(test.name, test.run, report) ? 0 : 1;
     }
-    if (parsed.names.empty() && parsed.shards == 1) {
+    const bool is_sharded = parsed.shards > 1;
+    if (parsed.names.empty() && !is_sharded) {
         ++count;
         failed += run("cuda_every_op_was_compared", check_coverage, report) ? 0 : 1;
     }
-    if (parsed.large && (parsed.names.empty() || parsed.names == Names{"cuda_large"})) {
+    const bool has_large = parsed.names.empty() || parsed.names == Names{"cuda_large"};
+    if (parsed.large && has_large && !is_sharded) {
         ++count;
         failed += run("cuda_large_has_every_op", check_large_coverage, report) ? 0 : 1;
     }
