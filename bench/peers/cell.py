@@ -97,7 +97,6 @@ class Trainer:
             result["refreshStepMs"] = refresh.times_ms()[0]
         return result
 
-
     def serve(self):
         for _ in range(self.args.warmup):
             self.step()

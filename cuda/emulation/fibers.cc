@@ -9,27 +9,8 @@
 #include <utility>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-
-// Scheduler code must stay invisible to ThreadSanitizer: what it does between two fibers is neither
-// a race nor a synchronisation of theirs. What orders them is said by acquire() and release().
-#if defined(__SANITIZE_THREAD__)
-extern "C" {
-void* __tsan_create_fiber(unsigned flags);
-void __tsan_switch_to_fiber(void* fiber, unsigned flags);
-void* __tsan_get_current_fiber();
-void __tsan_acquire(void* address);
-void __tsan_release(void* address);
-void __tsan_ignore_thread_begin();
-void __tsan_ignore_thread_end();
-}
-#define EMULATION_SCHEDULER __attribute__((no_sanitize("thread"), noinline))
-#else
-#define EMULATION_SCHEDULER
-#endif
+#include "cuda/emulation/pending_copies.h"
+#include "cuda/emulation/sanitizer_hooks.h"
 
 #if !defined(__x86_64__)
 #error "kernel emulation: the context switch is written for x86-64"
@@ -98,12 +79,6 @@ struct Block {
     std::vector<Warp> warps;
 };
 
-struct Copy {
-    void* target;
-    const void* source;
-    size_t bytes;
-};
-
 struct Fiber {
     void* stack_pointer = nullptr;
     char* stack = nullptr;
@@ -114,8 +89,7 @@ struct Fiber {
     int line = 0;
     void* tsan = nullptr;
     void* asan_fake_stack = nullptr;
-    std::vector<std::vector<Copy>> copies;  // in groups, the oldest first
-    std::vector<Copy> uncommitted;
+    PendingCopies copies;
 };
 
 // All of the scheduler's state belongs to the host thread that launches.
@@ -142,30 +116,6 @@ struct Scheduler {
 };
 
 thread_local Scheduler scheduler;
-
-// Accesses in its lifetime are the scheduler's own, those of library functions among them.
-struct Unwatched {
-#if defined(__SANITIZE_THREAD__)
-    Unwatched() { __tsan_ignore_thread_begin(); }
-    ~Unwatched() { __tsan_ignore_thread_end(); }
-#else
-    Unwatched() {}
-#endif
-    Unwatched(const Unwatched&) = delete;
-    Unwatched& operator=(const Unwatched&) = delete;
-};
-
-inline void acquire([[maybe_unused]] void* address) {
-#if defined(__SANITIZE_THREAD__)
-    __tsan_acquire(address);
-#endif
-}
-
-inline void release([[maybe_unused]] void* address) {
-#if defined(__SANITIZE_THREAD__)
-    __tsan_release(address);
-#endif
-}
 
 // Leaves the running fiber; it continues here at its next turn.
 EMULATION_SCHEDULER void yield_to_scheduler() {
@@ -403,6 +353,8 @@ void* shared_slot(int id, size_t bytes) {
     return slot;
 }
 
+PendingCopies& pending_copies() { return scheduler.current->copies; }
+
 void* dynamic_shared() { return scheduler.block->dynamic; }
 
 EMULATION_SCHEDULER void pass_turn() {
@@ -481,41 +433,6 @@ EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const voi
     }
     acquire(slots);
     return slots;
-}
-
-constexpr size_t kCopyBytes = 16;
-
-void copy_later(void* target, const void* source, size_t bytes) {
-    const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-    if (!aligned(target) || (bytes > 0 && !aligned(source))) {
-        stop("an asynchronous copy is not 16-byte aligned");
-    }
-    std::memset(target, 0xFF, kCopyBytes);
-    const Unwatched unwatched;
-    scheduler.current->uncommitted.push_back({target, source, bytes});
-}
-
-void commit_copies() {
-    const Unwatched unwatched;
-    scheduler.current->copies.push_back(std::move(scheduler.current->uncommitted));
-    scheduler.current->uncommitted.clear();
-}
-
-void finish_copies(int pending) {
-    auto& groups = scheduler.current->copies;
-    while (true) {
-        std::vector<Copy> oldest;
-        {
-            const Unwatched unwatched;
-            if (groups.size() <= static_cast<size_t>(pending)) return;
-            oldest = std::move(groups.front());
-            groups.erase(groups.begin());
-        }
-        for (const Copy& copy : oldest) {
-            std::memset(copy.target, 0, kCopyBytes);
-            std::memcpy(copy.target, copy.source, copy.bytes);
-        }
-    }
 }
 
 }  // namespace compact::emulation

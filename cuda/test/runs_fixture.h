@@ -214,14 +214,4 @@ inline const Floats& expected() {
     return instance;
 }
 
-template <class Body>
-Error error_of(Body&& body) {
-    try {
-        body();
-    } catch (const Error& error) {
-        return error;
-    }
-    return {"", "", "", ""};
-}
-
 }  // namespace compact::test

@@ -6,6 +6,7 @@
 
 #include "cuda/backend_cuda.h"
 #include "cuda/emulation/host_runtime.h"
+#include "cuda/test/error_of.h"
 #include "cuda/test/on_machine.h"
 #include "cuda/test/options.h"
 #include "native/backend/registry.h"
@@ -102,16 +103,6 @@ struct Fixture {
         engine.run(request);
     }
 };
-
-template <class Body>
-Error error_of(Body&& body) {
-    try {
-        body();
-    } catch (const Error& error) {
-        return error;
-    }
-    return {"", "", "", ""};
-}
 
 }  // namespace
 

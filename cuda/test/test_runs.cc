@@ -7,6 +7,7 @@
 
 #include "cuda/backend_cuda.h"
 #include "cuda/emulation/host_runtime.h"
+#include "cuda/test/error_of.h"
 #include "cuda/test/on_machine.h"
 #include "cuda/test/runs_fixture.h"
 #include "native/backend/call.h"

@@ -95,7 +95,7 @@ export class TorchPeer implements Stepper {
 
   async #read(): Promise<PeerLine> {
     const { value, done } = await this.#lines.next();
-    if (done) throw new Error('it ended before its time');
+    if (done) throw new Error('the PyTorch process ended before its time');
     const line = JSON.parse(value) as PeerLine;
     if (line.ready === undefined && line.ms === undefined)
       throw new Error(line.failed ?? line.skipped ?? value);
