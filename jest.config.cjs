@@ -2,7 +2,7 @@ module.exports = {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   // No test is timed; this only ends one that hangs, on however busy a machine.
-  testTimeout: 60_000,
+  testTimeout: 600_000,
   // One less by default, and so a single one on two cores.
   maxWorkers: '100%',
   coverageProvider: 'v8',

@@ -118,16 +118,18 @@ const remedies: Readonly<Record<DeviceProblem, string>> = {
 };
 
 /**
- * The name of the instruction set that an engine will use; `auto` is the best of this CPU.
+ * The name of the instruction set that an engine will use. `auto` is the best of this CPU, or what the variable
+ * COMPACT_INSTRUCTION_SET says: a run on one machine then computes as another, lesser one would.
  * @throws ERR_COMPACT_DEVICE_UNAVAILABLE when this CPU lacks it
  */
 export function findInstructionSet(word: string): string {
   const { instructionSets, best } = addon().cpuFeatures();
-  if (word === 'auto') return best;
-  if (instructionSets.includes(word)) return word;
-  throw compactError('ERR_COMPACT_DEVICE_UNAVAILABLE', `this CPU cannot run the instruction set ${word}`, {
-    op: 'instructionSet',
+  const isAuto = word === 'auto';
+  const wanted = isAuto ? process.env['COMPACT_INSTRUCTION_SET'] || best : word;
+  if (instructionSets.includes(wanted)) return wanted;
+  throw compactError('ERR_COMPACT_DEVICE_UNAVAILABLE', `this CPU cannot run the instruction set ${wanted}`, {
+    op: isAuto ? 'COMPACT_INSTRUCTION_SET' : 'instructionSet',
     expected: `one of ${instructionSets.join(', ')}`,
-    received: word,
+    received: wanted,
   });
 }

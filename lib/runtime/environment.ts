@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { addon } from './addon.js';
 import { cpuModel, memoryBytes, physicalCores } from './cpu.js';
 import { type CudaReport, cudaReport } from './cuda.js';
-import { type DeviceReport, devices } from './device.js';
+import { type DeviceReport, devices, findInstructionSet } from './device.js';
 
 export interface Environment {
   /** Of this package. */
@@ -35,12 +35,18 @@ export function environment(options: { readonly probe?: boolean } = {}): Environ
   const { version } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')) as {
     version: string;
   };
-  const { features, instructionSets, best } = addon().cpuFeatures();
+  const { features, instructionSets } = addon().cpuFeatures();
   return {
     version,
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
-    cpu: { model: cpuModel(), features, instructionSets, chosen: best, threads: physicalCores() },
+    cpu: {
+      model: cpuModel(),
+      features,
+      instructionSets,
+      chosen: findInstructionSet('auto'),
+      threads: physicalCores(),
+    },
     memoryBytes: memoryBytes(),
     devices: devices(),
     cuda: cudaReport({ probe: options.probe ?? false }),

@@ -266,8 +266,9 @@ describeWithPython('losses beside the CPU', () => {
     const { code, stdout } = await runCommand(['bench', 'losses', ...words, '--json']);
     expect(code).toBe(0);
     const found = (JSON.parse(stdout) as { readonly losses: readonly number[] }).losses;
-    // Instruction sets add in different orders; in the first steps that is less than a thousandth of a per cent.
-    found.forEach((loss, step) => expect(Math.abs(loss / losses[step]! - 1)).toBeLessThan(1e-4));
+    // Instruction sets add in different orders, and AMX rounds to bf16 where others do not: less than one rounding of
+    // bf16 in all. Other data, weights or rates move the loss by per cents.
+    found.forEach((loss, step) => expect(Math.abs(loss / losses[step]! - 1)).toBeLessThan(2 ** -9));
     expect(found).toHaveLength(2);
   });
 

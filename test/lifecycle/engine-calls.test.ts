@@ -159,6 +159,25 @@ test('devices: auto says why, names are taken at their word', async () => {
   }
 });
 
+test('the instruction set that auto means can be named by a variable', async () => {
+  const before = process.env['COMPACT_INSTRUCTION_SET'];
+  try {
+    for (const set of environment().cpu.instructionSets) {
+      process.env['COMPACT_INSTRUCTION_SET'] = set;
+      await using engine = await Engine.open({ device: 'cpu', threads: 1 });
+      expect([engine.instructionSet, environment().cpu.chosen]).toEqual([set, set]);
+    }
+    await using named = await Engine.open({ device: 'cpu', threads: 1, instructionSet: 'scalar' });
+    expect(named.instructionSet).toBe('scalar');
+    process.env['COMPACT_INSTRUCTION_SET'] = 'neon';
+    const error = await errorOf(() => Engine.open({ device: 'cpu', threads: 1 }));
+    expect([error.code, error.op]).toEqual(['ERR_COMPACT_DEVICE_UNAVAILABLE', 'COMPACT_INSTRUCTION_SET']);
+  } finally {
+    if (before === undefined) delete process.env['COMPACT_INSTRUCTION_SET'];
+    else process.env['COMPACT_INSTRUCTION_SET'] = before;
+  }
+});
+
 test('the memory limit is kept', async () => {
   await using engine = await Engine.open({ device: 'cpu', threads: 1, memoryLimitBytes: 2 ** 20 });
   const error = await errorOf(() => engine.load(largePlan(2 ** 20, 1)));
