@@ -24,6 +24,21 @@ const flags = [
   { flag: '--sequence-length <tokens>', key: 'sequenceLength', description: 'tokens of a sequence' },
   { flag: '--max-steps <steps>', key: 'maxSteps', description: 'optimizer steps of the whole run' },
   { flag: '--learning-rate <rate>', key: 'learningRate', description: 'peak learning rate' },
+  {
+    flag: '--embedding-learning-rate <rate>',
+    key: 'embeddingLearningRate',
+    description: 'peak learning rate of embeddings, if another',
+  },
+  {
+    flag: '--head-learning-rate <rate>',
+    key: 'headLearningRate',
+    description: 'peak learning rate of the output head, if another',
+  },
+  {
+    flag: '--norm-learning-rate <rate>',
+    key: 'normLearningRate',
+    description: 'peak learning rate of norms and biases, if another',
+  },
   { flag: '--dtype <type>', key: 'dtype', description: 'of weights and activations: f32 or bf16' },
   {
     flag: '--recompute <policy>',

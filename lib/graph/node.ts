@@ -1,8 +1,13 @@
 import type { Value } from './value.js';
 
+/** Learning rates of embeddings, output head, and norm weights with biases; `learningRate` where not given. */
+export const roleRates = ['embeddingLearningRate', 'headLearningRate', 'normLearningRate'] as const;
+export type RoleRate = (typeof roleRates)[number];
+
 /** Numbers that change from run to run are named here, never written into a plan. */
 export const runtimeScalars = [
   'learningRate',
+  ...roleRates,
   /** Optimizer step, 1 for the first. */
   'step',
   /** Steps that the first moment has accumulated; differs from `step` after a reset. */
@@ -21,6 +26,13 @@ export type RuntimeScalar = (typeof runtimeScalars)[number];
 
 export type Attribute = number | { readonly scalar: RuntimeScalar };
 export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** The value of a scalar among those that a run is given; undefined when it is missing. */
+export const scalarValue = (
+  given: Readonly<Partial<Record<RuntimeScalar, number>>>,
+  name: RuntimeScalar,
+): number | undefined =>
+  given[name] ?? ((roleRates as readonly string[]).includes(name) ? given.learningRate : undefined);
 
 export const scalar = (name: RuntimeScalar): Attribute => ({ scalar: name });
 

@@ -1,4 +1,12 @@
-import { adamW, scalar, type AdamMoments, type Value } from '../graph/index.js';
+import {
+  adamW,
+  scalar,
+  type AdamMoments,
+  type Attribute,
+  type ParameterRole,
+  type RoleRate,
+  type Value,
+} from '../graph/index.js';
 import type { UpdateContext } from './method.js';
 import { isNumberWithin, isWholeNumber, requireOneOf, requireOption } from './options.js';
 
@@ -63,6 +71,17 @@ export function momentsOf(
   };
 }
 
+const rateOfRole: Readonly<Partial<Record<ParameterRole, RoleRate>>> = {
+  embedding: 'embeddingLearningRate',
+  head: 'headLearningRate',
+  norm: 'normLearningRate',
+  bias: 'normLearningRate',
+};
+
+/** The rate that a parameter learns at; a table that is embedding and head at once is an embedding. */
+export const learningRateOf = (parameter: Value): Attribute =>
+  scalar(rateOfRole[parameter.parameter!.role] ?? 'learningRate');
+
 /** Norm weights and biases have one dimension and are left alone, as is common practice; embeddings are decayed. */
 export const weightDecayOf = (parameter: Value, { weightDecay }: ResolvedAdamOptions): number =>
   parameter.shape.length > 1 ? weightDecay : 0;
@@ -80,7 +99,7 @@ export function adamWUpdate(
 ): void {
   const { betas, epsilon, seed } = options;
   adamW(parameter, gradient, momentsOf(parameter, gradient.shape, options), {
-    learningRate: scalar('learningRate'),
+    learningRate: learningRateOf(parameter),
     updateScale,
     beta1: betas[0],
     beta2: betas[1],

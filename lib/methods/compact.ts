@@ -13,7 +13,7 @@ import {
   type Projection,
   type Value,
 } from '../graph/index.js';
-import { adamWUpdate, momentsOf, roundsStochastically, weightDecayOf } from './adam.js';
+import { adamWUpdate, learningRateOf, momentsOf, roundsStochastically, weightDecayOf } from './adam.js';
 import {
   rankOf,
   resolveCompactOptions,
@@ -102,7 +102,7 @@ export function compact(given: CompactOptions): Method {
     });
     projectBackUpdate(weight, direction, projection, {
       epoch,
-      learningRate: scalar('learningRate'),
+      learningRate: learningRateOf(weight),
       updateScale: updateScaleOf(weight, options.updateScale),
       weightDecay: weightDecayOf(weight, options),
       stochasticRounding: roundsStochastically(weight, options) ? { seed, step: scalar('step') } : undefined,

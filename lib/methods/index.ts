@@ -5,7 +5,7 @@ export {
   type CompressibleRole,
   type RankOptions,
 } from './compact-options.js';
-export type { AdamOptions } from './adam.js';
+export { learningRateOf, type AdamOptions } from './adam.js';
 export { dense, type DenseOptions } from './dense.js';
 export { methodFromDescription, methodNames } from './from-description.js';
 export type { Keep, Method, UpdateContext } from './method.js';

@@ -1,6 +1,6 @@
 import type { Plan, PlanEntry, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
-import { numElements, type RuntimeScalar, runtimeScalars } from '../graph/index.js';
+import { numElements, type RuntimeScalar, runtimeScalars, scalarValue } from '../graph/index.js';
 import { checkHostArray, findNamed, newHostArray } from './arguments.js';
 import type { HostArray, RunOptions } from './types.js';
 
@@ -44,7 +44,7 @@ export class LoadedPlan {
   }
 }
 
-/** The values of the runtime scalars in slot order; those that the entry does not use are 0. */
+/** The values of the runtime scalars in slot order; those that are neither given nor used by the entry are 0. */
 export function scalarSlots(
   { entry, scalars }: LoadedEntry,
   given: RunOptions['scalars'] = {},
@@ -62,12 +62,14 @@ export function scalarSlots(
     slots[slot] = value;
   }
   for (const name of scalars) {
-    if (given[name] === undefined)
+    const value = scalarValue(given, name);
+    if (value === undefined)
       throw compactError('ERR_COMPACT_ARGUMENT', `the entry ${entry.name} needs the scalar ${name}`, {
         op: name,
         expected: `scalars: ${[...scalars].join(', ')}`,
         received: `no ${name}`,
       });
+    slots[scalarNames.get(name)!] = value;
   }
   return slots;
 }

@@ -58,6 +58,7 @@ export interface EngineOptions {
 export type HostArray = Float32Array | Uint16Array | Int32Array | Uint8Array | Int8Array;
 
 export interface RunOptions {
+  /** All that the entry reads; the rates of roles (`roleRates`) are `learningRate` where they are not given. */
   readonly scalars?: Readonly<Partial<Record<RuntimeScalar, number>>>;
   /** By value name; every input of the entry must be given (bytes are copied before `run` returns). */
   readonly inputs?: Readonly<Record<string, HostArray>>;

@@ -98,7 +98,7 @@ export async function openCheckpoint(
 
 /**
  * Checks that a run may go on from a checkpoint exactly: with the same method, on the same data in the same order.
- * Learning rate, schedule, batch size, clipping and length of the run may change.
+ * Learning rates, schedule, batch size, clipping and length of the run may change.
  *
  * @throws ERR_COMPACT_CHECKPOINT_MISMATCH naming what differs
  */

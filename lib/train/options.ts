@@ -1,8 +1,7 @@
 import { compactError } from '../errors.js';
 import { splitSeed } from '../graph/index.js';
-import { learningRateSchedule } from '../optim/index.js';
-import type { LearningRateSchedule } from '../optim/index.js';
 import type { CheckpointState } from './checkpoint-state.js';
+import { learningRates } from './learning-rates.js';
 import type { TrainerOptions } from './types.js';
 
 const defaults = {
@@ -23,13 +22,13 @@ const defaults = {
 /** Options with every default filled in, checked as far as they can be without files or devices. */
 export type TrainerSettings = TrainerOptions &
   Required<Pick<TrainerOptions, keyof typeof defaults>> & {
-    readonly schedule: LearningRateSchedule;
+    readonly ratesAt: ReturnType<typeof learningRates>;
   };
 
 /** @throws ERR_COMPACT_CONFIG_VALUE */
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const settings = { ...defaults, ...given } as Omit<TrainerSettings, 'schedule'>;
+  const settings = { ...defaults, ...given } as Omit<TrainerSettings, 'ratesAt'>;
   for (const name of [
     'batchSize',
     'sequenceLength',
@@ -60,14 +59,14 @@ export function resolveOptions(options: TrainerOptions): TrainerSettings {
   splitSeed(settings.seed);
   checkData(settings);
   checkOutput(settings);
-  const { lrSchedulerType: type } = settings;
-  return { ...settings, schedule: learningRateSchedule({ ...settings, type }) };
+  return { ...settings, ratesAt: learningRates(settings) };
 }
 
 /** What a checkpoint tells of the settings that it was made with. */
 export function describeSettings(settings: TrainerSettings): CheckpointState['training'] {
   const { batchSize, gradientAccumulationSteps, sequenceLength, maxSteps, dtype, seed } = settings;
-  const { learningRate, lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm } = settings;
+  const { learningRate, embeddingLearningRate, headLearningRate, normLearningRate } = settings;
+  const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm } = settings;
   return {
     batchSize,
     gradientAccumulationSteps,
@@ -76,6 +75,9 @@ export function describeSettings(settings: TrainerSettings): CheckpointState['tr
     dtype,
     seed,
     learningRate,
+    embeddingLearningRate,
+    headLearningRate,
+    normLearningRate,
     lrSchedulerType,
     warmupSteps,
     warmupRatio,
@@ -84,7 +86,7 @@ export function describeSettings(settings: TrainerSettings): CheckpointState['tr
   };
 }
 
-function checkData({ data, evalSteps }: Omit<TrainerSettings, 'schedule'>): void {
+function checkData({ data, evalSteps }: Omit<TrainerSettings, 'ratesAt'>): void {
   const fraction = data.validationFraction ?? 0.05;
   check('data.validationFraction', fraction, fraction >= 0 && fraction < 1, 'from 0 to below 1');
   if (evalSteps > 0)
@@ -100,7 +102,7 @@ function checkOutput({
   outputDirectory,
   saveSteps,
   resumeFromCheckpoint,
-}: Omit<TrainerSettings, 'schedule'>): void {
+}: Omit<TrainerSettings, 'ratesAt'>): void {
   if (outputDirectory !== undefined) {
     check('outputDirectory', outputDirectory, outputDirectory !== '', 'the name of a folder');
     return;

@@ -14,6 +14,7 @@ import {
 import { checkResumable, openCheckpoint } from './checkpoint.js';
 import type { OpenCheckpoint } from './checkpoint.js';
 import type { CheckpointState } from './checkpoint-state.js';
+import { checkRatesAreUsed } from './learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
 import { MetricsLog } from './metrics-log.js';
 import { resolveOptions } from './options.js';
@@ -50,6 +51,7 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     const engine = resources.use(await Engine.open(settings));
     const compileOptions = compileOptionsOf(settings, engine);
     const plan = compile(compileOptions);
+    checkRatesAreUsed(settings, plan);
     checkFits(plan, compileOptions, engine.memoryLimitBytes);
     const lock = outputDirectory === undefined ? undefined : await RunLock.acquire(outputDirectory);
     if (lock !== undefined) resources.use(lock);

@@ -1,10 +1,10 @@
 import type { Plan } from '../compile/index.js';
 import type { Batch, Dataset } from '../data/index.js';
 import type { Method } from '../methods/index.js';
-import type { LearningRateSchedule } from '../optim/index.js';
 import { ProjectionScheduler } from '../projection/index.js';
 import type { ProjectionState } from '../projection/index.js';
 import type { Engine } from '../runtime/index.js';
+import type { LearningRates } from './learning-rates.js';
 import { runOptimizerStep } from './optimizer-step.js';
 import type { OptimizerStepResult } from './optimizer-step.js';
 
@@ -13,7 +13,7 @@ export interface TrainingStateOptions {
   readonly plan: Plan;
   readonly dataset: Pick<Dataset, 'trainBatch'>;
   readonly method: Method;
-  readonly schedule: LearningRateSchedule;
+  readonly ratesAt: (completedSteps: number) => LearningRates;
   readonly batchSize: number;
   readonly gradientAccumulationSteps: number;
 }
@@ -86,15 +86,16 @@ export class TrainingState {
   async advance(
     options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
   ): Promise<AdvanceResult> {
-    const { engine, plan, schedule } = this.#options;
+    const { engine, plan, ratesAt } = this.#options;
     const start = performance.now();
     const window = await this.#window();
     const dataMs = performance.now() - start;
     this.#prefetch(this.#numSequencesSeen + this.#windowSequences);
-    const learningRate = schedule(this.#step);
-    const scalars = { ...this.#projections.scalars, learningRate };
+    const rates = ratesAt(this.#step);
+    const scalars = { ...this.#projections.scalars, ...rates };
     const result = await runOptimizerStep(engine, plan, window, scalars, options);
     const numTokens = window.reduce((sum, batch) => sum + batch.numCountedTokens, 0);
+    const { learningRate } = rates;
     const outcome = { ...result, learningRate, numTokens, dataMs };
     if (!result.isUpdated) return { ...outcome, refreshMs: 0, refreshedEpoch: undefined };
     this.#step++;

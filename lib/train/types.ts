@@ -23,14 +23,21 @@ export interface TrainerOptions {
   readonly gradientAccumulationSteps?: number;
   /** Optimizer steps of the whole run, those before a resume included. */
   readonly maxSteps: number;
+  /** Peak learning rate: of matrices, and of everything that is given no rate of its own below. */
   readonly learningRate: number;
+  /** Peak rate of the embeddings, tied ones included. Default `learningRate`; all follow the same schedule. */
+  readonly embeddingLearningRate?: number;
+  /** Peak rate of the output head; refused where the head is the embedding table. Default `learningRate`. */
+  readonly headLearningRate?: number;
+  /** Peak rate of norm weights and biases. Default `learningRate`. */
+  readonly normLearningRate?: number;
   /** Default 'linear'. */
   readonly lrSchedulerType?: LearningRateScheduleName;
-  /** Steps from 0 to `learningRate`; give this or `warmupRatio`. Default 0. */
+  /** Steps from 0 to the peak; give this or `warmupRatio`. Default 0. */
   readonly warmupSteps?: number;
   /** The same as a share of `maxSteps`. */
   readonly warmupRatio?: number;
-  /** Last learning rate as a share of `learningRate` ('cosine_with_min_lr', 'warmup_stable_decay'). */
+  /** Last learning rate as a share of the peak ('cosine_with_min_lr', 'warmup_stable_decay'). */
   readonly minLrRate?: number;
   /** Clip the gradient's global norm to this (compressed gradients count as they are); 0 does not clip. Default 0. */
   readonly maxGradNorm?: number;
@@ -105,6 +112,7 @@ export interface StepReport {
   readonly epoch: number;
   /** Mean over the counted tokens of the step, before its update. */
   readonly loss: number;
+  /** Of matrices; rates of roles are to it as their peaks are to `learningRate`. */
   readonly learningRate: number;
   /** Global norm before clipping; only when clipping is on. */
   readonly gradNorm?: number;

@@ -128,6 +128,13 @@ describe('flags over a recipe', () => {
     expect(options).toMatchObject({ maxSteps: 7, data: { train: 'other.txt' } });
   });
 
+  test('rates of embeddings, head and norms are keys and flags of their own', () => {
+    const rates = { embeddingLearningRate: 0.02, headLearningRate: 0.03, normLearningRate: 0.04 };
+    const flags = Object.fromEntries(Object.entries(rates).map(([key, rate]) => [key, String(rate)]));
+    expect(withFlags(flags)).toMatchObject({ learningRate: 0.001, ...rates });
+    expect(optionsOf(`${minimal}headLearningRate: 0.02\n`)).toMatchObject({ headLearningRate: 0.02 });
+  });
+
   test('--set reaches into sections and wins', () => {
     const set = ['maxSteps=9', 'model.numHiddenLayers=1', 'data.validationFraction=0.5'];
     const options = withFlags({ maxSteps: '7', set });

@@ -4,7 +4,9 @@ import type { CompileOptions, Plan, RecomputePolicy, Target } from '../../lib/co
 import type { CompactOptions } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { compile } from '../../lib/compile/index.js';
+import { ProjectionScheduler } from '../../lib/projection/index.js';
 import { readJson, readTensors } from './fixtures.js';
+import { randomIntegers } from './random.js';
 import { withSeparateNorms } from './separate-norms.js';
 import {
   batches,
@@ -17,10 +19,13 @@ import {
   type RecordedRun,
   startTiny,
   tinyLlama,
+  tinyModel,
   tinyPlan,
   tinyTensors,
   trainTiny,
+  type TrainingSteps,
 } from './whole-model.js';
+import { TwinTrainer } from './twin-trainer.js';
 
 export interface WholeModelOptions {
   readonly target: Target;
@@ -49,7 +54,7 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
   async function outcome(
     method: RecordedRun['method'],
     options: Partial<CompileOptions> = {},
-    run: Pick<RecordedRun, 'microBatches' | 'learningRates'> = fourSteps,
+    run: TrainingSteps = fourSteps,
     changed: (plan: Plan) => Plan = (plan) => plan,
   ): Promise<{ losses: readonly number[]; parameters: Readonly<Record<string, Float64Array>> }> {
     const rules = methodOf(method);
@@ -122,6 +127,58 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
         }
       });
     });
+  });
+
+  describe('a rate for every role', () => {
+    const roleRates = { embeddingLearningRate: 0.004, headLearningRate: 0.002, normLearningRate: 0.0005 };
+    const methods = {
+      dense: { name: 'dense', ...adam },
+      compact: { name: 'compact', ...adam, rankRatio: 0.5, refreshInterval: 2 },
+    } as const;
+
+    test.each(['dense', 'compact'] as const)('%s: the weights of the float64 twin', async (name) => {
+      const method = methodOf(methods[name]);
+      const plan = tinyPlan(method, target, { entries: ['train'] });
+      const { sequences: batchSize, positions: sequenceLength } = tinyLlama;
+      const twin = new TwinTrainer(tinyModel(), method, { batchSize, sequenceLength });
+      const words = ['one', 'two', 'three'];
+      const shape = [batchSize * sequenceLength];
+      const numbers = (of: string) =>
+        Int32Array.from(randomIntegers(of, shape, tinyModel().vocabularySize).data);
+      await withMachine(plan, async (machine) => {
+        await putWeights(machine, plan, twin.persistent, tinyModel().constants(sequenceLength));
+        const run = { microBatches: 1, learningRates: [0.001, 0.001, 0.001], roleRates };
+        const data = words.map((word) => ({
+          tokens: numbers(`${word} tokens`),
+          targets: numbers(`${word} targets`),
+          numCountedTokens: shape[0]!,
+        }));
+        const { losses } = await trainTiny(machine, plan, method, run, data);
+        const scheduler = new ProjectionScheduler(method.refresh);
+        const expected = words.map((word) => {
+          const loss = twin.step(word, { ...scheduler.scalars, learningRate: 0.001, ...roleRates });
+          scheduler.completeStep();
+          return loss;
+        });
+        // Roundings to fp32 of weights near 1 and of their gradients, in three steps; a rate of another role moves
+        // a weight by hundreds of times as much.
+        expect(largestDifference(losses, expected)).toBeLessThan(1e-5);
+        for (const parameter of parameterNames(plan)) {
+          const found = await readValues(machine, plan, parameter);
+          expect(largestDifference(found, twin.persistent.get(parameter)!.data)).toBeLessThan(1e-5);
+        }
+      });
+    });
+
+    test.each(isSlow ? (['compact'] as const) : (['dense', 'compact'] as const))(
+      '%s: equal rates change no bit',
+      async (name) => {
+        const equal = { embeddingLearningRate: 0.01, headLearningRate: 0.01, normLearningRate: 0.01 };
+        const one = await outcome(methods[name]);
+        expect(await outcome(methods[name], {}, { ...fourSteps, roleRates: equal })).toEqual(one);
+        expect(await outcome(methods[name], {}, { ...fourSteps, roleRates })).not.toEqual(one);
+      },
+    );
   });
 
   describe('equal by construction', () => {

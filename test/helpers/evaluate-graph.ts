@@ -1,5 +1,5 @@
 /** Runs nodes of a graph with the float64 twins: gradient rules, methods and models can be tested without an engine. */
-import type { Node, RuntimeScalar, Value } from '../../lib/graph/index.js';
+import { type Node, type RuntimeScalar, scalarValue, type Value } from '../../lib/graph/index.js';
 import { computeTwin, numElements, type Tensor, tensor } from '../reference/index.js';
 import { signatures } from './signatures.js';
 
@@ -48,7 +48,7 @@ function attributesOf({ op, inputs, outputs, attributes }: Node, scalars: Scalar
   };
   for (const [name, byDefault] of Object.entries(signatures.get(op)!.attributes)) {
     const given = attributes[name] ?? byDefault;
-    const number = typeof given === 'object' ? scalars[given.scalar] : given;
+    const number = typeof given === 'object' ? scalarValue(scalars, given.scalar) : given;
     if (number === undefined) throw new Error(`${op}: ${name} has no value`);
     numbers[name] = number;
   }

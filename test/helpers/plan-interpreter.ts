@@ -5,6 +5,7 @@
  * At the start of each run the arena holds NaN, so a plan that reads what it has not written cannot go unseen.
  */
 import type { Plan, PlanInstruction } from '../../lib/compile/index.js';
+import { scalarValue } from '../../lib/graph/index.js';
 import type { Engine, HostArray, RunOptions, RunResult } from '../../lib/runtime/index.js';
 import { computeTwin, numElements, type Tensor } from '../reference/index.js';
 import { signatures } from './signatures.js';
@@ -47,7 +48,7 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
     });
     const given = Object.entries(instruction.attributes).map(([name, attribute]): [string, number] => [
       name,
-      typeof attribute === 'number' ? attribute : scalars[attribute.scalar]!,
+      typeof attribute === 'number' ? attribute : scalarValue(scalars, attribute.scalar)!,
     ]);
     const { shape, dtype } = this.#plan.values[instruction.outputs[0]!]!;
     const attributes = {

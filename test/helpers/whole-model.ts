@@ -1,5 +1,6 @@
 /** The recorded model of test/fixtures/tiny-llama.*, run by whatever can run a plan. */
 import { compile, type CompileOptions, type Plan, type Target } from '../../lib/compile/index.js';
+import type { RoleRate } from '../../lib/graph/index.js';
 import {
   compact,
   type CompactOptions,
@@ -116,6 +117,11 @@ export const parameterNames = (plan: Plan): string[] =>
     .filter(({ kind, region }) => kind === 'parameter' && region === 'persistent')
     .map(({ name }) => name);
 
+/** How long a run is, and at what rates it learns. */
+export interface TrainingSteps extends Pick<RecordedRun, 'microBatches' | 'learningRates'> {
+  readonly roleRates?: Readonly<Partial<Record<RoleRate, number>>>;
+}
+
 export interface TrainingResult {
   readonly losses: readonly number[];
   readonly gradientNorms: readonly (number | undefined)[];
@@ -126,7 +132,7 @@ export async function trainTiny(
   machine: Machine,
   plan: Plan,
   method: Method,
-  { microBatches, learningRates }: Pick<RecordedRun, 'microBatches' | 'learningRates'>,
+  { microBatches, learningRates, roleRates }: TrainingSteps,
   data: typeof batches = batches,
 ): Promise<TrainingResult> {
   const scheduler = new ProjectionScheduler(method.refresh);
@@ -134,7 +140,8 @@ export async function trainTiny(
   const gradientNorms: (number | undefined)[] = [];
   for (const [step, learningRate] of learningRates.entries()) {
     const window = data.slice(step * microBatches, (step + 1) * microBatches);
-    const result = await runOptimizerStep(machine, plan, window, { ...scheduler.scalars, learningRate });
+    const scalars = { ...scheduler.scalars, learningRate, ...roleRates };
+    const result = await runOptimizerStep(machine, plan, window, scalars);
     losses.push(result.loss);
     gradientNorms.push(result.gradNorm);
     const isRefresh = scheduler.completeStep();

@@ -8,6 +8,7 @@ import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { explainNotFinite } from '../../lib/train/not-finite.js';
 import type { TrainerSettings } from '../../lib/train/options.js';
+import { learningRates } from '../../lib/train/learning-rates.js';
 import { writeConstants } from '../../lib/train/tensor-files.js';
 import { TrainingState } from '../../lib/train/training-state.js';
 import type { AdvanceResult } from '../../lib/train/training-state.js';
@@ -77,7 +78,7 @@ describe('numbers that are not finite', () => {
     const dataset = { trainBatch: async () => ({ tokens, targets: tokens, numCountedTokens: 32 }) };
     const state = new TrainingState({
       ...{ engine, plan, dataset, method, batchSize: 2, gradientAccumulationSteps: 1 },
-      schedule: () => 0.01,
+      ratesAt: learningRates({ ...tinyRun(text), lrSchedulerType: 'constant' }),
     });
     const error = await explainNotFinite(['loss', NaN], { isUpdated: false } as AdvanceResult, {
       ...{ engine, plan, state, lastCheckpoint: undefined },

@@ -18,7 +18,7 @@ import {
   methodNames,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import { evaluateNodes } from '../helpers/evaluate-graph.js';
+import { evaluateNodes, type Scalars } from '../helpers/evaluate-graph.js';
 import { randomTensor } from '../helpers/random.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
 import { type Tensor, tensor } from '../reference/index.js';
@@ -117,6 +117,56 @@ describe('dense', () => {
     expect(roundingOf(dense(), 'f32')).toBe(0);
     expect(roundingOf(dense(), 'bf16')).toBe(1);
     expect(roundingOf(dense({ stochasticRounding: false }), 'bf16')).toBe(0);
+  });
+});
+
+describe.each([
+  ['dense', dense({ epsilon: 1e-3 })],
+  ['compact', compact({ rankRatio: 0.5, epsilon: 1e-3 })],
+])('the rate of each role: %s', (_, method) => {
+  const rates = {
+    learningRate: 0.001,
+    embeddingLearningRate: 0.02,
+    headLearningRate: 0.03,
+    normLearningRate: 0.004,
+  };
+
+  /** What one step moves, by parameter; without decay it is proportional to the rate. */
+  function changes(config: LlamaConfig, scalars: Scalars): Map<string, Float64Array> {
+    const trainer = new TwinTrainer(llama(config), method, shape);
+    const names = trainer.differentiated().graph.parameters.map(({ name }) => name);
+    const before = new Map(names.map((name) => [name, trainer.persistent.get(name)!.data.slice()]));
+    trainer.step('batch', { step: 1, firstMomentStep: 1, secondMomentStep: 1, ...scalars });
+    return new Map(
+      names.map((name) => [
+        name,
+        trainer.persistent.get(name)!.data.map((value, i) => value - before.get(name)![i]!),
+      ]),
+    );
+  }
+
+  test.each([false, true])('of a whole model, tied head: %p', (tieWordEmbeddings) => {
+    const config = { ...tiny, tieWordEmbeddings };
+    const [one, own] = [changes(config, { learningRate: 1 }), changes(config, rates)];
+    expect([...own.keys()].some((name) => name.startsWith('lm_head'))).toBe(!tieWordEmbeddings);
+    for (const [name, change] of one) {
+      const rate = name.includes('embed_tokens')
+        ? rates.embeddingLearningRate
+        : name.includes('lm_head')
+          ? rates.headLearningRate
+          : name.includes('norm')
+            ? rates.normLearningRate
+            : rates.learningRate;
+      expect(change.some((value) => value !== 0)).toBe(true);
+      for (const [i, value] of change.entries()) expect(own.get(name)![i]).toBeCloseTo(rate * value, 12);
+    }
+  });
+
+  test('biases learn at the rate of norms, every other matrix at the plain one', () => {
+    const rateOf = (role: ParameterRole) => linearLayer(method, role).update.at(-1)!.attributes.learningRate;
+    expect(rateOf('bias')).toEqual({ scalar: 'normLearningRate' });
+    for (const role of ['query', 'key', 'value', 'output', 'gate', 'up', 'down', 'linear'] as const)
+      expect(rateOf(role)).toEqual({ scalar: 'learningRate' });
   });
 });
 
