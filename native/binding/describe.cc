@@ -171,31 +171,33 @@ Napi::Value workspace_bytes(const Napi::CallbackInfo& info) {
 
 Napi::Value cpu_features(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    const auto features = Napi::Array::New(env);
+    return guarded(env, [&] {
+        const auto features = Napi::Array::New(env);
 #if defined(__x86_64__) && defined(__GNUC__)
-    const auto add = [&](const char* name, bool has) {
-        if (has) features.Set(features.Length(), name);
-    };
-    add("avx", __builtin_cpu_supports("avx"));
-    add("avx2", __builtin_cpu_supports("avx2"));
-    add("fma", __builtin_cpu_supports("fma"));
-    add("f16c", __builtin_cpu_supports("f16c"));
-    add("avx512f", __builtin_cpu_supports("avx512f"));
-    add("avx512bw", __builtin_cpu_supports("avx512bw"));
-    add("avx512vl", __builtin_cpu_supports("avx512vl"));
-    add("avx512dq", __builtin_cpu_supports("avx512dq"));
-    add("avx512vnni", __builtin_cpu_supports("avx512vnni"));
-    add("avx512bf16", __builtin_cpu_supports("avx512bf16"));
-    add("amx-bf16", instruction_set_available(InstructionSet::kAmxBf16));
+        const auto add = [&](const char* name, bool has) {
+            if (has) features.Set(features.Length(), name);
+        };
+        add("avx", __builtin_cpu_supports("avx"));
+        add("avx2", __builtin_cpu_supports("avx2"));
+        add("fma", __builtin_cpu_supports("fma"));
+        add("f16c", __builtin_cpu_supports("f16c"));
+        add("avx512f", __builtin_cpu_supports("avx512f"));
+        add("avx512bw", __builtin_cpu_supports("avx512bw"));
+        add("avx512vl", __builtin_cpu_supports("avx512vl"));
+        add("avx512dq", __builtin_cpu_supports("avx512dq"));
+        add("avx512vnni", __builtin_cpu_supports("avx512vnni"));
+        add("avx512bf16", __builtin_cpu_supports("avx512bf16"));
+        add("amx-bf16", instruction_set_available(InstructionSet::kAmxBf16));
 #endif
-    const auto sets = Napi::Array::New(env);
-    for (const InstructionSet set : kInstructionSets)
-        if (instruction_set_available(set)) sets.Set(sets.Length(), instruction_set_name(set));
-    const auto result = Napi::Object::New(env);
-    result.Set("features", features);
-    result.Set("instructionSets", sets);
-    result.Set("best", instruction_set_name(detect_instruction_set()));
-    return result;
+        const auto sets = Napi::Array::New(env);
+        for (const InstructionSet set : kInstructionSets)
+            if (instruction_set_available(set)) sets.Set(sets.Length(), instruction_set_name(set));
+        const auto result = Napi::Object::New(env);
+        result.Set("features", features);
+        result.Set("instructionSets", sets);
+        result.Set("best", instruction_set_name(detect_instruction_set()));
+        return result;
+    });
 }
 
 Napi::Value projection_table(const Napi::CallbackInfo& info) {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "native/backend/registry.h"
-#include "native/binding/errors.h"
 
 namespace compact {
 namespace {
@@ -28,11 +27,14 @@ std::vector<Napi::Value> elements(const Napi::Value& value) {
 Napi::Function EngineObject::define(Napi::Env env) {
     return DefineClass(
         env, "NativeEngine",
-        {InstanceMethod<&EngineObject::open>("open"), InstanceMethod<&EngineObject::load>("load"),
-         InstanceMethod<&EngineObject::write>("write"), InstanceMethod<&EngineObject::read>("read"),
-         InstanceMethod<&EngineObject::run>("run"), InstanceMethod<&EngineObject::memory>("memory"),
-         InstanceMethod<&EngineObject::graphs>("graphs"),
-         InstanceMethod<&EngineObject::close>("close")});
+        {InstanceMethod<&EngineObject::guarded_method<&EngineObject::open>>("open"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::load>>("load"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::write>>("write"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::read>>("read"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::run>>("run"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::memory>>("memory"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::graphs>>("graphs"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::close>>("close")});
 }
 
 EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -54,10 +56,6 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         engine_ = std::make_unique<Engine>(*backend, std::move(engine_options));
         queue_ = std::make_unique<WorkQueue>(kMaxPendingCalls + 1);
     });
-    const auto on_wake = [](napi_env js_env, napi_value, void* context, void*) {
-        // Without an environment the loop is gone, and this object may be too.
-        if (js_env != nullptr) static_cast<EngineObject*>(context)->settle_finished(js_env);
-    };
     const napi_status status = napi_create_threadsafe_function(
         env, nullptr, nullptr, Napi::String::New(env, "compact-train engine"), 0, 1, nullptr,
         nullptr, this, on_wake, &wake_);
@@ -247,6 +245,18 @@ void EngineObject::hand_over(Call& call) {
     napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
 }
 
+// Node calls this from its loop, where an exception would end the process. Node-API fails, and Napi
+// throws, when the environment can run no JavaScript any more, as in a worker thread that is being
+// terminated: nobody waits for what has finished then, and the cleanup hook ends the engine.
+void EngineObject::on_wake(napi_env env, napi_value, void* self, void*) noexcept {
+    // Without an environment the loop is gone, and this object may be too.
+    if (env == nullptr) return;
+    try {
+        static_cast<EngineObject*>(self)->settle_finished(env);
+    } catch (...) {
+    }
+}
+
 void EngineObject::settle_finished(Napi::Env env) {
     const Napi::HandleScope scope(env);
     [[maybe_unused]] const Napi::Value keep_alive = Value();
@@ -274,13 +284,14 @@ void EngineObject::settle_finished(Napi::Env env) {
     if (closed) shut_down(env);
 }
 
-void EngineObject::account_memory(Napi::Env env) {
+void EngineObject::account_memory(napi_env env) {
     const int64_t allocated = engine_->memory().allocated_bytes;
     const int64_t change = allocated - std::exchange(accounted_bytes_, allocated);
-    if (change != 0) Napi::MemoryManagement::AdjustExternalMemory(env, change);
+    int64_t total = 0;
+    if (change != 0) napi_adjust_external_memory(env, change, &total);
 }
 
-void EngineObject::shut_down(Napi::Env env) {
+void EngineObject::shut_down(napi_env env) noexcept {
     if (std::exchange(shut_down_, true) || queue_ == nullptr) return;
     engine_->cancel();
     queue_->stop();
@@ -293,7 +304,7 @@ void EngineObject::shut_down(Napi::Env env) {
     napi_remove_env_cleanup_hook(env, on_environment_end, this);
 }
 
-void EngineObject::on_environment_end(void* self) {
+void EngineObject::on_environment_end(void* self) noexcept {
     static_cast<EngineObject*>(self)->shut_down(nullptr);
 }
 

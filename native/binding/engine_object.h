@@ -16,6 +16,7 @@
 #include <optional>
 #include <vector>
 
+#include "native/binding/errors.h"
 #include "native/core/engine.h"
 #include "native/core/error.h"
 #include "native/core/work_queue.h"
@@ -42,6 +43,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
         bool closes = false;
     };
 
+    template <Napi::Value (EngineObject::*method)(const Napi::CallbackInfo&)>
+    Napi::Value guarded_method(const Napi::CallbackInfo& info) {
+        return guarded(info.Env(), [&] { return (this->*method)(info); });
+    }
     Napi::Value open(const Napi::CallbackInfo& info);
     Napi::Value load(const Napi::CallbackInfo& info);
     Napi::Value write(const Napi::CallbackInfo& info);
@@ -63,9 +68,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     void hand_over(Call& call);
 
     void settle_finished(Napi::Env env);
-    void account_memory(Napi::Env env);
-    void shut_down(Napi::Env env);  // idempotent
-    static void on_environment_end(void* self);
+    // What Node calls by itself, also when the environment can run no JavaScript any more, uses the
+    // plain Node-API or catches what Napi throws: nothing may get out.
+    static void on_wake(napi_env env, napi_value, void* self, void*) noexcept;
+    static void on_environment_end(void* self) noexcept;
+    void account_memory(napi_env env);
+    void shut_down(napi_env env) noexcept;  // idempotent
 
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<WorkQueue> queue_;

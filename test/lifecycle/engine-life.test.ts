@@ -33,6 +33,43 @@ test('a worker thread is terminated in the middle of a run', async () => {
   expect(reported(result)).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
+test('200 worker threads are terminated while short runs end', async () => {
+  const result = await runChild(`
+    const source = \`
+      const { workerData, parentPort } = require('node:worker_threads');
+      const { Engine } = require(process.env.TEST_DISTRIBUTION + '/runtime/index.js');
+      const { small } = JSON.parse(process.env.TEST_PLANS);
+      const x = new Float32Array(6);
+      (async () => {
+        const engine = await Engine.open({ device: 'cpu', threads: 1 });
+        await engine.load(small);
+        for (let i = 0; ; i++) {
+          if (i === workerData.runsBefore) parentPort.postMessage('running');
+          if (workerData.fails) await engine.run('row', { inputs: { x }, scalars: { row: 9 } }).catch(() => {});
+          else await engine.run('step', { inputs: { x }, scalars: { learningRate: 1 } });
+        }
+      })();\`;
+    let started = 0;
+    let ended = 0;
+    const terminateWorkers = async () => {
+      while (started < 200) {
+        const i = started++;
+        const workerData = { runsBefore: i % 20, fails: i % 2 === 1 };
+        const worker = new Worker(source, { eval: true, workerData });
+        // One in eight ends while it loads the addon or opens its engine.
+        const event = i % 8 === 7 ? 'online' : 'message';
+        await new Promise((resolve, reject) => worker.once(event, resolve).once('error', reject));
+        await worker.terminate();
+        ended++;
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, terminateWorkers));
+    const engine = await open(small);
+    report([ended, await step(engine)]);
+  `);
+  expect(reported(result)).toEqual([200, [1, 2, 3, 4, 5, 6]]);
+}, 300_000); // only ends a test that hangs: on an idle machine it takes a few seconds
+
 test('close waits for every kind of call that is pending', async () => {
   const result = await runChild(`
     const engine = await open(small);
