@@ -51,6 +51,17 @@ export interface NativeEngineOptions {
   readonly memoryLimitBytes: number;
 }
 
+/** A lock of a file, taken when it is made, where that is possible at once. Free again with the object. */
+export interface NativeFileLock {
+  state(): 'locked' | 'held' | 'unsupported' | 'failed';
+  /** What the holder wrote, when it is held. */
+  holder(): string;
+  /** As errno counts, when it failed. */
+  error(): number;
+  /** Removes the file and gives the lock back. */
+  release(): void;
+}
+
 interface NativeOperand {
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -75,6 +86,7 @@ export interface NativeBackendInfo {
 /** The interface of the `.node` file: native/binding. Arguments are trusted to be of these types. */
 export interface NativeAddon {
   readonly NativeEngine: new (options: NativeEngineOptions) => NativeEngine;
+  readonly FileLock: new (path: string, text: string) => NativeFileLock;
   /** Loads the module of a device kind; undefined when it is loaded, now or before. */
   loadModule(
     kind: string,

@@ -1,48 +1,61 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { compactError } from '../errors.js';
+import { compactError, isCompactError } from '../errors.js';
+import { removeEmptyFolders } from '../formats/index.js';
+import { lockFile } from '../runtime/index.js';
+import { HeartbeatLock } from './heartbeat-lock.js';
 
 const lockName = 'run.lock';
-const takeoverName = 'run.lock.takeover';
+const heartbeatMs = 5000;
+const attempts = 10;
 
-interface Owner {
-  readonly pid: number;
-  readonly host: string;
-  /** When the process began, in the words of the system: tells it from a later one with the same number. */
-  readonly processStart: string | undefined;
+/** What holds the file: the system's lock, or where there are none a file that is kept alive. */
+interface Held {
+  release(): Promise<void> | void;
+  readonly isLost?: boolean;
 }
 
 /**
- * The right to write into an output folder, held by one run at a time as a small file in it. A lock whose process is
- * gone is taken over; one of another machine is not, because nothing here can tell whether that run goes on.
+ * The right to write into an output folder, held by one run at a time through the file `run.lock` in it. The lock is the
+ * operating system's, so it goes with the run that held it, however that ended, on whatever machine; what the file says
+ * is for people only. Where the file system knows no locks, see HeartbeatLock.
  */
 export class RunLock implements AsyncDisposable {
-  readonly #path: string;
-  /** What acquiring made; removed again with all that is in it, unless the run is kept. */
+  readonly #folder: string;
+  readonly #held: Held;
+  /** The topmost folder that acquiring made; taken back, unless the run is kept. */
   #madeFolder: string | undefined;
 
-  private constructor(path: string, madeFolder: string | undefined) {
-    this.#path = path;
+  private constructor(folder: string, held: Held, madeFolder: string | undefined) {
+    this.#folder = folder;
+    this.#held = held;
     this.#madeFolder = madeFolder;
   }
 
-  /** @throws ERR_COMPACT_OUTPUT_LOCKED, ERR_COMPACT_CHECKPOINT_WRITE when the folder cannot be made or written */
-  static async acquire(folder: string): Promise<RunLock> {
-    const path = join(folder, lockName);
+  /**
+   * @param options.heartbeatMs for tests
+   * @throws ERR_COMPACT_OUTPUT_LOCKED, ERR_COMPACT_CHECKPOINT_WRITE when the folder cannot be made or written
+   */
+  static async acquire(folder: string, options: { readonly heartbeatMs?: number } = {}): Promise<RunLock> {
     let madeFolder: string | undefined;
+    const make = async (): Promise<void> => {
+      const made = await mkdir(folder, { recursive: true });
+      madeFolder ??= made;
+    };
     try {
-      madeFolder = await mkdir(folder, { recursive: true });
-      if (!(await create(path))) await takeOver(folder, path);
+      const held = await hold(folder, make, options.heartbeatMs ?? heartbeatMs);
+      return new RunLock(folder, held, madeFolder);
     } catch (cause) {
-      if ((cause as { code?: string }).code?.startsWith('ERR_COMPACT') === true) throw cause;
+      await removeEmptyFolders(folder, madeFolder);
+      if (isCompactError(cause)) throw cause;
       throw compactError('ERR_COMPACT_CHECKPOINT_WRITE', `${folder} cannot be used as an output folder`, {
         op: 'outputDirectory',
         received: (cause as Error).message,
+        remedy: 'Choose a folder that this user may write to, on a disk that has space left',
         cause,
       });
     }
-    return new RunLock(path, madeFolder);
   }
 
   /** The run has started: its folder stays. */
@@ -50,8 +63,22 @@ export class RunLock implements AsyncDisposable {
     this.#madeFolder = undefined;
   }
 
-  release(): Promise<void> {
-    return rm(this.#madeFolder ?? this.#path, { recursive: true, force: true });
+  /**
+   * To be called before anything is written for good.
+   * @throws ERR_COMPACT_OUTPUT_LOCKED when another run took the folder, which only a HeartbeatLock can come to
+   */
+  check(): void {
+    if (this.#held.isLost !== true) return;
+    throw compactError('ERR_COMPACT_OUTPUT_LOCKED', `${this.#folder} was taken by another run`, {
+      op: 'outputDirectory',
+      remedy:
+        'This run stood still for too long, on a file system without locks: go on in another folder, or after that run',
+    });
+  }
+
+  async release(): Promise<void> {
+    await this.#held.release();
+    await removeEmptyFolders(this.#folder, this.#madeFolder);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -59,65 +86,44 @@ export class RunLock implements AsyncDisposable {
   }
 }
 
-/** Whether the lock could be made: one of several that try at once succeeds. */
-async function create(path: string): Promise<boolean> {
-  const owner: Owner = { pid: process.pid, host: hostname(), processStart: await processStart(process.pid) };
-  try {
-    await writeFile(path, JSON.stringify(owner), { flag: 'wx' });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+/** Locks the file in a folder that `make` makes: again, when a run that was refused takes it away meanwhile. */
+async function hold(folder: string, make: () => Promise<void>, heartbeatMs: number): Promise<Held> {
+  const path = join(folder, lockName);
+  const owner: Owner = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await make();
+      const result = lockFile(path, `${JSON.stringify(owner)}\n`);
+      if (result.state === 'locked') return result;
+      const other = result.state === 'held' ? result : await HeartbeatLock.acquire(path, owner, heartbeatMs);
+      if (other instanceof HeartbeatLock) return other;
+      throw locked(folder, other.holder);
+    } catch (error) {
+      if (attempt === attempts || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
 }
 
-/** Removes a dead run's lock and makes our own, one process at a time so that a fresh lock is never removed. */
-async function takeOver(folder: string, path: string): Promise<void> {
-  const takeover = join(folder, takeoverName);
-  if (!(await create(takeover))) throw locked(folder, takeover, 'another run that is starting');
-  try {
-    const owner = await readOwner(path);
-    if (owner === undefined || (await mayBeAlive(owner)))
-      throw locked(
-        folder,
-        path,
-        owner === undefined ? 'another run' : `process ${owner.pid} on ${owner.host}`,
-      );
-    await rm(path, { force: true });
-    if (!(await create(path))) throw locked(folder, path, 'another run that is starting');
-  } finally {
-    await rm(takeover, { force: true });
-  }
+interface Owner {
+  readonly pid: number;
+  readonly host: string;
+  readonly started: string;
 }
 
-async function readOwner(path: string): Promise<Owner | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as Owner;
-  } catch {
-    return undefined;
-  }
-}
-
-async function mayBeAlive(owner: Owner): Promise<boolean> {
-  if (owner.host !== hostname()) return true;
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-  return owner.processStart === (await processStart(owner.pid));
-}
-
-/** Start time of a process in clock ticks since boot; undefined where the system does not tell. */
-async function processStart(pid: number): Promise<string | undefined> {
-  const status = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined);
-  // The second field is the name in parentheses and may hold spaces; the start time is field 22.
-  return status?.slice(status.lastIndexOf(')') + 2).split(' ')[19];
-}
-
-function locked(folder: string, path: string, holder: string): Error {
-  return compactError('ERR_COMPACT_OUTPUT_LOCKED', `${folder} is in use by ${holder}`, {
+function locked(folder: string, holder: string): Error {
+  return compactError('ERR_COMPACT_OUTPUT_LOCKED', `${folder} is in use by ${describeHolder(holder)}`, {
     op: 'outputDirectory',
-    remedy: `Choose another output folder, or remove ${path} if that run is over`,
+    remedy:
+      'Choose another output folder, or end that run: its lock goes with it, and no file has to be removed',
   });
+}
+
+/** The text may be anything, so no more of it is repeated than what looks right. */
+function describeHolder(text: string): string {
+  const find = (pattern: RegExp): string | undefined => pattern.exec(text)?.[1];
+  const pid = find(/"pid":(\d{1,10})[,}]/);
+  const host = find(/"host":"([\w.-]{1,253})"/);
+  const started = find(/"started":"([\dT:.Z-]{1,30})"/);
+  if (pid === undefined || host === undefined) return 'another run';
+  return `process ${pid} on ${host}${started === undefined ? '' : `, started ${started}`}`;
 }

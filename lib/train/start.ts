@@ -33,6 +33,8 @@ export interface TrainerParts {
   readonly dataset: Dataset;
   readonly state: TrainingState;
   readonly log: MetricsLog | undefined;
+  /** Of the output folder. */
+  readonly lock: RunLock | undefined;
   /** The checkpoint that the run goes on from. */
   readonly resumed: { readonly path: string; readonly state: CheckpointState } | undefined;
   /** The same, when it stands in the output folder. */
@@ -74,7 +76,7 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
         : await MetricsLog.open(join(outputDirectory, 'metrics.jsonl'), state.step);
     const present = resumed && (await presentCheckpoint(resumed, outputDirectory));
     lock?.keep();
-    return { settings, plan, engine, dataset, state, log, resumed, present, resources };
+    return { settings, plan, engine, dataset, state, log, lock, resumed, present, resources };
   } catch (error) {
     await resources[Symbol.asyncDispose]();
     throw error;

@@ -250,6 +250,7 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
         op: 'outputDirectory',
       });
     if (this.#checkpoint?.step === this.step) return this.#checkpoint;
+    this.#parts.lock?.check();
     const start = performance.now();
     const { step, loss = Infinity } = this.#evaluation ?? {};
     const isBest = step === this.step && loss < (this.#best?.loss ?? Infinity);

@@ -3,10 +3,12 @@
 
 #include "native/binding/describe.h"
 #include "native/binding/engine_object.h"
+#include "native/binding/file_lock_object.h"
 #include "native/binding/peak_rate.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("NativeEngine", compact::EngineObject::define(env));
+    exports.Set("FileLock", compact::FileLockObject::define(env));
     exports.Set("loadModule", Napi::Function::New<compact::load_module>(env, "loadModule"));
     exports.Set("describe", Napi::Function::New<compact::describe>(env, "describe"));
     exports.Set("probe", Napi::Function::New<compact::probe>(env, "probe"));
