@@ -51,9 +51,10 @@ function planOptions(
   return { ...options, gradientDtype: 'bf16', updatePlacement: 'end' };
 }
 
+/** Kept for equal words: a page asks for most sizes several times, and a search makes a dozen plans. */
 const reports = new Map<string, MemoryReport | undefined>();
+const batches = new Map<string, number | undefined>();
 
-/** Planned once for equal words: a page asks for most sizes several times. */
 export function plannedPeak(
   size: GridSize,
   contender: Contender,
@@ -74,8 +75,12 @@ export function predictedTokensPerSecond(
   capBytes: number,
   limits: DeviceLimits,
 ): number | undefined {
-  const options = planOptions({ ...size, batch: 1 }, contender, 'bf16');
-  const batch = options && largestBatch(options, capBytes)?.batchSize;
+  const key = JSON.stringify([size.model, size.sequence, contender, capBytes]);
+  if (!batches.has(key)) {
+    const options = planOptions({ ...size, batch: 1 }, contender, 'bf16');
+    batches.set(key, options && largestBatch(options, capBytes)?.batchSize);
+  }
+  const batch = batches.get(key);
   if (batch === undefined) return undefined;
   const ms = predictedStepMs({ ...size, batch }, contender, limits);
   return ms === undefined ? undefined : (1000 * batch * size.sequence) / ms;
