@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { cpuQuota } from './cpu-quota.js';
 
-/** Physical cores that this process may use; a second hardware thread of a core adds little to products. */
-export function physicalCores(): number {
-  const available = availableParallelism();
+/**
+ * Physical cores that this process may use; a second hardware thread of a core adds little to products. A container's
+ * quota counts, rounded down: threads of one product wait for each other, so all of them wait when one is held back.
+ */
+export function physicalCores(quota = cpuQuota()): number {
+  const available = Math.max(1, Math.min(availableParallelism(), Math.floor(quota)));
   if (process.platform !== 'linux') return available;
   const cores = new Set<string>();
   for (let i = 0; i < cpus().length; i++) {
