@@ -5,6 +5,7 @@ export const byteTokenizer: Tokenizer = {
   name: 'bytes',
   vocabularySize: 257,
   endOfTextId: 256,
+  unknownId: undefined,
   encode: (text) => Buffer.from(text, 'utf8'),
   decode: (ids) => Buffer.from(ids.filter((id) => id < 256)).toString('utf8'),
   files: () => ({}),

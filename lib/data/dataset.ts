@@ -70,6 +70,7 @@ export class Dataset implements AsyncDisposable {
    */
   static async open(prepared: PreparedDataset, cacheDirectory?: string): Promise<Dataset> {
     const { tokenizer, data, options } = prepared;
+    const choices = { textField: 'text', splitSpecialTokens: true };
     const chosen = data.cacheDirectory ?? cacheDirectory;
     const temporaryFolder =
       chosen === undefined ? await mkdtemp(join(tmpdir(), 'compact-train-')) : undefined;
@@ -77,7 +78,7 @@ export class Dataset implements AsyncDisposable {
     const files: TokenFile[] = [];
     try {
       const open = async (sources: readonly SourceFile[]): Promise<TokenFile> => {
-        files.push(await TokenFile.open(folder, sources, tokenizer));
+        files.push(await TokenFile.open(folder, sources, tokenizer, choices));
         return files.at(-1)!;
       };
       const all = wholeSpan(await open(prepared.train), options.sequenceLength, 'training');

@@ -32,6 +32,7 @@ export async function loadHuggingFaceTokenizer(path: string): Promise<Tokenizer>
     name: file,
     vocabularySize: ids.reduce((largest, id) => Math.max(largest, id), -1) + 1,
     endOfTextId: endOfTextId(tokenizer, config),
+    unknownId: undefined,
     encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
     decode: (tokens) =>
       tokens.length === 0 ? '' : tokenizer.decode([...tokens], { skip_special_tokens: true }),

@@ -5,47 +5,60 @@ import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { writeAtomically } from '../formats/index.js';
 import type { SourceFile } from './sources.js';
-import { readPieces } from './text-reader.js';
+import { idBytesOf, tokenize } from './tokenize.js';
+import type { TokenChoices, TokenizeControl } from './tokenize.js';
 import type { Tokenizer } from './types.js';
 
 /*
  * A tokenised corpus on disk, read by position: memory does not grow with the text, and a resumed run does not
- * tokenise again. A header of 64 bytes (magic, version, bytes of an id, number of ids, SHA-256 of the ids), then the
- * ids in the machine's byte order, two bytes each where the vocabulary allows.
+ * tokenise again. A header of 64 bytes (magic, version, bytes of an id, number of ids, SHA-256 of the ids, number of
+ * unknown ones among them), then the ids in the machine's byte order, two bytes each where the vocabulary allows.
+ * The version is part of the name and rises whenever the same text and tokenizer give other ids.
  */
 const magic = `TOKENS${endianness()}`;
-const version = 1;
+const version = 2;
 const headerBytes = 64;
 
 export class TokenFile {
   readonly numTokens: number;
   /** Of the ids: tells whether two runs see the same text. */
   readonly sha256: string;
+  /** Ids that stand for text which the tokenizer has no token for. */
+  readonly numUnknown: number;
   readonly #file: FileHandle;
   readonly #idBytes: number;
 
-  private constructor(file: FileHandle, header: { numTokens: number; idBytes: number; sha256: string }) {
+  private constructor(
+    file: FileHandle,
+    header: { numTokens: number; numUnknown: number; idBytes: number; sha256: string },
+  ) {
     this.#file = file;
     this.numTokens = header.numTokens;
+    this.numUnknown = header.numUnknown;
     this.#idBytes = header.idBytes;
     this.sha256 = header.sha256;
   }
 
   /**
    * Opens the tokenised form of some files, made now unless `folder` has it from before.
-   * @throws ERR_COMPACT_DATA_BINARY, ERR_COMPACT_DATA_FORMAT, ERR_COMPACT_DATA_READ, ERR_COMPACT_CHECKPOINT_WRITE
+   * @throws ERR_COMPACT_DATA_BINARY, ERR_COMPACT_DATA_FORMAT, ERR_COMPACT_DATA_READ, ERR_COMPACT_ABORTED,
+   * ERR_COMPACT_CHECKPOINT_WRITE
    */
   static async open(
     folder: string,
     sources: readonly SourceFile[],
     tokenizer: Tokenizer,
+    choices: TokenChoices,
+    control: TokenizeControl = {},
   ): Promise<TokenFile> {
-    const path = join(folder, `${cacheKey(sources, tokenizer)}.tokens`);
+    const path = join(folder, `${cacheKey(sources, tokenizer, choices)}.tokens`);
     const known = await openWhole(path);
     if (known !== undefined) return known;
     const madeFolder = await mkdir(folder, { recursive: true });
     try {
-      await writeAtomically(path, (temporaryPath) => tokenize(temporaryPath, sources, tokenizer));
+      await writeAtomically(path, (temporaryPath) =>
+        writeTokens(temporaryPath, sources, tokenizer, choices, control),
+      );
     } catch (error) {
       if (madeFolder !== undefined) await rm(madeFolder, { recursive: true, force: true });
       throw error;
@@ -76,7 +89,12 @@ export class TokenFile {
       header.readUInt32LE(8) === version &&
       size === headerBytes + numTokens * idBytes;
     return isWhole
-      ? new TokenFile(file, { numTokens, idBytes, sha256: header.toString('hex', 24, 56) })
+      ? new TokenFile(file, {
+          numTokens,
+          numUnknown: Number(header.readBigUInt64LE(56)),
+          idBytes,
+          sha256: header.toString('hex', 24, 56),
+        })
       : undefined;
   }
 }
@@ -89,40 +107,42 @@ async function openWhole(path: string): Promise<TokenFile | undefined> {
   return tokens;
 }
 
-async function tokenize(path: string, sources: readonly SourceFile[], tokenizer: Tokenizer): Promise<void> {
-  const IdArray = tokenizer.vocabularySize <= 65_536 ? Uint16Array : Uint32Array;
+async function writeTokens(
+  path: string,
+  sources: readonly SourceFile[],
+  tokenizer: Tokenizer,
+  choices: TokenChoices,
+  control: TokenizeControl,
+): Promise<void> {
   const hash = createHash('sha256');
   let numTokens = 0;
+  let numUnknown = 0;
   const file = await open(path, 'wx');
   try {
     await file.write(Buffer.alloc(headerBytes));
-    for (const source of sources) {
-      for await (const piece of readPieces(source)) {
-        const encoded = tokenizer.encode(piece.text);
-        const end = piece.endsDocument && tokenizer.endOfTextId !== undefined ? [tokenizer.endOfTextId] : [];
-        const ids = new IdArray(encoded.length + end.length);
-        ids.set(encoded);
-        ids.set(end, encoded.length);
-        const bytes = new Uint8Array(ids.buffer);
-        hash.update(bytes);
-        await file.writeFile(bytes);
-        numTokens += ids.length;
-      }
+    for await (const ids of tokenize(sources, tokenizer, choices, control)) {
+      const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
+      hash.update(bytes);
+      await file.writeFile(bytes);
+      numTokens += ids.length;
+      if (tokenizer.unknownId !== undefined)
+        for (const id of ids) if (id === tokenizer.unknownId) numUnknown++;
     }
     const header = Buffer.alloc(headerBytes);
     header.write(magic, 'latin1');
     header.writeUInt32LE(version, 8);
-    header.writeUInt32LE(IdArray.BYTES_PER_ELEMENT, 12);
+    header.writeUInt32LE(idBytesOf(tokenizer), 12);
     header.writeBigUInt64LE(BigInt(numTokens), 16);
     hash.digest().copy(header, 24);
+    header.writeBigUInt64LE(BigInt(numUnknown), 56);
     await file.write(header, 0, headerBytes, 0);
   } finally {
     await file.close();
   }
 }
 
-function cacheKey(sources: readonly SourceFile[], tokenizer: Tokenizer): string {
-  const hash = createHash('sha256').update(JSON.stringify(tokenizer.files()));
+function cacheKey(sources: readonly SourceFile[], tokenizer: Tokenizer, choices: TokenChoices): string {
+  const hash = createHash('sha256').update(JSON.stringify([version, tokenizer.files(), choices]));
   for (const { path, numBytes, modifiedMs } of sources)
     hash.update(JSON.stringify([path, numBytes, modifiedMs]));
   return hash.digest('hex').slice(0, 16);

@@ -19,6 +19,8 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** Written between documents; undefined when the tokenizer has none. */
   readonly endOfTextId: number | undefined;
+  /** Stands for text without a token of its own; undefined when every text has tokens. */
+  readonly unknownId: number | undefined;
   encode(text: string): ArrayLike<number>;
   decode(ids: readonly number[]): string;
   /** The files that rebuild it, by name, for checkpoints; none for the built-in one. */
