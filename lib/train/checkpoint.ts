@@ -25,7 +25,8 @@ export interface CheckpointSubject {
  * folder appears under its name only when all of it is on the disk.
  *
  * @returns path and size in bytes
- * @throws ERR_COMPACT_CHECKPOINT_WRITE; nothing is left behind
+ * @throws ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_NOT_FINITE naming the first tensor that holds NaN or infinity;
+ * nothing is left behind
  */
 export async function saveCheckpoint(
   outputDirectory: string,

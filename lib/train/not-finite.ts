@@ -19,26 +19,46 @@ export interface NotFiniteContext {
   readonly lastCheckpoint: string | undefined;
 }
 
-/** The quantity of a step that is NaN or infinite, if one is. */
-export function findNotFinite({ loss, gradNorm }: AdvanceResult): readonly [string, number] | undefined {
-  if (!Number.isFinite(loss)) return ['loss', loss];
-  return gradNorm !== undefined && !Number.isFinite(gradNorm) ? ['gradient norm', gradNorm] : undefined;
+/** What was found to be NaN or infinite, and after which step. */
+export interface NotFinite {
+  readonly step: number;
+  /** 'loss', 'gradient norm', or the name of a tensor. */
+  readonly quantity: string;
+  readonly value: number;
+  /** Whether the weights had been updated by then. */
+  readonly isUpdated: boolean;
+}
+
+/** What a step told that is NaN or infinite, if anything; `completedSteps` as they are after it. */
+export function findNotFinite(
+  { loss, gradNorm, isUpdated }: AdvanceResult,
+  completedSteps: number,
+): NotFinite | undefined {
+  const step = isUpdated ? completedSteps : completedSteps + 1;
+  if (!Number.isFinite(loss)) return { step, quantity: 'loss', value: loss, isUpdated };
+  if (gradNorm === undefined || Number.isFinite(gradNorm)) return undefined;
+  return { step, quantity: 'gradient norm', value: gradNorm, isUpdated };
+}
+
+/** The tensor for which a checkpoint was refused; undefined for other errors. */
+export function refusedTensor(error: unknown, step: number): NotFinite | undefined {
+  if (!isCompactError(error, 'ERR_COMPACT_NOT_FINITE')) return undefined;
+  const { tensor, value } = error.details as { tensor: string; value: number };
+  return { step, quantity: tensor, value, isUpdated: true };
 }
 
 /**
- * Repeats a step whose loss or gradient norm was NaN or infinite with every operand checked, and makes the error that
- * names the layer where the first such number came up, the step, and the checkpoint to go back to. The run cannot go on.
+ * Repeats a step after which something was NaN or infinite with every operand checked, and makes the error that names
+ * the layer where the first such number came up, the step, and the checkpoint to go back to. The run cannot go on.
  */
 export async function explainNotFinite(
-  [quantity, value]: readonly [string, number],
-  { isUpdated }: AdvanceResult,
+  { step, quantity, value, isUpdated }: NotFinite,
   context: NotFiniteContext,
 ): Promise<Error> {
-  const { lastCheckpoint, state } = context;
-  const step = isUpdated ? state.step : state.step + 1;
+  const { lastCheckpoint } = context;
   const cause = await repeatChecked(step, isUpdated, context);
   const { layer, value: tensor } = cause?.details ?? {};
-  const place = cause === undefined ? '' : `, first in layer ${String(layer)} (${cause.op})`;
+  const place = layer === undefined ? '' : `, first in layer ${String(layer)} (${cause?.op})`;
   return compactError('ERR_COMPACT_NOT_FINITE', `the ${quantity} of step ${step} is ${value}${place}`, {
     op: cause?.op,
     remedy:
@@ -49,6 +69,7 @@ export async function explainNotFinite(
   });
 }
 
+/** What the engine said about the first number; any other error of the search must not hide why there was one. */
 async function repeatChecked(
   step: number,
   isUpdated: boolean,
@@ -62,7 +83,7 @@ async function repeatChecked(
     if (step - state.step > maxRepeatedSteps) return undefined;
     while (state.step < step) await state.advance({ checkFinite: true });
   } catch (error) {
-    if (isCompactError(error, 'ERR_COMPACT_NOT_FINITE')) return error;
+    if (isCompactError(error)) return error;
     throw error;
   }
   return undefined;

@@ -5,6 +5,7 @@ import type { TensorSource } from '../formats/index.js';
 import { dtypeBytes, Graph } from '../graph/index.js';
 import type { DType, Model } from '../graph/index.js';
 import type { Engine, HostArray } from '../runtime/index.js';
+import { firstNotFinite } from './finite.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
@@ -26,7 +27,10 @@ interface StoredTensor {
 /** Bytes that travel between engine and disk at a time. */
 const pieceBytes = 16 * 2 ** 20;
 
-/** Writes one of the files; returns its size in bytes. */
+/**
+ * Writes one of the files; returns its size in bytes.
+ * @throws ERR_COMPACT_NOT_FINITE naming the tensor when one holds NaN or infinity
+ */
 export function saveTensors(
   engine: Pick<Engine, 'read'>,
   plan: Plan,
@@ -68,7 +72,10 @@ export async function openTensors(
   }
 }
 
-/** Writes a checked file's tensors into the engine. */
+/**
+ * Writes a checked file's tensors into the engine.
+ * @throws ERR_COMPACT_CHECKPOINT_INVALID when one holds NaN or infinity
+ */
 export async function loadTensors(
   engine: Pick<Engine, 'write'>,
   plan: Plan,
@@ -79,17 +86,33 @@ export async function loadTensors(
   for (const { value, isTransposed } of storedTensors(plan, model, fileName)) {
     if (isTransposed) {
       const [rows, columns] = value.shape as [number, number];
-      const bytes = transpose(await file.read(value.name), value.dtype, columns, rows);
+      const bytes = transpose(await readFinite(file, value), value.dtype, columns, rows);
       await engine.write(value.name, hostArray(value.dtype, bytes));
       continue;
     }
     for (const range of pieces(tensorBytes(value)))
       await engine.write(
         value.name,
-        hostArray(value.dtype, await file.read(value.name, range)),
+        hostArray(value.dtype, await readFinite(file, value, range)),
         range.byteOffset,
       );
   }
+}
+
+async function readFinite(
+  file: SafetensorsFile,
+  { name, dtype }: PlanValue,
+  range?: { byteOffset: number; byteLength: number },
+): Promise<Uint8Array> {
+  const bytes = await file.read(name, range);
+  const found = firstNotFinite(bytes, dtype);
+  if (found === undefined) return bytes;
+  throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${file.path}: ${name} holds ${found}`, {
+    op: name,
+    expected: 'finite numbers',
+    received: String(found),
+    remedy: 'Use an earlier checkpoint',
+  });
 }
 
 /** Host-made tables (rope); they are no part of a checkpoint. */
@@ -147,12 +170,23 @@ function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSou
     async *read() {
       if (isTransposed) {
         const [rows, columns] = value.shape as [number, number];
-        yield transpose(bytesOf(await engine.read(value.name)), value.dtype, rows, columns);
+        yield transpose(checkedFinite(value, await engine.read(value.name)), value.dtype, rows, columns);
         return;
       }
-      for (const range of pieces(tensorBytes(value))) yield bytesOf(await engine.read(value.name, range));
+      for (const range of pieces(tensorBytes(value)))
+        yield checkedFinite(value, await engine.read(value.name, range));
     },
   };
+}
+
+function checkedFinite({ name, dtype }: PlanValue, data: HostArray): Uint8Array {
+  const bytes = bytesOf(data);
+  const value = firstNotFinite(bytes, dtype);
+  if (value === undefined) return bytes;
+  throw compactError('ERR_COMPACT_NOT_FINITE', `${name} holds ${value}`, {
+    op: name,
+    details: { tensor: name, value },
+  });
 }
 
 /**

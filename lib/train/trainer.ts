@@ -8,12 +8,12 @@ import { checkpointFormatVersion } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { saveCheckpoint } from './checkpoint.js';
 import { evaluateLoss } from './evaluate.js';
-import { explainNotFinite, findNotFinite } from './not-finite.js';
+import { explainNotFinite, findNotFinite, refusedTensor } from './not-finite.js';
+import type { NotFinite } from './not-finite.js';
 import { describeSettings } from './options.js';
 import { sampleText } from './sample-text.js';
 import { startTrainer } from './start.js';
 import type { TrainerParts } from './start.js';
-import type { AdvanceResult } from './training-state.js';
 import type {
   CheckpointInfo,
   EvaluateReport,
@@ -175,7 +175,7 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     const start = performance.now();
     this.#refuseWhenBroken();
     const result = await state.advance({ signal: settings.signal });
-    await this.#refuseNotFinite(result);
+    await this.#refuseNotFinite(findNotFinite(result, state.step));
     const { step } = state;
     const isLast = step === settings.maxSteps;
     if (result.refreshedEpoch !== undefined)
@@ -263,6 +263,9 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
       training: describeSettings(settings),
       data: { fingerprint: dataset.fingerprint, tokenizer: dataset.tokenizer.name },
       best,
+    }).catch(async (error: unknown) => {
+      await this.#refuseNotFinite(refusedTensor(error, this.step));
+      throw error;
     });
     this.#best = best;
     await pruneCheckpoints(outputDirectory, settings.saveTotalLimit, best?.step);
@@ -286,12 +289,12 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     });
   }
 
-  async #refuseNotFinite(result: AdvanceResult): Promise<void> {
-    const found = findNotFinite(result);
+  async #refuseNotFinite(found: NotFinite | undefined): Promise<void> {
     if (found === undefined) return;
     this.#isBroken = true;
+    // Tensors are checked whenever a checkpoint is written or read, so this one is good.
     const lastCheckpoint = this.#checkpoint?.path ?? this.#parts.resumed?.path;
-    throw await explainNotFinite(found, result, { ...this.#parts, lastCheckpoint });
+    throw await explainNotFinite(found, { ...this.#parts, lastCheckpoint });
   }
 }
 

@@ -18,10 +18,12 @@ export class MemoryEngine implements Pick<Engine, 'read' | 'write'> {
     }
   }
 
-  /** Fills everything with bytes from a seed. */
+  /** Fills everything with bytes from a seed, but that no number of two bytes or four has an exponent of ones alone. */
   scramble(seed: number): void {
-    for (const [name, bytes] of this.tensors)
+    for (const [name, bytes] of this.tensors) {
       bytes.set(createHash('shake256', { outputLength: bytes.length }).update(`${seed} ${name}`).digest());
+      for (let i = 1; i < bytes.length; i += 2) bytes[i]! &= 0xbf;
+    }
   }
 
   async write(name: string, data: HostArray, byteOffset = 0): Promise<void> {

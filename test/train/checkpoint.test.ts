@@ -99,6 +99,45 @@ describe('checkpoints', () => {
     expect(checkpoint.state).toEqual(JSON.parse(JSON.stringify(stateOf(3))));
   });
 
+  test.each(['f32', 'bf16'] as const)(
+    '%s: NaN and infinity are neither saved nor loaded, be it in a weight, a norm, a table or a moment',
+    async (dtype) => {
+      const plan = planOf(dtype);
+      const kept = plan.values.filter(
+        ({ kind, region }) => region === 'persistent' && (kind === 'parameter' || kind === 'optimizerState'),
+      );
+      const good = await save(1, plan);
+      const whole = new Map<string, Buffer>();
+      for (const name of ['model.safetensors', 'optimizer.safetensors'])
+        whole.set(name, await readFile(join(good, name)));
+      for (const { name, kind, dtype: stored } of kept) {
+        const engine = new MemoryEngine(plan);
+        const last = stored === 'f32' ? Float32Array.of(NaN) : Uint16Array.of(0xff80);
+        engine.tensors
+          .get(name)!
+          .set(new Uint8Array(last.buffer), engine.tensors.get(name)!.length - last.byteLength);
+        await expect(save(2, plan, engine)).rejects.toMatchObject({
+          code: 'ERR_COMPACT_NOT_FINITE',
+          op: name,
+        });
+        expect(await readdir(folder)).toEqual(['checkpoint-1']);
+
+        const file = kind === 'parameter' ? 'model.safetensors' : 'optimizer.safetensors';
+        await using tensors = await SafetensorsFile.open(join(good, file));
+        const { byteOffset, byteLength } = tensors.tensors.get(name)!;
+        const damaged = Buffer.from(whole.get(file)!);
+        damaged.set(new Uint8Array(last.buffer), byteOffset + byteLength - last.byteLength);
+        await writeFile(join(good, file), damaged);
+        await using checkpoint = await openCheckpoint(good, { plan, model });
+        await expect(checkpoint.loadInto(new MemoryEngine(plan))).rejects.toMatchObject({
+          code: 'ERR_COMPACT_CHECKPOINT_INVALID',
+          op: name,
+        });
+        await writeFile(join(good, file), whole.get(file)!);
+      }
+    },
+  );
+
   test('weights are in the layout of PyTorch: (out_features, in_features), tables as they are', async () => {
     const plan = planOf();
     const engine = new MemoryEngine(plan);

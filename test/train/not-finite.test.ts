@@ -6,12 +6,12 @@ import { llama } from '../../lib/models/index.js';
 import { cpuTarget, Engine } from '../../lib/runtime/index.js';
 import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
+import { readState } from '../../lib/train/checkpoint-state.js';
 import { explainNotFinite } from '../../lib/train/not-finite.js';
 import type { TrainerSettings } from '../../lib/train/options.js';
 import { learningRates } from '../../lib/train/learning-rates.js';
 import { writeConstants } from '../../lib/train/tensor-files.js';
 import { TrainingState } from '../../lib/train/training-state.js';
-import type { AdvanceResult } from '../../lib/train/training-state.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 
 jest.setTimeout(120_000);
@@ -59,6 +59,67 @@ describe('numbers that are not finite', () => {
     },
   );
 
+  test.each<[string, Partial<TrainerOptions>]>([
+    ['f32', {}],
+    ['bf16', { dtype: 'bf16' }],
+    ['when the last step is done', { saveSteps: 0, maxSteps: 2 }],
+  ])(
+    '%s weights that are not are never saved, though the loss still was: the last finite checkpoint is kept and named',
+    async (name, change) => {
+      const outputDirectory = join(folder, `weights-${name}`);
+      // The first step has a rate of 0; the second one makes weights infinite from gradients and a loss that are not.
+      const infinite = { ...explosive, learningRate: 1e39, saveTotalLimit: 1, saveSteps: 1 };
+      const options = tinyRun(text, { ...infinite, ...change, outputDirectory });
+      await using trainer = await Trainer.create(options);
+      trainer.once('step', () => void trainer.save());
+      const losses: number[] = [];
+      trainer.on('step', ({ loss }) => losses.push(loss));
+      const lastCheckpoint = join(outputDirectory, 'checkpoint-1');
+      await expect(trainer.run()).rejects.toMatchObject({
+        code: 'ERR_COMPACT_NOT_FINITE',
+        message: expect.stringContaining(lastCheckpoint),
+        details: {
+          step: 2,
+          quantity: expect.stringContaining('weight'),
+          layer: expect.any(String),
+          lastCheckpoint,
+        },
+      });
+      expect(losses.every(Number.isFinite)).toBe(true);
+      const names = await readdir(outputDirectory);
+      expect(names.filter((file) => file.includes('checkpoint'))).toEqual(['checkpoint-1']);
+      await expect(trainer.save()).rejects.toMatchObject({ code: 'ERR_COMPACT_NOT_FINITE' });
+      await trainer.close();
+      const again = { ...change, outputDirectory, resumeFromCheckpoint: 'latest', maxSteps: 3 };
+      await using resumed = await Trainer.create(tinyRun(text, { method: dense(), ...again }));
+      await expect(resumed.run()).resolves.toMatchObject({ checkpoint: { step: 3 } });
+    },
+  );
+
+  test('an evaluation that is not a number is never the best', async () => {
+    const outputDirectory = join(folder, 'best');
+    const change = {
+      ...explosive,
+      learningRate: 1e10,
+      maxSteps: 2,
+      evalSteps: 1,
+      evalSequences: 1,
+      saveSteps: 1,
+    };
+    await using trainer = await Trainer.create(tinyRun(text, { ...change, outputDirectory }));
+    const evaluations: number[] = [];
+    trainer.on('evaluate', ({ loss }) => evaluations.push(loss));
+    const saved: boolean[] = [];
+    trainer.on('checkpoint', ({ isBest }) => saved.push(isBest));
+    await trainer.run();
+    expect(evaluations.map(Number.isFinite)).toEqual([true, false]);
+    expect(saved).toEqual([true, false]);
+    expect((await readState(join(outputDirectory, 'checkpoint-2'))).best).toEqual({
+      step: 1,
+      loss: evaluations[0],
+    });
+  });
+
   test('what a failed window has left behind is not taken for where it began', async () => {
     const [method, model] = [dense(), llama(tinyConfig)];
     const sizes = { batchSize: 2, sequenceLength: 16 };
@@ -80,10 +141,13 @@ describe('numbers that are not finite', () => {
       ...{ engine, plan, dataset, method, batchSize: 2, gradientAccumulationSteps: 1 },
       ratesAt: learningRates({ ...tinyRun(text), lrSchedulerType: 'constant' }),
     });
-    const error = await explainNotFinite(['loss', NaN], { isUpdated: false } as AdvanceResult, {
-      ...{ engine, plan, state, lastCheckpoint: undefined },
-      settings: {} as TrainerSettings,
-    });
+    const error = await explainNotFinite(
+      { step: 1, quantity: 'loss', value: NaN, isUpdated: false },
+      {
+        ...{ engine, plan, state, lastCheckpoint: undefined },
+        settings: {} as TrainerSettings,
+      },
+    );
     expect(error).toMatchObject({ details: { step: 1, layer: undefined } });
   });
 
