@@ -1,6 +1,5 @@
 import type { Plan } from '../compile/index.js';
 import { compactError, isCompactError } from '../errors.js';
-import type { CompactError } from '../errors.js';
 import type { Engine } from '../runtime/index.js';
 import { openCheckpoint } from './checkpoint.js';
 import type { TrainerSettings } from './options.js';
@@ -21,6 +20,7 @@ export interface NotFiniteContext {
 
 /** What was found to be NaN or infinite, and after which step. */
 export interface NotFinite {
+  readonly what: string;
   readonly step: number;
   /** 'loss', 'gradient norm', or the name of a tensor. */
   readonly quantity: string;
@@ -31,20 +31,20 @@ export interface NotFinite {
 
 /** What a step told that is NaN or infinite, if anything; `completedSteps` as they are after it. */
 export function findNotFinite(
-  { loss, gradNorm, isUpdated }: AdvanceResult,
+  { loss, gradNorm = 0, isUpdated }: AdvanceResult,
   completedSteps: number,
 ): NotFinite | undefined {
+  const [quantity, value] = Number.isFinite(loss) ? ['gradient norm', gradNorm] : ['loss', loss];
+  if (Number.isFinite(value)) return undefined;
   const step = isUpdated ? completedSteps : completedSteps + 1;
-  if (!Number.isFinite(loss)) return { step, quantity: 'loss', value: loss, isUpdated };
-  if (gradNorm === undefined || Number.isFinite(gradNorm)) return undefined;
-  return { step, quantity: 'gradient norm', value: gradNorm, isUpdated };
+  return { what: `the ${quantity} of step ${step} is ${value}`, step, quantity, value, isUpdated };
 }
 
-/** The tensor for which a checkpoint was refused; undefined for other errors. */
+/** The tensor for which a checkpoint of a step was refused; undefined for other errors. */
 export function refusedTensor(error: unknown, step: number): NotFinite | undefined {
   if (!isCompactError(error, 'ERR_COMPACT_NOT_FINITE')) return undefined;
   const { tensor, value } = error.details as { tensor: string; value: number };
-  return { step, quantity: tensor, value, isUpdated: true };
+  return { what: `${error.what} after step ${step}`, step, quantity: tensor, value, isUpdated: true };
 }
 
 /**
@@ -52,15 +52,16 @@ export function refusedTensor(error: unknown, step: number): NotFinite | undefin
  * the layer where the first such number came up, the step, and the checkpoint to go back to. The run cannot go on.
  */
 export async function explainNotFinite(
-  { step, quantity, value, isUpdated }: NotFinite,
+  { what, step, quantity, value, isUpdated }: NotFinite,
   context: NotFiniteContext,
 ): Promise<Error> {
   const { lastCheckpoint } = context;
   const cause = await repeatChecked(step, isUpdated, context);
-  const { layer, value: tensor } = cause?.details ?? {};
-  const place = layer === undefined ? '' : `, first in layer ${String(layer)} (${cause?.op})`;
-  return compactError('ERR_COMPACT_NOT_FINITE', `the ${quantity} of step ${step} is ${value}${place}`, {
-    op: cause?.op,
+  const first = isCompactError(cause, 'ERR_COMPACT_NOT_FINITE') ? cause : undefined;
+  const { layer, value: tensor } = (first?.details ?? {}) as { layer?: string; value?: string };
+  const place = first === undefined ? '' : `, first in layer ${layer} (${first.op})`;
+  return compactError('ERR_COMPACT_NOT_FINITE', `${what}${place}`, {
+    op: first?.op,
     remedy:
       (lastCheckpoint === undefined ? '' : `The last good checkpoint is ${lastCheckpoint}; `) +
       'A lower learningRate, more warmupSteps or maxGradNorm usually help',
@@ -69,12 +70,8 @@ export async function explainNotFinite(
   });
 }
 
-/** What the engine said about the first number; any other error of the search must not hide why there was one. */
-async function repeatChecked(
-  step: number,
-  isUpdated: boolean,
-  context: NotFiniteContext,
-): Promise<CompactError | undefined> {
+/** The engine's error at the first such number, or whatever else ended the search: that must not hide why there was one. */
+async function repeatChecked(step: number, isUpdated: boolean, context: NotFiniteContext): Promise<unknown> {
   const { engine, plan, state } = context;
   try {
     // What the failed window has left there is overwritten, but it would be found first.
@@ -83,8 +80,7 @@ async function repeatChecked(
     if (step - state.step > maxRepeatedSteps) return undefined;
     while (state.step < step) await state.advance({ checkFinite: true });
   } catch (error) {
-    if (isCompactError(error)) return error;
-    throw error;
+    return error;
   }
   return undefined;
 }

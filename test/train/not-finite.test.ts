@@ -142,7 +142,7 @@ describe('numbers that are not finite', () => {
       ratesAt: learningRates({ ...tinyRun(text), lrSchedulerType: 'constant' }),
     });
     const error = await explainNotFinite(
-      { step: 1, quantity: 'loss', value: NaN, isUpdated: false },
+      { what: 'the loss is NaN', step: 1, quantity: 'loss', value: NaN, isUpdated: false },
       {
         ...{ engine, plan, state, lastCheckpoint: undefined },
         settings: {} as TrainerSettings,
