@@ -65,14 +65,25 @@ describe('bench memory', () => {
   });
 });
 
-test('bench quality compares methods at their best learning rates', async () => {
-  const args = ['--steps', '2', '--learning-rates', '0.001,0.01', '--seeds', '1'];
-  const { results, runs } = await benchJson<{ results: { variant: string }[]; runs: unknown[] }>(
-    'quality',
-    ...args,
+test('bench quality tunes both methods over one grid, and trains nothing twice', async () => {
+  const ledger = join(folder, 'quality.jsonl');
+  const rates = ['--matrix-rates', '0.001', '--other-rates', '0.01', '--seeds', '1'];
+  type Outcome = { results: object[]; runs: { variant: string; loss: number }[] };
+  const bench = () => benchJson<Outcome>('quality', '--steps', '1', ...rates, '--ledger', ledger);
+  const first = await bench();
+  const rows = readFileSync(ledger, 'utf8');
+  expect(first.runs.map(({ variant }) => variant)).toEqual(['dense', 'compact n/4, lazy']);
+  expect(ledgerRows(ledger)).toEqual(
+    first.runs.map(
+      ({ variant, loss }) =>
+      expect.objectContaining({
+        case: 'quality', provider: variant, loss, seed: 1, matrixRate: 0.001, otherRate: 0.01,
+        instructionSet: expect.any(String), date: expect.any(String),
+      }), // prettier-ignore
+    ),
   );
-  expect(runs).toHaveLength(4);
-  expect(results.map(({ variant }) => variant)).toEqual(['dense', 'compact 0.25 n']);
+  expect(await bench()).toEqual(first);
+  expect(readFileSync(ledger, 'utf8')).toBe(rows);
 });
 
 test('bench kernels times each operation and fills the ledger', async () => {

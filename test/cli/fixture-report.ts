@@ -174,6 +174,7 @@ function demoRun(variant: string, learningRate: number, lossGap: number, share: 
   return {
     variant,
     learningRate,
+    otherLearningRate: 0.02,
     losses,
     evaluations,
     finalLoss,

@@ -8,7 +8,6 @@ import { gpuLimits } from '../../lib/cli/bench/gpu-limits.js';
 import { opProfile } from '../../lib/cli/bench/op-profile.js';
 import { reportPage } from '../../lib/cli/bench/page.js';
 import { publishedSavingBytes } from '../../lib/cli/bench/published-figures.js';
-import { bestResults } from '../../lib/cli/bench/quality.js';
 import { quantiles } from '../../lib/cli/bench/quantiles.js';
 import { valueKinds } from '../../lib/graph/index.js';
 import { fixtureReport } from './fixture-report.js';
@@ -140,15 +139,6 @@ describe('the page', () => {
   });
 });
 
-const qualityRun = (variant: string, learningRate: number, seed: number, finalLoss: number) => ({
-  variant,
-  learningRate,
-  seed,
-  finalLoss,
-  losses: [],
-  evaluations: [],
-});
-
 describe('figures', () => {
   test('ticks are round and inside', () => {
     expect(ticks(0, 28.5, 6)).toEqual([0, 5, 10, 15, 20, 25]);
@@ -210,19 +200,5 @@ describe('figures', () => {
     expect(rate('NVIDIA H100 PCIe')).toBe(2039e9);
     expect(rate('NVIDIA H200')).toBe(4300e9);
     expect(rate('emulated on the CPU')).toBeUndefined();
-  });
-
-  test('each method is judged at its own best learning rate', () => {
-    const runs = [
-      qualityRun('dense', 0.1, 1, NaN),
-      qualityRun('dense', 0.01, 1, 2),
-      qualityRun('dense', 0.01, 2, 4),
-      qualityRun('compact', 0.1, 1, 3.3),
-      qualityRun('compact', 0.01, 1, 5),
-    ];
-    expect(bestResults(runs)).toEqual([
-      { variant: 'dense', learningRate: 0.01, meanLoss: 3, ofDense: 1 },
-      { variant: 'compact', learningRate: 0.1, meanLoss: 3.3, ofDense: 3.3 / 3 },
-    ]);
   });
 });

@@ -1,35 +1,22 @@
+import {
+  compactMethod,
+  demoRecipe,
+  denseMethod,
+  tunedRecipe,
+  type DemoMethod,
+  type DemoRates,
+} from './demo-recipe.js';
 import type { DemoReport, DemoRun, NamedTimeline } from './report.js';
 import { runTraining, type TrainingMessage, type TrainingOutcome } from './training-run.js';
 
-/** Equal for every method: the same batches in the same order. */
-const common = {
-  model: 'llama-demo',
-  data: { train: 'sotu', tokenizer: 'bytes' },
-  batchSize: 8,
-  sequenceLength: 256,
-  lrSchedulerType: 'cosine_with_min_lr',
-  warmupRatio: 0.1,
-  dtype: 'f32',
-  seed: 42,
-} as const;
-
-/** Each method with the best learning rate of a sweep by `bench quality`. */
-const methods = [
-  { variant: 'dense', method: { name: 'dense' }, learningRate: 0.001 },
-  {
-    variant: 'compact n/4, lazy',
-    method: { name: 'compact', rankRatio: 0.25, store: 'lazy', refreshInterval: 50, updateScale: 0.25 },
-    learningRate: 0.01,
-  },
-] as const;
-
-/** The demo's options but for method and learning rate. */
-export const demoRecipe = (maxSteps: number): Readonly<Record<string, unknown>> => ({
-  ...common,
-  maxSteps,
-  evalSteps: Math.ceil(maxSteps / 6),
-  evalSequences: 64,
-});
+/**
+ * Each method at its best cell of bench/results/quality.jsonl: `bench quality` tuned both over the same grid, three seeds
+ * for the best cells.
+ */
+export const demoMethods: readonly (DemoMethod & DemoRates)[] = [
+  { ...denseMethod, matrixRate: 0.001, otherRate: 0.02 },
+  { ...compactMethod(0.25), matrixRate: 0.002, otherRate: 0.02 },
+];
 
 const prompt = 'Fellow citizens of the Senate and ';
 
@@ -39,21 +26,23 @@ export async function runDemo(
   device: string,
   onStep: (variant: string, progress: Extract<TrainingMessage, { type: 'step' }>) => void,
 ): Promise<{ readonly demo: DemoReport; readonly timelines: readonly NamedTimeline[] }> {
+  const common = demoRecipe(maxSteps);
   const outcomes: TrainingOutcome[] = [];
-  for (const { variant, method, learningRate } of methods) {
-    const recipe = { ...demoRecipe(maxSteps), method, learningRate, device };
+  for (const method of demoMethods) {
+    const recipe = { ...tunedRecipe(method, method, common.seed, maxSteps), device };
     const job = { recipe, sample: { prompt, maxNewTokens: 160 } };
-    outcomes.push(await runTraining(job, (progress) => onStep(variant, progress)));
+    outcomes.push(await runTraining(job, (progress) => onStep(method.variant, progress)));
   }
   const denseLoss = finalLoss(outcomes[0]!);
   const runs = outcomes.map((outcome, index): DemoRun => {
     const { model: _, numParameters: __, timeline: ___, ...measured } = outcome;
-    const { variant, learningRate } = methods[index]!;
+    const { variant, matrixRate, otherRate } = demoMethods[index]!;
     const loss = finalLoss(outcome);
     return {
       ...measured,
       variant,
-      learningRate,
+      learningRate: matrixRate,
+      otherLearningRate: otherRate,
       finalLoss: loss,
       perplexity: Math.exp(loss),
       lossGap: loss / denseLoss - 1,
@@ -75,7 +64,7 @@ export async function runDemo(
   const timelines = outcomes.map(({ timeline }, index) => ({
     ...timeline,
     title,
-    variant: methods[index]!.variant,
+    variant: demoMethods[index]!.variant,
   }));
   return { demo, timelines };
 }

@@ -4,14 +4,18 @@ import { packageDirectory } from '../package-info.js';
 import type { BenchDevice } from './device.js';
 import { thisMachine } from './machine.js';
 
-/** One measured figure; `bench --ledger FILE` appends it as one line of JSON with machine, versions, commit and date. */
-export interface LedgerRow {
+/** What every row of a ledger says; appended as one line of JSON with machine, versions, commit and date. */
+export interface LedgerCase {
   readonly case: string; // e.g. 'step-time', 'matmul'
   readonly provider: string; // e.g. 'compact n/4, lazy', 'torch 2.13 eager'
   readonly metric: string;
   readonly unit: string;
   readonly shape: string; // e.g. 'llama-60m 4x256'
   readonly dtype: string;
+}
+
+/** One measured figure, as `--ledger FILE` of most benchmarks appends it. */
+export interface LedgerRow extends LedgerCase {
   readonly p20: number;
   readonly p50: number;
   readonly p80: number;
@@ -20,7 +24,7 @@ export interface LedgerRow {
   readonly ofDense?: number;
 }
 
-export function appendToLedger(file: string, rows: readonly LedgerRow[], device: BenchDevice): void {
+export function appendToLedger(file: string, rows: readonly LedgerCase[], device: BenchDevice): void {
   const { version, node, cpu, gpu, cores, threads, instructionSet } = thisMachine(device);
   const context = {
     device: gpu ?? cpu,

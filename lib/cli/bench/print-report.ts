@@ -72,7 +72,8 @@ function demoRuns({ demo }: BenchReport): string {
   const columns = [
     { title: '' },
     ...[
-      'lr',
+      'lr matrices',
+      'lr others',
       'held-out loss',
       'vs dense',
       'perplexity',
@@ -86,6 +87,7 @@ function demoRuns({ demo }: BenchReport): string {
   const rows = demo.runs.map((run) => [
     run.variant,
     formatSmall(run.learningRate),
+    formatSmall(run.otherLearningRate),
     run.finalLoss.toFixed(4),
     `${run.lossGap >= 0 ? '+' : ''}${formatPercent(run.lossGap)}`,
     run.perplexity.toFixed(2),

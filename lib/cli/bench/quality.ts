@@ -1,155 +1,178 @@
-import { writeFileSync } from 'node:fs';
 import { InvalidArgumentError, type Command } from 'commander';
 import { formatPercent, formatSmall } from '../format.js';
-import { positiveInteger, positiveNumber } from '../options.js';
+import { positiveInteger, ratio } from '../options.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { standalone } from './charts/figure.js';
-import { lossCurves } from './charts/loss-curves.js';
-import { demoRecipe } from './demo.js';
+import { compactMethod, denseMethod, tunedRecipe, type DemoRates } from './demo-recipe.js';
 import { benchDevice, deviceOption } from './device.js';
+import { QualityLedger } from './quality-ledger.js';
+import {
+  bestResults,
+  sweep,
+  type QualityCell,
+  type QualityGrid,
+  type QualityResult,
+  type QualityRun,
+} from './quality-sweep.js';
 import { StatusLine } from './status-line.js';
-import type { LossPoint } from './report.js';
 import { runTraining } from './training-run.js';
 
 const help = `
-Trains the demo model once for every method, learning rate and seed, on the same batches for every method, and compares
-each method's best learning rate (lowest mean held-out loss over the seeds). This is how the learning rates of
-'bench memory' were found.
+Trains the demo model of 'bench memory' with every method on the same batches, and tunes each over the same grid of two
+peak rates: that of matrices as it acts on them (compact's learningRate times its updateScale), and that of embeddings,
+head and norms. Every cell trains with the first seed, the best ones with the others; each method is then judged by its
+lowest mean held-out loss. 'bench memory' uses the rates that were found like this.
+
+With --ledger, every finished run is appended to that file at once and never trained again: a sweep that was stopped
+goes on with the same command, hours later or on another day.
 
 Examples:
-  compact-train bench quality
-  compact-train bench quality --learning-rates 0.001,0.002,0.005,0.01,0.02 --seeds 1,2,3 --steps 1000`;
+  compact-train bench quality --ledger quality.jsonl
+  compact-train bench quality --ledger quality.jsonl --rank-ratios 1/4,1/2 --other-rates 0.01,0.02,0.04,0.08`;
 
 interface QualityFlags {
   readonly steps: number;
-  readonly learningRates: readonly number[];
+  readonly matrixRates: readonly number[];
+  readonly otherRates: readonly number[];
   readonly seeds: readonly number[];
+  readonly finalists: number;
   readonly rankRatios: readonly number[];
-  readonly updateScale: number;
-  readonly refreshInterval: number;
   readonly device: string;
-  readonly svg?: string;
+  readonly threads?: number;
+  readonly ledger?: string;
 }
 
-export interface QualityRun {
-  readonly variant: string;
-  readonly learningRate: number;
-  readonly seed: number;
-  readonly finalLoss: number;
-  readonly losses: readonly LossPoint[];
-  readonly evaluations: readonly LossPoint[];
-}
-
-/** One method at its best learning rate. */
-interface QualityResult {
-  readonly variant: string;
-  readonly learningRate: number;
-  readonly meanLoss: number; // over the seeds
-  readonly ofDense: number;
-}
+const axes: Readonly<Record<keyof DemoRates, { readonly words: string; readonly flag: string }>> = {
+  matrixRate: { words: 'rate of matrices', flag: '--matrix-rates' },
+  otherRate: { words: 'rate of embeddings, head and norms', flag: '--other-rates' },
+};
 
 export function registerQualityBench(bench: Command, terminal: Terminal): void {
   bench
     .command('quality')
-    .summary('loss of dense and compact over learning rates and seeds')
-    .description('Compares what the methods learn from the same text, each at its own best learning rate.')
-    .option('--steps <count>', 'optimizer steps of each run', positiveInteger, 600)
-    .option('--learning-rates <list>', 'tried for every method', numbers, [0.001, 0.002, 0.005, 0.01, 0.02])
-    .option('--rank-ratios <list>', 'of compact', numbers, [0.25])
-    .option('--update-scale <number>', 'of compact', positiveNumber, 0.25)
-    .option('--refresh-interval <steps>', 'of compact', positiveInteger, 50)
-    .option('--seeds <list>', 'of weights and data order', numbers, [42])
+    .summary('loss of dense and compact, both tuned over the same rates')
+    .description('Compares what the methods learn from the same text, each at the best rates of one grid.')
+    .option('--steps <count>', 'optimizer steps of each run', positiveInteger, 500)
+    .option(
+      '--matrix-rates <list>',
+      'peak rates of matrices, tried for every method',
+      numbers,
+      [0.001, 0.002, 0.004],
+    )
+    .option('--other-rates <list>', 'the same of embeddings, head and norms', numbers, [0.01, 0.02, 0.04])
+    .option('--rank-ratios <list>', 'of compact', ratios, [0.25])
+    .option('--seeds <list>', 'of weights, projections and data order', list(positiveInteger), [42, 1, 2])
+    .option(
+      '--finalists <count>',
+      'cells of each method that train with all of the seeds',
+      positiveInteger,
+      3,
+    )
     .addOption(deviceOption())
-    .option('--svg <file>', 'write the loss curves of the best runs')
+    .option('--threads <count>', 'CPU threads', positiveInteger)
+    .option('--ledger <file>', 'where finished runs are kept as JSON lines, and found again')
     .addHelpText('after', help)
     .action((flags: QualityFlags) => qualityBench(flags, terminal));
 }
 
 async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<void> {
+  const { steps, matrixRates, otherRates, seeds, finalists, threads } = flags;
+  const device = benchDevice(flags.device, threads);
+  const ledger = new QualityLedger(flags.ledger);
   const status = new StatusLine(terminal);
-  const { updateScale, refreshInterval } = flags;
-  const device = benchDevice(flags.device).word;
-  const methods = [
-    { variant: 'dense', method: { name: 'dense' } },
-    ...flags.rankRatios.map((rankRatio) => ({
-      variant: `compact ${formatSmall(rankRatio)} n`,
-      method: { name: 'compact', rankRatio, updateScale, refreshInterval, store: 'lazy' },
-    })),
-  ];
-  const runs: QualityRun[] = [];
-  for (const { variant, method } of methods)
-    for (const learningRate of flags.learningRates)
-      for (const seed of flags.seeds) {
-        const recipe = { ...demoRecipe(flags.steps), method, learningRate, seed, device };
-        const phase = `${variant}, learning rate ${learningRate}, seed ${seed}`;
-        const { losses, evaluations } = await runTraining({ recipe }, ({ step, maxSteps, loss }) =>
-          status.show(phase, `step ${step}/${maxSteps}  loss ${loss.toFixed(3)}`),
-        );
-        runs.push({ variant, learningRate, seed, finalLoss: evaluations.at(-1)!.loss, losses, evaluations });
-      }
-  status.clear();
-  const results = bestResults(runs);
-  terminal.object({ type: 'bench-quality', steps: flags.steps, results, runs });
-  printRuns(terminal, runs, flags.learningRates);
-  printResults(terminal, results);
-  if (flags.svg === undefined) return;
-  const best = results.map((result) =>
-    runs.find((run) => run.variant === result.variant && run.learningRate === result.learningRate)!,
-  );
-  const size = { width: 960, height: 420 };
-  writeFileSync(
-    flags.svg,
-    standalone(lossCurves(best, size.width, size.height), size, 'Loss of each method against tokens'),
-  );
-}
-
-/** The learning rate with the lowest mean loss over the seeds, for each method. */
-export function bestResults(runs: readonly QualityRun[]): QualityResult[] {
-  const variants = [...new Set(runs.map((run) => run.variant))];
-  const best = variants.map((variant) => {
-    const own = runs.filter((run) => run.variant === variant);
-    const means = [...new Set(own.map((run) => run.learningRate))].map((learningRate) => {
-      const losses = own.filter((run) => run.learningRate === learningRate).map((run) => run.finalLoss);
-      return { variant, learningRate, meanLoss: losses.reduce((a, b) => a + b, 0) / losses.length };
-    });
-    // A run that diverged has no loss to compare.
-    return means.reduce((a, b) => (Number.isNaN(a.meanLoss) || b.meanLoss < a.meanLoss ? b : a));
+  const methods = [denseMethod, ...flags.rankRatios.map(compactMethod)];
+  const variants = methods.map(({ variant }) => variant);
+  const grid: QualityGrid = { variants, matrixRates, otherRates, seeds, finalists };
+  const runs = await sweep(grid, async (cell) => {
+    const method = methods.find(({ variant }) => variant === cell.variant)!;
+    const recipe = tunedRecipe(method, cell, cell.seed, steps);
+    const known = ledger.find(recipe);
+    if (known !== undefined) return known;
+    const loss = await lossOf({ ...recipe, device: device.word, threads }, (step, trainLoss) =>
+      status.show(describe(cell), `step ${step}/${steps}  loss ${trainLoss.toFixed(3)}`),
+    );
+    ledger.append(cell, recipe, loss, device);
+    return loss;
   });
-  return best.map((result) => ({ ...result, ofDense: result.meanLoss / best[0]!.meanLoss }));
+  status.clear();
+  const results = bestResults(grid, runs);
+  terminal.object({ type: 'bench-quality', steps, grid, results, runs });
+  for (const variant of variants) printRuns(terminal, grid, variant, runs);
+  printResults(terminal, results);
 }
 
-function printRuns(terminal: Terminal, runs: readonly QualityRun[], learningRates: readonly number[]): void {
-  const variants = [...new Set(runs.map((run) => run.variant))];
-  const right = { align: 'right' } as const;
-  terminal.line(terminal.style('bold', 'Held-out loss by learning rate, one number a seed'));
+const describe = ({ variant, matrixRate, otherRate, seed }: QualityCell): string =>
+  `${variant}, matrices ${formatSmall(matrixRate)}, others ${formatSmall(otherRate)}, seed ${seed}`;
+
+/** Last held-out loss; infinite when the run stopped being numbers, which is a result as well. */
+async function lossOf(
+  recipe: Readonly<Record<string, unknown>>,
+  onStep: (step: number, loss: number) => void,
+): Promise<number> {
+  try {
+    const { evaluations } = await runTraining({ recipe }, ({ step, loss }) => onStep(step, loss));
+    return evaluations.at(-1)!.loss;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_COMPACT_NOT_FINITE') return Infinity;
+    throw error;
+  }
+}
+
+/** Rates of matrices across, the others down. */
+function printRuns(
+  terminal: Terminal,
+  { matrixRates, otherRates }: QualityGrid,
+  variant: string,
+  runs: readonly QualityRun[],
+): void {
+  const own = runs.filter((run) => run.variant === variant);
+  const lossesAt = (matrixRate: number, otherRate: number): string =>
+    own
+      .filter((run) => run.matrixRate === matrixRate && run.otherRate === otherRate)
+      .map(({ loss }) => (loss < Infinity ? loss.toFixed(4) : 'diverged'))
+      .join(' ');
+  terminal.line(`\n${terminal.style('bold', `${variant}: held-out loss, one number a seed`)}`);
   terminal.line(
     renderTable(
-      [{ title: '' }, ...learningRates.map((rate) => ({ title: formatSmall(rate), ...right }))],
-      variants.map((variant) => [
-        variant,
-        ...learningRates.map((rate) =>
-          runs
-            .filter((run) => run.variant === variant && run.learningRate === rate)
-            .map((run) => run.finalLoss.toFixed(4))
-            .join(' '),
-        ),
-      ]),
+      [
+        { title: 'others \\ matrices' },
+        ...matrixRates.map((rate) => ({ title: formatSmall(rate), align: 'right' as const })),
+      ],
+      otherRates.map((other) => [formatSmall(other), ...matrixRates.map((rate) => lossesAt(rate, other))]),
     ),
   );
 }
 
 function printResults(terminal: Terminal, results: readonly QualityResult[]): void {
   terminal.line();
-  for (const { variant, learningRate, meanLoss, ofDense } of results)
+  for (const { variant, matrixRate, otherRate, meanLoss, lowestLoss, highestLoss, ...result } of results) {
+    const { seeds, ofFirst, atEdgeOf } = result;
+    const spread =
+      seeds.length > 1
+        ? ` (${lowestLoss.toFixed(4)} to ${highestLoss.toFixed(4)}, ${seeds.length} seeds)`
+        : ' (one seed)';
+    const ratio = variant === results[0]!.variant ? '' : `, ${signed(ofFirst - 1)} of ${results[0]!.variant}`;
     terminal.line(
-      `  ${variant}: ${meanLoss.toFixed(4)} at ${formatSmall(learningRate)} (${formatPercent(ofDense)} of dense)`,
+      `  ${variant}: ${meanLoss.toFixed(4)}${spread} at ${formatSmall(matrixRate)} for matrices, ` +
+        `${formatSmall(otherRate)} for the others${ratio}`,
     );
+    for (const axis of atEdgeOf)
+      terminal.warn(
+        `  ${variant}: its ${axes[axis].words} is at the edge of the grid; a better one may lie beyond (${axes[axis].flag})`,
+      );
+  }
 }
 
-function numbers(text: string): number[] {
-  const values = text.split(',').map(Number);
-  if (values.some((value) => !Number.isFinite(value) || value <= 0))
+const signed = (fraction: number): string => `${fraction >= 0 ? '+' : ''}${formatPercent(fraction)}`;
+
+const list =
+  <T>(parse: (text: string) => T) =>
+  (text: string): T[] =>
+    text.split(',').map(parse);
+const ratios = list(ratio);
+const numbers = list((text) => {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0)
     throw new InvalidArgumentError('expected positive numbers with commas between');
-  return values;
-}
+  return value;
+});

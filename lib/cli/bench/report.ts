@@ -121,7 +121,8 @@ export interface DemoReport {
 
 export interface DemoRun {
   readonly variant: string;
-  readonly learningRate: number; // tuned for this method
+  readonly learningRate: number; // peak, of matrices as it acts on them: compact's updateScale is in it
+  readonly otherLearningRate: number; // of embeddings, head and norms
   readonly losses: readonly LossPoint[];
   readonly evaluations: readonly LossPoint[]; // on held-out text
   readonly finalLoss: number; // last evaluation, nats per token

@@ -1,0 +1,140 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { compactMethod, denseMethod, tunedRecipe } from '../../lib/cli/bench/demo-recipe.js';
+import { benchDevice } from '../../lib/cli/bench/device.js';
+import { QualityLedger } from '../../lib/cli/bench/quality-ledger.js';
+import { bestResults, sweep, type QualityCell, type QualityGrid } from '../../lib/cli/bench/quality-sweep.js';
+
+const grid: QualityGrid = {
+  variants: ['dense', 'compact'],
+  matrixRates: [0.001, 0.002, 0.004],
+  otherRates: [0.01, 0.02, 0.04],
+  seeds: [42, 1, 2],
+  finalists: 2,
+};
+
+/** Losses as numbers of a bowl around a best cell; the seed moves them a little. */
+const bowl = ({ variant, matrixRate, otherRate, seed }: QualityCell): number => {
+  const [bestMatrix, bestOther] = variant === 'dense' ? [0.002, 0.02] : [0.004, 0.01];
+  const distance = Math.log2(matrixRate / bestMatrix) ** 2 + Math.log2(otherRate / bestOther) ** 2;
+  return (variant === 'dense' ? 2 : 2.2) + 0.1 * distance + 0.01 * (seed % 40);
+};
+
+async function sweptWith(loss: (cell: QualityCell) => number, change: Partial<QualityGrid> = {}) {
+  const wanted = { ...grid, ...change };
+  const runs = await sweep(wanted, async (cell) => loss(cell));
+  return { runs, results: bestResults(wanted, runs) };
+}
+
+describe('the sweep', () => {
+  test('tries every cell with the first seed, and the best with the others', async () => {
+    const { runs } = await sweptWith(bowl);
+    for (const variant of grid.variants) {
+      const own = runs.filter((run) => run.variant === variant);
+      expect(own).toHaveLength(9 + 2 * 2);
+      expect(own.slice(0, 9).map(({ seed }) => seed)).toEqual(Array(9).fill(42));
+    }
+    const finalists = runs.filter(({ seed, variant }) => seed === 1 && variant === 'dense');
+    expect(finalists).toHaveLength(2);
+    expect(finalists[0]).toMatchObject({ matrixRate: 0.002, otherRate: 0.02 });
+  });
+
+  test('judges each method by its mean over the seeds, against the first, and tells the edges', async () => {
+    const { results } = await sweptWith(bowl);
+    const [dense, compact] = [2 + 0.05 / 3, 2.2 + 0.05 / 3];
+    expect(results).toEqual([
+      {
+        ...{ variant: 'dense', matrixRate: 0.002, otherRate: 0.02, seeds: [42, 1, 2], atEdgeOf: [] },
+        ...{ meanLoss: expect.closeTo(dense, 9), lowestLoss: 2.01, highestLoss: 2.02, ofFirst: 1 },
+      },
+      {
+        ...{ variant: 'compact', matrixRate: 0.004, otherRate: 0.01, seeds: [42, 1, 2] },
+        ...{ meanLoss: expect.closeTo(compact, 9), lowestLoss: 2.21, highestLoss: 2.22 },
+        ...{ ofFirst: expect.closeTo(compact / dense, 9), atEdgeOf: ['otherRate', 'matrixRate'] },
+      },
+    ]);
+  });
+
+  test('a lucky first seed does not win over a better mean', async () => {
+    const lucky = (cell: QualityCell) =>
+      bowl(cell) - (cell.seed === 42 && cell.matrixRate === 0.001 && cell.otherRate === 0.02 ? 0.15 : 0);
+    const { results, runs } = await sweptWith(lucky, { variants: ['dense'] });
+    const [first] = [...runs].sort((a, b) => a.loss - b.loss);
+    expect(first!.matrixRate).toBe(0.001);
+    expect(results[0]!.matrixRate).toBe(0.002);
+  });
+
+  test('a run that diverged is no result', async () => {
+    const { results } = await sweptWith((cell) => (cell.matrixRate < 0.004 ? Infinity : bowl(cell)));
+    expect(results.map(({ matrixRate }) => matrixRate)).toEqual([0.004, 0.004]);
+    const none = await sweptWith((cell) => (cell.variant === 'compact' ? Infinity : bowl(cell)));
+    expect(none.results.map(({ variant }) => variant)).toEqual(['dense']);
+  });
+});
+
+test('the same cell means the same rates for both methods', () => {
+  const cell = { matrixRate: 0.002, otherRate: 0.02 };
+  const others = { embeddingLearningRate: 0.02, headLearningRate: 0.02, normLearningRate: 0.02 };
+  const dense = tunedRecipe(denseMethod, cell, 7, 500);
+  const compact = tunedRecipe(compactMethod(0.25), cell, 7, 500);
+  expect(dense).toMatchObject({
+    ...others,
+    learningRate: 0.002,
+    seed: 7,
+    method: { name: 'dense', seed: 7 },
+  });
+  expect(compact).toMatchObject({ ...others, method: { updateScale: 0.25, rankRatio: 0.25, seed: 7 } });
+  expect((compact.learningRate as number) * 0.25).toBe(0.002);
+});
+
+describe('the ledger of finished runs', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'compact-quality-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const cell = { variant: 'dense', matrixRate: 0.001, otherRate: 0.02, seed: 1 };
+  const recipe = tunedRecipe(denseMethod, cell, 1, 500);
+
+  test('knows a run again by its recipe, whoever opens it', () => {
+    const file = join(folder, 'quality.jsonl');
+    const ledger = new QualityLedger(file);
+    expect(ledger.find(recipe)).toBeUndefined();
+    ledger.append(cell, recipe, 1.25, benchDevice('cpu'));
+    expect(ledger.find(recipe)).toBe(1.25);
+    expect(new QualityLedger(file).find(recipe)).toBe(1.25);
+    expect(new QualityLedger(file).find({ ...recipe, maxSteps: 501 })).toBeUndefined();
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({
+      case: 'quality',
+      shape: 'llama-demo 8x256, 500 steps',
+      loss: 1.25,
+      instructionSet: expect.any(String),
+      date: expect.any(String),
+    });
+  });
+
+  test('a run that diverged is kept as such and not tried again', () => {
+    const file = join(folder, 'diverged.jsonl');
+    new QualityLedger(file).append(cell, recipe, Infinity, benchDevice('cpu'));
+    expect(new QualityLedger(file).find(recipe)).toBe(Infinity);
+  });
+
+  test('without a file it remembers; rows of other benchmarks are passed over', () => {
+    const ledger = new QualityLedger(undefined);
+    ledger.append(cell, recipe, 2, benchDevice('cpu'));
+    expect(ledger.find(recipe)).toBe(2);
+    const file = join(folder, 'others.jsonl');
+    writeFileSync(file, `${JSON.stringify({ case: 'matmul', recipe, loss: 3 })}\n`);
+    expect(new QualityLedger(file).find(recipe)).toBeUndefined();
+  });
+
+  test('a broken line is named', () => {
+    const file = join(folder, 'broken.jsonl');
+    writeFileSync(file, '{"case":"quality"}\n{"case":"qua');
+    expect(() => new QualityLedger(file)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_COMPACT_ARGUMENT',
+        message: expect.stringContaining('broken.jsonl:2'),
+      }),
+    );
+  });
+});
