@@ -42,7 +42,8 @@ A speed counts for nothing without its loss. Timed steps all train on one batch 
 that of the last step. The table of losses is of a training on text, byte by byte at a constant learning rate, from the
 same weights on the same batches: ours is held against the losses that a CPU had for the same seeds
 ([recorded](../bench/results/quality-cpu.jsonl) by \`scripts/gpu-bench --record-reference\`), PyTorch stands beside it.
-Compact's learning rate times its update scale is that of dense.
+Compact's learning rate times its update scale is that of dense, so its embeddings, head and norms learn at four times
+dense's rate: the table tells whether a GPU trains as a CPU does, and does not compare methods (that is \`bench quality\`).
 `;
 
 const assumptions = `**The predictions for our own kernels are too optimistic and stand until they are restated.** They were made for main loops
