@@ -1,6 +1,7 @@
 import type { CommanderError } from 'commander';
 import { compactError, isCompactError, type CompactError } from '../errors.js';
-import type { Terminal } from './terminal.js';
+import { screenColumns, type Terminal } from './terminal.js';
+import { wrapWords } from './text-layout.js';
 
 /** What went wrong, what was expected and received, what to do: on standard error, or as one JSON object. */
 export function printError(terminal: Terminal, error: unknown): void {
@@ -31,11 +32,20 @@ function errorText(terminal: Terminal, error: unknown): string {
     const stack = error instanceof Error && process.env['DEBUG'] !== undefined ? `\n${error.stack}` : '';
     return `${title}: ${messageOf(error)}${stack}`;
   }
+  if (error.code === 'ERR_COMPACT_ABORTED') return terminal.style('yellow', error.message);
   const { code, what, expected, received, remedy } = error;
-  const lines = [`${title}: ${what} ${terminal.style('dim', `(${code})`)}`];
-  if (expected !== undefined) lines.push(`  expected  ${expected}`);
-  if (received !== undefined) lines.push(`  received  ${received}`);
-  if (remedy !== undefined) lines.push(`  remedy    ${remedy.split('\n').join(`\n            `)}`);
+  const width = screenColumns(process.stderr);
+  const lines = [wrapWords(`${what} ${terminal.style('dim', `(${code})`)}`, width, `${title}: `)];
+  const part = (name: string, text: string | undefined): void => {
+    for (const [i, line] of (text?.split('\n') ?? []).entries()) {
+      const head = `  ${(i === 0 ? name : '').padEnd(8)}  `;
+      // A command to copy stays in one piece: screens break lines without a trace, a new line would be one.
+      lines.push(line.includes('compact-train ') ? head + line : wrapWords(line, width, head));
+    }
+  };
+  part('expected', expected);
+  part('received', received);
+  part('remedy', remedy);
   return lines.join('\n');
 }
 

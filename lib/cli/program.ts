@@ -4,9 +4,10 @@ import { registerInspect } from './commands/inspect.js';
 import { registerPlan } from './commands/plan.js';
 import { registerSample } from './commands/sample.js';
 import { registerTrain } from './commands/train.js';
+import type { CommandContext } from './command-context.js';
 import { fromCommander, printError } from './error-message.js';
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.js';
-import { surviveClosedPipes, Terminal } from './terminal.js';
+import { surviveOutputErrors, Terminal } from './terminal.js';
 import { packageVersion } from './package-info.js';
 
 const examples = `
@@ -28,11 +29,17 @@ Environment: NO_COLOR and FORCE_COLOR are honoured.`;
 
 /** Runs one command line; every outcome is an exit code. */
 export async function main(args: readonly string[]): Promise<ExitCode> {
-  surviveClosedPipes();
+  const isGiven = (...flags: string[]): boolean => flags.some((flag) => args.includes(flag));
   // Known before parsing, because complaints about the arguments follow them too.
-  const terminal = new Terminal({ json: args.includes('--json'), quiet: args.includes('--quiet') });
+  const terminal = new Terminal({ json: isGiven('--json'), quiet: isGiven('--quiet', '-q') });
   let code: ExitCode = exitCodes.done;
-  const program = createProgram(terminal, (result) => (code = result));
+  const program = createProgram({ terminal, args, finish: (result) => (code = result) });
+  surviveOutputErrors((reason) => {
+    process.stderr.write(`standard output cannot be written (${reason}): nothing more is printed\n`);
+    // What a run trained stands in its folder; every other command has printed its result, or failed.
+    if (nameOfCommand(program, args) !== 'compact-train train')
+      process.once('exit', () => (process.exitCode ||= exitCodes.failed));
+  });
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
@@ -46,12 +53,14 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+/** All commands with their flags and help. */
+export function createProgram(context: CommandContext): Command {
+  const { terminal } = context;
   const program = new Command('compact-train')
     .description('Train transformers in far less memory, planned to the byte.')
     .version(packageVersion)
     .option('--json', 'results for programs: JSON on standard output, and nothing else there')
-    .option('--quiet', 'no output but errors (and JSON, when asked for)')
+    .option('-q, --quiet', 'no output but errors (and JSON, when asked for)')
     .exitOverride()
     .configureOutput({
       outputError: () => {}, // printed by main, once
@@ -61,9 +70,9 @@ function createProgram(terminal: Terminal, finish: (code: ExitCode) => void): Co
     .configureHelp({ showGlobalOptions: true, styleTitle: (title) => terminal.style('bold', title) })
     .addHelpText('after', examples);
   registerBench(program, terminal);
-  registerTrain(program, terminal, finish);
+  registerTrain(program, context);
   registerSample(program, terminal);
-  registerPlan(program, terminal, finish);
+  registerPlan(program, terminal, context.finish);
   registerInspect(program, terminal);
   return program;
 }

@@ -1,6 +1,5 @@
-import { SingleBar } from 'cli-progress';
 import { formatBytes, formatDuration, formatRate, formatSmall } from './format.js';
-import type { StepReport } from '../train/index.js';
+import type { EvaluateReport, StepReport } from '../train/index.js';
 import type { Terminal } from './terminal.js';
 
 /**
@@ -10,10 +9,9 @@ import type { Terminal } from './terminal.js';
 export class Progress {
   readonly #terminal: Terminal;
   readonly #loggingSteps: number;
-  #bar: SingleBar | undefined;
   #startedAt = performance.now();
   #firstStep: number | undefined;
-  #heldOut = '';
+  #heldOut: EvaluateReport | undefined;
 
   constructor(terminal: Terminal, loggingSteps: number) {
     this.#terminal = terminal;
@@ -22,46 +20,44 @@ export class Progress {
 
   step(report: StepReport): void {
     this.#firstStep ??= report.step - 1;
-    if (this.#terminal.isInteractive) this.#draw(report);
-    else if (report.step % this.#loggingSteps === 0 || report.step === report.maxSteps) this.#print(report);
+    this.#heldOut = report.evaluation ?? this.#heldOut;
+    if (this.#terminal.isInteractive) this.#terminal.status(this.#statusLine(report));
+    else this.#print(report);
   }
 
-  /** Leaves the last state of the bar on the screen and ends it. */
+  /** Leaves the last state of the run on the screen. */
   stop(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
+    this.#terminal.endStatus();
   }
 
-  #draw(report: StepReport): void {
-    if (this.#bar === undefined) {
-      this.#bar = new SingleBar({
-        format: '{bar} {value}/{total}  loss {loss}  {rate}  {bytes}  {eta_text}{held_out}',
-        barCompleteChar: '━',
-        barIncompleteChar: '─',
-        barsize: Math.max(8, Math.min(32, this.#terminal.columns - 78)),
-        hideCursor: true,
-        stream: process.stdout,
-        fps: 8,
-        // Signals belong to the command: the first one must finish the step.
-        gracefulExit: false,
-      });
-      this.#bar.start(report.maxSteps, report.step, this.#payload(report));
-    }
-    this.#bar.update(report.step, this.#payload(report));
+  #statusLine(report: StepReport): string {
+    const { step, maxSteps, loss, tokensPerSecond, memory } = report;
+    // The most telling first: what a narrow screen has no room for is left out from the end.
+    const parts = [
+      `${step}/${maxSteps}`,
+      `loss ${loss.toFixed(3)}`,
+      `ETA ${formatDuration(this.#secondsLeft(report))}`,
+      ...(this.#heldOut === undefined ? [] : [`held out ${this.#heldOut.loss.toFixed(3)}`]),
+      formatRate(tokensPerSecond),
+      formatBytes(memory.allocatedBytes),
+    ];
+    return barLine(step / maxSteps, parts, this.#terminal.columns);
   }
 
-  #payload(report: StepReport): Record<string, string> {
-    if (report.evaluation !== undefined) this.#heldOut = `  held out ${report.evaluation.loss.toFixed(3)}`;
-    return {
-      held_out: this.#heldOut,
-      loss: report.loss.toFixed(3),
-      rate: formatRate(report.tokensPerSecond),
-      bytes: formatBytes(report.memory.allocatedBytes),
-      eta_text: `ETA ${formatDuration(this.#secondsLeft(report))}`,
-    };
-  }
-
+  /** Evaluations and saves are told always, steps every so many. */
   #print(report: StepReport): void {
+    const { step, maxSteps, evaluation, checkpoint } = report;
+    const isDue = step === 1 || step % this.#loggingSteps === 0 || step === maxSteps;
+    if (isDue) this.#terminal.line(this.#stepLine(report));
+    if (evaluation !== undefined)
+      this.#terminal.line(
+        `  held out after step ${step}: loss ${evaluation.loss.toFixed(4)}, ` +
+          `perplexity ${evaluation.perplexity.toFixed(2)}`,
+      );
+    if (checkpoint !== undefined) this.#terminal.line(`  saved ${checkpoint.path}`);
+  }
+
+  #stepLine(report: StepReport): string {
     const parts = [
       `step ${report.step}/${report.maxSteps}`,
       `loss ${report.loss.toFixed(4)}`,
@@ -71,12 +67,7 @@ export class Progress {
       formatBytes(report.memory.allocatedBytes),
       `ETA ${formatDuration(this.#secondsLeft(report))}`,
     ];
-    this.#terminal.line(parts.join('  '));
-    if (report.evaluation !== undefined)
-      this.#terminal.line(
-        `  held out: loss ${report.evaluation.loss.toFixed(4)}, perplexity ${report.evaluation.perplexity.toFixed(2)}`,
-      );
-    if (report.checkpoint !== undefined) this.#terminal.line(`  saved ${report.checkpoint.path}`);
+    return parts.join('  ');
   }
 
   #secondsLeft(report: StepReport): number {
@@ -84,4 +75,21 @@ export class Progress {
     const elapsed = (performance.now() - this.#startedAt) / 1000;
     return (elapsed / done) * (report.maxSteps - report.step);
   }
+}
+
+/** A bar and as many of the parts behind it as a screen has room for; one column stays free, so no screen wraps it. */
+export function barLine(share: number, parts: readonly string[], columns: number): string {
+  const shown: string[] = [];
+  let length = 0;
+  for (const part of parts) {
+    const longer = length + part.length + (shown.length === 0 ? 0 : 2);
+    if (longer > columns - 1) break;
+    shown.push(part);
+    length = longer;
+  }
+  const text = shown.join('  ');
+  const width = Math.min(32, columns - 1 - length - 1);
+  if (width < 8) return text;
+  const done = Math.round(width * Math.min(1, Math.max(0, share)));
+  return `${'━'.repeat(done)}${'─'.repeat(width - done)} ${text}`;
 }

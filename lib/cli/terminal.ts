@@ -1,4 +1,6 @@
 import { styleText } from 'node:util';
+import { LiveLine } from './live-line.js';
+import { wrapWords } from './text-layout.js';
 
 export interface TerminalOptions {
   readonly json?: boolean;
@@ -16,6 +18,7 @@ export class Terminal {
   readonly quiet: boolean;
   /** Whether text is styled: on a terminal, unless the environment says otherwise. */
   readonly hasColours: boolean;
+  readonly #live = new LiveLine();
 
   constructor(options: TerminalOptions = {}) {
     this.json = options.json ?? false;
@@ -28,9 +31,19 @@ export class Terminal {
     return process.stdout.isTTY && !this.json && !this.quiet;
   }
 
-  /** Width of the screen in columns; lines for pipes may be long. */
+  /** Width of the screen in columns; lines for pipes may be as long as they are. */
   get columns(): number {
-    return process.stdout.isTTY ? process.stdout.columns : 160;
+    return screenColumns(process.stdout);
+  }
+
+  /** What is going on just now: the last line of the screen, where a person is watching. */
+  status(text: string): void {
+    if (this.isInteractive) this.#live.show(text);
+  }
+
+  /** Leaves the latest status on the screen, as a line like others. */
+  endStatus(): void {
+    this.#live.end();
   }
 
   /** One line for people. */
@@ -38,9 +51,16 @@ export class Terminal {
     this.write(`${text}\n`);
   }
 
+  /** A paragraph for people, broken between words, behind a head that later lines are indented by. */
+  prose(text: string, head = ''): void {
+    this.line(wrapWords(text, this.columns, head));
+  }
+
   /** Text for people, as it is. */
   write(text: string): void {
-    if (!this.json && !this.quiet) process.stdout.write(text);
+    if (this.json || this.quiet) return;
+    this.#live.hide();
+    process.stdout.write(text);
   }
 
   /** One object for programs, on a line of its own. */
@@ -50,7 +70,9 @@ export class Terminal {
 
   /** What happened, for people, beside the result. */
   warn(text: string): void {
-    if (!this.quiet && !this.json) process.stderr.write(`${this.style('yellow', text)}\n`);
+    if (this.quiet || this.json) return;
+    this.#live.hide();
+    process.stderr.write(`${this.style('yellow', wrapWords(text, screenColumns(process.stderr)))}\n`);
   }
 
   style(style: Style, text: string): string {
@@ -66,12 +88,28 @@ function wantsColours(): boolean {
   return process.stdout.isTTY && term !== 'dumb';
 }
 
-/** Standard streams outlive their readers: later writes are dropped, the work goes on. */
-export function surviveClosedPipes(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      stream.write = () => true;
-    });
-  }
+/** Columns of the screen behind a stream; no bound for files and pipes. */
+export const screenColumns = (stream: NodeJS.WriteStream): number =>
+  stream.isTTY ? stream.columns || 80 : Infinity;
+
+/**
+ * Output never ends the work: where a stream can no longer be written (a reader that went away, a full disk), what
+ * would come is dropped. `onLost` is called once when standard output is lost for another reason than its reader's.
+ */
+export function surviveOutputErrors(onLost: (reason: string) => void): void {
+  muteOnError(process.stderr, () => {});
+  muteOnError(process.stdout, ({ code, message }) => {
+    // A reader that goes away (`| head`) has what it wanted.
+    if (code !== 'EPIPE') onLost(code ?? message);
+  });
+}
+
+function muteOnError(stream: NodeJS.WriteStream, onLost: (error: NodeJS.ErrnoException) => void): void {
+  let isLost = false;
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (isLost) return;
+    isLost = true;
+    stream.write = () => true;
+    onLost(error);
+  });
 }

@@ -1,50 +1,18 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { objects, RecipeFolder } from './fixture-recipe.js';
 import { hasTerminalProgram, runCommand, runOnTerminal } from './run-command.js';
 
 // Each command is a process of its own, and test machines may be busy.
 jest.setTimeout(120_000);
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'compact-train-cli-'));
-  const words = 'the quick brown fox jumps over the lazy dog and then again '.split(' ');
-  const text = Array.from({ length: 4000 }, (_, i) => words[(i * 7 + (i >> 3)) % words.length]).join(' ');
-  writeFileSync(join(folder, 'corpus.txt'), text);
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let folder: RecipeFolder;
+beforeAll(() => void (folder = new RecipeFolder()));
+afterAll(() => folder[Symbol.dispose]());
 
-let nextRun = 0;
-/** Writes a recipe for a model of one small layer; returns its path and output folder. */
-function recipe(options: Record<string, unknown> = {}): { path: string; output: string } {
-  const name = `run-${nextRun++}`;
-  const values = {
-    model: { vocabSize: 257, hiddenSize: 32, intermediateSize: 64, numHiddenLayers: 1, numAttentionHeads: 2 },
-    method: { name: 'compact', rankRatio: 0.5 },
-    data: join(folder, 'corpus.txt'),
-    batchSize: 2,
-    sequenceLength: 32,
-    maxSteps: 4,
-    learningRate: 0.01,
-    threads: 1,
-    loggingSteps: 1,
-    outputDirectory: join(folder, name),
-    ...options,
-  };
-  const path = join(folder, `${name}.yaml`);
-  writeFileSync(path, JSON.stringify(values)); // JSON is YAML
-  return { path, output: values.outputDirectory };
-}
-
-const objects = (stdout: string): Record<string, unknown>[] =>
-  stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-
-const endlessSteps = 1_000_000;
+const recipe = (options?: Record<string, unknown>): { path: string; output: string } =>
+  folder.recipe(options);
 
 describe('train --json', () => {
   test('prints one object a line: start, steps, and the result last', async () => {
@@ -83,6 +51,21 @@ describe('train for people', () => {
     expect(stdout).not.toMatch(/[\x1b\r]/); // oxlint-disable-line no-control-regex
   });
 
+  test('tells evaluations and saves whatever the logging steps are', async () => {
+    const { stdout } = await runCommand([
+      'train',
+      recipe({ maxSteps: 5, loggingSteps: 100, evalSteps: 2, saveSteps: 3 }).path,
+    ]);
+    expect(stdout.match(/^ {2}held out after step (\d)|^ {2}saved \S+-\d$|^step \d/gm)).toEqual([
+      'step 1',
+      '  held out after step 2',
+      expect.stringMatching(/saved .*checkpoint-3$/),
+      '  held out after step 4',
+      'step 5',
+      '  held out after step 5',
+    ]);
+  });
+
   test('prints nothing with --quiet', async () => {
     const { code, stdout, stderr } = await runCommand(['train', recipe().path, '--quiet']);
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: '' });
@@ -101,64 +84,13 @@ describe('train for people', () => {
   onTerminal('draws a bar with time left, loss, rate and bytes on a terminal', async () => {
     const { code, stdout } = await runOnTerminal(['train', recipe({ maxSteps: 400 }).path]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/━+─* \d+\/400 {2}loss \d\.\d+ {2}\S+ tokens\/s {2}\S+ [KM]iB {2}ETA /);
+    expect(stdout).toMatch(/━+─* \d+\/400 {2}loss \d\.\d+ {2}ETA \S+( s)? {2}\S+ tokens\/s {2}\S+ [KM]iB/);
   });
 
   onTerminal('colours a terminal unless NO_COLOR is set', async () => {
     const sgr = /\x1b\[\d*m/; // oxlint-disable-line no-control-regex
     expect((await runOnTerminal(['inspect', '--help'])).stdout).toMatch(sgr);
     expect((await runOnTerminal(['inspect', '--help'], { env: { NO_COLOR: '1' } })).stdout).not.toMatch(sgr);
-  });
-});
-
-describe('interruption', () => {
-  test.each(['SIGINT', 'SIGTERM'] as const)(
-    'by %s ends after the step, saves, and can be resumed',
-    async (signal) => {
-      const { path, output } = recipe({ maxSteps: endlessSteps });
-      let sent = false;
-      const { code, stdout } = await runCommand(['train', path, '--json'], {
-        onOutput: (text, child) => {
-          if (!sent && text.includes('"step":3')) sent = child.kill(signal);
-        },
-      });
-      expect(code).toBe(130);
-      const result = objects(stdout).at(-1)!;
-      expect(result).toMatchObject({ type: 'result', reason: 'stopped', interrupted: true });
-      const saved = join(output, `checkpoint-${String(result['step'])}`);
-      expect(existsSync(saved)).toBe(true);
-
-      const steps = Number(result['step']) + 2;
-      const args = [
-        'train',
-        path,
-        '--json',
-        '--resume-from-checkpoint',
-        'latest',
-        '--max-steps',
-        String(steps),
-      ];
-      const resumed = objects((await runCommand(args)).stdout);
-      expect(resumed[0]).toMatchObject({ resumedFrom: saved });
-      expect(resumed.filter(({ type }) => type === 'step').map(({ step }) => step)).toEqual([
-        steps - 1,
-        steps,
-      ]);
-    },
-  );
-
-  test('twice ends at once', async () => {
-    const { path } = recipe({ maxSteps: endlessSteps, batchSize: 64, sequenceLength: 128 });
-    let sent = false;
-    const { code, stdout } = await runCommand(['train', path, '--json'], {
-      onOutput: (text, child) => {
-        if (sent || !text.includes('"step":2')) return;
-        sent = child.kill('SIGINT');
-        child.kill('SIGTERM');
-      },
-    });
-    expect(code).toBe(130);
-    expect(objects(stdout).at(-1)).toMatchObject({ type: 'step' });
   });
 });
 
@@ -183,8 +115,8 @@ describe('refusals', () => {
   });
 
   test('text shorter than one sequence: code 2, nothing written', async () => {
-    const { path, output } = recipe({ sequenceLength: 2048, data: join(folder, 'short.txt') });
-    writeFileSync(join(folder, 'short.txt'), 'too short');
+    const { path, output } = recipe({ sequenceLength: 2048, data: join(folder.path, 'short.txt') });
+    writeFileSync(join(folder.path, 'short.txt'), 'too short');
     const { code, stderr } = await runCommand(['train', path]);
     expect(code).toBe(2);
     expect(stderr).toMatch(/ERR_COMPACT_DATA_TOO_SHORT/);

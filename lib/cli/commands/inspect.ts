@@ -15,7 +15,9 @@ export function registerInspect(program: Command, terminal: Terminal): void {
     .action(() => {
       const found = environment({ probe: true });
       terminal.object(found);
-      for (const line of describeEnvironment(found)) terminal.line(line);
+      const facts = describeEnvironment(found);
+      const width = Math.max(...facts.map(([name]) => name.length));
+      for (const [name, value] of facts) terminal.prose(value, `${name.padEnd(width)}  `);
     });
 }
 
@@ -28,8 +30,8 @@ function describeEnvironment({
   cuda,
   ops,
   projection,
-}: Environment): string[] {
-  const facts: [string, string][] = [
+}: Environment): [string, string][] {
+  return [
     ['compact-train', `${version}, Node ${node}, ${platform}`],
     ['CPU', `${cpu.model}, ${cpu.threads} threads, ${formatBytes(memoryBytes)}`],
     ['features', cpu.features.join(' ')],
@@ -38,8 +40,6 @@ function describeEnvironment({
     ['operations', `${ops.length}: ${ops.join(' ')}`],
     ...Object.entries(projection.sha256).map(([set, hash]): [string, string] => [`projection ${set}`, hash]),
   ];
-  const width = Math.max(...facts.map(([name]) => name.length));
-  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
 }
 
 function describeCuda({

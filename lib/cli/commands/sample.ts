@@ -38,8 +38,8 @@ export function registerSample(program: Command, terminal: Terminal): void {
 
 async function sample(checkpoint: string, flags: SampleFlags, terminal: Terminal): Promise<void> {
   const { device, threads, ...options } = flags;
-  using interrupt = onInterrupt(() => {});
   await using sampler = await Sampler.open({ checkpoint, device, threads });
+  using interrupt = onInterrupt(() => {}); // until here nothing can be lost
   const write = (text: string): void => terminal.write(text);
   write(terminal.style('dim', options.prompt ?? ''));
   const report = await sampler.sample({ ...options, signal: interrupt.signal, onText: write });

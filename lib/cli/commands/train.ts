@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import { Trainer, type TrainerOptions, type TrainResult } from '../../train/index.js';
+import { compactError, isCompactError } from '../../errors.js';
+import { listCheckpoints, Trainer, type TrainerOptions, type TrainResult } from '../../train/index.js';
+import type { CommandContext } from '../command-context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { formatBytes, formatCount, formatDuration, formatRate } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
@@ -7,6 +9,7 @@ import { Progress } from '../progress.js';
 import { packagedRecipes, readRecipeFile } from '../recipe-file.js';
 import { addRecipeFlags, applyRecipeFlags, type RecipeFlags } from '../recipe-flags.js';
 import { trainerOptions } from '../recipe.js';
+import { resumeCommand } from '../resume-command.js';
 import type { Terminal } from '../terminal.js';
 
 const help = (): string => `
@@ -14,7 +17,8 @@ A recipe is a YAML file of training options; unknown keys are refused. Packaged 
   ${packagedRecipes().join(', ')}
 
 --json prints one object a line: type "start", then "step" for every step, and "result" last.
-SIGINT (Ctrl-C) or SIGTERM: the running step ends, a checkpoint is saved, exit code 130. A second one ends at once.
+SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2: the running step ends, a checkpoint is saved, exit code 130, and
+the command that goes on is printed. A second SIGINT or SIGTERM ends at once, unsaved.
 
 Examples:
   compact-train train quickstart
@@ -22,7 +26,7 @@ Examples:
   compact-train train recipe.yaml --set method.rankRatio=0.125 --max-steps 2000
   compact-train train recipe.yaml --resume-from-checkpoint auto            start, or go on after an interruption`;
 
-export function registerTrain(program: Command, terminal: Terminal, finish: (code: ExitCode) => void): void {
+export function registerTrain(program: Command, context: CommandContext): void {
   const command = program
     .command('train')
     .summary('train a model from a recipe')
@@ -34,20 +38,22 @@ export function registerTrain(program: Command, terminal: Terminal, finish: (cod
   addRecipeFlags(command).action(async (recipe: string, flags: RecipeFlags) => {
     const file = readRecipeFile(recipe);
     applyRecipeFlags(file.values, flags);
-    finish(await train(trainerOptions(file), terminal));
+    context.finish(await train(trainerOptions(file), context));
   });
 }
 
-const endAtOnce = (): void => process.exit(exitCodes.interrupted);
-
-async function train(options: TrainerOptions, terminal: Terminal): Promise<ExitCode> {
-  let stop = endAtOnce; // nothing has started, nothing is lost
-  using interrupt = onInterrupt((signal) => {
-    stop();
-    terminal.warn(`\n${signal}: ends after this step and saves. Once more: ends at once, unsaved.`);
-  });
-  await using trainer = await Trainer.create(options);
-  stop = () => trainer.requestStop();
+async function train(options: TrainerOptions, { terminal, args }: CommandContext): Promise<ExitCode> {
+  let stop = (): void => starting.abort(interrupt.signal.reason);
+  const starting = new AbortController();
+  using interrupt = onInterrupt(
+    () => stop(),
+    () => terminal.endStatus(),
+  );
+  await using trainer = await start(options, args, starting.signal);
+  stop = () => {
+    trainer.requestStop();
+    terminal.warn(stopNotice(interrupt.signal, options));
+  };
   announce(options, trainer, terminal);
   const progress = new Progress(terminal, options.loggingSteps ?? 10);
   trainer.on('step', (report) => {
@@ -60,12 +66,63 @@ async function train(options: TrainerOptions, terminal: Terminal): Promise<ExitC
   } finally {
     progress.stop();
   }
+  const interrupted = interrupt.signal.aborted;
+  const goOn = interrupted && result.checkpoint !== undefined ? resumeCommand(args) : undefined;
   const graphs = trainer.graphs();
-  terminal.object({ type: 'result', interrupted: interrupt.signal.aborted, ...result, graphs });
-  summarize(result, terminal);
+  terminal.object({ type: 'result', interrupted, resumeCommand: goOn, ...result, graphs });
+  summarize(result, goOn, terminal);
   for (const { entry, problem } of graphs)
     if (problem !== undefined) terminal.warn(`${entry} did not run as a graph: ${problem}`);
-  return interrupt.signal.aborted ? exitCodes.interrupted : exitCodes.done;
+  return interrupted ? exitCodes.interrupted : exitCodes.done;
+}
+
+/** A trainer; an interruption before the first step ends in an error that says so. */
+async function start(
+  options: TrainerOptions,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<Trainer> {
+  let trainer: Trainer;
+  try {
+    trainer = await Trainer.create({ ...options, signal });
+  } catch (error) {
+    if (signal.aborted) throw beforeFirstStep(signal);
+    throw await sameRunRefused(error, options, args);
+  }
+  if (!signal.aborted) return trainer;
+  await trainer.close();
+  throw beforeFirstStep(signal);
+}
+
+function beforeFirstStep({ reason }: AbortSignal): Error {
+  const what = `${(reason as Error).message} before the first step, nothing is saved`;
+  return compactError('ERR_COMPACT_ABORTED', what);
+}
+
+/** A folder that holds checkpoints already is refused; most often they are those of this very command. */
+async function sameRunRefused(
+  error: unknown,
+  { outputDirectory, resumeFromCheckpoint }: TrainerOptions,
+  args: readonly string[],
+): Promise<unknown> {
+  const isRefusal = isCompactError(error, 'ERR_COMPACT_CONFIG_VALUE') && error.op === 'outputDirectory';
+  if (!isRefusal || outputDirectory === undefined || resumeFromCheckpoint !== undefined) return error;
+  const latest = (await listCheckpoints(outputDirectory)).at(-1);
+  if (latest === undefined) return error;
+  return compactError('ERR_COMPACT_CONFIG_VALUE', `${outputDirectory} holds a run already`, {
+    op: 'outputDirectory',
+    expected: 'a folder without checkpoints, or to go on from the latest',
+    received: latest.path,
+    remedy: `Go on with: ${resumeCommand(args)}\nOr start anew in another folder: --output-directory <folder>`,
+    cause: error,
+  });
+}
+
+function stopNotice({ reason }: AbortSignal, { outputDirectory }: TrainerOptions): string {
+  const name = (reason as Error).message;
+  return outputDirectory === undefined
+    ? `${name}. Ends after this step; without an output folder nothing is saved. Once more: ends at once.`
+    : `${name}. Ends after this step and saves. Once more: ends at once, unsaved.`;
 }
 
 function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal): void {
@@ -84,7 +141,7 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
       resumedFrom,
     });
   const fact = (name: string, text: string): void =>
-    terminal.line(`${terminal.style('dim', name.padEnd(7))} ${text}`);
+    terminal.prose(text, `${terminal.style('dim', name.padEnd(7))} `);
   const batch =
     gradientAccumulationSteps === 1 ? `${batchSize}` : `${gradientAccumulationSteps} x ${batchSize}`;
   fact('model', `${model.name}, ${formatCount(model.numParameters)} parameters, ${options.dtype ?? 'f32'}`);
@@ -110,7 +167,7 @@ function describeMethod(description: Readonly<Record<string, unknown>>): string 
   return [String(description['name']), ...options].join(', ');
 }
 
-function summarize(result: TrainResult, terminal: Terminal): void {
+function summarize(result: TrainResult, goOn: string | undefined, terminal: Terminal): void {
   const { reason, step, evaluation, checkpoint, tokensPerSecond, durationMs } = result;
   const parts = [
     `${reason === 'completed' ? 'Done' : 'Stopped'} at step ${step} after ${formatDuration(durationMs / 1000)}`,
@@ -120,8 +177,10 @@ function summarize(result: TrainResult, terminal: Terminal): void {
     parts.push(
       `held out: loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`,
     );
-  terminal.line(`\n${terminal.style('bold', parts[0]!)}, ${parts.slice(1).join(', ')}`);
+  terminal.line();
+  terminal.prose(`${terminal.style('bold', parts[0]!)}, ${parts.slice(1).join(', ')}`);
   if (checkpoint === undefined) return;
   terminal.line(`Saved ${checkpoint.path} (${formatBytes(checkpoint.numBytes)})`);
-  terminal.line(terminal.style('dim', `Try: compact-train sample ${checkpoint.path} --prompt "..."`));
+  if (goOn !== undefined) terminal.line(`Go on with: ${terminal.style('bold', goOn)}`);
+  else terminal.line(terminal.style('dim', `Try: compact-train sample ${checkpoint.path} --prompt "..."`));
 }
