@@ -1,20 +1,22 @@
-// Makes the package compact-train-cuda-linux-x64 out of what `npm run build:native` has built, and packs it into build/.
+// Builds the CUDA module for every supported architecture, makes the package compact-train-cuda-linux-x64 of it, and
+// packs that into build/.
 'use strict';
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const cudaBuild = require('./cuda-build.cjs');
 
 const root = path.resolve(__dirname, '..');
 const name = 'compact-train-cuda-linux-x64';
-const built = path.join(root, 'build', 'Release', 'compact_train_cuda.so');
+const built = cudaBuild.module;
 const template = path.join(root, 'packages', name);
 const folder = path.join(root, 'build', name);
 const largestMegabytes = 100;
 
 function main() {
-  if (!fs.existsSync(built))
-    throw new Error(`there is no ${built}: run npm run build:native with nvcc 13 on the PATH`);
+  const problem = cudaBuild.build();
+  if (problem !== undefined) throw new Error(`${name}: ${problem}`);
   fs.rmSync(folder, { recursive: true, force: true });
   fs.cpSync(template, folder, { recursive: true });
   const read = (file) => fs.readFileSync(file, 'utf8');

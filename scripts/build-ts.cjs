@@ -1,4 +1,4 @@
-// Compiles lib/ into dist/ and makes the command executable.
+// Compiles lib/ into dist/, without what a former build has left there, and makes the command executable.
 'use strict';
 
 const { spawnSync } = require('node:child_process');
@@ -8,6 +8,7 @@ const path = require('node:path');
 const root = path.resolve(__dirname, '..');
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 
+fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
 const { status, error } = spawnSync(process.execPath, [tsc, '-p', path.join(root, 'tsconfig.json')], {
   cwd: root,
   stdio: 'inherit',

@@ -1,15 +1,15 @@
-// Reads what ptxas said of every kernel while the CUDA module was built (`npm run build:native`), prints a table, and
-// fails when a hot kernel keeps values in local memory: spilled registers, or arrays that did not fit into them.
+// Builds the CUDA module for every supported architecture, prints a table of what ptxas said of every kernel, and fails
+// when a hot kernel keeps values in local memory: spilled registers, or arrays that did not fit into them.
 //
 //   node scripts/check-cuda-kernels.cjs [--write]     --write: also into bench/results/cuda-resources.json
 'use strict';
 
 const fs = require('node:fs');
 const path = require('node:path');
+const cudaBuild = require('./cuda-build.cjs');
 
 const root = path.resolve(__dirname, '..');
 const sources = path.join(root, 'cuda');
-const objects = path.join(root, 'build', 'cmake', 'Release', 'cuda', 'CMakeFiles', 'compact_cuda.dir');
 const table = path.join(root, 'bench', 'results', 'cuda-resources.json');
 
 // Where the time of a training step goes.
@@ -33,16 +33,14 @@ const hotKernels = [
   'softmax_loss_kernel',
 ];
 
-const files = fs.existsSync(sources) ? fs.readdirSync(sources).filter((name) => name.endsWith('.cu')) : [];
-const logs = files.map((name) => [name, path.join(objects, `${name}.o.resources`)]);
-const missing = logs.filter(([, log]) => !fs.existsSync(log)).map(([name]) => name);
-if (missing.length === files.length) {
-  console.log('skipped: the CUDA module was not built here (no nvcc, or COMPACT_CUDA=OFF)');
-} else if (missing.length > 0) {
-  console.error(`not built: ${missing.join(', ')}; run npm run build:native`);
-  process.exitCode = 1;
+const problem = cudaBuild.build();
+if (problem !== undefined) {
+  console.log(`skipped: the CUDA module was ${problem}`);
 } else {
-  const entries = logs.flatMap(([name, log]) => entriesOf(name, fs.readFileSync(log, 'utf8')));
+  const files = fs.readdirSync(sources).filter((name) => name.endsWith('.cu'));
+  const entries = files.flatMap((name) =>
+    entriesOf(name, fs.readFileSync(path.join(cudaBuild.objects, `${name}.o.resources`), 'utf8')),
+  );
   const architectures = [...new Set(entries.map(({ architecture }) => architecture))];
   const rows = summarize(entries);
   printTable(rows, architectures);

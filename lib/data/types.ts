@@ -1,6 +1,6 @@
 /** Where text comes from. Files are UTF-8; `.jsonl` and `.ndjson` hold one `{"text": ...}` object a line. */
 export interface DataOptions {
-  /** Files or folders (all `.txt`, `.jsonl` and `.ndjson` below them), or the name of a packaged corpus: 'sotu'. */
+  /** Files or folders (all `.txt`, `.jsonl` and `.ndjson` below them), or the name of a packaged corpus: 'addresses' (1 MB). */
   readonly train: string | readonly string[];
   /** Held-out files. Absent: the tail of the training text, `validationFraction` of it. */
   readonly validation?: string | readonly string[];

@@ -33,7 +33,7 @@ import type {
  * machine busy whatever they do.
  *
  * @example
- * await using trainer = await Trainer.create({ model, method, data: { train: 'sotu' }, batchSize: 8, sequenceLength: 256, maxSteps: 100, learningRate: 1e-3 });
+ * await using trainer = await Trainer.create({ model, method, data: { train: 'addresses' }, batchSize: 8, sequenceLength: 256, maxSteps: 100, learningRate: 1e-3 });
  * for await (const { step, loss } of trainer) console.log(step, loss);
  */
 export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposable {

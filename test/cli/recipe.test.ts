@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { packagedRecipes, parseRecipe, readRecipeFile, setRecipeValue } from '../../lib/cli/recipe-file.js';
 import { applyRecipeFlags } from '../../lib/cli/recipe-flags.js';
@@ -106,6 +109,25 @@ describe('a recipe', () => {
     ['broken YAML', 'a: [1'],
   ])('refuses %s', (_, text) => {
     expect(() => optionsOf(text)).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE' }));
+  });
+
+  test('of the package is found by its path in a folder that has no such file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'compact-recipe-'));
+    const before = process.cwd();
+    process.chdir(folder);
+    try {
+      expect(readRecipeFile('recipes/quickstart.yaml').values).toMatchObject({ model: 'llama-demo' });
+      mkdirSync('recipes');
+      writeFileSync('recipes/quickstart.yaml', minimal);
+      expect(readRecipeFile('recipes/quickstart.yaml').values).toMatchObject({ maxSteps: 3 });
+    } finally {
+      process.chdir(before);
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test.each(packagedRecipes())('of the package reads the text of the package: %s', (name) => {
+    expect(readRecipeFile(name).values).toMatchObject({ data: { train: 'addresses' } });
   });
 
   test('that does not exist names the packaged ones', () => {
