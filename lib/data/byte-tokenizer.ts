@@ -6,6 +6,8 @@ export const byteTokenizer: Tokenizer = {
   vocabularySize: 257,
   endOfTextId: 256,
   unknownId: undefined,
+  bosTokenId: undefined,
+  padTokenId: undefined,
   encode: (text) => Buffer.from(text, 'utf8'),
   decode: (ids) => Buffer.from(ids.filter((id) => id < 256)).toString('utf8'),
   files: () => ({}),

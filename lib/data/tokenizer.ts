@@ -1,6 +1,6 @@
 import { compactError } from '../errors.js';
 import { byteTokenizer } from './byte-tokenizer.js';
-import { loadHuggingFaceTokenizer } from './huggingface-tokenizer.js';
+import { loadHuggingFaceTokenizer } from './huggingface/load.js';
 import type { Tokenizer } from './types.js';
 
 /**

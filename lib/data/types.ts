@@ -12,6 +12,16 @@ export interface DataOptions {
   readonly cacheDirectory?: string;
 }
 
+export interface EncodeOptions {
+  /**
+   * Whether the text of a control token, e.g. `</s>` or `<|endoftext|>`, is text like any other; false makes it the
+   * control token. Default true.
+   */
+  readonly splitSpecialTokens?: boolean;
+  /** Whether the text goes on from text before it, and so gets no space in front. Default false. */
+  readonly continues?: boolean;
+}
+
 /** Text to ids and back. */
 export interface Tokenizer {
   readonly name: string;
@@ -19,11 +29,23 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** Written between documents; undefined when the tokenizer has none. */
   readonly endOfTextId: number | undefined;
-  /** Stands for text without a token of its own; undefined when every text has tokens. */
+  /** Stands for text without a token of its own; undefined when there is no such token. */
   readonly unknownId: number | undefined;
-  encode(text: string): ArrayLike<number>;
+  /** What the tokenizer's files name as start and padding; training writes neither. */
+  readonly bosTokenId: number | undefined;
+  readonly padTokenId: number | undefined;
+  /** Ids of a text, without control tokens around it. */
+  encode(text: string, options?: EncodeOptions): ArrayLike<number>;
+  /**
+   * The text of ids that begin a text: control tokens have none, no space is tidied away, what is not UTF-8 is U+FFFD.
+   * Many tokenizers drop the space before the first word, and a character may need several tokens, so the text of a
+   * continuation is not `decode(ids)` but what `ids` add behind their context; see TextStream.
+   */
   decode(ids: readonly number[]): string;
-  /** The files that rebuild it, by name, for checkpoints; none for the built-in one. */
+  /**
+   * The files that rebuild it, by name, for checkpoints, as training used it (no control tokens around a text); none for
+   * the built-in one.
+   */
   files(): Readonly<Record<string, string>>;
 }
 

@@ -1,0 +1,42 @@
+import type { TokenizerConfig } from './schema.js';
+
+/** The control tokens that files name, by their text. */
+export interface SpecialTokens {
+  readonly eos: string | undefined;
+  readonly bos: string | undefined;
+  readonly pad: string | undefined;
+}
+
+/** What published models call the end of a text, where no file says it. */
+const wellKnownEnds = [
+  '</s>',
+  '<|endoftext|>',
+  '<|end_of_text|>',
+  '<eos>',
+  '<|eos|>',
+  '[EOS]',
+  '<｜end▁of▁sentence｜>',
+];
+
+/**
+ * Looks in tokenizer_config.json, then special_tokens_map.json, then (for the end of text) among the control tokens
+ * of tokenizer.json for a name that is well known.
+ */
+export function findSpecialTokens(
+  { added_tokens }: TokenizerConfig,
+  files: readonly Readonly<Record<string, unknown>>[],
+): SpecialTokens {
+  const named = (key: string): string | undefined =>
+    files.map((file) => textOf(file[key])).find((text) => text !== undefined);
+  const special = new Set(added_tokens.filter(({ special }) => special).map(({ content }) => content));
+  return {
+    eos: named('eos_token') ?? wellKnownEnds.find((text) => special.has(text)),
+    bos: named('bos_token'),
+    pad: named('pad_token'),
+  };
+}
+
+function textOf(token: unknown): string | undefined {
+  const text = typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
+  return typeof text === 'string' ? text : undefined;
+}
