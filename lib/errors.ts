@@ -84,9 +84,20 @@ export function compactError(
 
 /** Whether a caught value is an error of this package, optionally of one code. */
 export function isCompactError(error: unknown, code?: CompactErrorCode): error is CompactError {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
-  const found = error.code;
-  return typeof found === 'string' && found in errorKinds && (code === undefined || found === code);
+  if (typeof error !== 'object' || error === null) return false;
+  const found = codeOf(error);
+  return (
+    typeof found === 'string' && Object.hasOwn(errorKinds, found) && (code === undefined || found === code)
+  );
+}
+
+/** What was thrown may be anything, and its `code` may throw in turn. */
+function codeOf(thrown: object): unknown {
+  try {
+    return Reflect.get(thrown, 'code');
+  } catch {
+    return undefined;
+  }
 }
 
 /** All error codes, for documentation and exit-code mapping. */
@@ -94,8 +105,10 @@ export const compactErrorCodes = Object.keys(errorKinds) as readonly CompactErro
 
 /** The known name nearest to a mistyped one, or undefined when none is near. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
+  if (name.length > 64) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  // Two letters of three make another word.
+  let bestDistance = Math.max(name.length > 3 ? 2 : 1, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {
@@ -106,15 +119,19 @@ export function nearestName(name: string, known: readonly string[]): string | un
   return best;
 }
 
+/** Letters to add, drop, replace or swap with their neighbour. */
 function editDistance(a: string, b: string): number {
+  let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];
     for (let j = 1; j <= b.length; j++) {
       const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = isSwapped ? beforePrevious[j - 2]! + 1 : Infinity;
+      current.push(Math.min(substitution, swap, previous[j]! + 1, current[j - 1]! + 1));
     }
-    previous = current;
+    [beforePrevious, previous] = [previous, current];
   }
   return previous[b.length]!;
 }

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { bytesOf } from '../options.js';
 
 /** Parsers of flag values; commander names the flag and the value in its complaint. */
 
@@ -23,21 +24,15 @@ export function ratio(text: string): number {
   return value;
 }
 
-const byteUnits: Readonly<Record<string, number>> = {
-  '': 1, b: 1,
-  kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12,
-  k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40,
-  kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40,
-}; // prettier-ignore
-
-/** '24GiB', '24GB' (decimal), '24g' (binary) or plain bytes. */
+/** '24GiB', '24GB' (decimal) or '24g' (binary). */
 export function byteCount(text: string): number {
-  const [, number, unit = ''] = /^([\d.]+)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
-  const factor = byteUnits[unit.toLowerCase()];
-  const bytes = Number(number) * (factor ?? NaN);
-  if (!Number.isFinite(bytes) || bytes <= 0)
-    throw new InvalidArgumentError('expected bytes, e.g. 24GiB or 80GB');
-  return Math.floor(bytes);
+  const bytes = bytesOf(text);
+  if (bytes !== undefined) return bytes;
+  if (/^\s*\d+(\.\d+)?\s*$/.test(text))
+    throw new InvalidArgumentError(
+      `expected a unit; did you mean ${text.trim()}GiB? (${text.trim()}B is bytes)`,
+    );
+  throw new InvalidArgumentError('expected bytes, e.g. 24GiB or 80GB');
 }
 
 export const choice = (flags: string, description: string, choices: readonly string[]): Option =>

@@ -1,7 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isMap, isScalar, LineCounter, parseDocument, parse, type Document } from 'yaml';
-import { compactError, nearestName } from '../errors.js';
+import { compactError, isCompactError, nearestName } from '../errors.js';
+import { shown } from '../options.js';
+import { expandShorthand } from '../train/recipe.js';
 import { packageDirectory } from './package-info.js';
 
 /** A recipe as it stands in its file: unchecked values, and where each key is. */
@@ -38,17 +40,29 @@ export function readRecipeFile(pathOrName: string): RecipeFile {
       remedy: nearest === undefined ? 'Check the path' : `Did you mean ${nearest}?`,
     });
   }
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw compactError('ERR_COMPACT_CONFIG_VALUE', `The recipe ${path} cannot be read`, {
-      received: (cause as Error).message,
+  return parseRecipe(readText(path), basename(path));
+}
+
+/** Recipes are short; what is longer is another file by mistake. */
+const maxRecipeBytes = 2 ** 20;
+
+function readText(path: string): string {
+  const refused = (received: string, cause?: unknown): Error =>
+    compactError('ERR_COMPACT_CONFIG_VALUE', `The recipe ${path} cannot be read`, {
+      expected: `a YAML file of at most ${maxRecipeBytes} bytes`,
+      received,
       remedy: 'Give a file that this user may read',
       cause,
     });
+  try {
+    // Reading from a pipe could wait for ever.
+    const status = statSync(path);
+    if (!status.isFile()) throw refused(status.isDirectory() ? 'a folder' : 'no regular file');
+    if (status.size > maxRecipeBytes) throw refused(`${status.size} bytes`);
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw isCompactError(cause) ? cause : refused((cause as Error).message, cause);
   }
-  return parseRecipe(text, basename(path));
 }
 
 function findRecipe(pathOrName: string, packaged: readonly string[]): string {
@@ -66,11 +80,11 @@ export function parseRecipe(text: string, name: string): RecipeFile {
       received: mistake.message.split('\n')[0]!,
       remedy: `Correct line ${mistake.linePos?.[0].line ?? 1}`,
     });
-  const values: unknown = document.toJS();
+  const values = toValues(document, name);
   if (!isRecord(values))
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is not a recipe`, {
       expected: 'a mapping of options (key: value)',
-      received: values === null ? 'an empty file' : typeof values,
+      received: values === null ? 'an empty file' : shown(values),
     });
   return {
     name,
@@ -82,7 +96,20 @@ export function parseRecipe(text: string, name: string): RecipeFile {
   };
 }
 
-/** Sets `a.b=value`; the value is read as YAML, so numbers, booleans and lists mean what they mean in a recipe. */
+/** Anchors that would unfold to more than a recipe holds are refused. */
+function toValues(document: Document, name: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is not a recipe`, {
+      received: (cause as Error).message,
+      remedy: 'Write out what the aliases stand for',
+      cause,
+    });
+  }
+}
+
+/** Sets `a.b=value`, or unsets it with `a.b=null`; the value is read as YAML, so numbers, booleans and lists mean what they mean in a recipe. */
 export function setRecipeValue(values: Record<string, unknown>, assignment: string): void {
   const [, key, value] = /^([^=]+)=(.*)$/s.exec(assignment) ?? [];
   if (key === undefined || value === undefined)
@@ -95,22 +122,38 @@ export function setRecipeValue(values: Record<string, unknown>, assignment: stri
   let target = values;
   for (const part of path) {
     const inner = Object.hasOwn(target, part) ? target[part] : undefined;
-    target = isRecord(inner)
-      ? inner
-      : ((target[part] = expandShorthand(part, inner)) as Record<string, unknown>);
+    if (!isRecord(inner)) define(target, part, asSection(part, inner));
+    target = target[part] as Record<string, unknown>;
   }
-  target[last] = parse(value);
+  const parsed = parseValue(assignment, value);
+  if (parsed === null) delete target[last];
+  else define(target, last, parsed);
 }
 
-/** `method: compact` is short for `method: {name: compact}`; likewise model presets and data sources. */
-export function expandShorthand(key: string, value: unknown): unknown {
-  if (key === 'model' && typeof value === 'string') return { preset: value };
-  if (key === 'method' && typeof value === 'string') return { name: value };
-  if (key === 'data' && (typeof value === 'string' || Array.isArray(value))) return { train: value };
-  return value ?? {};
+/** Any name is a key like others, `__proto__` included, which no recipe knows. */
+const define = (target: Record<string, unknown>, key: string, value: unknown): void =>
+  void Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+
+function parseValue(assignment: string, value: string): unknown {
+  try {
+    return parse(value, { maxAliasCount: 100 });
+  } catch (cause) {
+    throw compactError('ERR_COMPACT_ARGUMENT', '--set takes a YAML value', {
+      expected: 'key=value, e.g. learningRate=0.002 or data.train=[a.txt, b.txt]',
+      received: assignment,
+      remedy: `Put the value in quotes to have it as text: ${(cause as Error).message.split('\n')[0]!}`,
+      cause,
+    });
+  }
 }
 
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
+/** The mapping that a short form stands for; anything else that is no mapping makes way for one. */
+function asSection(key: string, value: unknown): Record<string, unknown> {
+  const expanded = expandShorthand(key, value);
+  return isRecord(expanded) ? expanded : {};
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function lineOf(document: Document, lines: LineCounter, path: readonly string[]): number | undefined {

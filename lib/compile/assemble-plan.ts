@@ -1,3 +1,4 @@
+import { compactError } from '../errors.js';
 import { type Value, valueBytes } from '../graph/index.js';
 import { type Lifetimes, aligned } from './lifetimes.js';
 import {
@@ -25,6 +26,13 @@ export function assemblePlan(entries: readonly LaidOutEntry[], device: Plan['dev
   const values = new PlanValues();
   const planEntries = entries.map((entry) => assembleEntry(entry, values));
   const arenaBytes = Math.max(0, ...planEntries.map((entry) => entry.arenaBytes));
+  const peakBytes = values.persistentBytes + arenaBytes;
+  if (!Number.isSafeInteger(peakBytes))
+    throw compactError('ERR_COMPACT_SHAPE', 'the run is larger than any memory', {
+      expected: 'less than 2^53 bytes',
+      received: `${peakBytes} bytes`,
+      remedy: 'Check the sizes of the model, the batch and the sequences',
+    });
   return {
     version: planVersion,
     device,
@@ -33,7 +41,7 @@ export function assemblePlan(entries: readonly LaidOutEntry[], device: Plan['dev
     persistentBytes: values.persistentBytes,
     arenaBytes,
     arenaLowerBoundBytes: Math.max(0, ...planEntries.map((entry) => entry.arenaLowerBoundBytes)),
-    peakBytes: values.persistentBytes + arenaBytes,
+    peakBytes,
   };
 }
 

@@ -1,5 +1,5 @@
-import { compactError } from '../errors.js';
 import type { Node } from '../graph/index.js';
+import { checkOptions, checkValue, wholeNumber, type Checked } from '../options.js';
 import { withAccounting } from './accounting.js';
 import { placeBlocks } from './arena.js';
 import { assemblePlan, type LaidOutEntry } from './assemble-plan.js';
@@ -7,7 +7,7 @@ import { buildEntries } from './entries.js';
 import { fuse } from './fuse.js';
 import { group } from './groups.js';
 import { lifetimes } from './lifetimes.js';
-import type { CompileOptions, Target } from './options.js';
+import { compileTable, maxTokens, type CompileOptions, type Target } from './options.js';
 import { order } from './order.js';
 import type { Plan } from './plan.js';
 import { type Program, withoutDeadNodes } from './program.js';
@@ -22,13 +22,14 @@ const groupedShare = 1.01;
  * will be allocated, to the byte, on any machine.
  *
  * Equal calls were merged when the graph was built (layers that project the same input share the result).
- * @throws ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_OP_UNSUPPORTED
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_OP_UNSUPPORTED,
+ *   ERR_COMPACT_RANK, ERR_COMPACT_SHAPE
  * @example
  * const plan = compile({ model: llama('llama-60m'), method: dense(), target: cpuTarget(), batchSize: 4, sequenceLength: 256, dtype: 'f32' });
  * plan.peakBytes;
  */
 export function compile(options: CompileOptions): Plan {
-  const settings = withAccounting(checked(options));
+  const settings = withAccounting(checkCompileOptions(options));
   const workspaceBytes = workspaceBytesOn(settings.target);
   const ordered = buildEntries(settings) // forward, differentiate, apply method
     .map(withoutDeadNodes)
@@ -77,15 +78,15 @@ function withGroups(
   });
 }
 
-function checked(options: CompileOptions): CompileOptions {
-  const { batchSize, sequenceLength, evaluateBatchSize = batchSize } = options;
-  for (const [name, value] of Object.entries({ batchSize, sequenceLength, evaluateBatchSize })) {
-    if (Number.isSafeInteger(value) && value > 0) continue;
-    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is out of range`, {
-      op: name,
-      expected: 'a whole number above zero',
-      received: String(value),
-    });
-  }
-  return options;
+/**
+ * Compile options whole, with their defaults.
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ */
+export function checkCompileOptions(options: CompileOptions): Checked<typeof compileTable> {
+  const settings = checkOptions(options, compileTable, { what: 'compile' });
+  const { sequenceLength, batchSize, evaluateBatchSize = batchSize } = settings;
+  const largest = Math.floor(maxTokens / sequenceLength);
+  checkValue(batchSize, wholeNumber(1, largest), 'batchSize');
+  checkValue(evaluateBatchSize, wholeNumber(1, largest), 'evaluateBatchSize');
+  return settings;
 }

@@ -10,7 +10,7 @@ import {
   scalar,
 } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
-import type { Forward } from './forward.js';
+import { ownValue, type Forward } from './forward.js';
 import { type Program, definitionOf } from './program.js';
 
 export interface DifferentiateOptions {
@@ -45,7 +45,12 @@ export function differentiate(forward: Forward, options: DifferentiateOptions): 
       node,
       gradientDtype: options.gradientDtype,
       needs: (index: number) => node.inputs[index] !== undefined && wanted.has(node.inputs[index]),
-      weightGradient: (linear) => options.method.weightGradient(graph, linear, options.gradientDtype),
+      weightGradient: (linear) =>
+        ownValue(
+          graph,
+          options.method.weightGradient(graph, linear, options.gradientDtype),
+          `weightGradient() of the method ${options.method.name}`,
+        ),
       takeGathered: (index: number) => gathered.take(node.inputs[index]!),
     } satisfies Omit<GradientContext, 'outputGradients'>;
     const definition = definitionOf(node);

@@ -1,5 +1,9 @@
+import * as v from 'valibot';
 import type { Attribute, DType, Model } from '../graph/index.js';
+import { modelSchema } from '../graph/model-schema.js';
 import type { Method } from '../methods/index.js';
+import { methodSchema } from '../methods/method.js';
+import { flag, numberFrom, oneOf, optional, seedNumber, wholeNumber, type OptionTable } from '../options.js';
 
 export type RecomputePolicy = 'none' | 'cheap' | 'layer';
 export type Accounting = 'ours' | 'published';
@@ -28,7 +32,9 @@ export interface CompileOptions {
   readonly model: Model;
   readonly method: Method;
   readonly target: Target;
-  readonly batchSize: number; // sequences of one micro-batch
+  /** Sequences of one micro-batch. */
+  readonly batchSize: number;
+  /** Tokens of one sequence. */
   readonly sequenceLength: number;
   /** Of parameters and activations. */
   readonly dtype: 'f32' | 'bf16';
@@ -56,4 +62,44 @@ export interface CompileOptions {
    * Default 'ours'.
    */
   readonly accounting?: Accounting;
+}
+
+/** More tokens than a micro-batch can have on any machine; their numbers are i32. */
+export const maxTokens = 2 ** 31;
+
+/** What decides the plan of a training run, in compile options and in those of a trainer. */
+export const planRows = {
+  model: modelSchema,
+  method: methodSchema,
+  batchSize: wholeNumber(1, maxTokens),
+  sequenceLength: wholeNumber(1, maxTokens),
+  dtype: oneOf(['f32', 'bf16']),
+  gradientDtype: optional(oneOf(['f32', 'bf16']), 'f32'),
+  recompute: optional(oneOf(['none', 'cheap', 'layer']), 'none'),
+  updatePlacement: optional(oneOf(['layer', 'end']), 'layer'),
+  maxGradNorm: optional(numberFrom(0), 0),
+  lossChunkTokens: optional(wholeNumber(1, maxTokens)),
+  seed: optional(seedNumber, 42),
+} as const;
+
+const entryNames = oneOf(['train', 'evaluate', 'generate', 'initialize']);
+
+export const compileTable = {
+  ...planRows,
+  target: v.custom<Target>(isTarget, "a target, e.g. cpuTarget(), cudaTarget() or deviceTarget('cuda')"),
+  accumulateGradients: optional(flag, false),
+  fuseSwiglu: optional(flag, true),
+  entries: optional(v.array(entryNames, 'a list of entries')),
+  evaluateBatchSize: optional(wholeNumber(1, maxTokens)),
+  accounting: optional(oneOf(['ours', 'published']), 'ours'),
+} satisfies OptionTable<CompileOptions>;
+
+function isTarget(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { device, workspaceBytes, preparedOps, groupedOps } = value as Partial<Target>;
+  return (
+    ['cpu', 'cuda', 'cuda-emulated'].includes(device!) &&
+    typeof workspaceBytes === 'function' &&
+    [preparedOps, groupedOps].every((ops) => ops === undefined || typeof ops.has === 'function')
+  );
 }

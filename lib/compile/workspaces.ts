@@ -1,4 +1,5 @@
 import type { Node, Value } from '../graph/index.js';
+import { checkValue, wholeNumber } from '../options.js';
 import type { Target } from './options.js';
 
 /** Bytes of scratch that a node's kernel needs. */
@@ -13,11 +14,14 @@ export function workspaceBytesOn(target: Target): WorkspaceBytes {
     if (bytes !== undefined) return bytes;
     const key = callKey(node);
     bytes = ofCalls.get(key);
-    if (bytes === undefined) ofCalls.set(key, (bytes = target.workspaceBytes(node)));
+    if (bytes === undefined) ofCalls.set(key, (bytes = checkedBytes(node.op, target.workspaceBytes(node))));
     ofNodes.set(node, bytes);
     return bytes;
   };
 }
+
+const checkedBytes = (op: string, bytes: number): number =>
+  checkValue(bytes, wholeNumber(0), `the workspace of ${op} that target.workspaceBytes() gives`);
 
 const shapeOf = (value: Value | undefined) => value && `${value.dtype}[${value.shape.join()}]`;
 

@@ -43,10 +43,10 @@ export function parseHeader(
   fileBytes: number,
 ): SafetensorsHeader {
   const header = parseObject(path, text);
-  const metadata: Record<string, string> = {};
+  let metadata: Record<string, string> = {};
   const tensors = new Map<string, TensorEntry>();
   for (const [name, value] of Object.entries(header)) {
-    if (name === '__metadata__') Object.assign(metadata, checkMetadata(path, value));
+    if (name === '__metadata__') metadata = checkMetadata(path, value);
     else tensors.set(name, checkTensor(path, name, value, dataOffset));
   }
   checkCover(path, tensors, dataOffset, fileBytes);

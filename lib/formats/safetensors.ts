@@ -1,7 +1,8 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { compactError } from '../errors.js';
 import { dtypeBytes, numElements } from '../graph/index.js';
+import { checkOptions, checkValue, path as pathText, shown, wholeNumber } from '../options.js';
 import type { DType } from '../graph/index.js';
 import { formatNames, invalid, maxHeaderBytes, parseHeader, truncated } from './safetensors-header.js';
 import type { SafetensorsHeader, TensorEntry } from './safetensors-header.js';
@@ -57,6 +58,8 @@ export async function writeSafetensors(
   return start.length + end;
 }
 
+const rangeTable = { byteOffset: wholeNumber(0), byteLength: wholeNumber(0) };
+
 /** A safetensors file whose header has been checked; reads ranges of tensors. */
 export class SafetensorsFile implements AsyncDisposable {
   readonly path: string;
@@ -73,8 +76,11 @@ export class SafetensorsFile implements AsyncDisposable {
 
   /** @throws ERR_COMPACT_CHECKPOINT_MISSING, _TRUNCATED or _INVALID */
   static async open(path: string): Promise<SafetensorsFile> {
+    checkValue(path, pathText, 'path', 'ERR_COMPACT_ARGUMENT');
     let file: FileHandle;
     try {
+      // Opening a pipe could wait for ever.
+      if (!(await stat(path)).isFile()) throw new Error('no regular file');
       file = await open(path, 'r');
     } catch (cause) {
       throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${path} cannot be opened`, {
@@ -90,11 +96,16 @@ export class SafetensorsFile implements AsyncDisposable {
     }
   }
 
-  /** Bytes of a tensor, or of a part of it. The result has a buffer of its own. */
+  /**
+   * Bytes of a tensor, or of a part of it. The result has a buffer of its own.
+   * @throws ERR_COMPACT_CHECKPOINT_INVALID, _TRUNCATED, ERR_COMPACT_TYPE, ERR_COMPACT_ARGUMENT
+   */
   async read(name: string, range?: { byteOffset: number; byteLength: number }): Promise<Uint8Array> {
     const tensor = this.#tensor(name);
-    const { byteOffset, byteLength } = range ?? { byteOffset: 0, byteLength: tensor.byteLength };
-    if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > tensor.byteLength)
+    const whole = { byteOffset: 0, byteLength: tensor.byteLength };
+    const context = { what: `the range of ${name}`, prefix: 'range.', code: 'ERR_COMPACT_ARGUMENT' } as const;
+    const { byteOffset, byteLength } = range === undefined ? whole : checkOptions(range, rangeTable, context);
+    if (byteOffset + byteLength > tensor.byteLength)
       throw compactError('ERR_COMPACT_ARGUMENT', `the range is outside of tensor ${name}`, {
         expected: `at most ${tensor.byteLength} bytes`,
         received: `${byteLength} bytes from ${byteOffset}`,
@@ -117,7 +128,7 @@ export class SafetensorsFile implements AsyncDisposable {
   #tensor(name: string): TensorEntry {
     const tensor = this.tensors.get(name);
     if (tensor === undefined)
-      throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${this.path} has no tensor ${name}`);
+      throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${this.path} has no tensor ${shown(name)}`);
     return tensor;
   }
 }

@@ -1,6 +1,7 @@
 import { compactError } from '../errors.js';
 import type { Attributes, Node, Phase } from './node.js';
 import type { OpDefinition } from './op.js';
+import { dtypeBytes, numElements } from './value.js';
 import type { DType, ParameterInfo, Value, ValueKind } from './value.js';
 
 export interface OutputSpec {
@@ -141,6 +142,11 @@ export class Graph {
       throw compactError('ERR_COMPACT_SHAPE', `${spec.name} has an impossible shape`, {
         expected: 'positive whole numbers',
         received: `[${spec.shape.join(', ')}]`,
+      });
+    if (!Number.isSafeInteger(numElements(spec.shape) * dtypeBytes[spec.dtype]))
+      throw compactError('ERR_COMPACT_SHAPE', `${spec.name} is larger than any memory`, {
+        expected: 'less than 2^53 bytes',
+        received: `${spec.dtype} [${spec.shape.join(', ')}]`,
       });
     const value: Value = {
       graph: this,

@@ -1,5 +1,8 @@
-import { type CompileOptions, compile } from '../compile/index.js';
+import { checkCompileOptions, compile } from '../compile/compile.js';
+import type { CompileOptions } from '../compile/index.js';
+import { maxTokens } from '../compile/options.js';
 import { compact } from '../methods/index.js';
+import { checkValue, numberAbove } from '../options.js';
 
 export interface LargestBatch {
   /** Sequences of one micro-batch. */
@@ -7,14 +10,14 @@ export interface LargestBatch {
   readonly peakBytes: number;
 }
 
-/** More than any machine holds: where a search ends that nothing else ends. */
-const maxTokens = 2 ** 31;
-
 /**
  * The largest micro-batch whose peak fits, undefined when not even one sequence does. The peak grows almost linearly
  * with the batch, so a straight line through two known points lands next to the answer; every guess is planned in full.
+ * @throws ERR_COMPACT_ARGUMENT (memoryBytes), and what compile() throws
  */
-export function largestBatch(options: CompileOptions, memoryBytes: number): LargestBatch | undefined {
+export function largestBatch(given: CompileOptions, memoryBytes: number): LargestBatch | undefined {
+  const options = checkCompileOptions(given);
+  checkMemory(memoryBytes);
   const planned = (batchSize: number) => compile({ ...options, batchSize });
   const single = planned(1);
   if (single.peakBytes > memoryBytes) return undefined;
@@ -48,8 +51,11 @@ export interface Remedy {
 /**
  * Up to three changes that would help a run that does not fit: those that fit come first, from the cheapest in speed
  * and quality to the dearest; where fewer fit, the smallest of the others follow.
+ * @throws ERR_COMPACT_ARGUMENT (memoryBytes), and what compile() throws
  */
-export function remedies(options: CompileOptions, memoryBytes: number): readonly Remedy[] {
+export function remedies(given: CompileOptions, memoryBytes: number): readonly Remedy[] {
+  const options = checkCompileOptions(given);
+  checkMemory(memoryBytes);
   const current = peakOf(options);
   const found = changes(options, memoryBytes)
     .map(({ change, changed }): Remedy => {
@@ -96,5 +102,8 @@ function lazyCompact({ method }: CompileOptions, rankRatio: number): Change {
     changed: { method: compact({ rankRatio, store: 'lazy', stateDtype }) },
   };
 }
+
+const checkMemory = (memoryBytes: number): number =>
+  checkValue(memoryBytes, numberAbove(0), 'memoryBytes', 'ERR_COMPACT_ARGUMENT');
 
 const peakOf = (options: CompileOptions): number => compile(options).peakBytes;

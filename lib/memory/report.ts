@@ -1,4 +1,5 @@
 import { type Plan, type PlanEntry, type PlanValue, workspaceSpans } from '../compile/index.js';
+import { checkedPlan } from '../compile/plan-schema.js';
 import { type ValueKind, valueKinds } from '../graph/index.js';
 import { type MemoryTimeline, entryTimeline } from './timeline.js';
 
@@ -45,9 +46,11 @@ export interface MemoryReport {
 
 /**
  * Says who holds which bytes when. Everything follows from the plan, so it is known before anything is allocated.
+ * @throws ERR_COMPACT_PLAN_INVALID
  * @example memoryReport(plan).byKind.optimizerState
  */
-export function memoryReport(plan: Plan): MemoryReport {
+export function memoryReport(given: Plan): MemoryReport {
+  const plan = checkedPlan(given);
   const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes } = plan;
   const entries = Object.values(plan.entries);
   const largest = entries.reduce<PlanEntry | undefined>(

@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import {
   adamW,
   scalar,
@@ -7,14 +8,14 @@ import {
   type RoleRate,
   type Value,
 } from '../graph/index.js';
+import { flag, numberFrom, numberWithin, oneOf, optional, seedNumber, type OptionTable } from '../options.js';
 import type { UpdateContext } from './method.js';
-import { isNumberWithin, isWholeNumber, requireOneOf, requireOption } from './options.js';
 
 /** Settings of Adam that all methods share, in PyTorch's words. */
 export interface AdamOptions {
   /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
-  /** Added to the root of the second moment. */
+  /** Added to the root of the second moment. Default 1e-8 (dense), 1e-6 (compact). */
   readonly epsilon?: number;
   /** Decoupled; matrices only: norm weights and biases are never decayed. Default 0. */
   readonly weightDecay?: number;
@@ -28,35 +29,21 @@ export interface AdamOptions {
 
 export type ResolvedAdamOptions = Required<AdamOptions>;
 
-export const adamDefaults = {
-  betas: [0.9, 0.999],
-  weightDecay: 0,
-  stateDtype: 'f32',
-  stochasticRounding: true,
-  seed: 42,
-} as const;
+const momentFactor = numberWithin(0, 1);
 
-export const adamKeys: readonly (keyof AdamOptions)[] = [
-  'betas',
-  'epsilon',
-  'weightDecay',
-  'stateDtype',
-  'stochasticRounding',
-  'seed',
-];
+/** Of every method; epsilon has a default of each method's own. */
+export const adamTable = {
+  betas: optional(
+    v.strictTuple([momentFactor, momentFactor], 'two numbers from 0 to below 1'),
+    () => [0.9, 0.999] as [number, number],
+  ),
+  weightDecay: optional(numberFrom(0), 0),
+  stateDtype: optional(oneOf(['f32', 'bf16']), 'f32'),
+  stochasticRounding: optional(flag, true),
+  seed: optional(seedNumber, 42),
+} satisfies OptionTable<Omit<AdamOptions, 'epsilon'>>;
 
-/** @throws ERR_COMPACT_CONFIG_VALUE */
-export function checkAdamOptions(options: ResolvedAdamOptions): void {
-  const { betas, epsilon, weightDecay, stateDtype, stochasticRounding, seed } = options;
-  const isBetas =
-    Array.isArray(betas) && betas.length === 2 && betas.every((beta) => isNumberWithin(beta, 0) && beta < 1);
-  requireOption('betas', betas, isBetas, 'two numbers from 0 to below 1');
-  requireOption('epsilon', epsilon, isNumberWithin(epsilon, 0), 'a number that is not negative');
-  requireOption('weightDecay', weightDecay, isNumberWithin(weightDecay, 0), 'a number that is not negative');
-  requireOneOf('stateDtype', stateDtype, ['f32', 'bf16']);
-  requireOneOf('stochasticRounding', stochasticRounding, [true, false]);
-  requireOption('seed', seed, isWholeNumber(seed, 0), 'a whole number from 0 to 2^53 - 1');
-}
+export const epsilonOption = (otherwise: number) => optional(numberFrom(0), otherwise);
 
 /** The two moments of a parameter's gradient, which start as zero. */
 export function momentsOf(

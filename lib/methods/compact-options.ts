@@ -1,24 +1,29 @@
+import * as v from 'valibot';
 import { compactError } from '../errors.js';
 import { distributions, type Distribution, type ParameterRole, type Value } from '../graph/index.js';
-import { adamDefaults, adamKeys, checkAdamOptions, type AdamOptions } from './adam.js';
 import {
-  isNumberWithin,
-  isWholeNumber,
-  requireKnownKeys,
-  requireOneOf,
-  requireOption,
-  withDefaults,
-} from './options.js';
+  checkOptions,
+  checkValue,
+  numberAbove,
+  numberFrom,
+  oneOf,
+  optional,
+  section,
+  shown,
+  wholeNumber,
+  type OptionTable,
+} from '../options.js';
+import { adamTable, epsilonOption, type AdamOptions } from './adam.js';
 
 /** Roles of weights that can be compressed; `output` is chosen by its own option. */
 export const compressibleRoles = ['query', 'key', 'value', 'gate', 'up', 'down'] as const;
 export type CompressibleRole = (typeof compressibleRoles)[number];
 
-/** Columns of the projection: exactly one of both. */
+/** Columns of the projection: one of both. */
 export interface RankOptions {
-  /** The same for every layer. */
+  /** The same for every layer; instead of `rankRatio`. */
   readonly rank?: number;
-  /** As a share of each layer's input width, above 0 and at most 1; rounded to the nearest multiple of 8. */
+  /** As a share of each layer's input width, rounded to the nearest multiple of 8. Default 0.25, unless `rank` is given. */
   readonly rankRatio?: number;
 }
 
@@ -59,83 +64,81 @@ export interface CompactOptions extends AdamOptions, RankOptions {
 
 export type ResolvedCompactOptions = Required<Omit<CompactOptions, 'rank' | 'rankRatio'>> & RankOptions;
 
-const defaults = {
-  ...adamDefaults,
-  epsilon: 1e-6,
-  overrides: {},
-  refreshInterval: 50,
-  updateScale: 0.25,
-  outputProjection: 'dense',
-  distribution: 'gaussian',
-  sharing: 'input',
-  store: 'stored',
-  momentsAtRefresh: 'keep',
-  targetModules: compressibleRoles,
-} as const;
+const rankTable = {
+  rank: optional(wholeNumber(1)),
+  rankRatio: optional(numberAbove(0, 1)),
+} satisfies OptionTable<RankOptions>;
 
-const rankKeys = ['rank', 'rankRatio'] as const;
-const knownKeys: readonly string[] = [
-  ...adamKeys,
-  ...rankKeys,
-  ...Object.keys(defaults),
-  'outputUpdateScale',
-];
+export const defaultRankRatio = 0.25;
 
-/** @throws ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK */
-export function resolveCompactOptions(options: CompactOptions): ResolvedCompactOptions {
-  requireKnownKeys('compact', options, [...new Set(knownKeys)]);
-  const updateScale = options.updateScale ?? defaults.updateScale;
-  const resolved: ResolvedCompactOptions = withDefaults(options, {
-    ...defaults,
-    outputUpdateScale: updateScale / 2,
-  });
-  checkAdamOptions(resolved);
-  requireRank('compact', resolved);
-  const { overrides, refreshInterval, outputUpdateScale, targetModules } = resolved;
-  for (const [role, override] of Object.entries<RankOptions>(overrides)) {
-    requireOneOf('a role in overrides', role, [...compressibleRoles, 'output']);
-    requireKnownKeys(`overrides.${role}`, override, rankKeys);
-    requireRank(`overrides.${role}`, override);
-  }
-  requireOption(
-    'refreshInterval',
-    refreshInterval,
-    isWholeNumber(refreshInterval, 1),
-    'a whole number from 1',
+const targets = `some of ${compressibleRoles.join(', ')}`;
+
+/** Rows whose errors have a code of their own are checked by `checkRank`. */
+export const compactTable = {
+  ...adamTable,
+  epsilon: epsilonOption(1e-6),
+  ...rankTable,
+  overrides: optional(section, {}),
+  refreshInterval: optional(wholeNumber(1), 50),
+  updateScale: optional(numberFrom(0), 0.25),
+  outputProjection: optional(oneOf(['dense', 'lazy']), 'dense'),
+  outputUpdateScale: optional(numberFrom(0)),
+  distribution: optional(oneOf(distributions), 'gaussian'),
+  sharing: optional(oneOf(['input', 'weight']), 'input'),
+  store: optional(oneOf(['stored', 'lazy']), 'stored'),
+  momentsAtRefresh: optional(oneOf(['keep', 'reset', 'transfer']), 'keep'),
+  targetModules: optional(v.pipe(v.array(oneOf(compressibleRoles), targets), v.nonEmpty(targets)), () => [
+    ...compressibleRoles,
+  ]),
+} satisfies OptionTable<CompactOptions>;
+
+/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK */
+export function resolveCompactOptions(given: CompactOptions): ResolvedCompactOptions {
+  const table = { ...compactTable, rank: anyValue, rankRatio: anyValue };
+  const { rank, rankRatio, overrides, ...options } = checkOptions(given, table, { what: 'compact' });
+  const isRankGiven = rank !== undefined || rankRatio !== undefined;
+  return {
+    ...options,
+    outputUpdateScale: options.outputUpdateScale ?? options.updateScale / 2,
+    ...checkRank('compact', isRankGiven ? { rank, rankRatio } : { rankRatio: defaultRankRatio }),
+    overrides: checkOverrides(overrides),
+  };
+}
+
+/** Ranks have a code of their own. */
+const anyValue = optional(v.unknown());
+
+function checkOverrides(given: unknown): ResolvedCompactOptions['overrides'] {
+  const table = Object.fromEntries([...compressibleRoles, 'output'].map((role) => [role, optional(section)]));
+  const overrides = checkOptions(given, table, { what: 'overrides', prefix: 'overrides.' });
+  return Object.fromEntries(
+    Object.entries(overrides).map(([role, override]) => {
+      const place = `overrides.${role}`;
+      const context = { what: place, prefix: `${place}.` };
+      const ranks = checkOptions(override, { rank: anyValue, rankRatio: anyValue }, context);
+      return [role, checkRank(place, ranks, context.prefix)];
+    }),
   );
-  requireOption('updateScale', updateScale, isNumberWithin(updateScale, 0), 'a number that is not negative');
-  requireOption(
-    'outputUpdateScale',
-    outputUpdateScale,
-    isNumberWithin(outputUpdateScale, 0),
-    'a number that is not negative',
-  );
-  requireOneOf('outputProjection', resolved.outputProjection, ['dense', 'lazy']);
-  requireOneOf('distribution', resolved.distribution, distributions);
-  requireOneOf('sharing', resolved.sharing, ['input', 'weight']);
-  requireOneOf('store', resolved.store, ['stored', 'lazy']);
-  requireOneOf('momentsAtRefresh', resolved.momentsAtRefresh, ['keep', 'reset', 'transfer']);
-  const hasTargets = Array.isArray(targetModules) && targetModules.length > 0;
-  requireOption('targetModules', targetModules, hasTargets, `some of ${compressibleRoles.join(', ')}`);
-  for (const role of targetModules) requireOneOf('a role in targetModules', role, compressibleRoles);
-  return resolved;
 }
 
 /** Exactly one of rank and rankRatio, and in range as far as that can be told without a layer. */
-function requireRank(what: string, { rank, rankRatio }: RankOptions): void {
+function checkRank(
+  what: string,
+  { rank, rankRatio }: { readonly rank?: unknown; readonly rankRatio?: unknown },
+  prefix = '',
+): RankOptions {
   if ((rank === undefined) === (rankRatio === undefined))
     throw compactError('ERR_COMPACT_RANK', `${what} takes exactly one of rank and rankRatio`, {
-      op: what,
+      op: rank === undefined ? what : `${prefix}rank`,
       expected: 'rank or rankRatio',
-      received: rank === undefined ? 'neither' : `both rank ${rank} and rankRatio ${rankRatio}`,
-      remedy: 'rankRatio: 0.25 is a good start.',
+      received: rank === undefined ? 'neither' : `both rank ${shown(rank)} and rankRatio ${shown(rankRatio)}`,
+      remedy:
+        rank === undefined ? `rankRatio: ${defaultRankRatio} is a good start.` : 'Leave one of them out',
+      details: rank === undefined ? undefined : { excluded: ['rank', 'rankRatio'] },
     });
-  if (rank !== undefined)
-    requireOption(`${what}: rank`, rank, isWholeNumber(rank, 1), 'a whole number from 1', 'ERR_COMPACT_RANK');
-  if (rankRatio !== undefined) {
-    const isShare = isNumberWithin(rankRatio, 0, 1) && rankRatio > 0;
-    requireOption(`${what}: rankRatio`, rankRatio, isShare, 'above 0 and at most 1', 'ERR_COMPACT_RANK');
-  }
+  return rank === undefined
+    ? { rankRatio: checkValue(rankRatio, rankTable.rankRatio, `${prefix}rankRatio`, 'ERR_COMPACT_RANK') }
+    : { rank: checkValue(rank, rankTable.rank, `${prefix}rank`, 'ERR_COMPACT_RANK') };
 }
 
 /**

@@ -25,10 +25,10 @@ import type { Method, UpdateContext } from './method.js';
 
 /**
  * Training with compressed activations. Weights that are not compressed are trained as by `dense`.
- * @throws ERR_COMPACT_RANK, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK
  * @example compact({ rankRatio: 0.25 })
  */
-export function compact(given: CompactOptions): Method {
+export function compact(given: CompactOptions = {}): Method {
   const options = resolveCompactOptions(given);
   const { seed, distribution, store, momentsAtRefresh } = options;
   const epoch = scalar('projectionEpoch');

@@ -1,27 +1,24 @@
 import { matmul } from '../graph/index.js';
-import {
-  adamDefaults,
-  adamKeys,
-  adamWUpdate,
-  checkAdamOptions,
-  type AdamOptions,
-  type ResolvedAdamOptions,
-} from './adam.js';
+import { checkOptions, type OptionTable } from '../options.js';
+import { adamTable, adamWUpdate, epsilonOption, type AdamOptions } from './adam.js';
+import { compactTable } from './compact-options.js';
 import type { Method } from './method.js';
-import { requireKnownKeys, withDefaults } from './options.js';
 
 /** Epsilon is 1e-8 by default, as in PyTorch. */
 export type DenseOptions = AdamOptions;
 
+export const denseTable = {
+  ...adamTable,
+  epsilon: epsilonOption(1e-8),
+} satisfies OptionTable<DenseOptions>;
+
 /**
  * Plain training with AdamW (Loshchilov & Hutter 2019): layers keep their inputs, gradients are full.
- * @throws ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
  * @example dense({ weightDecay: 0.1 })
  */
 export function dense(options: DenseOptions = {}): Method {
-  requireKnownKeys('dense', options, adamKeys);
-  const adam: ResolvedAdamOptions = withDefaults(options, { ...adamDefaults, epsilon: 1e-8 });
-  checkAdamOptions(adam);
+  const adam = checkOptions(options, denseTable, { what: 'dense', remedyOf: optionOfCompact });
   return {
     name: 'dense',
     weightGradient: denseWeightGradient,
@@ -30,6 +27,11 @@ export function dense(options: DenseOptions = {}): Method {
     describe: () => ({ name: 'dense', ...adam }),
   };
 }
+
+const optionOfCompact = (key: string): string | undefined =>
+  Object.hasOwn(compactTable, key)
+    ? `${key} is an option of the method compact: choose that, or leave ${key} out`
+    : undefined;
 
 /** input^T outputGradient, (in_features, out_features). */
 export const denseWeightGradient: Method['weightGradient'] = (

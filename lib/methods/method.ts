@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import type { DType, Graph, LinearLayer, Value } from '../graph/index.js';
 
 /** What happens to a value that backward needs and forward made, when no recompute policy says otherwise. */
@@ -32,4 +33,31 @@ export interface Method {
 export interface UpdateContext {
   /** One fp32: the clipping factor; undefined when there is no clipping. */
   readonly gradientScale: Value | undefined;
+}
+
+/** A method is an object of functions, so only its outline can be checked. */
+export const methodSchema = v.custom<Method>(
+  isMethod,
+  "a method, e.g. compact() or dense(); a method by name is for recipes and methodFromDescription({ name: 'compact' })",
+);
+
+function isMethod(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, weightGradient, keep, update, describe, refresh } = value as Partial<Method>;
+  return (
+    typeof name === 'string' &&
+    [weightGradient, keep, update, describe].every((rule) => typeof rule === 'function') &&
+    (refresh === undefined || isRefresh(refresh))
+  );
+}
+
+function isRefresh(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { everySteps, build, resetsFirstMoment } = value as Partial<NonNullable<Method['refresh']>>;
+  return (
+    Number.isSafeInteger(everySteps) &&
+    everySteps! > 0 &&
+    typeof resetsFirstMoment === 'boolean' &&
+    (build === undefined || typeof build === 'function')
+  );
 }

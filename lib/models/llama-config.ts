@@ -1,5 +1,15 @@
 import { compactError, nearestName } from '../errors.js';
 import type { DType } from '../graph/index.js';
+import {
+  checkOptions,
+  flag,
+  numberAbove,
+  optional,
+  ownValues,
+  shown,
+  wholeNumber,
+  type OptionTable,
+} from '../options.js';
 import { llamaPresets } from './presets.js';
 
 /** The shape of a LLaMA-like model, in the words of Hugging Face's config.json. */
@@ -24,71 +34,43 @@ export interface LlamaConfig {
   readonly initializerRange?: number;
 }
 
-const defaults = {
-  maxPositionEmbeddings: 2048,
-  rmsNormEps: 1e-6,
-  ropeTheta: 10000,
-  tieWordEmbeddings: false,
-  initializerRange: 0.02,
-} as const;
+/**
+ * Above every model that is known, and small enough that anything within can be planned in seconds and counted
+ * without rounding.
+ */
+const bounds = { vocabulary: 2 ** 24, width: 2 ** 20, layers: 256, heads: 2 ** 12, positions: 2 ** 31 - 1 };
 
-const required = [
-  'vocabSize',
-  'hiddenSize',
-  'intermediateSize',
-  'numHiddenLayers',
-  'numAttentionHeads',
-] as const;
-const knownKeys: readonly string[] = [...required, 'numKeyValueHeads', ...Object.keys(defaults)];
+export const llamaTable = {
+  vocabSize: wholeNumber(1, bounds.vocabulary),
+  hiddenSize: wholeNumber(1, bounds.width),
+  intermediateSize: wholeNumber(1, bounds.width),
+  numHiddenLayers: wholeNumber(1, bounds.layers),
+  numAttentionHeads: wholeNumber(1, bounds.heads),
+  numKeyValueHeads: optional(wholeNumber(1, bounds.heads)),
+  maxPositionEmbeddings: optional(wholeNumber(1, bounds.positions), 2048),
+  rmsNormEps: optional(numberAbove(0), 1e-6),
+  ropeTheta: optional(numberAbove(0), 10000),
+  tieWordEmbeddings: optional(flag, false),
+  initializerRange: optional(numberAbove(0), 0.02),
+} satisfies OptionTable<LlamaConfig>;
 
 /**
  * The configuration behind a preset's name or a partial configuration, complete and checked.
- * @throws ERR_COMPACT_MODEL_UNKNOWN for an unknown preset, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ * @throws ERR_COMPACT_MODEL_UNKNOWN for an unknown preset, ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY,
+ *   ERR_COMPACT_CONFIG_VALUE
  */
 export function resolveLlamaConfig(
   model: string | LlamaConfig,
   overrides: Partial<LlamaConfig> = {},
 ): Required<LlamaConfig> {
-  const given = { ...(typeof model === 'string' ? preset(model) : model), ...overrides };
-  for (const key of Object.keys(given)) {
-    if (!knownKeys.includes(key)) {
-      const nearest = nearestName(key, knownKeys);
-      throw compactError('ERR_COMPACT_CONFIG_UNKNOWN_KEY', `unknown key '${key}' in a LLaMA configuration`, {
-        expected: `one of ${knownKeys.join(', ')}`,
-        received: key,
-        remedy: nearest && `Did you mean '${nearest}'?`,
-      });
-    }
-  }
-  const config = { numKeyValueHeads: given.numAttentionHeads, ...defaults, ...given };
-  for (const key of [...required, 'numKeyValueHeads', 'maxPositionEmbeddings'] as const)
-    requireValue(
-      key,
-      config[key],
-      Number.isSafeInteger(config[key]) && config[key] > 0,
-      'a positive whole number',
-    );
-  for (const key of ['rmsNormEps', 'ropeTheta', 'initializerRange'] as const)
-    requireValue(key, config[key], Number.isFinite(config[key]) && config[key] > 0, 'a positive number');
-  requireValue(
-    'tieWordEmbeddings',
-    config.tieWordEmbeddings,
-    typeof config.tieWordEmbeddings === 'boolean',
-    'a boolean',
-  );
+  const context = { what: 'a LLaMA configuration' };
+  const base = typeof model === 'string' ? preset(model) : model;
+  const given = new Map([...ownValues(base, context), ...ownValues(overrides, context)]);
+  const checked = checkOptions(Object.fromEntries(given), llamaTable, context);
+  const config = { ...checked, numKeyValueHeads: checked.numKeyValueHeads ?? checked.numAttentionHeads };
   const { hiddenSize, numAttentionHeads: heads, numKeyValueHeads: kvHeads } = config;
-  requireValue(
-    'numAttentionHeads',
-    heads,
-    hiddenSize % (2 * heads) === 0,
-    `half of ${hiddenSize} divided evenly by it`,
-  );
-  requireValue(
-    'numKeyValueHeads',
-    kvHeads,
-    heads % kvHeads === 0,
-    `a divisor of the ${heads} attention heads`,
-  );
+  requireDivisor('numAttentionHeads', heads, hiddenSize / 2, `half of ${hiddenSize} divided evenly by it`);
+  requireDivisor('numKeyValueHeads', kvHeads, heads, `a divisor of the ${heads} attention heads`);
   return config;
 }
 
@@ -96,20 +78,21 @@ function preset(name: string): LlamaConfig {
   const names = Object.keys(llamaPresets);
   if (Object.hasOwn(llamaPresets, name)) return llamaPresets[name as keyof typeof llamaPresets];
   const nearest = nearestName(name, names);
-  throw compactError('ERR_COMPACT_MODEL_UNKNOWN', `unknown model '${name}'`, {
+  throw compactError('ERR_COMPACT_MODEL_UNKNOWN', `unknown model ${shown(name)}`, {
+    op: 'preset',
     expected: `one of ${names.join(', ')}`,
-    received: name,
+    received: shown(name),
     remedy: nearest && `Did you mean '${nearest}'?`,
   });
 }
 
-function requireValue(key: keyof LlamaConfig, value: unknown, isValid: boolean, expected: string): void {
-  if (!isValid)
-    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${key} is out of range`, {
-      op: key,
-      expected,
-      received: String(value),
-    });
+function requireDivisor(key: keyof LlamaConfig, divisor: number, of: number, expected: string): void {
+  if (of % divisor === 0) return;
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', `${key} is not possible`, {
+    op: key,
+    expected,
+    received: String(divisor),
+  });
 }
 
 /** A configuration in the words of Hugging Face's `config.json`. */

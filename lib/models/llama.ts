@@ -43,7 +43,7 @@ const outerSlots = { embedding: 0, norm: 1, head: 2 } as const;
  * A LLaMA-like language model.
  * @param model a preset's name (`llamaPresets`), or a configuration
  * @param overrides replace single values of either
- * @throws ERR_COMPACT_MODEL_UNKNOWN, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ * @throws ERR_COMPACT_MODEL_UNKNOWN, ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
  * @example llama('llama-60m').numParameters // 58073600
  */
 export function llama(model: string | LlamaConfig, overrides?: Partial<LlamaConfig>): Model {

@@ -1,6 +1,15 @@
 // Learning-rate schedules with the names and curves of transformers.optimization. As with PyTorch's LambdaLR, the
 // argument is the number of optimizer steps already taken: 0 for the first step, so a warm-up starts at 0.
 import { compactError } from '../errors.js';
+import {
+  checkOptions,
+  checkValue,
+  numberFrom,
+  oneOf,
+  optional,
+  wholeNumber,
+  type OptionTable,
+} from '../options.js';
 
 export const learningRateScheduleNames = [
   'linear',
@@ -36,12 +45,23 @@ export interface LearningRateScheduleOptions {
 /** Learning rate after a number of completed optimizer steps. */
 export type LearningRateSchedule = (completedSteps: number) => number;
 
-/** @throws ERR_COMPACT_CONFIG_VALUE */
-export function learningRateSchedule(options: LearningRateScheduleOptions): LearningRateSchedule {
-  if (!learningRateScheduleNames.includes(options.type))
-    throw outOfRange('lrSchedulerType', options.type, `one of ${learningRateScheduleNames.join(', ')}`);
+export const scheduleTable = {
+  type: oneOf(learningRateScheduleNames),
+  learningRate: numberFrom(0),
+  maxSteps: wholeNumber(1),
+  warmupSteps: optional(wholeNumber(0)),
+  warmupRatio: optional(numberFrom(0, 1)),
+  minLrRate: optional(numberFrom(0, 1)),
+  minLr: optional(numberFrom(0)),
+  decaySteps: optional(wholeNumber(0)),
+} satisfies OptionTable<LearningRateScheduleOptions>;
+
+/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE */
+export function learningRateSchedule(given: LearningRateScheduleOptions): LearningRateSchedule {
+  const options = checkOptions(given, scheduleTable, { what: 'learningRateSchedule' });
   const factorAt = curves[options.type](resolve(options));
-  return (completedSteps) => options.learningRate * factorAt(completedSteps);
+  return (completedSteps) =>
+    options.learningRate * factorAt(checkValue(completedSteps, numberFrom(0), 'completedSteps'));
 }
 
 interface Settings {
@@ -54,47 +74,27 @@ interface Settings {
 function resolve(options: LearningRateScheduleOptions): Settings {
   const { type, learningRate, maxSteps, warmupSteps, warmupRatio, minLrRate, minLr } = options;
   const { decaySteps = Math.ceil(maxSteps / 10) } = options;
-  requireRange('learningRate', learningRate, learningRate >= 0 && learningRate < Infinity, 'not negative');
-  requireRange('maxSteps', maxSteps, Number.isSafeInteger(maxSteps) && maxSteps > 0, 'a whole number from 1');
-  if (warmupSteps !== undefined && warmupRatio !== undefined)
-    throw outOfRange(
-      'warmupSteps',
-      `${warmupSteps} and warmupRatio ${warmupRatio}`,
-      'warmupSteps or warmupRatio',
-    );
-  if (minLrRate !== undefined && minLr !== undefined)
-    throw outOfRange('minLrRate', `${minLrRate} and minLr ${minLr}`, 'minLrRate or minLr');
-  const ratio = warmupRatio ?? 0;
-  requireRange('warmupRatio', ratio, ratio >= 0 && ratio <= 1, 'from 0 to 1');
-  const warmup = warmupSteps ?? Math.ceil(maxSteps * ratio);
-  requireRange('warmupSteps', warmup, Number.isSafeInteger(warmup) && warmup >= 0, 'a whole number from 0');
+  refuseBoth({ warmupSteps, warmupRatio });
+  refuseBoth({ minLrRate, minLr });
+  const warmup = warmupSteps ?? Math.ceil(maxSteps * (warmupRatio ?? 0));
   const fallback = type === 'cosine_with_min_lr' ? 0.1 : 0;
-  const rate = minLrRate ?? (minLr === undefined ? fallback : minLr / learningRate);
-  requireRange(
-    minLr === undefined ? 'minLrRate' : 'minLr',
-    rate,
-    rate >= 0 && rate <= 1,
-    'from 0 to the peak',
-  );
-  requireRange(
-    'decaySteps',
-    decaySteps,
-    Number.isSafeInteger(decaySteps) && decaySteps >= 0,
-    'a whole number from 0',
-  );
+  if (minLr !== undefined) checkValue(minLr, numberFrom(0, learningRate), 'minLr');
+  const rate = minLrRate ?? (minLr === undefined ? fallback : minLr / (learningRate || 1));
   return { maxSteps, warmupSteps: warmup, decaySteps, minLrRate: rate };
 }
 
-function requireRange(name: string, value: number, isValid: boolean, expected: string): void {
-  if (!isValid) throw outOfRange(name, value, expected);
-}
-
-const outOfRange = (name: string, received: unknown, expected: string): Error =>
-  compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is out of range`, {
-    op: name,
-    expected,
-    received: String(received),
+/** Two options that say the same in two ways. */
+function refuseBoth(options: Readonly<Record<string, number | undefined>>): void {
+  const [[first, value], [second, other]] = Object.entries(options) as [[string, number], [string, number]];
+  if (value === undefined || other === undefined) return;
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', `${first} and ${second} exclude each other`, {
+    op: first,
+    expected: `${first} or ${second}`,
+    received: `both: ${first} ${value} and ${second} ${other}`,
+    remedy: `Leave one of them out`,
+    details: { excluded: [first, second] },
   });
+}
 
 const linearWarmup = (step: number, warmupSteps: number): number => step / Math.max(1, warmupSteps);
 

@@ -1,16 +1,26 @@
 import type { Target } from '../compile/index.js';
+import { checkOptions } from '../options.js';
 import { addon } from './addon.js';
-import { checkWholeNumber } from './arguments.js';
 import { physicalCores } from './cpu.js';
 import { calling } from './native-error.js';
+import { targetTable } from './options.js';
+
+/**
+ * Threads of a plan that is to say the same on every machine: what `compact-train plan` assumes. Workspaces grow with
+ * them by little.
+ */
+export const planningThreads = 8;
 
 /**
  * The CPU as a target of the compiler. Workspaces depend on the number of threads, so an engine must be opened with
- * as many as the plan was made for.
- * @param options.threads worker threads; default: physical cores of this machine
+ * as many as the plan was made for. Both take the physical cores of this machine by default: a plan for another machine
+ * names its threads.
+ * @param options.threads worker threads, 1 to 1024; default: physical cores of this machine
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT
  */
 export function cpuTarget(options: { readonly threads?: number | undefined } = {}): Target {
-  const threads = checkWholeNumber('threads', options.threads ?? physicalCores(), 1, 1024);
+  const context = { what: 'cpuTarget', code: 'ERR_COMPACT_ARGUMENT' } as const;
+  const { threads = physicalCores() } = checkOptions(options, targetTable, context);
   return {
     device: 'cpu',
     workspaceBytes: ({ op, inputs, outputs, attributes }) =>

@@ -1,3 +1,4 @@
+import { checkOptions, flag, oneOf, optional } from '../options.js';
 import { addon } from './addon.js';
 import { loadModule } from './modules.js';
 import type { CudaKind, DeviceProblem } from './types.js';
@@ -29,12 +30,18 @@ export interface CudaReport {
   readonly reason: DeviceProblem | null;
 }
 
+const reportTable = {
+  kind: optional(oneOf(['cuda', 'cuda-emulated']), 'cuda'),
+  probe: optional(flag, false),
+};
+
 /**
  * What the CUDA module and this machine offer. Takes nothing from any device, except with `probe`.
  * @param options.probe let every device compute something small; a device keeps what the driver takes for it
  */
 export function cudaReport(options: { readonly kind?: CudaKind; readonly probe?: boolean } = {}): CudaReport {
-  const { kind = 'cuda', probe = false } = options;
+  const context = { what: 'cudaReport', code: 'ERR_COMPACT_ARGUMENT' } as const;
+  const { kind, probe } = checkOptions(options, reportTable, context);
   const module = loadModule(kind);
   if (module.path === undefined)
     return {

@@ -1,8 +1,10 @@
 import { compactError, type CompactError, nearestName } from '../errors.js';
+import { checkValue, shown } from '../options.js';
 import { addon } from './addon.js';
 import { cpuModel } from './cpu.js';
 import { cudaReport } from './cuda.js';
 import { hasModule } from './modules.js';
+import { deviceWord, engineTable } from './options.js';
 import type { CudaKind, DeviceKind, DeviceProblem } from './types.js';
 
 export interface Device {
@@ -48,17 +50,24 @@ export function findDevice(word: string): Device {
  * @throws ERR_COMPACT_ARGUMENT
  */
 export function parseDevice(word: string): { readonly kind: DeviceKind; readonly index: number } {
+  checkValue(word, deviceWord, 'device', 'ERR_COMPACT_ARGUMENT');
   const kinds: readonly string[] = ['cpu', ...cudaKinds()];
   const [, kind = '', index] = /^(.*?)(?::(\d{1,3}))?$/s.exec(word) ?? [];
   if (kinds.includes(kind) && (kind !== 'cpu' || Number(index ?? 0) === 0))
     return { kind: kind as DeviceKind, index: Number(index ?? 0) };
-  const nearest = nearestName(word, ['auto', 'cpu', 'cuda']);
-  throw compactError('ERR_COMPACT_ARGUMENT', `there is no device ${JSON.stringify(word)}`, {
+  throw compactError('ERR_COMPACT_ARGUMENT', `there is no device ${shown(word)}`, {
     op: 'device',
     expected: "'auto', 'cpu', 'cuda' or 'cuda:N'",
-    received: JSON.stringify(word),
-    remedy: nearest === undefined ? undefined : `Did you mean '${nearest}'?`,
+    received: shown(word),
+    remedy: deviceRemedy(word),
   });
+}
+
+function deviceRemedy(word: string): string | undefined {
+  if (/gpu|nvidia|cuda/i.test(word))
+    return "'cuda' is the first NVIDIA GPU, 'cuda:1' the second; 'auto' takes one where there is one";
+  const nearest = nearestName(word, ['auto', 'cpu', 'cuda']);
+  return nearest && `Did you mean '${nearest}'?`;
 }
 
 function chooseDevice(): Device {
@@ -123,13 +132,18 @@ const remedies: Readonly<Record<DeviceProblem, string>> = {
  * @throws ERR_COMPACT_DEVICE_UNAVAILABLE when this CPU lacks it
  */
 export function findInstructionSet(word: string): string {
+  checkValue(word, engineTable.instructionSet, 'instructionSet', 'ERR_COMPACT_ARGUMENT');
   const { instructionSets, best } = addon().cpuFeatures();
   const isAuto = word === 'auto';
   const wanted = isAuto ? process.env['COMPACT_INSTRUCTION_SET'] || best : word;
   if (instructionSets.includes(wanted)) return wanted;
-  throw compactError('ERR_COMPACT_DEVICE_UNAVAILABLE', `this CPU cannot run the instruction set ${wanted}`, {
-    op: isAuto ? 'COMPACT_INSTRUCTION_SET' : 'instructionSet',
-    expected: `one of ${instructionSets.join(', ')}`,
-    received: wanted,
-  });
+  throw compactError(
+    'ERR_COMPACT_DEVICE_UNAVAILABLE',
+    `this CPU cannot run the instruction set ${shown(wanted)}`,
+    {
+      op: isAuto ? 'COMPACT_INSTRUCTION_SET' : 'instructionSet',
+      expected: `one of ${instructionSets.join(', ')}`,
+      received: shown(wanted),
+    },
+  );
 }

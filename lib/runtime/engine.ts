@@ -1,16 +1,16 @@
 import { encodePlan, type Plan } from '../compile/index.js';
+import { checkedPlan } from '../compile/plan-schema.js';
 import { compactError, isCompactError } from '../errors.js';
 import { dtypeBytes } from '../graph/index.js';
+import { checkOptions } from '../options.js';
 import { addon, type NativeEngine } from './addon.js';
-import { checkHostArray, checkWholeNumber, newHostArray } from './arguments.js';
+import { copyOfHostArray, newHostArray } from './arguments.js';
 import { memoryBytes, physicalCores } from './cpu.js';
 import { type Device, findDevice, findInstructionSet, unavailable } from './device.js';
 import { inputCopies, LoadedPlan, outputArrays, scalarSlots } from './loaded-plan.js';
 import { awaiting, calling, callerOf } from './native-error.js';
-import { blasChoices, graphChoices } from './types.js';
+import { engineTable, rangeTable, runTable } from './options.js';
 import type { EngineMemory, EngineOptions, EntryGraphs, HostArray, RunOptions, RunResult } from './types.js';
-
-const maxThreads = 1024;
 
 /**
  * Executes plans on one device, on a thread of its own: calls are queued and run in order, the event loop stays free.
@@ -34,22 +34,17 @@ export class Engine implements AsyncDisposable {
   #plan: LoadedPlan | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(options: EngineOptions) {
-    this.device = findDevice(options.device ?? 'auto');
-    this.threads = checkWholeNumber('threads', options.threads ?? physicalCores(), 1, maxThreads);
-    this.instructionSet = findInstructionSet(options.instructionSet ?? 'auto');
+  private constructor(given: EngineOptions) {
+    const context = { what: 'Engine.open', code: 'ERR_COMPACT_ARGUMENT' } as const;
+    const options = checkOptions(given, engineTable, context);
+    this.device = findDevice(options.device);
+    this.threads = options.threads ?? physicalCores();
+    this.instructionSet = findInstructionSet(options.instructionSet);
     // What a GPU has is known once it is open.
-    const { memoryLimitBytes = this.device.kind === 'cpu' ? memoryBytes() : Number.MAX_SAFE_INTEGER } =
-      options;
-    this.#memoryLimitBytes = checkWholeNumber(
-      'memoryLimitBytes',
-      memoryLimitBytes,
-      1,
-      Number.MAX_SAFE_INTEGER,
-    );
+    this.#memoryLimitBytes =
+      options.memoryLimitBytes ?? (this.device.kind === 'cpu' ? memoryBytes() : Number.MAX_SAFE_INTEGER);
     const { device, threads, instructionSet } = this;
-    const blas = checkChoice('blas', 'products', options.blas ?? 'own', blasChoices);
-    const graphs = checkChoice('graphs', 'graphs', options.graphs ?? 'auto', graphChoices);
+    const { blas, graphs } = options;
     this.#native = calling(
       () =>
         new (addon().NativeEngine)({
@@ -66,8 +61,8 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Opens a device. A GPU has to compute something small first.
-   * @throws ERR_COMPACT_ADDON_LOAD, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_OUT_OF_MEMORY (a GPU that is full),
-   *   ERR_COMPACT_ARGUMENT
+   * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ADDON_LOAD,
+   *   ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_OUT_OF_MEMORY (a GPU that is full)
    */
   static async open(options: EngineOptions = {}): Promise<Engine> {
     const caller = callerOf(Engine.open);
@@ -87,8 +82,9 @@ export class Engine implements AsyncDisposable {
    * @throws ERR_COMPACT_PLAN_DEVICE, ERR_COMPACT_PLAN_INVALID, ERR_COMPACT_OP_UNSUPPORTED,
    *   ERR_COMPACT_DOES_NOT_FIT, ERR_COMPACT_OUT_OF_MEMORY, ERR_COMPACT_DISPOSED
    */
-  async load(plan: Plan): Promise<void> {
+  async load(given: Plan): Promise<void> {
     this.#checkOpen();
+    const plan = checkedPlan(given);
     if (plan.device !== this.device.kind)
       throw compactError('ERR_COMPACT_PLAN_DEVICE', 'the plan is for another device', {
         expected: `a plan for ${this.device.kind}`,
@@ -112,19 +108,27 @@ export class Engine implements AsyncDisposable {
    */
   async write(name: string, data: HostArray, byteOffset = 0): Promise<void> {
     const { dtype, bytes } = this.#loaded().persistent(name);
-    checkHostArray(name, data, dtype);
-    checkRange(name, byteOffset, data.byteLength, bytes, dtypeBytes[dtype]);
-    await awaiting(this.#native.write(name, byteOffset, data.slice()), callerOf(this.write));
+    const copy = copyOfHostArray(name, data, dtype);
+    checkRange(name, { byteOffset, byteLength: copy.byteLength }, bytes, dtypeBytes[dtype]);
+    await awaiting(this.#native.write(name, byteOffset, copy), callerOf(this.write));
   }
 
   /**
    * Reads a persistent value, or a part of it.
-   * @throws ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_SHAPE, ERR_COMPACT_DISPOSED
+   * @throws ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_TYPE, ERR_COMPACT_SHAPE, ERR_COMPACT_DISPOSED
    */
-  async read(name: string, range?: { byteOffset: number; byteLength: number }): Promise<HostArray> {
+  async read(
+    name: string,
+    range?: { readonly byteOffset: number; readonly byteLength: number },
+  ): Promise<HostArray> {
     const { dtype, bytes } = this.#loaded().persistent(name);
-    const { byteOffset, byteLength } = range ?? { byteOffset: 0, byteLength: bytes };
-    checkRange(name, byteOffset, byteLength, bytes, dtypeBytes[dtype]);
+    const whole = { byteOffset: 0, byteLength: bytes };
+    const { byteOffset, byteLength } = checkRange(
+      name,
+      range === undefined ? whole : range,
+      bytes,
+      dtypeBytes[dtype],
+    );
     const target = newHostArray(dtype, byteLength / dtypeBytes[dtype]);
     await awaiting(this.#native.read(name, byteOffset, target), callerOf(this.read));
     return target;
@@ -138,9 +142,10 @@ export class Engine implements AsyncDisposable {
    */
   async run(entryName: string, options: RunOptions = {}): Promise<RunResult> {
     const program = this.#loaded().entry(entryName);
-    const { signal, checkFinite = false, profile = false } = options;
-    const scalars = scalarSlots(program, options.scalars);
-    const inputs = inputCopies(program, options.inputs);
+    const context = { what: 'Engine.run', code: 'ERR_COMPACT_ARGUMENT' } as const;
+    const { signal, checkFinite, profile, ...given } = checkOptions(options, runTable, context);
+    const scalars = scalarSlots(program, given.scalars);
+    const inputs = inputCopies(program, given.inputs as RunOptions['inputs']);
     const outputs = outputArrays(program);
     const profileUs = profile ? new Float64Array(program.entry.instructions.length) : undefined;
     const cancelled = new Uint8Array(1);
@@ -240,27 +245,16 @@ const isAborted = (error: unknown): boolean => (error as { code?: unknown }).cod
 const aborted = (entry: string, signal: AbortSignal): Error =>
   compactError('ERR_COMPACT_ABORTED', `the run of ${entry} was aborted`, { cause: signal.reason });
 
-function checkChoice<T extends string>(option: string, of: string, word: string, choices: readonly T[]): T {
-  const choice = choices.find((known) => known === word);
-  if (choice !== undefined) return choice;
-  throw compactError('ERR_COMPACT_ARGUMENT', `there is no such choice of ${of}`, {
-    op: option,
-    expected: `one of ${choices.join(', ')}`,
-    received: JSON.stringify(word),
-  });
-}
-
 function checkRange(
   name: string,
-  byteOffset: number,
-  byteLength: number,
+  range: { readonly byteOffset: number; readonly byteLength: number },
   bytes: number,
   elementBytes: number,
-): void {
-  const isWhole = [byteOffset, byteLength].every(
-    (count) => Number.isSafeInteger(count) && count >= 0 && count % elementBytes === 0,
-  );
-  if (isWhole && byteOffset + byteLength <= bytes) return;
+): { readonly byteOffset: number; readonly byteLength: number } {
+  const context = { what: `the range of ${name}`, prefix: 'range.', code: 'ERR_COMPACT_SHAPE' } as const;
+  const { byteOffset, byteLength } = checkOptions(range, rangeTable, context);
+  const isWhole = [byteOffset, byteLength].every((count) => count % elementBytes === 0);
+  if (isWhole && byteOffset + byteLength <= bytes) return { byteOffset, byteLength };
   throw compactError('ERR_COMPACT_SHAPE', `the range of ${name} is not within it`, {
     op: name,
     expected: `whole elements of ${elementBytes} bytes within ${bytes} bytes`,

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkOptions, checkValue, flag, oneOf, optional } from '../options.js';
 import { addon } from './addon.js';
 import { cpuModel, memoryBytes, physicalCores } from './cpu.js';
 import { type CudaReport, cudaReport } from './cuda.js';
 import { type DeviceReport, devices, findInstructionSet } from './device.js';
+import { threadCount } from './options.js';
 
 export interface Environment {
   /** Of this package. */
@@ -32,6 +34,8 @@ export interface Environment {
  * @param options.probe let every CUDA device compute something small, which takes some of its memory for this process
  */
 export function environment(options: { readonly probe?: boolean } = {}): Environment {
+  const context = { what: 'environment', code: 'ERR_COMPACT_ARGUMENT' } as const;
+  const { probe } = checkOptions(options, { probe: optional(flag, false) }, context);
   const { version } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')) as {
     version: string;
   };
@@ -49,7 +53,7 @@ export function environment(options: { readonly probe?: boolean } = {}): Environ
     },
     memoryBytes: memoryBytes(),
     devices: devices(),
-    cuda: cudaReport({ probe: options.probe ?? false }),
+    cuda: cudaReport({ probe }),
     ops: addon()
       .ops('cpu')
       .map(({ name }) => name),
@@ -65,7 +69,11 @@ export const peakRate = (
   instructionSet: string,
   dtype: 'f32' | 'bf16',
   threads: number,
-): number | undefined => addon().peakRate(instructionSet, dtype, threads);
+): number | undefined => {
+  checkValue(dtype, oneOf(['f32', 'bf16']), 'dtype', 'ERR_COMPACT_ARGUMENT');
+  checkValue(threads, threadCount, 'threads', 'ERR_COMPACT_ARGUMENT');
+  return addon().peakRate(findInstructionSet(instructionSet), dtype, threads);
+};
 
 /** SHA-256 of the table's little-endian bytes. */
 function tableHash(instructionSet: string): string {

@@ -1,7 +1,9 @@
+import * as v from 'valibot';
 import type { Plan, PlanEntry, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { numElements, type RuntimeScalar, runtimeScalars, scalarValue } from '../graph/index.js';
-import { checkHostArray, findNamed, newHostArray } from './arguments.js';
+import { checkValue, ownValues } from '../options.js';
+import { copyOfHostArray, findNamed, newHostArray } from './arguments.js';
 import type { HostArray, RunOptions } from './types.js';
 
 /** An entry of a plan, and what a run of it must be given. */
@@ -12,6 +14,7 @@ interface LoadedEntry {
   readonly scalars: ReadonlySet<RuntimeScalar>;
 }
 
+const finiteNumber = v.pipe(v.number('a finite number'), v.finite('a finite number'));
 const scalarNames: ReadonlyMap<string, number> = new Map(runtimeScalars.map((name, slot) => [name, slot]));
 
 /** The plan that an engine holds, indexed by name, for checks before anything is queued. */
@@ -50,19 +53,14 @@ export function scalarSlots(
   given: RunOptions['scalars'] = {},
 ): Float64Array {
   const slots = new Float64Array(runtimeScalars.length);
-  for (const [name, value] of Object.entries(given)) {
+  const values: Partial<Record<RuntimeScalar, number>> = {};
+  for (const [key, value] of ownValues(given, { what: 'Engine.run', prefix: 'scalars.' })) {
+    const name = key as RuntimeScalar;
     const slot = findNamed(scalarNames, name, 'ERR_COMPACT_ARGUMENT', 'runtime scalar');
-    if (value === undefined) continue;
-    if (typeof value !== 'number' || !Number.isFinite(value))
-      throw compactError('ERR_COMPACT_ARGUMENT', `the scalar ${name} is not a finite number`, {
-        op: name,
-        expected: 'a finite number',
-        received: String(value),
-      });
-    slots[slot] = value;
+    values[name] = slots[slot] = checkValue(value, finiteNumber, name, 'ERR_COMPACT_ARGUMENT');
   }
   for (const name of scalars) {
-    const value = scalarValue(given, name);
+    const value = scalarValue(values, name);
     if (value === undefined)
       throw compactError('ERR_COMPACT_ARGUMENT', `the entry ${entry.name} needs the scalar ${name}`, {
         op: name,
@@ -76,24 +74,24 @@ export function scalarSlots(
 
 /** Copies of the inputs in the entry's order, so that the caller may change its arrays at once. */
 export function inputCopies({ entry, inputs }: LoadedEntry, given: RunOptions['inputs'] = {}): HostArray[] {
-  for (const name of Object.keys(given))
-    findNamed(inputs, name, 'ERR_COMPACT_VALUE_UNKNOWN', `input of ${entry.name}`);
+  const values = ownValues(given, { what: 'Engine.run', prefix: 'inputs.' });
+  for (const name of values.keys())
+    findNamed(inputs, name as string, 'ERR_COMPACT_VALUE_UNKNOWN', `input of ${entry.name}`);
   return [...inputs.values()].map(({ name, dtype, shape }) => {
-    const data: unknown = given[name];
-    if (data === undefined)
+    if (!values.has(name))
       throw compactError('ERR_COMPACT_ARGUMENT', `the entry ${entry.name} needs the input ${name}`, {
         op: name,
         expected: `${dtype} [${shape.join(', ')}]`,
         received: 'nothing',
       });
-    checkHostArray(name, data, dtype);
+    const data = copyOfHostArray(name, values.get(name), dtype);
     if (data.length !== numElements(shape))
       throw compactError('ERR_COMPACT_SHAPE', `the input ${name} has the wrong size`, {
         op: name,
         expected: `${numElements(shape)} elements [${shape.join(', ')}]`,
         received: `${data.length} elements`,
       });
-    return data.slice();
+    return data;
   });
 }
 

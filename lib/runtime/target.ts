@@ -1,7 +1,9 @@
 import type { Target } from '../compile/index.js';
+import { checkOptions } from '../options.js';
 import { cpuTarget } from './cpu-target.js';
 import { cudaTarget } from './cuda-target.js';
 import { findDevice, parseDevice } from './device.js';
+import { targetTable } from './options.js';
 
 /**
  * The target of the compiler that a device word stands for. A named device need not be on this machine.
@@ -13,6 +15,7 @@ export function deviceTarget(
   device: string,
   options: { readonly threads?: number | undefined } = {},
 ): Target {
+  checkOptions(options, targetTable, { what: 'deviceTarget', code: 'ERR_COMPACT_ARGUMENT' });
   const { kind } = device === 'auto' ? findDevice(device) : parseDevice(device);
   return kind === 'cpu' ? cpuTarget(options) : cudaTarget(kind);
 }

@@ -50,8 +50,11 @@ export interface EngineOptions {
   readonly blas?: BlasChoice;
   /** Default 'auto'. The CPU has no graphs. */
   readonly graphs?: GraphChoice;
-  /** Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT. Default: what there is. */
-  readonly memoryLimitBytes?: number;
+  /**
+   * Refuse plans above this many bytes with ERR_COMPACT_DOES_NOT_FIT; a number, or text with a unit: '24GiB'. Default:
+   * what there is.
+   */
+  readonly memoryLimitBytes?: number | string;
 }
 
 /** Elements as JavaScript holds them: bf16 travels as its 16 bits in a Uint16Array. */

@@ -2,6 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { compactError } from '../errors.js';
 import { isTemporaryName } from '../formats/index.js';
+import { checkValue, path } from '../options.js';
 
 /** A checkpoint in an output folder, known by its name alone. */
 export interface FoundCheckpoint {
@@ -12,8 +13,12 @@ export interface FoundCheckpoint {
 export const checkpointPath = (outputDirectory: string, step: number): string =>
   join(outputDirectory, `checkpoint-${step}`);
 
-/** Every checkpoint of an output folder, oldest first. */
+/**
+ * Every checkpoint of an output folder, oldest first; none where there is no such folder.
+ * @throws ERR_COMPACT_ARGUMENT
+ */
 export async function listCheckpoints(outputDirectory: string): Promise<readonly FoundCheckpoint[]> {
+  checkValue(outputDirectory, path, 'outputDirectory', 'ERR_COMPACT_ARGUMENT');
   const names = await readdir(outputDirectory).catch(() => []);
   return names
     .map((name) => ({

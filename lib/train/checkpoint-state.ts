@@ -1,17 +1,24 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { compactError } from '../errors.js';
+import { required, shown, wholeNumber } from '../options.js';
+import { trainerTable } from './trainer-table.js';
 
 /** Raised when a checkpoint's meaning changes; older ones stay readable or are refused by name. */
 export const checkpointFormatVersion = 1;
 export const stateFileName = 'trainer.json';
+/** Far more than a run has to say. */
+const maxStateBytes = 2 ** 20;
 
-const count = z.number().int().nonnegative();
-const description = z.record(z.string(), z.unknown());
+const count = wholeNumber(0);
+const description = v.record(v.string(), v.unknown());
+const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm, dtype } = trainerTable;
+const { embeddingLearningRate, headLearningRate, normLearningRate } = trainerTable;
+const { batchSize, sequenceLength, gradientAccumulationSteps, maxSteps, learningRate, seed } = trainerTable;
 
-const stateSchema = z.object({
-  formatVersion: z.literal(checkpointFormatVersion),
+const stateSchema = v.object({
+  formatVersion: v.literal(checkpointFormatVersion),
   /** Optimizer steps done. */
   step: count,
   /** Position in the data: sequences consumed. Order and epoch follow from it and the seed. */
@@ -19,37 +26,38 @@ const stateSchema = z.object({
   numTokensSeen: count,
   model: description,
   method: description,
-  training: z.object({
-    batchSize: count,
-    gradientAccumulationSteps: count,
-    sequenceLength: count,
-    maxSteps: count,
-    learningRate: z.number(),
-    embeddingLearningRate: z.number().optional(),
-    headLearningRate: z.number().optional(),
-    normLearningRate: z.number().optional(),
-    lrSchedulerType: z.string(),
-    warmupSteps: count.optional(),
-    warmupRatio: z.number().optional(),
-    minLrRate: z.number().optional(),
-    maxGradNorm: z.number(),
-    dtype: z.enum(['f32', 'bf16']),
+  /** The options of the run that its next step depends on; all of them stand in the file. */
+  training: v.object({
+    batchSize,
+    gradientAccumulationSteps: required(gradientAccumulationSteps),
+    sequenceLength,
+    maxSteps,
+    learningRate,
+    embeddingLearningRate,
+    headLearningRate,
+    normLearningRate,
+    lrSchedulerType: required(lrSchedulerType),
+    warmupSteps,
+    warmupRatio,
+    minLrRate,
+    maxGradNorm: required(maxGradNorm),
+    dtype: required(dtype),
     /** Every generator is a function of this (or the method's) seed and a counter that stands in this file. */
-    seed: count,
+    seed: required(seed),
   }),
-  data: z.object({ fingerprint: z.string(), tokenizer: z.string() }),
-  projection: z.object({
+  data: v.object({ fingerprint: v.string(), tokenizer: v.string() }),
+  projection: v.object({
     completedSteps: count,
     stepsSinceRefresh: count,
     firstMomentSteps: count,
     epoch: count,
   }),
   /** The checkpoint with the lowest evaluation loss so far. */
-  best: z.object({ step: count, loss: z.number() }).optional(),
+  best: v.optional(v.object({ step: count, loss: v.number() })),
 });
 
 /** Everything that a run is beside its tensors: the content of trainer.json. */
-export type CheckpointState = z.infer<typeof stateSchema>;
+export type CheckpointState = v.InferOutput<typeof stateSchema>;
 
 /**
  * Reads and checks the state of a checkpoint.
@@ -59,6 +67,10 @@ export async function readState(checkpoint: string): Promise<CheckpointState> {
   const path = join(checkpoint, stateFileName);
   let text: string;
   try {
+    // Reading from a pipe could wait for ever.
+    const status = await stat(path);
+    if (!status.isFile() || status.size > maxStateBytes)
+      throw new Error(`no regular file of at most ${maxStateBytes} bytes`);
     text = await readFile(path, 'utf8');
   } catch (cause) {
     throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${checkpoint} is not a checkpoint`, {
@@ -78,11 +90,13 @@ export async function readState(checkpoint: string): Promise<CheckpointState> {
     throw compactError(code, `${path} is not JSON`, { received: (cause as Error).message, cause });
   }
   checkVersion(path, state);
-  const result = stateSchema.safeParse(state);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
+  const result = v.safeParse(stateSchema, state, { abortEarly: true, abortPipeEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
   throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${path} is not the state of a run`, {
-    received: `${issue?.path.join('.') || 'the file'}: ${issue?.message}`,
+    op: v.getDotPath(issue) ?? undefined,
+    expected: issue.message,
+    received: `${v.getDotPath(issue) ?? 'the file'}: ${shown(issue.input)}`,
   });
 }
 

@@ -1,5 +1,6 @@
 export { listCheckpoints } from './checkpoint-folder.js';
 export type { FoundCheckpoint } from './checkpoint-folder.js';
+export { optionsFromRecipe } from './recipe.js';
 export { Sampler } from './sampler.js';
 export type { SamplerOptions } from './sampler.js';
 export { Trainer } from './trainer.js';

@@ -7,17 +7,18 @@ import type { TrainerOptions } from './types.js';
 /** Rates of one step, by the runtime scalar that carries each. */
 export type LearningRates = Readonly<Record<'learningRate' | RoleRate, number>>;
 
+type RateOption = 'learningRate' | RoleRate | 'maxSteps' | 'warmupSteps' | 'warmupRatio' | 'minLrRate';
+
 /**
  * The rates after a number of completed steps. All peaks follow one schedule.
  * @throws ERR_COMPACT_CONFIG_VALUE
  */
 export function learningRates(
-  options: TrainerOptions & Required<Pick<TrainerOptions, 'lrSchedulerType'>>,
+  options: Pick<TrainerOptions, RateOption> & Required<Pick<TrainerOptions, 'lrSchedulerType'>>,
 ): (completedSteps: number) => LearningRates {
-  for (const name of roleRates) checkRate(name, options[name]);
-  const { lrSchedulerType: type } = options;
+  const { maxSteps, lrSchedulerType: type, warmupSteps, warmupRatio, minLrRate } = options;
   const scheduleOf = (learningRate = options.learningRate) =>
-    learningRateSchedule({ ...options, type, learningRate });
+    learningRateSchedule({ type, learningRate, maxSteps, warmupSteps, warmupRatio, minLrRate });
   const learningRate = scheduleOf();
   const [embedding, head, norm] = [
     scheduleOf(options.embeddingLearningRate),
@@ -37,7 +38,7 @@ export function learningRates(
  * own that knows one rate.
  * @throws ERR_COMPACT_CONFIG_VALUE
  */
-export function checkRatesAreUsed(options: TrainerOptions, { entries }: Plan): void {
+export function checkRatesAreUsed(options: Pick<TrainerOptions, RoleRate>, { entries }: Plan): void {
   const attributes = Object.values(entries).flatMap(({ instructions }) =>
     instructions.flatMap((instruction) => Object.values(instruction.attributes)),
   );
@@ -54,13 +55,4 @@ export function checkRatesAreUsed(options: TrainerOptions, { entries }: Plan): v
           : 'Leave it out',
     });
   }
-}
-
-function checkRate(name: string, rate: number | undefined): void {
-  if (rate === undefined || (typeof rate === 'number' && rate >= 0 && rate < Infinity)) return;
-  throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is out of range`, {
-    op: name,
-    expected: 'a number that is not negative',
-    received: typeof rate === 'number' ? String(rate) : JSON.stringify(rate),
-  });
 }

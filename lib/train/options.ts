@@ -1,66 +1,37 @@
+import { dataTable } from '../data/data-table.js';
 import { compactError } from '../errors.js';
-import { splitSeed } from '../graph/index.js';
+import { checkOptions, checkValue, wholeNumber, type Checked } from '../options.js';
+import { parseDevice } from '../runtime/device.js';
+import type { EngineOptions } from '../runtime/index.js';
+import { engineTable } from '../runtime/options.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { learningRates } from './learning-rates.js';
+import { maxStepTokens, trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
 
-const defaults = {
-  gradientAccumulationSteps: 1,
-  lrSchedulerType: 'linear',
-  maxGradNorm: 0,
-  seed: 42,
-  dtype: 'f32',
-  gradientDtype: 'f32',
-  recompute: 'none',
-  updatePlacement: 'layer',
-  evalSteps: 0,
-  saveSteps: 0,
-  saveTotalLimit: 2,
-  loggingSteps: 10,
-} as const;
-
 /** Options with every default filled in, checked as far as they can be without files or devices. */
-export type TrainerSettings = TrainerOptions &
-  Required<Pick<TrainerOptions, keyof typeof defaults>> & {
-    readonly ratesAt: ReturnType<typeof learningRates>;
-  };
+export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data'> & {
+  readonly data: Checked<typeof dataTable>;
+  readonly ratesAt: ReturnType<typeof learningRates>;
+};
 
-/** @throws ERR_COMPACT_CONFIG_VALUE */
+/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_ARGUMENT (device) */
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const settings = { ...defaults, ...given } as Omit<TrainerSettings, 'ratesAt'>;
-  for (const name of [
-    'batchSize',
-    'sequenceLength',
-    'gradientAccumulationSteps',
-    'maxSteps',
-    'loggingSteps',
-  ] as const)
-    checkWhole(name, settings[name], 1);
-  for (const name of ['evalSteps', 'saveSteps', 'saveTotalLimit'] as const)
-    checkWhole(name, settings[name], 0);
-  if (settings.evalSequences !== undefined) checkWhole('evalSequences', settings.evalSequences, 1);
-  check(
-    'maxGradNorm',
-    settings.maxGradNorm,
-    settings.maxGradNorm >= 0 && settings.maxGradNorm < Infinity,
-    'not negative',
-  );
-  for (const name of ['dtype', 'gradientDtype'] as const)
-    check(name, settings[name], ['f32', 'bf16'].includes(settings[name]), "'f32' or 'bf16'");
-  const { updatePlacement } = settings;
-  check('updatePlacement', updatePlacement, ['layer', 'end'].includes(updatePlacement), "'layer' or 'end'");
-  check(
-    'recompute',
-    settings.recompute,
-    ['none', 'cheap', 'layer'].includes(settings.recompute),
-    "'none', 'cheap' or 'layer'",
-  );
-  splitSeed(settings.seed);
-  checkData(settings);
+  const checked = checkOptions(options, trainerTable, { what: 'a trainer' });
+  const data = checkOptions(checked.data, dataTable, { what: 'data', prefix: 'data.' });
+  const settings = { ...checked, data, ratesAt: learningRates(checked) };
+  if (settings.device !== 'auto') parseDevice(settings.device);
+  checkSizes(settings);
+  checkEvaluation(settings);
   checkOutput(settings);
-  return { ...settings, ratesAt: learningRates(settings) };
+  return settings;
 }
+
+/** What an engine is told of the settings. */
+export const engineOptionsOf = (settings: Pick<TrainerSettings, keyof typeof engineTable>): EngineOptions =>
+  Object.fromEntries(
+    Object.keys(engineTable).map((name) => [name, settings[name as keyof typeof engineTable]]),
+  );
 
 /** What a checkpoint tells of the settings that it was made with. */
 export function describeSettings(settings: TrainerSettings): CheckpointState['training'] {
@@ -86,27 +57,32 @@ export function describeSettings(settings: TrainerSettings): CheckpointState['tr
   };
 }
 
-function checkData({ data, evalSteps }: Omit<TrainerSettings, 'ratesAt'>): void {
-  const fraction = data.validationFraction ?? 0.05;
-  check('data.validationFraction', fraction, fraction >= 0 && fraction < 1, 'from 0 to below 1');
+/** A step is read whole, so what it would take is refused before anything else. */
+function checkSizes({
+  model,
+  batchSize,
+  sequenceLength,
+  gradientAccumulationSteps: steps,
+}: TrainerSettings): void {
+  checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
+  checkValue(batchSize, wholeNumber(1, Math.floor(maxStepTokens / sequenceLength)), 'batchSize');
+  const most = Math.floor(maxStepTokens / (batchSize * sequenceLength));
+  checkValue(steps, wholeNumber(1, most), 'gradientAccumulationSteps');
+}
+
+function checkEvaluation({ data, evalSteps }: TrainerSettings): void {
+  const { validation, validationFraction } = data;
   if (evalSteps > 0)
     check(
       'evalSteps',
       evalSteps,
-      data.validation !== undefined || fraction > 0,
+      validation !== undefined || validationFraction > 0,
       'held-out text to evaluate on',
     );
 }
 
-function checkOutput({
-  outputDirectory,
-  saveSteps,
-  resumeFromCheckpoint,
-}: Omit<TrainerSettings, 'ratesAt'>): void {
-  if (outputDirectory !== undefined) {
-    check('outputDirectory', outputDirectory, outputDirectory !== '', 'the name of a folder');
-    return;
-  }
+function checkOutput({ outputDirectory, saveSteps, resumeFromCheckpoint }: TrainerSettings): void {
+  if (outputDirectory !== undefined) return;
   check('saveSteps', saveSteps, saveSteps === 0, 'an outputDirectory to save into');
   check(
     'resumeFromCheckpoint',
@@ -115,9 +91,6 @@ function checkOutput({
     'an outputDirectory to look in',
   );
 }
-
-const checkWhole = (name: string, value: number, minimum: number): void =>
-  check(name, value, Number.isSafeInteger(value) && value >= minimum, `a whole number from ${minimum}`);
 
 function check(name: string, value: unknown, isValid: boolean, expected: string): void {
   if (isValid) return;

@@ -1,24 +1,22 @@
 import { compactError } from '../errors.js';
 import type { Tokenizer } from '../data/index.js';
-import { splitSeed } from '../graph/index.js';
 import type { Engine } from '../runtime/index.js';
-import { drawToken, tokenRule, uniformNumbers } from './sampling.js';
+import { checkSampleOptions, drawToken, uniformNumbers } from './sampling.js';
 import type { SampleOptions, SampleReport } from './types.js';
 
 /**
  * Writes text, one token a run of the `generate` entry. The context is the last `sequenceLength` tokens.
  *
- * @throws ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED
  */
 export async function sampleText(
   engine: Pick<Engine, 'run'>,
   model: { readonly tokenizer: Tokenizer; readonly sequenceLength: number },
-  options: SampleOptions = {},
+  given: SampleOptions = {},
 ): Promise<SampleReport> {
   const { tokenizer, sequenceLength } = model;
-  const { maxNewTokens = 128, seed = 42, signal, onText } = options;
-  const rule = tokenRule(options);
-  splitSeed(seed);
+  const options = checkSampleOptions(given);
+  const { maxNewTokens, seed, signal, onText } = options;
   const uniform = uniformNumbers(seed);
   const ids = startingIds(tokenizer, options.prompt);
   const numPromptTokens = ids.length;
@@ -36,7 +34,7 @@ export async function sampleText(
     });
     // Rows of the vocabulary that the tokenizer has no text for are left out.
     const logits = (outputs['logits'] as Float32Array).subarray(0, tokenizer.vocabularySize);
-    const id = drawToken(logits, rule, uniform());
+    const id = drawToken(logits, options, uniform());
     if (id === tokenizer.endOfTextId) {
       finishReason = 'endOfText';
       break;

@@ -6,6 +6,7 @@ import { compactError } from '../errors.js';
 import type { Model } from '../graph/index.js';
 import { dense } from '../methods/index.js';
 import { modelFromDescription } from '../models/index.js';
+import { checkOptions } from '../options.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import { listCheckpoints } from './checkpoint-folder.js';
 import { readState } from './checkpoint-state.js';
@@ -13,6 +14,7 @@ import { checkFits, loadPlan } from './fit.js';
 import { Resources } from './resources.js';
 import { sampleText } from './sample-text.js';
 import { loadTensors, openTensors, writeConstants } from './tensor-files.js';
+import { samplerTable } from './trainer-table.js';
 import type { SampleOptions, SampleReport, TrainerOptions } from './types.js';
 
 export interface SamplerOptions extends Pick<
@@ -55,9 +57,10 @@ export class Sampler implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  /** @throws ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT */
-  static async open(options: SamplerOptions): Promise<Sampler> {
-    const checkpoint = (await listCheckpoints(options.checkpoint)).at(-1)?.path ?? options.checkpoint;
+  /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT */
+  static async open(given: SamplerOptions): Promise<Sampler> {
+    const { checkpoint: folder, ...options } = checkOptions(given, samplerTable, { what: 'Sampler.open' });
+    const checkpoint = (await listCheckpoints(folder)).at(-1)?.path ?? folder;
     const { step, model: description, training, data } = await readState(checkpoint);
     const model = describedModel(checkpoint, description);
     const tokenizer = await loadTokenizer(data.tokenizer === 'bytes' ? 'bytes' : checkpoint);
@@ -73,7 +76,7 @@ export class Sampler implements AsyncDisposable {
         batchSize: 1,
         method: dense(),
         entries: ['generate' as const],
-        target: deviceTarget(engine.device.kind, engine),
+        target: deviceTarget(engine.device.kind, { threads: engine.threads }),
       };
       const plan = compile(compileOptions);
       checkFits(plan, compileOptions, engine.memoryLimitBytes);

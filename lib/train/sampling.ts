@@ -1,15 +1,12 @@
-import { compactError } from '../errors.js';
+import { checkOptions, type Checked } from '../options.js';
+import { sampleTable } from './trainer-table.js';
 import type { SampleOptions } from './types.js';
 
 export type TokenRule = Required<Pick<SampleOptions, 'temperature' | 'topK' | 'topP'>>;
 
-/** @throws ERR_COMPACT_ARGUMENT */
-export function tokenRule({ temperature = 1, topK = 0, topP = 1 }: SampleOptions): TokenRule {
-  check('temperature', temperature, temperature >= 0 && Number.isFinite(temperature), 'a number from 0 on');
-  check('topK', topK, Number.isSafeInteger(topK) && topK >= 0, 'a whole number from 0 on');
-  check('topP', topP, topP > 0 && topP <= 1, 'a number above 0, at most 1');
-  return { temperature, topK, topP };
-}
+/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT */
+export const checkSampleOptions = (options: SampleOptions): Checked<typeof sampleTable> =>
+  checkOptions(options, sampleTable, { what: 'sample', code: 'ERR_COMPACT_ARGUMENT' });
 
 /**
  * Draws a token: logits / temperature, cut to the `topK` likeliest and then to the likeliest that together reach
@@ -47,13 +44,4 @@ export function uniformNumbers(seed: number): () => number {
     z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
     return Number((z ^ (z >> 31n)) >> 11n) / 2 ** 53;
   };
-}
-
-function check(name: string, value: number, isValid: boolean, expected: string): void {
-  if (isValid) return;
-  throw compactError('ERR_COMPACT_ARGUMENT', `${name} is out of range`, {
-    op: name,
-    expected,
-    received: String(value),
-  });
 }

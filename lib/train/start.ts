@@ -17,7 +17,7 @@ import type { CheckpointState } from './checkpoint-state.js';
 import { checkRatesAreUsed } from './learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
 import { MetricsLog } from './metrics-log.js';
-import { resolveOptions } from './options.js';
+import { engineOptionsOf, resolveOptions } from './options.js';
 import type { TrainerSettings } from './options.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
@@ -50,7 +50,7 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
   try {
     const { vocabularySize } = model;
     const prepared = await Dataset.prepare(settings.data, { sequenceLength, vocabularySize, seed });
-    const engine = resources.use(await Engine.open(settings));
+    const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
     const compileOptions = compileOptionsOf(settings, engine);
     const plan = compile(compileOptions);
     checkRatesAreUsed(settings, plan);

@@ -72,8 +72,11 @@ export interface TrainerOptions {
   readonly blas?: BlasChoice;
   /** Whether runs go to a GPU as graphs: 'auto' (default), 'on' or 'off'. Results are the same. */
   readonly graphs?: GraphChoice;
-  /** Refuse to start when the plan needs more: ERR_COMPACT_DOES_NOT_FIT, nothing allocated, nothing written. */
-  readonly memoryLimitBytes?: number;
+  /**
+   * Refuse to start when the plan needs more: ERR_COMPACT_DOES_NOT_FIT, nothing allocated, nothing written. A number, or
+   * text with a unit: '24GiB'.
+   */
+  readonly memoryLimitBytes?: number | string;
   /** Ends the iteration with ERR_COMPACT_ABORTED before the next micro-batch; weights stay those of the last step. */
   readonly signal?: AbortSignal;
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,7 +96,12 @@ describe('a recipe', () => {
       'ERR_COMPACT_RANK',
       'both',
     ],
-    ['no rank', minimal.replace('dense', 'compact'), 'ERR_COMPACT_RANK', 'neither'],
+    [
+      'a rank for dense',
+      minimal.replace('dense', '{name: dense, rank: 8}'),
+      'ERR_COMPACT_CONFIG_UNKNOWN_KEY',
+      'compact',
+    ],
     ['a missing key', minimal.replace('maxSteps: 3', ''), 'ERR_COMPACT_CONFIG_VALUE', 'maxSteps'],
   ])('refuses %s', (_, text, code, word) => {
     expect(() => optionsOf(text)).toThrow(
@@ -128,6 +134,51 @@ describe('a recipe', () => {
 
   test.each(packagedRecipes())('of the package reads the text of the package: %s', (name) => {
     expect(readRecipeFile(name).values).toMatchObject({ data: { train: 'addresses' } });
+  });
+
+  test('that names compact alone takes its default rank', () => {
+    const { method } = optionsOf(minimal.replace('dense', 'compact'));
+    expect(method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.25 });
+  });
+
+  test('takes memory with a unit', () => {
+    expect(optionsOf(`${minimal}memoryLimitBytes: 24GiB\n`).memoryLimitBytes).toBe(24 * 2 ** 30);
+    expect(() => optionsOf(`${minimal}memoryLimitBytes: '24'\n`)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'memoryLimitBytes' }),
+    );
+  });
+
+  test.each([
+    ['a folder', () => tmpdir()],
+    ['a device', () => '/dev/zero'],
+    [
+      'a file beyond what a recipe can be',
+      () => {
+        const path = join(mkdtempSync(join(tmpdir(), 'compact-train-')), 'large.yaml');
+        writeFileSync(path, `# ${'x'.repeat(2 ** 20)}`);
+        return path;
+      },
+    ],
+  ])('is not %s', (_, path) => {
+    expect(() => readRecipeFile(path())).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', what: expect.stringContaining('recipe') }),
+    );
+  });
+
+  test('that is a pipe is refused at once', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'compact-train-')), 'pipe.yaml');
+    const { status } = spawnSync('mkfifo', [path]);
+    if (status !== 0) return console.warn('not tested: this system has no mkfifo');
+    expect(() => readRecipeFile(path)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', received: 'no regular file' }),
+    );
+  });
+
+  test('of aliases within aliases is refused', () => {
+    const levels = Array.from({ length: 12 }, (_, i) => `k${i + 1}: &k${i + 1} [${`*k${i}, `.repeat(9)}]`);
+    expect(() => optionsOf(`k0: &k0 [x]\n${levels.join('\n')}\n`)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE' }),
+    );
   });
 
   test('that does not exist names the packaged ones', () => {
@@ -164,6 +215,28 @@ describe('flags over a recipe', () => {
     expect(options.model.describe()).toMatchObject({ numHiddenLayers: 1 });
   });
 
+  test('--set key=null unsets, which the refusal of two that exclude each other says', () => {
+    const file = parseRecipe(`${minimal}warmupRatio: 0.1\n`, 'recipe.yaml');
+    applyRecipeFlags(file.values, { set: ['warmupSteps=10'] });
+    expect(() => trainerOptions(file)).toThrow(
+      expect.objectContaining({ remedy: expect.stringContaining('--set warmupRatio=null') }),
+    );
+    applyRecipeFlags(file.values, { set: ['warmupRatio=null'] });
+    expect(trainerOptions(file)).toMatchObject({ warmupSteps: 10 });
+  });
+
+  test('--method alone is a way to another method', () => {
+    const file = parseRecipe(minimal.replace('dense', '{name: dense, weightDecay: 0.1}'), 'recipe.yaml');
+    applyRecipeFlags(file.values, { set: [], method: 'compact' });
+    expect(trainerOptions(file).method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.25 });
+  });
+
+  test('--set of YAML that is none says what to write', () => {
+    expect(() => setRecipeValue({}, 'data.train=[a')).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT', received: 'data.train=[a' }),
+    );
+  });
+
   test('--set refuses what is not an assignment', () => {
     expect(() => setRecipeValue({}, 'maxSteps')).toThrow(
       expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT' }),
@@ -171,8 +244,11 @@ describe('flags over a recipe', () => {
   });
 
   test('--set cannot reach what is not a recipe', () => {
-    setRecipeValue({}, '__proto__.polluted=1');
+    for (const key of ['__proto__', 'constructor.prototype']) setRecipeValue({}, `${key}.polluted=1`);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+    expect(() => withFlags({ set: ['__proto__.polluted=1'] })).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_UNKNOWN_KEY' }),
+    );
   });
 });
 

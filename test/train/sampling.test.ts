@@ -1,7 +1,7 @@
 import { loadTokenizer } from '../../lib/data/index.js';
 import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
 import { sampleText } from '../../lib/train/sample-text.js';
-import { drawToken, tokenRule, uniformNumbers } from '../../lib/train/sampling.js';
+import { checkSampleOptions, drawToken, uniformNumbers } from '../../lib/train/sampling.js';
 
 const uniforms = (count: number, seed = 1): number[] => {
   const next = uniformNumbers(seed);
@@ -10,7 +10,7 @@ const uniforms = (count: number, seed = 1): number[] => {
 
 /** How often each token is drawn. */
 function frequencies(logits: number[], options: object, count = 20_000): number[] {
-  const rule = tokenRule(options);
+  const rule = checkSampleOptions(options);
   const counts = logits.map(() => 0);
   for (const uniform of uniforms(count)) counts[drawToken(logits, rule, uniform)]! += 1 / count;
   return counts;
@@ -33,7 +33,7 @@ describe('drawToken', () => {
   });
 
   test('temperature 0 is greedy, of equals the first', () => {
-    expect(drawToken([1, 5, 5, 2], tokenRule({ temperature: 0 }), 0.999)).toBe(1);
+    expect(drawToken([1, 5, 5, 2], checkSampleOptions({ temperature: 0 }), 0.999)).toBe(1);
   });
 
   test('topK and topP leave the likeliest', () => {
@@ -46,14 +46,18 @@ describe('drawToken', () => {
   });
 
   test('large logits and impossible tokens are no trouble', () => {
-    const ids = uniforms(100).map((uniform) => drawToken([1e30, -Infinity, 1e30], tokenRule({}), uniform));
+    const ids = uniforms(100).map((uniform) =>
+      drawToken([1e30, -Infinity, 1e30], checkSampleOptions({}), uniform),
+    );
     expect(new Set(ids)).toEqual(new Set([0, 2]));
   });
 
   test.each([{ temperature: -1 }, { temperature: NaN }, { topK: 1.5 }, { topP: 0 }, { topP: 1.1 }])(
     '%j is refused',
     (options) => {
-      expect(() => tokenRule(options)).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT' }));
+      expect(() => checkSampleOptions(options)).toThrow(
+        expect.objectContaining({ code: 'ERR_COMPACT_ARGUMENT' }),
+      );
     },
   );
 });

@@ -392,7 +392,7 @@ describe('compact: refresh', () => {
 
 describe('options', () => {
   test.each<[string, object, string]>([
-    ['neither rank nor ratio', {}, 'ERR_COMPACT_RANK'],
+    ['an override with neither rank nor ratio', { overrides: { up: {} } }, 'ERR_COMPACT_RANK'],
     ['both', { rank: 8, rankRatio: 0.5 }, 'ERR_COMPACT_RANK'],
     ['rank zero', { rank: 0 }, 'ERR_COMPACT_RANK'],
     ['half a column', { rank: 1.5 }, 'ERR_COMPACT_RANK'],
@@ -407,7 +407,7 @@ describe('options', () => {
     [
       'an override of an unknown role',
       { rank: 8, overrides: { upper: { rank: 8 } } },
-      'ERR_COMPACT_CONFIG_VALUE',
+      'ERR_COMPACT_CONFIG_UNKNOWN_KEY',
     ],
     ['an unknown option', { rank: 8, refreshIntervals: 5 }, 'ERR_COMPACT_CONFIG_UNKNOWN_KEY'],
     ['no refresh interval', { rank: 8, refreshInterval: 0 }, 'ERR_COMPACT_CONFIG_VALUE'],
@@ -425,6 +425,20 @@ describe('options', () => {
     const options = { rank: undefined, rankRatio: 0.5, seed: undefined, store: undefined };
     expect(compact(options).describe()).toEqual(compact({ rankRatio: 0.5 }).describe());
     expect(dense({ epsilon: undefined }).describe()).toEqual(dense().describe());
+  });
+
+  test('without a rank, a quarter of each width', () => {
+    expect(compact().describe()).toEqual(compact({ rankRatio: 0.25 }).describe());
+    expect(compact({ rank: 8 }).describe()['rankRatio']).toBeUndefined();
+  });
+
+  test('dense says whose option a rank is', () => {
+    expect(() => dense({ rank: 8 } as object)).toThrow(
+      error('ERR_COMPACT_CONFIG_UNKNOWN_KEY', {
+        op: 'rank',
+        remedy: 'rank is an option of the method compact: choose that, or leave rank out',
+      }),
+    );
   });
 
   test('dense checks its own', () => {

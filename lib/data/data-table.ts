@@ -1,0 +1,14 @@
+import * as v from 'valibot';
+import { numberWithin, optional, path, type OptionTable } from '../options.js';
+import type { DataOptions } from './types.js';
+
+const expected = 'a path, or a list of paths';
+const paths = v.union([path, v.pipe(v.array(path), v.minLength(1))], expected);
+
+export const dataTable = {
+  train: paths,
+  validation: optional(paths),
+  validationFraction: optional(numberWithin(0, 1), 0.05),
+  tokenizer: optional(path, 'bytes'),
+  cacheDirectory: optional(path),
+} satisfies OptionTable<DataOptions>;

@@ -1,0 +1,62 @@
+import { dataTable } from '../data/data-table.js';
+import { compactError, isCompactError } from '../errors.js';
+import { methodFromDescription } from '../methods/index.js';
+import { llama, type LlamaConfig, type Model } from '../models/index.js';
+import { checkOptions, checkValue, ownValues, section, text } from '../options.js';
+import { resolveOptions } from './options.js';
+import { trainerTable } from './trainer-table.js';
+import type { TrainerOptions } from './types.js';
+
+const { signal: _, ...plainRows } = trainerTable;
+
+/** What a recipe may say: the options of a trainer, with model, method and data as mappings of plain values. */
+export const recipeTable = { ...plainRows, model: section, method: section, data: section };
+
+/**
+ * The options of a trainer that plain values describe, as a recipe file holds them. `model: 'llama-demo'` is short for
+ * `{ preset: 'llama-demo' }`, `method: 'compact'` for `{ name: 'compact' }`, and `data: 'a.txt'` for `{ train: 'a.txt' }`.
+ *
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY (with the nearest known key), ERR_COMPACT_CONFIG_VALUE,
+ *   ERR_COMPACT_RANK, ERR_COMPACT_MODEL_UNKNOWN; `op` is the path of the key, e.g. 'method.rankRatio'
+ */
+export function optionsFromRecipe(recipe: unknown): TrainerOptions {
+  const values = new Map(ownValues(recipe, { what: 'a recipe' }));
+  for (const key of ['model', 'method', 'data'])
+    if (values.has(key)) values.set(key, expandShorthand(key, values.get(key)));
+  const checked = checkOptions(Object.fromEntries(values), recipeTable, { what: 'a recipe' });
+  const options = {
+    ...checked,
+    model: inSection('model', () => modelFromSection(checked.model)),
+    method: inSection('method', () => methodFromDescription(checked.method)),
+    data: checkOptions(checked.data, dataTable, { what: 'data', prefix: 'data.' }),
+  };
+  resolveOptions(options); // what options say of each other
+  return options;
+}
+
+/** The mapping that a section's short form stands for. */
+export function expandShorthand(key: string, value: unknown): unknown {
+  if (key === 'model' && typeof value === 'string') return { preset: value };
+  if (key === 'method' && typeof value === 'string') return { name: value };
+  if (key === 'data' && (typeof value === 'string' || Array.isArray(value))) return { train: value };
+  return value;
+}
+
+function modelFromSection(section: Readonly<Record<string, unknown>>): Model {
+  const values = new Map(ownValues(section, { what: 'model' }));
+  const preset = values.get('preset');
+  values.delete('preset');
+  const config = Object.fromEntries(values) as unknown as LlamaConfig;
+  return preset === undefined ? llama(config) : llama(checkValue(preset, text, 'preset'), config);
+}
+
+/** Adds the section to the name of the key that a model or a method complains of. */
+function inSection<T>(section: string, build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (!isCompactError(error)) throw error;
+    const { code, what, op, ...fields } = error;
+    throw compactError(code, what, { ...fields, op: op === undefined ? section : `${section}.${op}` });
+  }
+}

@@ -1,0 +1,64 @@
+import { maxTokens, planRows } from '../compile/options.js';
+import { scheduleTable } from '../optim/schedule.js';
+import {
+  abortSignal,
+  functionOf,
+  numberAbove,
+  numberFrom,
+  optional,
+  path,
+  section,
+  seedNumber,
+  text,
+  wholeNumber,
+  type OptionTable,
+} from '../options.js';
+import { engineTable } from '../runtime/options.js';
+import type { SamplerOptions } from './sampler.js';
+import type { SampleOptions, TrainerOptions } from './types.js';
+
+/** Every option of a training run; recipes have the same, with model, method and data as mappings. */
+export const trainerTable = {
+  ...planRows,
+  /** Has a table of its own: `dataTable`. */
+  data: section,
+  outputDirectory: optional(path),
+  resumeFromCheckpoint: optional(path),
+
+  gradientAccumulationSteps: optional(wholeNumber(1, 65536), 1),
+  maxSteps: scheduleTable.maxSteps,
+  learningRate: scheduleTable.learningRate,
+  embeddingLearningRate: optional(scheduleTable.learningRate),
+  headLearningRate: optional(scheduleTable.learningRate),
+  normLearningRate: optional(scheduleTable.learningRate),
+  lrSchedulerType: optional(scheduleTable.type, 'linear'),
+  warmupSteps: scheduleTable.warmupSteps,
+  warmupRatio: scheduleTable.warmupRatio,
+  minLrRate: scheduleTable.minLrRate,
+  dtype: optional(planRows.dtype, 'f32'),
+
+  evalSteps: optional(wholeNumber(0), 0),
+  evalSequences: optional(wholeNumber(1)),
+  saveSteps: optional(wholeNumber(0), 0),
+  saveTotalLimit: optional(wholeNumber(0), 2),
+  loggingSteps: optional(wholeNumber(1), 10),
+
+  ...engineTable,
+  signal: optional(abortSignal),
+} satisfies OptionTable<Omit<TrainerOptions, 'data'> & { readonly data: unknown }>;
+
+/** Tokens of one optimizer step at most: they are read at once. */
+export const maxStepTokens = 2 ** 27;
+
+export const samplerTable = { ...engineTable, checkpoint: path } satisfies OptionTable<SamplerOptions>;
+
+export const sampleTable = {
+  prompt: optional(text),
+  maxNewTokens: optional(wholeNumber(0, maxTokens), 128),
+  temperature: optional(numberFrom(0), 1),
+  topK: optional(wholeNumber(0), 0),
+  topP: optional(numberAbove(0, 1), 1),
+  seed: optional(seedNumber, 42),
+  signal: optional(abortSignal),
+  onText: optional(functionOf<NonNullable<SampleOptions['onText']>>('a function')),
+} satisfies OptionTable<SampleOptions>;
