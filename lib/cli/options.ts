@@ -10,6 +10,20 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0)
+    throw new InvalidArgumentError('expected a whole number from 0');
+  return value;
+}
+
+export function numberFromZero(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('expected a number from 0');
+  return value;
+}
+
 export function positiveNumber(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number above 0');
@@ -35,5 +49,6 @@ export function byteCount(text: string): number {
   throw new InvalidArgumentError('expected bytes, e.g. 24GiB or 80GB');
 }
 
+/** One of several words. */
 export const choice = (flags: string, description: string, choices: readonly string[]): Option =>
   new Option(flags, description).choices(choices);

@@ -90,17 +90,3 @@ function describeRank(rank: number | undefined, rankRatio = defaultRankRatio): s
   const denominator = 1 / rankRatio;
   return Number.isInteger(denominator) ? `n/${denominator}` : `${rankRatio} n`;
 }
-
-/** The methods that are compared when a size is asked for: from what everybody runs to what holds least. */
-export function alternatives({ rank, rankRatio, ...request }: PlanRequest): PlanRequest[] {
-  const dense = { ...request, method: 'dense', store: undefined, sharing: undefined } as const;
-  const compact = { ...request, method: 'compact', rank, rankRatio } as const;
-  return [
-    { ...dense, recompute: 'none' },
-    { ...dense, recompute: 'cheap' },
-    { ...dense, recompute: 'layer' },
-    { ...compact, store: 'stored', recompute: 'none' },
-    { ...compact, store: 'lazy', recompute: 'none' },
-    { ...compact, store: 'lazy', recompute: 'layer' },
-  ];
-}

@@ -9,23 +9,25 @@ import { fromCommander, printError } from './error-message.js';
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.js';
 import { surviveOutputErrors, Terminal } from './terminal.js';
 import { packageVersion } from './package-info.js';
+import { formatHelpItem, helpExamples, helpProse } from './text-layout.js';
 
-const examples = `
-Examples:
-  compact-train bench --quick                                    what compression saves, in a minute and a half
-  compact-train plan --model llama-1b --batch 16 --memory 24GiB  does it fit, and what would
-  compact-train train quickstart                                 train a small model on real text
-  compact-train train recipe.yaml --set learningRate=0.002       the same words as in the recipe
-  compact-train sample runs/quickstart/checkpoint-300 --prompt "Fellow citizens"
+const help = (): string => `
+${helpExamples([
+  ['compact-train plan -m llama-1b --memory-limit 24GiB', 'what fits, by method'],
+  ['compact-train train quickstart', 'train a small model on real text'],
+  ['compact-train train recipe.yaml -b 16 --set evalSteps=100', 'the same words as in the recipe'],
+  ['compact-train sample runs/quickstart -p "Fellow citizens"', 'let it write'],
+  ['compact-train ls runs/quickstart', 'its checkpoints'],
+])}
 
 Exit codes:
   0    done
   1    failed: the machine or the program
   2    wrong usage or input: nothing was started, nothing was written
   3    does not fit in the given memory
-  130  interrupted: what was running was saved (a second signal ends at once, unsaved)
+  130  interrupted: what was running was saved
 
-Environment: NO_COLOR and FORCE_COLOR are honoured.`;
+${helpProse('Environment: NO_COLOR and FORCE_COLOR are honoured.')}`;
 
 /** Runs one command line; every outcome is an exit code. */
 export async function main(args: readonly string[]): Promise<ExitCode> {
@@ -67,12 +69,16 @@ export function createProgram(context: CommandContext): Command {
       getOutHasColors: () => terminal.hasColours,
       getErrHasColors: () => terminal.hasColours,
     })
-    .configureHelp({ showGlobalOptions: true, styleTitle: (title) => terminal.style('bold', title) })
-    .addHelpText('after', examples);
+    .configureHelp({
+      showGlobalOptions: true,
+      styleTitle: (title) => terminal.style('bold', title),
+      formatItem: formatHelpItem,
+    })
+    .addHelpText('after', help);
   registerBench(program, terminal);
   registerTrain(program, context);
   registerSample(program, terminal);
-  registerPlan(program, terminal, context.finish);
+  registerPlan(program, context);
   registerInspect(program, terminal);
   return program;
 }

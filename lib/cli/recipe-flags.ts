@@ -1,92 +1,147 @@
 import { Option, type Command } from 'commander';
-import { byteCount } from './options.js';
+import { compactError } from '../errors.js';
+import { blasChoices, graphChoices } from '../runtime/index.js';
+import { byteCount, numberFromZero, positiveInteger, ratio, wholeNumber } from './options.js';
 import { setRecipeValue } from './recipe-file.js';
 
-/** Flags of `train` that are short for `--set key=value`. Order matters: a method comes before its options. */
-const flags = [
-  { flag: '--model <preset>', key: 'model', description: 'another model' },
-  {
-    flag: '--method <method>',
-    key: 'method',
-    description: 'another method, with its defaults: dense or compact',
-  },
-  {
-    flag: '--rank-ratio <ratio>',
-    key: 'method.rankRatio',
-    description: "rank as a share of a layer's input width",
-  },
-  {
-    flag: '--data <path>',
-    key: 'data.train',
-    description: 'text to train on: a file, a folder, a packaged corpus',
-  },
-  { flag: '--batch-size <sequences>', key: 'batchSize', description: 'sequences of a micro-batch' },
-  { flag: '--sequence-length <tokens>', key: 'sequenceLength', description: 'tokens of a sequence' },
-  { flag: '--max-steps <steps>', key: 'maxSteps', description: 'optimizer steps of the whole run' },
-  { flag: '--learning-rate <rate>', key: 'learningRate', description: 'peak learning rate' },
-  {
-    flag: '--embedding-learning-rate <rate>',
-    key: 'embeddingLearningRate',
-    description: 'peak learning rate of embeddings, if another',
-  },
-  {
-    flag: '--head-learning-rate <rate>',
-    key: 'headLearningRate',
-    description: 'peak learning rate of the output head, if another',
-  },
-  {
-    flag: '--norm-learning-rate <rate>',
-    key: 'normLearningRate',
-    description: 'peak learning rate of norms and biases, if another',
-  },
-  { flag: '--dtype <type>', key: 'dtype', description: 'of weights and activations: f32 or bf16' },
-  {
-    flag: '--recompute <policy>',
-    key: 'recompute',
-    description: 'what backward rebuilds: none, cheap or layer',
-  },
-  { flag: '--seed <number>', key: 'seed', description: 'of weights, data order and rounding' },
-  { flag: '--threads <count>', key: 'threads', description: 'CPU threads' },
-  { flag: '--device <device>', key: 'device', description: 'cpu, cuda, cuda:N or auto' },
-  { flag: '--blas <choice>', key: 'blas', description: 'products on a GPU: own, vendor (cuBLASLt) or auto' },
-  { flag: '--graphs <choice>', key: 'graphs', description: 'runs as graphs on a GPU: auto, on or off' },
-  { flag: '--output-directory <folder>', key: 'outputDirectory', description: 'for checkpoints and metrics' },
-  {
-    flag: '--resume-from-checkpoint <where>',
-    key: 'resumeFromCheckpoint',
-    description: 'a checkpoint folder, latest, or auto (latest if there is one)',
-  },
-] as const;
-
-export function addRecipeFlags(command: Command): Command {
-  for (const { flag, key, description } of flags) command.option(flag, `${description} (${key})`);
-  return command
-    .option(
-      '--memory-limit <bytes>',
-      'refuse to start if the plan needs more, e.g. 8GiB (memoryLimitBytes)',
-      byteCount,
-    )
-    .option(
-      '--set <key=value>',
-      'any key of the recipe, e.g. --set method.refreshInterval=200; may be repeated',
-      collect,
-      [],
-    );
+/** A flag that is short for `--set key=value`. */
+interface RecipeFlag {
+  readonly flags: string;
+  readonly key: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  readonly parse?: (text: string) => unknown;
+  /** Whether it decides what a plan needs, so that `plan` has it, too. */
+  readonly plans?: true;
+  /** Whether only the method compact has it. */
+  readonly ofCompact?: true;
 }
 
-export type RecipeFlags = Readonly<Record<string, unknown>> & {
-  readonly set: readonly string[];
-  readonly memoryLimit?: number;
-};
+const dtypes = ['f32', 'bf16'] as const;
 
-/** Writes the given flags over a recipe's values; --set comes last and wins. */
-export function applyRecipeFlags(values: Record<string, unknown>, given: RecipeFlags): void {
-  for (const { flag, key } of flags) {
-    const value = given[new Option(flag).attributeName()];
-    if (typeof value === 'string') setRecipeValue(values, `${key}=${value}`);
+// prettier-ignore
+const recipeFlags: readonly RecipeFlag[] = [
+  { flags: '-m, --model <preset>', key: 'model', plans: true, description: 'model by name; see compact-train ls' },
+  // A method comes before its options: the order in which flags are applied.
+  { flags: '--method <method>', key: 'method', choices: ['dense', 'compact'], plans: true,
+    description: 'method, with its defaults' },
+  { flags: '-r, --rank-ratio <ratio>', key: 'method.rankRatio', parse: ratio, plans: true, ofCompact: true,
+    description: "rank as a share of a layer's input width, e.g. 0.25 or 1/4 (compact)" },
+  { flags: '--rank <count>', key: 'method.rank', parse: positiveInteger, plans: true, ofCompact: true,
+    description: 'rank as a count, instead of the ratio (compact)' },
+  { flags: '--store <store>', key: 'method.store', choices: ['stored', 'lazy'], plans: true, ofCompact: true,
+    description: 'keep compressed inputs, or rebuild them in backward (compact)' },
+  { flags: '--sharing <sharing>', key: 'method.sharing', choices: ['input', 'weight'], plans: true, ofCompact: true,
+    description: 'one projection for each layer input, or for each weight (compact)' },
+  { flags: '--state-dtype <type>', key: 'method.stateDtype', choices: dtypes, plans: true,
+    description: "of the optimizer's moments" },
+  { flags: '-d, --data <path>', key: 'data.train',
+    description: 'text to train on: a file, a folder, a packaged corpus' },
+  { flags: '--tokenizer <path>', key: 'data.tokenizer',
+    description: 'bytes, a tokenizer.json, or a folder that holds one' },
+  { flags: '-b, --batch-size <sequences>', key: 'batchSize', parse: positiveInteger, plans: true,
+    description: 'sequences of a micro-batch' },
+  { flags: '-s, --sequence-length <tokens>', key: 'sequenceLength', parse: positiveInteger, plans: true,
+    description: 'tokens of a sequence' },
+  { flags: '-g, --gradient-accumulation-steps <count>', key: 'gradientAccumulationSteps', parse: positiveInteger,
+    plans: true, description: 'micro-batches of a step' },
+  { flags: '-n, --max-steps <steps>', key: 'maxSteps', parse: positiveInteger,
+    description: 'optimizer steps of the whole run' },
+  { flags: '-l, --learning-rate <rate>', key: 'learningRate', parse: numberFromZero,
+    description: 'peak learning rate' },
+  { flags: '--embedding-learning-rate <rate>', key: 'embeddingLearningRate', parse: numberFromZero,
+    description: 'peak learning rate of embeddings, if another' },
+  { flags: '--head-learning-rate <rate>', key: 'headLearningRate', parse: numberFromZero,
+    description: 'peak learning rate of the output head, if another' },
+  { flags: '--norm-learning-rate <rate>', key: 'normLearningRate', parse: numberFromZero,
+    description: 'peak learning rate of norms and biases, if another' },
+  { flags: '--max-grad-norm <norm>', key: 'maxGradNorm', parse: numberFromZero, plans: true,
+    description: "clips the gradient's global norm; 0 does not clip" },
+  { flags: '--dtype <type>', key: 'dtype', choices: dtypes, plans: true,
+    description: 'of weights and activations' },
+  { flags: '--recompute <policy>', key: 'recompute', choices: ['none', 'cheap', 'layer'], plans: true,
+    description: 'what backward rebuilds' },
+  { flags: '--seed <number>', key: 'seed', parse: wholeNumber, description: 'of weights, data order and rounding' },
+  { flags: '--eval-steps <steps>', key: 'evalSteps', parse: wholeNumber, description: 'steps between evaluations' },
+  { flags: '--save-steps <steps>', key: 'saveSteps', parse: wholeNumber, description: 'steps between checkpoints' },
+  { flags: '--logging-steps <steps>', key: 'loggingSteps', parse: positiveInteger,
+    description: 'steps between lines of a log' },
+  { flags: '-o, --output-directory <folder>', key: 'outputDirectory', description: 'for checkpoints and metrics' },
+  { flags: '--resume-from-checkpoint <where>', key: 'resumeFromCheckpoint',
+    description: 'a checkpoint folder, latest, or auto (latest if there is one)' },
+  { flags: '-t, --threads <count>', key: 'threads', parse: positiveInteger, plans: true, description: 'CPU threads' },
+  { flags: '--device <device>', key: 'device', plans: true, description: 'cpu, cuda, cuda:N or auto' },
+  { flags: '--blas <choice>', key: 'blas', choices: blasChoices,
+    description: 'products on a GPU: own, vendor (cuBLASLt) or auto' },
+  { flags: '--graphs <choice>', key: 'graphs', choices: graphChoices, description: 'runs as graphs on a GPU' },
+  { flags: '--memory-limit <bytes>', key: 'memoryLimitBytes', parse: byteCount, plans: true,
+    description: 'refuse what needs more, e.g. 8GiB' },
+];
+
+/** Adds the flags of a recipe: all of them, or those that decide what a plan needs. */
+export function addRecipeFlags(command: Command, which: 'all' | 'plan' = 'all'): Command {
+  for (const { flags, key, description, choices, parse, plans } of recipeFlags) {
+    if (which === 'plan' && plans !== true) continue;
+    const option = new Option(flags, `${description} [${key}]`);
+    if (choices !== undefined) option.choices(choices);
+    if (parse !== undefined) option.argParser(parse);
+    command.addOption(option);
   }
-  if (given.memoryLimit !== undefined) values['memoryLimitBytes'] = given.memoryLimit;
-  for (const assignment of given.set) setRecipeValue(values, assignment);
+  return command.option(
+    '--set <key=value>',
+    'any key of the recipe, e.g. --set method.refreshInterval=200; may be repeated',
+    (value: string, previous: readonly string[] = []) => [...previous, value],
+  );
 }
 
-const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
+export type RecipeFlags = Readonly<Record<string, unknown>> & { readonly set?: readonly string[] };
+
+/**
+ * Writes the given flags over a recipe's values; --set comes last and wins. A rank, or another option of compact alone,
+ * means compact where no method is named.
+ * @throws ERR_COMPACT_ARGUMENT for an option of compact beside the method dense
+ */
+export function applyRecipeFlags(values: Record<string, unknown>, given: RecipeFlags): void {
+  const found = recipeFlags.flatMap((flag) => {
+    const option = new Option(flag.flags);
+    const value = given[option.attributeName()];
+    return value === undefined ? [] : [{ ...flag, name: option.long!, value }];
+  });
+  const ofCompact = found.find((flag) => flag.ofCompact);
+  const method = (given['method'] as string | undefined) ?? methodName(values);
+  if (ofCompact !== undefined && method === 'dense') throw notOfDense(ofCompact.name, given['method']);
+  if (ofCompact !== undefined && method === undefined) values['method'] = { name: 'compact' };
+  for (const { key, value } of found) {
+    // The method that a recipe names already keeps the recipe's options.
+    if (key === 'method' && value === methodName(values)) continue;
+    setRecipeValue(values, `${key}=${JSON.stringify(value)}`);
+  }
+  useOneRank(
+    values,
+    found.map(({ key }) => key),
+  );
+  for (const assignment of given.set ?? []) setRecipeValue(values, assignment);
+}
+
+/** The rank that a flag gives takes the place of the one in the recipe, in whichever way that is given. */
+function useOneRank(values: Record<string, unknown>, given: readonly string[]): void {
+  const { method } = values;
+  if (typeof method !== 'object' || method === null) return;
+  const ranks = ['rank', 'rankRatio'] as const;
+  const isGiven = ranks.map((name) => given.includes(`method.${name}`));
+  if (isGiven[0] === isGiven[1]) return;
+  delete (method as Record<string, unknown>)[ranks[isGiven[0] ? 1 : 0]];
+}
+
+/** The method that is named, in either form. */
+export function methodName({ method }: Record<string, unknown>): unknown {
+  return typeof method === 'object' && method !== null ? (method as { name?: unknown }).name : method;
+}
+
+function notOfDense(name: string, flag: unknown): Error {
+  const remedy = `${flag === undefined ? 'The recipe says dense: add' : 'Give'} --method compact, or leave out ${name}`;
+  return compactError('ERR_COMPACT_ARGUMENT', `the method dense has no use for ${name}`, {
+    op: name,
+    remedy,
+  });
+}

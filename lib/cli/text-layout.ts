@@ -18,10 +18,22 @@ export const displayWidth = (text: string): number => stripVTControlCharacters(t
 /** Columns of help texts, as commander decides for the rest of a help page. */
 const helpColumns = (): number => (process.stdout.isTTY ? process.stdout.columns || 80 : 80);
 
-/** Paragraphs behind a command's help, wrapped; lines that are indented stay as they are. */
-export function helpProse(text: string): string {
-  const lines = text.trim().split('\n');
-  return lines.map((line) => (line.startsWith(' ') ? line : wrapWords(line, helpColumns()))).join('\n');
+/** Paragraphs behind a command's help, wrapped to the screen. Paragraphs are parted by an empty line. */
+export const helpProse = (text: string): string =>
+  text
+    .trim()
+    .split(/\n\s*\n/)
+    .map((paragraph) => wrapWords(paragraph.replaceAll(/\s+/g, ' '), helpColumns()))
+    .join('\n\n');
+
+/** How commander lays out one flag: its description beside it, or below it where there is too little room. */
+export function formatHelpItem(term: string, termWidth: number, description: string, help: Help): string {
+  const width = help.helpWidth ?? 80;
+  const beside = width - termWidth - 4;
+  const padded = `  ${term}${' '.repeat(Math.max(0, termWidth - help.displayWidth(term)))}  `;
+  if (description === '') return padded.trimEnd();
+  if (beside >= 28) return wrapWords(description, width, padded);
+  return `  ${term}\n${wrapWords(description, width, '      ')}`;
 }
 
 /** Command lines to copy, each with what it does: beside it where the screen has room, else above it. */

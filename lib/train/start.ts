@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { compile } from '../compile/index.js';
-import type { CompileOptions, Plan } from '../compile/index.js';
+import type { CompileOptions, Plan, Target } from '../compile/index.js';
 import { Dataset } from '../data/index.js';
 import { compactError } from '../errors.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
@@ -51,7 +51,8 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     const { vocabularySize } = model;
     const prepared = await Dataset.prepare(settings.data, { sequenceLength, vocabularySize, seed });
     const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
-    const compileOptions = compileOptionsOf(settings, engine);
+    const target = deviceTarget(engine.device.kind, { threads: engine.threads });
+    const compileOptions = compileOptionsOf(settings, target);
     const plan = compile(compileOptions);
     checkRatesAreUsed(settings, plan);
     checkFits(plan, compileOptions, engine.memoryLimitBytes);
@@ -83,7 +84,8 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
   }
 }
 
-function compileOptionsOf(settings: TrainerSettings, { device, threads }: Engine): CompileOptions {
+/** What a run compiles for a device. */
+export function compileOptionsOf(settings: TrainerSettings, target: Target): CompileOptions {
   const { model, method, batchSize, sequenceLength, dtype, seed } = settings;
   const { gradientDtype, recompute, updatePlacement } = settings;
   const { gradientAccumulationSteps, maxGradNorm, lossChunkTokens } = settings;
@@ -99,7 +101,7 @@ function compileOptionsOf(settings: TrainerSettings, { device, threads }: Engine
     seed,
     maxGradNorm,
     lossChunkTokens,
-    target: deviceTarget(device.kind, { threads }),
+    target,
     accumulateGradients: gradientAccumulationSteps > 1,
   };
 }

@@ -44,7 +44,7 @@ describe('help', () => {
   });
 });
 
-const plan = ['plan', '--model', 'llama-60m', '--batch', '4'];
+const plan = ['plan', '--model', 'llama-60m', '--batch-size', '4'];
 
 describe('wrong usage ends with code 2 and the nearest known name', () => {
   test.each([
@@ -63,15 +63,15 @@ describe('wrong usage ends with code 2 and the nearest known name', () => {
   });
 
   test.each([
-    ['batch of zero', [...plan, '--batch', '0']],
+    ['batch of zero', [...plan, '-b', '0']],
     ['ratio over one', [...plan, '--method', 'compact', '--rank-ratio', '2']],
     ['both ranks', [...plan, '--method', 'compact', '--rank-ratio', '0.5', '--rank', '8']],
     ['rank over the width', [...plan, '--method', 'compact', '--rank', '4096']],
-    ['unknown choice', [...plan, '--recompute', 'some']],
+    ['unknown choice', [...plan, '--method', 'dense', '--recompute', 'some']],
     ['missing option', ['plan']],
     ['missing argument', ['train']],
     ['argument too many', ['inspect', 'this']],
-    ['bytes that are none', [...plan, '--memory', 'lots']],
+    ['bytes that are none', [...plan, '--memory-limit', 'lots']],
     ['device that is none', ['train', 'quickstart', '--device', 'gpu9']],
     ['checkpoint that is none', ['sample', 'no-such-folder']],
     ['data that is none', ['train', 'quickstart', '--data', 'no-such-file.txt']],

@@ -2,16 +2,18 @@ import type { Command } from 'commander';
 import { Sampler, type SampleOptions } from '../../train/index.js';
 import { formatRate } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
-import { positiveInteger } from '../options.js';
+import { numberFromZero, positiveInteger, ratio, wholeNumber } from '../options.js';
 import type { Terminal } from '../terminal.js';
+import { helpExamples, helpProse } from '../text-layout.js';
 
-const help = `
-The text appears as it is written. Equal seeds give equal text.
+const help = (): string => `
+${helpProse('The text appears as it is written. Equal seeds give equal text.')}
 
-Examples:
-  compact-train sample runs/quickstart --prompt "Fellow citizens"
-  compact-train sample runs/quickstart/checkpoint-300 --temperature 0.7 --top-p 0.9 --max-new-tokens 400
-  compact-train sample runs/quickstart --prompt "The " --temperature 0 --json`;
+${helpExamples([
+  ['compact-train sample runs/quickstart -p "Fellow citizens"'],
+  ['compact-train sample runs/quickstart/checkpoint-300 --temperature 0.7 --top-p 0.9 -n 400'],
+  ['compact-train sample runs/quickstart -p "The " --temperature 0 --json'],
+])}`;
 
 interface SampleFlags extends Omit<SampleOptions, 'signal' | 'onText'> {
   readonly device?: string;
@@ -24,13 +26,13 @@ export function registerSample(program: Command, terminal: Terminal): void {
     .summary('let a checkpoint write')
     .description('Writes text with a trained model.')
     .argument('<checkpoint>', 'a checkpoint, or an output folder: its latest')
-    .option('--prompt <text>', 'text to go on from')
-    .option('--max-new-tokens <count>', 'tokens to write at most', positiveInteger, 128)
-    .option('--temperature <number>', '0 takes the likeliest token each time', Number, 1)
-    .option('--top-k <count>', 'choose among the k likeliest tokens; 0: all', Number, 0)
-    .option('--top-p <share>', 'choose among the likeliest tokens of this joint probability', Number, 1)
-    .option('--seed <number>', 'of the choices', Number, 42)
-    .option('--threads <count>', 'CPU threads', positiveInteger)
+    .option('-p, --prompt <text>', 'text to go on from')
+    .option('-n, --max-new-tokens <count>', 'tokens to write at most', positiveInteger, 128)
+    .option('--temperature <number>', '0 takes the likeliest token each time', numberFromZero, 1)
+    .option('--top-k <count>', 'choose among the k likeliest tokens; 0: all', wholeNumber, 0)
+    .option('--top-p <share>', 'choose among the likeliest tokens of this joint probability', ratio, 1)
+    .option('--seed <number>', 'of the choices', wholeNumber, 42)
+    .option('-t, --threads <count>', 'CPU threads', positiveInteger)
     .option('--device <device>', 'cpu, cuda, cuda:N or auto')
     .addHelpText('after', help)
     .action((checkpoint: string, flags: SampleFlags) => sample(checkpoint, flags, terminal));
