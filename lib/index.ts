@@ -1,22 +1,38 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Train transformers in far less memory.
  *
- * The usual way in is `Trainer`; `compile` and `memoryReport` answer questions about memory without training;
- * `Engine` runs plans for those who write their own loop.
+ * The usual way in is `Trainer`; `compile` and `memoryReport` answer questions about memory without training. Who writes
+ * models, ops or methods finds the rest in `compact-train/graph`, who writes a loop in `compact-train/runtime`.
  *
  * @example
  * import { Trainer, compact, llama } from 'compact-train';
  *
- * await using trainer = await Trainer.create({
+ * const trainer = await Trainer.create({
  *   model: llama('llama-demo'),
  *   method: compact({ rankRatio: 0.25 }),
- *   data: { train: 'book.txt' },
+ *   data: { train: 'addresses' },
  *   batchSize: 8, sequenceLength: 128, maxSteps: 200, learningRate: 0.01,
  * });
- * for await (const { step, loss } of trainer) console.log(step, loss);
+ * try {
+ *   for await (const { step, loss } of trainer) console.log(step, loss);
+ * } finally {
+ *   await trainer.close(); // in TypeScript: await using trainer = ..., and no try
+ * }
  */
-export * from './compile/index.js';
-export * from './data/index.js';
+export {
+  type Accounting,
+  type CompileOptions,
+  compile,
+  type Plan,
+  type PlanEntry,
+  type PlanInstruction,
+  type PlanValue,
+  type RecomputePolicy,
+  type Target,
+} from './compile/index.js';
+export type { DataOptions, Tokenizer } from './data/index.js';
 export {
   type CompactError,
   type CompactErrorCode,
@@ -24,11 +40,42 @@ export {
   compactErrorCodes,
   isCompactError,
 } from './errors.js';
-export * from './graph/index.js';
-export * from './memory/index.js';
-export * from './methods/index.js';
-export * from './models/index.js';
-export * from './optim/index.js';
-export * from './projection/index.js';
-export * from './runtime/index.js';
+export {
+  type LargestBatch,
+  largestBatch,
+  type MemoryReport,
+  memoryReport,
+  type MemoryTimeline,
+  type Remedy,
+  remedies,
+} from './memory/index.js';
+export {
+  type AdamOptions,
+  compact,
+  type CompactOptions,
+  type CompressibleRole,
+  dense,
+  type DenseOptions,
+  type Method,
+  type RankOptions,
+} from './methods/index.js';
+export { llama, type LlamaConfig, type LlamaPreset, llamaPresets, type Model } from './models/index.js';
+export {
+  type LearningRateSchedule,
+  learningRateSchedule,
+  type LearningRateScheduleName,
+  learningRateScheduleNames,
+  type LearningRateScheduleOptions,
+} from './optim/index.js';
+export {
+  type BlasChoice,
+  cpuTarget,
+  type Device,
+  type DeviceReport,
+  devices,
+  deviceTarget,
+  type Environment,
+  environment,
+  type GraphChoice,
+} from './runtime/index.js';
 export * from './train/index.js';

@@ -1,102 +1,164 @@
 #!/usr/bin/env node
-// Checks the package as a user gets it: builds prebuilds, packs, lints the tarball (publint, arethetypeswrong), then
-// installs it into an empty project with scripts blocked and uses it from CommonJS, ESM, TypeScript and the shell; then
-// the same with the package of the CUDA module beside it, where that can be built.
+// Checks the package as a user gets it: packs it (which builds what it holds), lints the tarball (publint,
+// arethetypeswrong), then installs it into an empty project with scripts blocked and uses it from CommonJS, ESM,
+// TypeScript and the shell; the same with the package of the CUDA module beside it, where that can be built; and runs the
+// code blocks of README.md.
 'use strict';
+
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const cudaBuild = require('./cuda-build.cjs');
+const { runBlocks } = require('./readme-blocks.cjs');
 
 const root = path.resolve(__dirname, '..');
+const { version, devDependencies } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
 const cudaPackage = 'compact-train-cuda-linux-x64';
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+const largestMegabytes = 15;
+
 const tool = (name) => path.join(root, 'node_modules', '.bin', name);
 const run = (command, args, cwd = root) => {
   console.log(`$ ${path.basename(command)} ${args.join(' ')}`);
   return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 };
+const install = (project, ...packages) =>
+  run(npm, ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...packages], project);
+const commandOf = (project) => path.join(project, 'node_modules', '.bin', 'compact-train');
+const inspect = (project) => JSON.parse(run(commandOf(project), ['inspect', '--json'], project));
 
-const work = fs.mkdtempSync(path.join(os.tmpdir(), 'compact-train-package-'));
-try {
-  run(npm, ['run', '--silent', 'build:prebuilds']);
-  const [packed] = JSON.parse(run(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', work]));
-  const tarball = path.join(work, packed.filename);
-  const megabytes = packed.size / 1e6;
-  console.log(`${packed.filename}: ${megabytes.toFixed(2)} MB packed, ${packed.entryCount} files`);
-  if (megabytes > 15) throw new Error(`the package is ${megabytes.toFixed(1)} MB; the limit is 15 MB`);
-  const modules = packed.files.filter(({ path: file }) => file.endsWith('.so'));
+/** The tarball that users get, after a look at what is in it. */
+function pack(work) {
+  run(npm, ['pack', '--pack-destination', work]);
+  const tarball = path.join(work, `compact-train-${version}.tgz`);
+  const files = run('tar', ['-tzf', tarball]).trim().split('\n');
+  const megabytes = fs.statSync(tarball).size / 1e6;
+  console.log(`${path.basename(tarball)}: ${megabytes.toFixed(2)} MB packed, ${files.length} files`);
+  if (megabytes > largestMegabytes)
+    throw new Error(`the package is ${megabytes.toFixed(1)} MB; the limit is ${largestMegabytes} MB`);
+  if (!files.some((file) => file.includes(`/prebuilds/${process.platform}-${process.arch}/`)))
+    throw new Error('there is no addon of this platform in the package');
+  const modules = files.filter((file) => file.endsWith('.so'));
   if (modules.length > 0) throw new Error('modules are in the package; they have one of their own');
-
+  const maps = files.filter((file) => file.endsWith('.map'));
+  if (maps.length > 0) throw new Error(`maps of sources that are not in the package: ${maps.join(', ')}`);
   run(tool('publint'), ['run', tarball, '--strict']);
   run(tool('attw'), [tarball, '--profile', 'node16', '--no-color']);
+  return tarball;
+}
 
-  const project = path.join(work, 'project');
+function makeProject(work, name, ...packages) {
+  const project = path.join(work, name);
   fs.mkdirSync(project);
   fs.writeFileSync(path.join(project, 'package.json'), '{ "name": "consumer", "private": true }\n');
-  run(npm, ['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball], project);
+  install(project, ...packages);
+  return project;
+}
 
+/** Strict, the declarations of packages checked too, and with nothing that a reader does not know to set. */
+function writeTypeScriptConfig(project) {
+  const compilerOptions = { strict: true, module: 'nodenext', target: 'es2022', lib: ['es2022'] };
+  fs.writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+}
+
+function checkEntries(project) {
   const use = `
-    const environment = compact.environment();
     if (typeof compact.llama !== 'function') throw new Error('llama is missing');
-    if (!environment.ops.includes('project')) throw new Error('native ops are missing');`;
-  fs.writeFileSync(path.join(project, 'cjs.cjs'), `const compact = require('compact-train');${use}\n`);
-  fs.writeFileSync(path.join(project, 'esm.mjs'), `import * as compact from 'compact-train';${use}\n`);
+    if (!environment().ops.includes('project')) throw new Error('native ops are missing');
+    if (!opDefinitions.has('matmul')) throw new Error('ops of graphs are missing');`;
   fs.writeFileSync(
-    path.join(project, 'types.ts'),
-    `import { compact, llama, type Plan } from 'compact-train';\n` +
-      `const method = compact({ rankRatio: 0.25 });\nexport const names: [string, string] = [method.name, llama('llama-60m').name];\n` +
-      `export type Peak = Plan['peakBytes'];\n`,
+    path.join(project, 'cjs.cjs'),
+    `const compact = require('compact-train');
+    const { environment } = require('compact-train/runtime');
+    const { opDefinitions } = require('compact-train/graph');${use}\n`,
+  );
+  fs.writeFileSync(
+    path.join(project, 'esm.mjs'),
+    `import * as compact from 'compact-train';
+    import { environment } from 'compact-train/runtime';
+    import { opDefinitions } from 'compact-train/graph';${use}\n`,
+  );
+  fs.writeFileSync(
+    path.join(project, 'types.mts'),
+    `import { Trainer, compact, llama, type Plan } from 'compact-train';
+    import type { Method } from 'compact-train/graph';
+    import { Engine } from 'compact-train/runtime';
+    const method: Method = compact({ rankRatio: 0.25 });
+    export const names: [string, string] = [method.name, llama('llama-60m').name];
+    export type Peak = Plan['peakBytes'];
+    export const losses = async (options: Parameters<typeof Trainer.create>[0]): Promise<number[]> => {
+      await using trainer = await Trainer.create(options);
+      await using engine = await Engine.open();
+      trainer.on('step', ({ loss }) => console.log(loss.toFixed(3), engine.device));
+      const losses: number[] = [];
+      for await (const { loss } of trainer) losses.push(loss);
+      return losses;
+    };\n`,
   );
   run(process.execPath, ['cjs.cjs'], project);
   run(process.execPath, ['esm.mjs'], project);
-  const compilerOptions = [
-    '--noEmit',
-    '--strict',
-    '--module',
-    'nodenext',
-    '--target',
-    'es2022',
-    '--lib',
-    'es2023,esnext.disposable',
-  ];
-  run(
-    tool('tsc'),
-    [
-      ...compilerOptions,
-      '--types',
-      'node',
-      '--typeRoots',
-      path.join(root, 'node_modules/@types'),
-      'types.ts',
-    ],
-    project,
-  );
-  const inspect = () =>
-    JSON.parse(run(path.join(project, 'node_modules/.bin/compact-train'), ['inspect', '--json'], project));
-  const { version, cuda } = inspect();
-  if (version !== packed.version) throw new Error(`inspect says version ${version}`);
+  writeTypeScriptConfig(project);
+  run(tool('tsc'), ['-p', '.', '--noEmit'], project);
+}
+
+function checkAbsentModule(project) {
+  const { version: installed, cuda } = inspect(project);
+  if (installed !== version) throw new Error(`inspect says version ${installed}`);
   if (cuda.module !== null || cuda.reason !== 'module-absent' || !cuda.problem.includes(cudaPackage))
     throw new Error(`inspect says of the absent CUDA module: ${JSON.stringify(cuda)}`);
+}
 
-  if (fs.existsSync(path.join(root, 'build', 'Release', 'compact_train_cuda.so'))) {
-    console.log(run(npm, ['run', '--silent', 'build:cuda-package']).trim());
-    const cudaTarball = path.join(root, 'build', `${cudaPackage}-${packed.version}.tgz`);
-    run(npm, ['install', '--ignore-scripts', '--no-audit', '--no-fund', cudaTarball], project);
-    const { module, architectures, problem } = inspect().cuda;
-    console.log(`CUDA module ${module}: ${architectures.join(' ')}; ${problem ?? 'a device can be used'}`);
-    if (module !== path.join(project, 'node_modules', cudaPackage, 'compact_train_cuda.so'))
-      throw new Error(`the CUDA module was not taken from its package: ${module}`);
-    if (architectures.join(' ') !== '80 86 89 90a 100a 120 compute_80')
-      throw new Error(`the CUDA module is for ${architectures.join(' ')}`);
-    run(
-      path.join(project, 'node_modules/.bin/compact-train'),
-      ['plan', '--model', 'llama-60m', '--device', 'cuda'],
-      project,
-    );
-  } else {
-    console.log('skipped: the package of the CUDA module (no nvcc, or COMPACT_CUDA=OFF)');
+/** The package of the CUDA module, where it can be built. */
+function packCuda() {
+  const problem = cudaBuild.build();
+  if (problem !== undefined) {
+    console.log(`skipped: the package of the CUDA module: ${problem}`);
+    return undefined;
   }
+  console.log(run(npm, ['run', '--silent', 'build:cuda-package']).trim());
+  return path.join(root, 'build', `${cudaPackage}-${version}.tgz`);
+}
+
+function checkModule(project, tarball) {
+  install(project, tarball);
+  const { module, architectures, problem } = inspect(project).cuda;
+  console.log(`CUDA module ${module}: ${architectures.join(' ')}; ${problem ?? 'a device can be used'}`);
+  if (module !== path.join(project, 'node_modules', cudaPackage, 'compact_train_cuda.so'))
+    throw new Error(`the CUDA module was not taken from its package: ${module}`);
+  if (architectures.join(' ') !== '80 86 89 90a 100a 120 compute_80')
+    throw new Error(`the CUDA module is for ${architectures.join(' ')}`);
+  run(commandOf(project), ['plan', '--model', 'llama-60m', '--device', 'cuda'], project);
+}
+
+/** README's blocks in a project of their own, with the files that its reader brings: a book, and a recipe. */
+function checkReadme(work, tarball, cudaTarball) {
+  const typeScript = ['typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`);
+  const project = makeProject(work, 'reader', tarball, ...typeScript);
+  writeTypeScriptConfig(project);
+  const addresses = path.join(root, 'corpora', 'addresses');
+  const [text] = fs.readdirSync(addresses).filter((name) => name.startsWith('1900'));
+  fs.copyFileSync(path.join(addresses, text), path.join(project, 'book.txt'));
+  fs.copyFileSync(path.join(root, 'recipes', 'quickstart.yaml'), path.join(project, 'recipe.yaml'));
+  const [compiler, nodeTypes] = typeScript;
+  const packages = {
+    'compact-train': tarball,
+    [cudaPackage]: cudaTarball,
+    typescript: compiler,
+    '@types/node': nodeTypes,
+  };
+  runBlocks(path.join(root, 'README.md'), project, { packages });
+}
+
+const work = fs.mkdtempSync(path.join(os.tmpdir(), 'compact-train-package-'));
+try {
+  const tarball = pack(work);
+  const project = makeProject(work, 'project', tarball, `@types/node@${devDependencies['@types/node']}`);
+  checkEntries(project);
+  checkAbsentModule(project);
+  const cudaTarball = packCuda();
+  if (cudaTarball !== undefined) checkModule(project, cudaTarball);
+  checkReadme(work, tarball, cudaTarball);
   console.log('package: ok');
 } catch (error) {
   console.error(error.stdout ?? '', error.message);
