@@ -59,7 +59,14 @@ export {
   type Method,
   type RankOptions,
 } from './methods/index.js';
-export { llama, type LlamaConfig, type LlamaPreset, llamaPresets, type Model } from './models/index.js';
+export {
+  llama,
+  type LlamaConfig,
+  type LlamaPreset,
+  type LlamaPresetName,
+  llamaPresets,
+  type Model,
+} from './models/index.js';
 export {
   type LearningRateSchedule,
   learningRateSchedule,
@@ -71,6 +78,7 @@ export {
   type BlasChoice,
   cpuTarget,
   type Device,
+  type DeviceName,
   type DeviceReport,
   devices,
   deviceTarget,

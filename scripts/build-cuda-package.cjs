@@ -1,8 +1,9 @@
-// Builds the CUDA module for every supported architecture, makes the package compact-train-cuda-linux-x64 of it, and
-// packs that into build/.
+// Builds the CUDA module for every supported architecture, makes the package compact-train-cuda-linux-x64 of it, packs
+// that into build/, and writes the module's SHA-256 into prebuilds/, for the main package to carry: pack that afterwards.
 'use strict';
 
 const { execFileSync } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const cudaBuild = require('./cuda-build.cjs');
@@ -20,11 +21,11 @@ function main() {
   fs.rmSync(folder, { recursive: true, force: true });
   fs.cpSync(template, folder, { recursive: true });
   const read = (file) => fs.readFileSync(file, 'utf8');
-  const { version, engines, keywords } = JSON.parse(read(path.join(root, 'package.json')));
+  const { version, engines } = JSON.parse(read(path.join(root, 'package.json')));
   const described = JSON.parse(read(path.join(template, 'package.json')));
   fs.writeFileSync(
     path.join(folder, 'package.json'),
-    `${JSON.stringify({ ...described, version, engines, keywords }, null, 2)}\n`,
+    `${JSON.stringify({ ...described, version, engines }, null, 2)}\n`,
   );
   const notice = path.join(folder, 'NOTICE');
   fs.writeFileSync(path.join(folder, 'LICENSE'), `${read(path.join(root, 'LICENSE'))}\n${read(notice)}`);
@@ -34,6 +35,7 @@ function main() {
   execFileSync('strip', ['-o', module, built]);
   fs.chmodSync(module, 0o644);
   checkSymbols(module);
+  writeHash(module);
 
   const npm = ['pack', '--json', '--pack-destination', path.join(root, 'build')];
   const [packed] = JSON.parse(execFileSync('npm', npm, { cwd: folder, encoding: 'utf8' }));
@@ -42,6 +44,17 @@ function main() {
     `${packed.filename}: ${megabytes(packed.size)} packed, ${megabytes(packed.unpackedSize)} unpacked`,
   );
   if (packed.size > largestMegabytes * 1e6) throw new Error(`the limit is ${largestMegabytes} MB`);
+}
+
+/** As `sha256sum` writes it. */
+function writeHash(module) {
+  const hash = createHash('sha256').update(fs.readFileSync(module)).digest('hex');
+  const prebuilds = path.join(root, 'prebuilds', 'linux-x64');
+  fs.mkdirSync(prebuilds, { recursive: true });
+  fs.writeFileSync(
+    path.join(prebuilds, `${path.basename(module)}.sha256`),
+    `${hash}  ${path.basename(module)}\n`,
+  );
 }
 
 /** One entry, and nothing of a newer C library than the addon itself needs. */

@@ -2,7 +2,7 @@
 // Checks the package as a user gets it: packs it (which builds what it holds), lints the tarball (publint,
 // arethetypeswrong), then installs it into an empty project with scripts blocked and uses it from CommonJS, ESM,
 // TypeScript and the shell; the same with the package of the CUDA module beside it, where that can be built; and runs the
-// code blocks of README.md.
+// code blocks of README.md and docs/.
 'use strict';
 
 const { execFileSync } = require('node:child_process');
@@ -131,15 +131,16 @@ function checkModule(project, tarball) {
   run(commandOf(project), ['plan', '--model', 'llama-60m', '--device', 'cuda'], project);
 }
 
-/** README's blocks in a project of their own, with the files that its reader brings: a book, and a recipe. */
-function checkReadme(work, tarball, cudaTarball) {
+/** The blocks of documents in a project of their own, with the files that a reader brings: a book, and a recipe. */
+function checkDocuments(work, tarball, cudaTarball) {
   const typeScript = ['typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`);
   const project = makeProject(work, 'reader', tarball, ...typeScript);
   writeTypeScriptConfig(project);
   const addresses = path.join(root, 'corpora', 'addresses');
   const [text] = fs.readdirSync(addresses).filter((name) => name.startsWith('1900'));
   fs.copyFileSync(path.join(addresses, text), path.join(project, 'book.txt'));
-  fs.copyFileSync(path.join(root, 'recipes', 'quickstart.yaml'), path.join(project, 'recipe.yaml'));
+  const recipe = fs.readFileSync(path.join(root, 'recipes', 'quickstart.yaml'), 'utf8');
+  fs.writeFileSync(path.join(project, 'recipe.yaml'), recipe.replace('runs/quickstart', 'runs/recipe'));
   const [compiler, nodeTypes] = typeScript;
   const packages = {
     'compact-train': tarball,
@@ -147,18 +148,20 @@ function checkReadme(work, tarball, cudaTarball) {
     typescript: compiler,
     '@types/node': nodeTypes,
   };
-  runBlocks(path.join(root, 'README.md'), project, { packages });
+  const pages = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  for (const file of ['README.md', ...pages.map((name) => path.join('docs', name))])
+    runBlocks(path.join(root, file), project, { packages });
 }
 
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'compact-train-package-'));
 try {
+  const cudaTarball = packCuda(); // first: the main package carries the hash of its module
   const tarball = pack(work);
   const project = makeProject(work, 'project', tarball, `@types/node@${devDependencies['@types/node']}`);
   checkEntries(project);
   checkAbsentModule(project);
-  const cudaTarball = packCuda();
   if (cudaTarball !== undefined) checkModule(project, cudaTarball);
-  checkReadme(work, tarball, cudaTarball);
+  checkDocuments(work, tarball, cudaTarball);
   console.log('package: ok');
 } catch (error) {
   console.error(error.stdout ?? '', error.message);

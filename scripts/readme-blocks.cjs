@@ -98,6 +98,6 @@ function runCommand(command, packages, start) {
 
 function packageOf(name, packages) {
   if (!Object.hasOwn(packages, name))
-    throw new Error(`npm install ${name}: not one of ${Object.keys(packages)}`);
+    throw new Error(`npm install ${name}: not one of ${Object.keys(packages).join(', ')}`);
   return packages[name];
 }

@@ -1,13 +1,13 @@
 /** Where text comes from. Files are UTF-8; `.jsonl` and `.ndjson` hold one `{"text": ...}` object a line. */
 export interface DataOptions {
   /** Files or folders (all `.txt`, `.jsonl` and `.ndjson` below them), or the name of a packaged corpus: 'addresses' (1 MB). */
-  readonly train: string | readonly string[];
+  readonly train: 'addresses' | (string & {}) | readonly string[];
   /** Held-out files. Absent: the tail of the training text, `validationFraction` of it. */
   readonly validation?: string | readonly string[];
   /** Share of the training text held out when `validation` is absent; 0 holds nothing out. Default 0.05. */
   readonly validationFraction?: number;
   /** 'bytes' (257 ids: 256 bytes and an end of text), a tokenizer.json, or a folder that holds one. Default 'bytes'. */
-  readonly tokenizer?: string;
+  readonly tokenizer?: 'bytes' | (string & {});
   /** Folder of the tokenised text; default `data` in the output folder, or a temporary one removed at close. */
   readonly cacheDirectory?: string;
 }

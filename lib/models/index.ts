@@ -2,4 +2,4 @@ export type { BuildOptions, Model } from '../graph/index.js';
 export { modelFromDescription } from './from-description.js';
 export { llama } from './llama.js';
 export type { LlamaConfig } from './llama-config.js';
-export { llamaPresets, type LlamaPreset } from './presets.js';
+export { type LlamaPreset, type LlamaPresetName, llamaPresets } from './presets.js';

@@ -23,6 +23,7 @@ import {
   type Value,
 } from '../graph/index.js';
 import { pretrainedLlamaConfig, resolveLlamaConfig, type LlamaConfig } from './llama-config.js';
+import type { LlamaPresetName } from './presets.js';
 import { ropeTables } from './rope-tables.js';
 
 // A tensorId is 16 * layer + slot; the tensors outside of layers follow as if they were one more layer.
@@ -46,7 +47,7 @@ const outerSlots = { embedding: 0, norm: 1, head: 2 } as const;
  * @throws ERR_COMPACT_MODEL_UNKNOWN, ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
  * @example llama('llama-60m').numParameters // 58073600
  */
-export function llama(model: string | LlamaConfig, overrides?: Partial<LlamaConfig>): Model {
+export function llama(model: LlamaPresetName | LlamaConfig, overrides?: Partial<LlamaConfig>): Model {
   const config = resolveLlamaConfig(model, overrides);
   return {
     name: typeof model === 'string' ? model : 'llama',

@@ -33,3 +33,6 @@ export const llamaPresets = {
 } as const satisfies Readonly<Record<string, LlamaConfig>>;
 
 export type LlamaPreset = keyof typeof llamaPresets;
+
+/** The name of a preset; editors complete it, and other text is refused when it is used. */
+export type LlamaPresetName = LlamaPreset | (string & {});

@@ -12,6 +12,7 @@ export type {
   BlasChoice,
   CudaKind,
   DeviceKind,
+  DeviceName,
   DeviceProblem,
   EngineMemory,
   EngineOptions,

@@ -4,6 +4,7 @@ import { cpuTarget } from './cpu-target.js';
 import { cudaTarget } from './cuda-target.js';
 import { findDevice, parseDevice } from './device.js';
 import { targetTable } from './options.js';
+import type { DeviceName } from './types.js';
 
 /**
  * The target of the compiler that a device word stands for. A named device need not be on this machine.
@@ -12,7 +13,7 @@ import { targetTable } from './options.js';
  * @throws ERR_COMPACT_ARGUMENT, ERR_COMPACT_DEVICE_UNAVAILABLE when the device's module is not installed
  */
 export function deviceTarget(
-  device: string,
+  device: DeviceName,
   options: { readonly threads?: number | undefined } = {},
 ): Target {
   checkOptions(options, targetTable, { what: 'deviceTarget', code: 'ERR_COMPACT_ARGUMENT' });

@@ -1,5 +1,8 @@
 import type { RuntimeScalar } from '../graph/index.js';
 
+/** A device by name; editors complete it, and other text is refused when it is used. */
+export type DeviceName = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | (string & {});
+
 export type DeviceKind = 'cpu' | CudaKind;
 /** `cuda-emulated` runs the same kernels on the CPU, for the tests of this repository. */
 export type CudaKind = 'cuda' | 'cuda-emulated';
@@ -38,7 +41,7 @@ export type GraphState = 'measuring' | 'on' | 'off';
 
 export interface EngineOptions {
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */
-  readonly device?: string;
+  readonly device?: DeviceName;
   /** CPU worker threads. Default: physical cores. */
   readonly threads?: number;
   /** CPU instruction set; default the best this machine has. Lower ones exist for tests. */

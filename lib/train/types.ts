@@ -3,7 +3,7 @@ import type { DataOptions } from '../data/index.js';
 import type { Method } from '../methods/index.js';
 import type { Model } from '../models/index.js';
 import type { LearningRateScheduleName } from '../optim/index.js';
-import type { BlasChoice, GraphChoice } from '../runtime/index.js';
+import type { BlasChoice, DeviceName, GraphChoice } from '../runtime/index.js';
 
 export interface TrainerOptions {
   readonly model: Model;
@@ -13,7 +13,7 @@ export interface TrainerOptions {
   /** Checkpoints, metrics.jsonl and the tokenised text go here. Absent: nothing is written. */
   readonly outputDirectory?: string;
   /** A folder, 'latest' (must exist in the output folder), or 'auto' (latest if there is one, else from scratch). */
-  readonly resumeFromCheckpoint?: string;
+  readonly resumeFromCheckpoint?: 'latest' | 'auto' | (string & {});
 
   /** Sequences of one micro-batch. */
   readonly batchSize: number;
@@ -65,7 +65,7 @@ export interface TrainerOptions {
   readonly loggingSteps?: number;
 
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. */
-  readonly device?: string;
+  readonly device?: DeviceName;
   readonly threads?: number;
   readonly instructionSet?: string;
   /** Whose products a GPU runs: 'own' (default), 'vendor' (cuBLASLt) or 'auto'. */
