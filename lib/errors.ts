@@ -44,6 +44,7 @@ const errorKinds = {
   ERR_COMPACT_NATIVE: Error,
 } as const;
 
+/** One of `compactErrorCodes`; docs/errors.md says when each is thrown and what to do. */
 export type CompactErrorCode = keyof typeof errorKinds;
 
 /** The parts of an error beside its code: what was found, what would have been right, what to do. */

@@ -5,7 +5,9 @@ import type { Method } from '../methods/index.js';
 import { methodSchema } from '../methods/method.js';
 import { flag, numberFrom, oneOf, optional, seedNumber, wholeNumber, type OptionTable } from '../options.js';
 
+/** What backward rebuilds: nothing, norm outputs and activations ('cheap'), or all inside a layer ('layer'). */
 export type RecomputePolicy = 'none' | 'cheap' | 'layer';
+/** What is counted: what this package does, or what the published tables measured. */
 export type Accounting = 'ours' | 'published';
 
 /** The machine that a plan is for, as data and one function, so that it need not be here. */
@@ -28,6 +30,7 @@ export interface TensorShape {
   readonly dtype: DType;
 }
 
+/** What a plan is made of. */
 export interface CompileOptions {
   readonly model: Model;
   readonly method: Method;

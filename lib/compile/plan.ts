@@ -5,8 +5,10 @@ export const planVersion = 3;
 /** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */
 export type Region = 'persistent' | 'arena';
 
+/** A tensor of a plan: its shape, and where its bytes stand. */
 export interface PlanValue {
-  readonly id: number; // index in Plan.values
+  /** Index in Plan.values. */
+  readonly id: number;
   /** Unique among persistent values; `layer/op.output` otherwise. */
   readonly name: string;
   readonly layer: string;
@@ -14,13 +16,16 @@ export interface PlanValue {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly region: Region;
-  readonly offset: number; // bytes from the start of the region, a multiple of 256
+  /** Bytes from the start of the region, a multiple of 256. */
+  readonly offset: number;
   readonly bytes: number;
 }
 
+/** One call of a kernel. */
 export interface PlanInstruction {
   readonly op: string;
-  readonly inputs: readonly number[]; // value ids; -1 for an absent optional input
+  /** Value ids; -1 for an absent optional input. */
+  readonly inputs: readonly number[];
   readonly outputs: readonly number[];
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly workspace: { readonly offset: number; readonly bytes: number; readonly kind: ValueKind };
@@ -46,6 +51,7 @@ export interface Lifetime {
   readonly last: number;
 }
 
+/** A list of instructions that is run as a whole: a step, an evaluation. */
 export interface PlanEntry {
   readonly name: string;
   readonly instructions: readonly PlanInstruction[];

@@ -51,8 +51,10 @@ export interface Tokenizer {
 
 /** Token ids of `count` packed sequences, flattened, and the ids that should follow them. */
 export interface Batch {
-  readonly tokens: Int32Array; // (count, sequenceLength)
-  readonly targets: Int32Array; // (count, sequenceLength); `ignoreIndex` where nothing is to be predicted
+  /** (count, sequenceLength). */
+  readonly tokens: Int32Array;
+  /** (count, sequenceLength); `ignoreIndex` where nothing is to be predicted. */
+  readonly targets: Int32Array;
   /** Targets that are not `ignoreIndex`. */
   readonly numCountedTokens: number;
 }

@@ -2,9 +2,12 @@ import type { Graph } from './graph.js';
 import type { DType, Value } from './value.js';
 
 export interface BuildOptions {
-  readonly batchSize: number; // sequences
-  readonly sequenceLength: number; // tokens
-  readonly dtype: DType; // of parameters and activations
+  /** Sequences. */
+  readonly batchSize: number;
+  /** Tokens. */
+  readonly sequenceLength: number;
+  /** Of parameters and activations. */
+  readonly dtype: DType;
   /** 'train' and 'evaluate' give a loss, 'generate' the logits of one row (runtime scalar `row`). */
   readonly purpose: 'train' | 'evaluate' | 'generate';
   /** Separate silu and multiply instead of the fused swiglu: what plain autograd keeps. Default true. */

@@ -21,9 +21,12 @@ export interface GradientContext {
 
 /** y = input weight, seen from backward. */
 export interface LinearLayer {
-  readonly input: Value; // (tokens, in_features)
-  readonly outputGradient: Value; // (tokens, out_features)
-  readonly weight: Value; // (in_features, out_features)
+  /** (tokens, in_features). */
+  readonly input: Value;
+  /** (tokens, out_features). */
+  readonly outputGradient: Value;
+  /** (in_features, out_features). */
+  readonly weight: Value;
 }
 
 /** Everything the compiler knows about an op beyond its name; one file per op under ops/. */

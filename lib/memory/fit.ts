@@ -4,6 +4,7 @@ import { maxTokens } from '../compile/options.js';
 import { compact } from '../methods/index.js';
 import { checkValue, numberAbove } from '../options.js';
 
+/** The largest micro-batch that fits into a given memory. */
 export interface LargestBatch {
   /** Sequences of one micro-batch. */
   readonly batchSize: number;

@@ -23,6 +23,7 @@ export interface PeakMoment {
   readonly layer: string;
 }
 
+/** Bytes of a plan by kind, and what stands at its peak. */
 export interface MemoryReport {
   /** persistentBytes + arenaBytes: what an engine allocates. */
   readonly peakBytes: number;

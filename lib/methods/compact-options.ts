@@ -17,6 +17,7 @@ import { adamTable, epsilonOption, type AdamOptions } from './adam.js';
 
 /** Roles of weights that can be compressed; `output` is chosen by its own option. */
 export const compressibleRoles = ['query', 'key', 'value', 'gate', 'up', 'down'] as const;
+/** What a weight that can be compressed is for: three projections of attention, three of the MLP. */
 export type CompressibleRole = (typeof compressibleRoles)[number];
 
 /** Columns of the projection: one of both. */
@@ -27,6 +28,7 @@ export interface RankOptions {
   readonly rankRatio?: number;
 }
 
+/** Options of `compact`: rank, projection, storage, and those of Adam. */
 export interface CompactOptions extends AdamOptions, RankOptions {
   /** Other ranks for some roles, e.g. `{ down: { rankRatio: 0.125 } }`. */
   readonly overrides?: Readonly<Partial<Record<CompressibleRole | 'output', RankOptions>>>;

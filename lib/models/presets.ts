@@ -32,6 +32,7 @@ export const llamaPresets = {
   'llama-65b': llama32k(8192, 22016, 64, 80),
 } as const satisfies Readonly<Record<string, LlamaConfig>>;
 
+/** The names of `llamaPresets`. */
 export type LlamaPreset = keyof typeof llamaPresets;
 
 /** The name of a preset; editors complete it, and other text is refused when it is used. */

@@ -20,8 +20,10 @@ export const learningRateScheduleNames = [
   'inverse_sqrt',
   'warmup_stable_decay',
 ] as const;
+/** The names and curves of Hugging Face's `lr_scheduler_type`. */
 export type LearningRateScheduleName = (typeof learningRateScheduleNames)[number];
 
+/** What a schedule is made of; steps are optimizer steps. */
 export interface LearningRateScheduleOptions {
   readonly type: LearningRateScheduleName;
   /** The peak. */

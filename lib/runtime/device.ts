@@ -7,6 +7,7 @@ import { hasModule } from './modules.js';
 import { deviceWord, engineTable } from './options.js';
 import type { CudaKind, DeviceKind, DeviceProblem } from './types.js';
 
+/** A device that can be used. */
 export interface Device {
   readonly kind: DeviceKind;
   readonly name: string;
@@ -15,6 +16,7 @@ export interface Device {
   readonly reason?: string;
 }
 
+/** A kind of device, and how many of it can be used here. */
 export interface DeviceReport {
   readonly kind: DeviceKind;
   /** Devices that can be used. */

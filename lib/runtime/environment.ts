@@ -8,6 +8,7 @@ import { type CudaReport, cudaReport } from './cuda.js';
 import { type DeviceReport, devices, findInstructionSet } from './device.js';
 import { threadCount } from './options.js';
 
+/** What this machine and this installation have. */
 export interface Environment {
   /** Of this package. */
   readonly version: string;

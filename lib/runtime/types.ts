@@ -28,6 +28,7 @@ export type DeviceProblem =
 
 /** Who multiplies matrices on a GPU: this package's kernels, NVIDIA's cuBLASLt, or cuBLASLt where it is there. */
 export const blasChoices = ['own', 'vendor', 'auto'] as const;
+/** One of `blasChoices`. */
 export type BlasChoice = (typeof blasChoices)[number];
 
 /**
@@ -35,6 +36,7 @@ export type BlasChoice = (typeof blasChoices)[number];
  * where a few runs of the entry each way show that it is not slower. Results are the same bits.
  */
 export const graphChoices = ['auto', 'on', 'off'] as const;
+/** One of `graphChoices`. */
 export type GraphChoice = (typeof graphChoices)[number];
 /** 'measuring': the few runs of 'auto' are not over. */
 export type GraphState = 'measuring' | 'on' | 'off';
