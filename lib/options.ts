@@ -22,6 +22,14 @@ export const optional = v.optional;
 /** The same option where it has to be given. */
 export const required = <const S extends v.GenericSchema>(row: { readonly wrapped: S }): S => row.wrapped;
 
+/** The same options where somebody else fills in what is left out. */
+export const withoutDefaults = <const S extends Readonly<Record<string, { readonly wrapped: v.GenericSchema }>>>(
+  table: S,
+) =>
+  Object.fromEntries(
+    Object.entries(table).map(([name, row]) => [name, v.optional(row.wrapped)]),
+  ) as unknown as { readonly [K in keyof S]: v.OptionalSchema<S[K]['wrapped'], undefined> };
+
 export const wholeNumber = (from: number, to = Number.MAX_SAFE_INTEGER) => {
   const expected =
     to === Number.MAX_SAFE_INTEGER ? `a whole number from ${from}` : `a whole number from ${from} to ${to}`;

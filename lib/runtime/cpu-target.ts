@@ -6,12 +6,6 @@ import { calling } from './native-error.js';
 import { targetTable } from './options.js';
 
 /**
- * Threads of a plan that is to say the same on every machine: what `compact-train plan` assumes. Workspaces grow with
- * them by little.
- */
-export const planningThreads = 8;
-
-/**
  * The CPU as a target of the compiler. Workspaces depend on the number of threads, so an engine must be opened with
  * as many as the plan was made for. Both take the physical cores of this machine by default: a plan for another machine
  * names its threads.

@@ -1,5 +1,5 @@
 export { memoryBytes } from './cpu.js';
-export { cpuTarget, planningThreads } from './cpu-target.js';
+export { cpuTarget } from './cpu-target.js';
 export { type CudaDevice, type CudaReport, cudaReport } from './cuda.js';
 export { cudaTarget } from './cuda-target.js';
 export { type Device, type DeviceReport, devices, findDevice } from './device.js';

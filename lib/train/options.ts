@@ -20,7 +20,7 @@ export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const checked = checkOptions(options, trainerTable, { what: 'a trainer' });
   const data = checkOptions(checked.data, dataTable, { what: 'data', prefix: 'data.' });
   const settings = { ...checked, data, ratesAt: learningRates(checked) };
-  if (settings.device !== 'auto') parseDevice(settings.device);
+  if (settings.device !== undefined && settings.device !== 'auto') parseDevice(settings.device);
   checkSizes(settings);
   checkEvaluation(settings);
   checkOutput(settings);

@@ -10,6 +10,7 @@ import {
   section,
   seedNumber,
   text,
+  withoutDefaults,
   wholeNumber,
   type OptionTable,
 } from '../options.js';
@@ -43,14 +44,14 @@ export const trainerTable = {
   saveTotalLimit: optional(wholeNumber(0), 2),
   loggingSteps: optional(wholeNumber(1), 10),
 
-  ...engineTable,
+  ...withoutDefaults(engineTable), // the engine's own
   signal: optional(abortSignal),
 } satisfies OptionTable<Omit<TrainerOptions, 'data'> & { readonly data: unknown }>;
 
 /** Tokens of one optimizer step at most: they are read at once. */
 export const maxStepTokens = 2 ** 27;
 
-export const samplerTable = { ...engineTable, checkpoint: path } satisfies OptionTable<SamplerOptions>;
+export const samplerTable = { ...withoutDefaults(engineTable), checkpoint: path } satisfies OptionTable<SamplerOptions>;
 
 export const sampleTable = {
   prompt: optional(text),
