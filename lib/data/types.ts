@@ -1,6 +1,9 @@
-/** Where text comes from. Files are UTF-8; `.jsonl` and `.ndjson` hold one `{"text": ...}` object a line. */
+/** Where text comes from. Files are UTF-8; `.jsonl`, `.ndjson` and `.json` hold one `{"text": ...}` object a line. */
 export interface DataOptions {
-  /** Files or folders (all `.txt`, `.jsonl` and `.ndjson` below them), or the name of a packaged corpus: 'addresses' (1 MB). */
+  /**
+   * Files or folders (all `.txt`, `.jsonl` and `.ndjson` below them but in `node_modules` and behind a dot), or the name
+   * of a packaged corpus: 'addresses' (1 MB).
+   */
   readonly train: 'addresses' | (string & {}) | readonly string[];
   /** Held-out files. Absent: the tail of the training text, `validationFraction` of it. */
   readonly validation?: string | readonly string[];
@@ -8,6 +11,13 @@ export interface DataOptions {
   readonly validationFraction?: number;
   /** 'bytes' (257 ids: 256 bytes and an end of text), a tokenizer.json, or a folder that holds one. Default 'bytes'. */
   readonly tokenizer?: 'bytes' | (string & {});
+  /** Key that holds the text of a line of JSON lines. Default 'text'. */
+  readonly textField?: string;
+  /**
+   * Whether the text of a control token, e.g. `</s>` or `<|endoftext|>`, is text like any other; false makes it the
+   * control token. Default true.
+   */
+  readonly splitSpecialTokens?: boolean;
   /** Folder of the tokenised text; default `data` in the output folder, or a temporary one removed at close. */
   readonly cacheDirectory?: string;
 }

@@ -1,4 +1,5 @@
 import { compactError } from '../errors.js';
+import { TextStream } from '../data/index.js';
 import type { Tokenizer } from '../data/index.js';
 import type { Engine } from '../runtime/index.js';
 import { checkSampleOptions, drawToken, uniformNumbers } from './sampling.js';
@@ -18,10 +19,15 @@ export async function sampleText(
   const options = checkSampleOptions(given);
   const { maxNewTokens, seed, signal, onText } = options;
   const uniform = uniformNumbers(seed);
-  const ids = startingIds(tokenizer, options.prompt);
+  const ids = startingIds(tokenizer, options);
   const numPromptTokens = ids.length;
   const start = performance.now();
+  const stream = new TextStream(tokenizer, ids);
   let text = '';
+  const tell = (piece: string): void => {
+    text += piece;
+    if (piece !== '') onText?.(piece);
+  };
   let finishReason: SampleReport['finishReason'] = 'length';
   while (ids.length - numPromptTokens < maxNewTokens) {
     const context = ids.slice(-sequenceLength);
@@ -40,25 +46,30 @@ export async function sampleText(
       break;
     }
     ids.push(id);
-    const decoded = tokenizer.decode(ids.slice(numPromptTokens));
-    // A character may need several tokens: it is told when it is whole.
-    if (!decoded.endsWith('\uFFFD') && decoded !== text) {
-      onText?.(decoded.slice(text.length));
-      text = decoded;
-    }
+    tell(stream.push(id));
   }
+  tell(stream.end());
   const numTokens = ids.length - numPromptTokens;
   return {
     prompt: options.prompt ?? '',
-    text: tokenizer.decode(ids.slice(numPromptTokens)),
+    text,
     numTokens,
     tokensPerSecond: numTokens / Math.max(1e-9, (performance.now() - start) / 1000),
     finishReason,
   };
 }
 
-function startingIds(tokenizer: Tokenizer, prompt = ''): number[] {
-  const ids = Array.from(tokenizer.encode(prompt));
+function startingIds(
+  tokenizer: Tokenizer,
+  { prompt = '', splitSpecialTokens }: Pick<SampleOptions, 'prompt' | 'splitSpecialTokens'>,
+): number[] {
+  if (/\p{Surrogate}/u.test(prompt))
+    throw compactError('ERR_COMPACT_ARGUMENT', 'the prompt is not text', {
+      op: 'prompt',
+      expected: 'text that UTF-8 can hold',
+      received: `${JSON.stringify(prompt)}, with half of a surrogate pair`,
+    });
+  const ids = Array.from(tokenizer.encode(prompt, { splitSpecialTokens }));
   if (ids.length > 0) return ids;
   if (tokenizer.endOfTextId !== undefined) return [tokenizer.endOfTextId];
   const line = Array.from(tokenizer.encode('\n'));

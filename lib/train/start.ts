@@ -49,7 +49,13 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
   const resources = new Resources();
   try {
     const { vocabularySize } = model;
-    const prepared = await Dataset.prepare(settings.data, { sequenceLength, vocabularySize, seed });
+    const prepared = await Dataset.prepare(settings.data, {
+      sequenceLength,
+      vocabularySize,
+      seed,
+      sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
+      needsValidation: settings.evalSteps > 0,
+    });
     const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
     const target = deviceTarget(engine.device.kind, { threads: engine.threads });
     const compileOptions = compileOptionsOf(settings, target);
@@ -61,7 +67,11 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
     await using checkpoint = await findCheckpoint(settings, plan);
     if (outputDirectory !== undefined) await prepareOutput(outputDirectory, checkpoint);
     const dataset = resources.use(
-      await Dataset.open(prepared, outputDirectory === undefined ? undefined : join(outputDirectory, 'data')),
+      await Dataset.open(
+        prepared,
+        outputDirectory === undefined ? undefined : join(outputDirectory, 'data'),
+        { signal: settings.signal, onProgress: settings.onTokenize, threads: settings.threads },
+      ),
     );
     const resumed = checkpoint && { path: checkpoint.path, state: checkpoint.state };
     if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);

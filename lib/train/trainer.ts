@@ -80,7 +80,10 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
   }
 
   /** What the run reads. */
-  get data(): Pick<Dataset, 'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer'> {
+  get data(): Pick<
+    Dataset,
+    'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer' | 'warnings'
+  > {
     return this.#parts.dataset;
   }
 

@@ -77,8 +77,13 @@ export interface TrainerOptions {
    * text with a unit: '24GiB'.
    */
   readonly memoryLimitBytes?: number | string;
-  /** Ends the iteration with ERR_COMPACT_ABORTED before the next micro-batch; weights stay those of the last step. */
+  /**
+   * Ends the start while it tokenises, or the iteration before the next micro-batch, with ERR_COMPACT_ABORTED; weights
+   * stay those of the last step.
+   */
   readonly signal?: AbortSignal;
+  /** Called about four times a second while text is tokenised, with bytes of its files. */
+  readonly onTokenize?: (progress: { readonly doneBytes: number; readonly totalBytes: number }) => void;
 }
 
 /** Milliseconds of one optimizer step by what they were spent on; they sum to `totalMs` but for bookkeeping. */
@@ -153,6 +158,11 @@ export interface CheckpointInfo {
 export interface SampleOptions {
   /** Text to go on from; default: the end-of-text token, or a newline where there is none. */
   readonly prompt?: string;
+  /**
+   * Whether the text of a control token in the prompt, e.g. `</s>`, is text like any other; false makes it the control
+   * token, as templates of chats need. Default true.
+   */
+  readonly splitSpecialTokens?: boolean;
   /** Default 128. */
   readonly maxNewTokens?: number;
   /** 0 takes the likeliest token. Default 1. */
@@ -164,13 +174,13 @@ export interface SampleOptions {
   /** Equal seeds give equal text. Default 42. */
   readonly seed?: number;
   readonly signal?: AbortSignal;
-  /** Called with the text of each token as it comes. */
+  /** Called with the text of each token as it comes, in whole characters; all pieces together are the report's text. */
   readonly onText?: (text: string) => void;
 }
 
 export interface SampleReport {
   readonly prompt: string;
-  /** What follows the prompt. */
+  /** What follows the prompt: `prompt + text` is the whole. */
   readonly text: string;
   readonly numTokens: number;
   readonly tokensPerSecond: number;

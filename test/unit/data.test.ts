@@ -1,8 +1,10 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Dataset, ignoreIndex, loadTokenizer } from '../../lib/data/index.js';
 import type { Batch, DataOptions } from '../../lib/data/index.js';
+import type { DatasetOptions } from '../../lib/data/dataset.js';
 import { permutation } from '../../lib/data/permutation.js';
 
 let folder: string;
@@ -18,10 +20,7 @@ async function file(name: string, content: string | Uint8Array): Promise<string>
   return inFolder(name);
 }
 
-async function openDataset(
-  data: DataOptions,
-  options: { sequenceLength?: number; vocabularySize?: number; seed?: number } = {},
-): Promise<Dataset> {
+async function openDataset(data: DataOptions, options: Partial<DatasetOptions> = {}): Promise<Dataset> {
   const prepared = await Dataset.prepare(data, {
     sequenceLength: 4,
     vocabularySize: 300,
@@ -127,6 +126,94 @@ describe('tokenizers', () => {
     expect(Object.keys(tokenizer.files())).toEqual(['tokenizer.json', 'tokenizer_config.json']);
   });
 
+  test.each<[string, Record<string, string>]>([
+    ['tokenizer_config.json', { 'tokenizer_config.json': '{"eos_token":"<end>"}' }],
+    ['special_tokens_map.json', { 'special_tokens_map.json': '{"eos_token":{"content":"<end>"}}' }],
+    ['the well-known name of a control token', { 'tokenizer.json': bpe().replace('<end>', '<|endoftext|>') }],
+  ])('the end of text is found by %s, and stays in the files that are saved', async (_, files) => {
+    for (const [name, text] of Object.entries({ 'tokenizer.json': bpe(), ...files })) await file(name, text);
+    const tokenizer = await loadTokenizer(folder);
+    expect(tokenizer.endOfTextId).toBe(4);
+    await mkdir(inFolder('saved'));
+    for (const [name, text] of Object.entries(tokenizer.files())) await file(`saved/${name}`, text);
+    const again = await loadTokenizer(inFolder('saved'));
+    expect(again.endOfTextId).toBe(4);
+    expect(again.files()).toEqual(tokenizer.files());
+  });
+
+  test('saved files add no control tokens to a text: training has none', async () => {
+    const template = { type: 'TemplateProcessing', single: [], pair: [], special_tokens: {} };
+    const config = {
+      ...(JSON.parse(bpe()) as object),
+      post_processor: { type: 'Sequence', processors: [{ type: 'ByteLevel' }, template] },
+    };
+    await file('tokenizer.json', JSON.stringify(config));
+    await file(
+      'tokenizer_config.json',
+      '{"bos_token":"a","add_bos_token":true,"auto_map":{"AutoTokenizer":"x.Y"},"chat_template":"{{x}}"}',
+    );
+    const files = (await loadTokenizer(folder)).files();
+    expect(JSON.parse(files['tokenizer.json']!)).toEqual({
+      ...config,
+      post_processor: { type: 'Sequence', processors: [{ type: 'ByteLevel' }] },
+    });
+    expect(JSON.parse(files['tokenizer_config.json']!)).toEqual({
+      bos_token: 'a',
+      chat_template: '{{x}}',
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      add_bos_token: false,
+      add_eos_token: false,
+      clean_up_tokenization_spaces: false,
+    });
+  });
+
+  const changed = (change: Record<string, unknown>): string =>
+    JSON.stringify({ ...(JSON.parse(bpe()) as object), ...change });
+  const model = (JSON.parse(bpe()) as { model: object }).model;
+
+  test.each<[string, string, RegExp]>([
+    ['ids beyond every vocabulary', bpe({ zebra: 4e8 }), /model\.vocab.*below 16777216/],
+    [
+      'an unknown kind of pre-tokenizer',
+      changed({ pre_tokenizer: { type: 'UnicodeScripts' } }),
+      /pre_tokenizer/,
+    ],
+    ['merges that draw lots', changed({ model: { ...model, dropout: 0.1 } }), /model\.dropout/],
+    ['a merge of unknown tokens', changed({ model: { ...model, merges: ['a z'] } }), /merge 0/],
+    [
+      'a broken expression',
+      changed({
+        pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated', invert: false },
+      }),
+      /./,
+    ],
+  ])('%s: refused with the part that it is about', async (_, content, received) => {
+    const path = await file('tokenizer.json', content);
+    await expect(loadTokenizer(path)).rejects.toMatchObject({
+      code: 'ERR_COMPACT_TOKENIZER',
+      received: expect.stringMatching(received),
+    });
+  });
+
+  test('an end of text that the vocabulary lacks, and a pipe, are refused', async () => {
+    await file('tokenizer.json', bpe());
+    await file('tokenizer_config.json', '{"eos_token":"<none>"}');
+    await expect(loadTokenizer(folder)).rejects.toMatchObject({
+      code: 'ERR_COMPACT_TOKENIZER',
+      received: expect.stringMatching(/eos_token is "<none>"/),
+    });
+    execFileSync('mkfifo', [inFolder('pipe')]);
+    await expect(loadTokenizer(inFolder('pipe'))).rejects.toMatchObject({
+      code: 'ERR_COMPACT_TOKENIZER',
+      received: expect.stringMatching(/a pipe, not a regular file/),
+    });
+  });
+
+  test('text without any token is refused, not dropped', async () => {
+    const tokenizer = await loadTokenizer(await file('tokenizer.json', bpe()));
+    expect(() => tokenizer.encode('ab?')).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_TOKENIZER' }));
+  });
+
   test('ids beyond the vocabulary of the model are refused before anything is written', async () => {
     const path = await file('tokenizer.json', bpe({ zebra: 900 }));
     const text = await file('a.txt', 'abcabcabc');
@@ -221,6 +308,7 @@ describe('datasets', () => {
     expect(dataset.numTokens).toBe(long.length + 1 + 4 + 7);
   });
 
+<<<<<<< HEAD
   test('the corpus of the package is every tenth address, unchanged, and real text', async () => {
     const root = join(__dirname, '..', '..');
     const source = join(root, 'node_modules', '@stdlib', 'datasets-sotu', 'data');
@@ -240,6 +328,117 @@ describe('datasets', () => {
   });
 
   test('the corpus of a package beside this one is real text', async () => {
+=======
+  test('extensions have no case, named .json files hold JSON lines, and another key can hold the text', async () => {
+    await mkdir(inFolder('corpus'));
+    await file('corpus/DATA.JSONL', '{"text":"abcdefgh"}');
+    await file('corpus/NOTES.TXT', 'ijkl');
+    const named = await file('data.json', '{"body":"mnop"}\n{"body":"qrst"}\n');
+    await using folderText = await openDataset({ train: inFolder('corpus') });
+    expect(folderText.numTokens).toBe(9 + 5);
+    await using namedText = await openDataset({ train: named, textField: 'body', validationFraction: 0 });
+    expect(namedText.numTokens).toBe(10);
+    const [row] = rows(await namedText.trainBatch(0, 1), 4);
+    expect(['mnop', '\0qrs']).toContain(Buffer.from(row!.slice(0, 4)).toString());
+  });
+
+  test('the key of the text is part of what the tokenised text is known by', async () => {
+    const path = await file('a.jsonl', '{"text":"abcdefghijkl","other":"mnopqrstuvwxyz"}');
+    await using text = await openDataset({ train: path });
+    await using other = await openDataset({ train: path, textField: 'other' });
+    expect([text.numTokens, other.numTokens]).toEqual([13, 15]);
+  });
+
+  test('folders are searched without packages, hidden files and what is no text, all of which are told', async () => {
+    for (const name of ['corpus/node_modules/x', 'corpus/.git', 'corpus/deep'])
+      await mkdir(inFolder(name), { recursive: true });
+    await file('corpus/node_modules/x/LICENSE.txt', 'a licence');
+    await file('corpus/.git/description.txt', 'a description');
+    await file('corpus/.hidden.txt', 'hidden');
+    await file('corpus/deep/notes.md', 'notes');
+    await file('corpus/deep/a.txt', 'abcdefgh');
+    await symlink(inFolder('corpus/deep/a.txt'), inFolder('corpus/link.txt'));
+    await symlink(inFolder('corpus'), inFolder('corpus/deep/circle'));
+    await using dataset = await openDataset({ train: inFolder('corpus') });
+    expect(dataset.numTokens).toBe(18);
+    expect(dataset.warnings).toHaveLength(1);
+    expect(dataset.warnings[0]).toMatch(/Passed over .*node_modules|and 2 more/);
+    const { train } = await Dataset.prepare(
+      { train: inFolder('corpus') },
+      { sequenceLength: 4, vocabularySize: 300, seed: 7 },
+    );
+    expect(train.skipped.toSorted()).toEqual(
+      ['.git', '.hidden.txt', 'deep/circle', 'deep/notes.md', 'node_modules'].map((name) =>
+        inFolder(join('corpus', name)),
+      ),
+    );
+  });
+
+  test('a corpus without held-out text is refused where an evaluation needs some', async () => {
+    const train = await file('a.txt', 'abcdef');
+    await expect(openDataset({ train }, { needsValidation: true })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_DATA_TOO_SHORT',
+      expected: 'at least 9 tokens, two sequences',
+      received: '7',
+    });
+    await using dataset = await openDataset({ train });
+    expect(dataset.numValidationSequences).toBe(0);
+  });
+
+  test('a step that reads the corpus several times is told', async () => {
+    const train = await file('a.txt', counting(41));
+    await using dataset = await openDataset({ train, validationFraction: 0 }, { sequencesPerStep: 25 });
+    expect(dataset.warnings).toEqual([expect.stringMatching(/25 sequences .* 2\.5 times: it holds 10 /)]);
+    await using fits = await openDataset({ train, validationFraction: 0 }, { sequencesPerStep: 10 });
+    expect(fits.warnings).toEqual([]);
+  });
+
+  test('unknown text and a missing end of text are told, from the cache as well', async () => {
+    const words = JSON.parse(bpe()) as { model: Record<string, unknown>; added_tokens: unknown[] };
+    words.model['unk_token'] = 'c';
+    words.added_tokens = [];
+    const tokenizer = await file('tokenizer.json', JSON.stringify(words));
+    const train = await file('a.txt', 'ab?ab?ab!');
+    for (let i = 0; i < 2; i++) {
+      await using dataset = await openDataset({ train, tokenizer, validationFraction: 0 });
+      expect(dataset.warnings).toEqual([
+        expect.stringMatching(/no end of text/),
+        expect.stringMatching(/^3 of 6 tokens/),
+      ]);
+    }
+  });
+
+  test('control tokens in a text are text unless asked for', async () => {
+    const config = JSON.parse(bpe({ '<': 5, e: 6, n: 7, d: 8, '>': 9 })) as object;
+    const tokenizer = await file('tokenizer.json', JSON.stringify(config));
+    await file('tokenizer_config.json', JSON.stringify({ eos_token: '<end>' }));
+    const train = await file('a.txt', 'c<end>c<end>');
+    await using text = await openDataset({ train, tokenizer });
+    expect(text.numTokens).toBe(13);
+    await using control = await openDataset({ train, tokenizer, splitSpecialTokens: false });
+    expect(control.numTokens).toBe(5);
+  });
+
+  test('documents that are cut get the tokens of the whole', async () => {
+    const { tokenizer: config } = JSON.parse(
+      await readFile(join(__dirname, '../fixtures/tokenizers/sentencepiece-bpe.json'), 'utf8'),
+    ) as { tokenizer: object };
+    const path = await file('tokenizer.json', JSON.stringify(config));
+    const text = 'ab a '.repeat(30_000);
+    const train = await file('a.txt', text);
+    await using dataset = await openDataset({ train, tokenizer: path, validationFraction: 0 });
+    const whole = (await loadTokenizer(path)).encode(text);
+    expect(dataset.numTokens).toBe(whole.length + 1);
+  });
+
+  test('a line of many megabytes takes no more than its size', async () => {
+    const train = await file('a.jsonl', JSON.stringify({ text: 'word '.repeat(2_000_000) }));
+    await using dataset = await openDataset({ train });
+    expect(dataset.numTokens).toBe(10_000_001);
+  });
+
+  test('the packaged corpus is real text', async () => {
+>>>>>>> 3f41239 (Text is read as it is: control tokens stay text, half surrogates and missing keys are refused, long lines take linear time)
     await using dataset = await openDataset({ train: 'sotu' }, { sequenceLength: 256 });
     expect(dataset.numTokens).toBeGreaterThan(10_000_000);
     const { tokens } = await dataset.trainBatch(0, 4);
@@ -313,6 +512,48 @@ describe('datasets', () => {
       async () => ({ train: await file('a.jsonl', '{"text":"fine"}\n{"prompt":"x"}') }),
       { code: 'ERR_COMPACT_DATA_FORMAT', details: { line: 2 } },
     ],
+    [
+      'an array',
+      async () => ({ train: await file('a.json', '[{"text":"one"},{"text":"two"}]') }),
+      {
+        code: 'ERR_COMPACT_DATA_FORMAT',
+        received: 'an array',
+        remedy: expect.stringMatching(/one object a line/),
+      },
+    ],
+    [
+      'an object over several lines',
+      async () => ({ train: await file('a.json', '{\n  "text": "one"\n}\n') }),
+      {
+        code: 'ERR_COMPACT_DATA_FORMAT',
+        remedy: expect.stringMatching(/one object a line/),
+        details: { line: 1 },
+      },
+    ],
+    [
+      'an object without the key',
+      async () => ({ train: await file('a.jsonl', '{"id":1,"content":"one"}') }),
+      {
+        code: 'ERR_COMPACT_DATA_FORMAT',
+        expected: 'an object with a string `text`',
+        received: 'an object with id, content',
+        remedy: expect.stringMatching(/textField: "content"/),
+      },
+    ],
+    [
+      'half of a surrogate pair',
+      async () => ({ train: await file('a.jsonl', '{"text":"fine"}\n{"text":"a\\ud800b"}') }),
+      { code: 'ERR_COMPACT_DATA_FORMAT', received: expect.stringMatching(/surrogate/), details: { line: 2 } },
+    ],
+    [
+      'a pipe',
+      async () => {
+        execFileSync('mkfifo', [inFolder('pipe')]);
+        return { train: inFolder('pipe') };
+      },
+      { code: 'ERR_COMPACT_DATA_READ', received: expect.stringMatching(/a pipe, not a regular file/) },
+    ],
+    ['a device', async () => ({ train: '/dev/zero' }), { code: 'ERR_COMPACT_DATA_READ' }],
     [
       'a line that is null',
       async () => ({ train: await file('a.jsonl', 'null') }),

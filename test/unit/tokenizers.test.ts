@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TextStream } from '../../lib/data/index.js';
 import { tokenizerFromFiles } from '../../lib/data/huggingface/load.js';
 
 interface TokenizerFixture {
@@ -30,5 +31,52 @@ describe.each(fixtures)('%s', (name) => {
   test('gives the text of the reference', () => {
     for (const { ids, decoded } of [...cases, ...sequences])
       expect([ids, tokenizer.decode(ids)]).toEqual([ids, decoded]);
+  });
+
+  test('text that comes token by token is the text, from the start and behind any part of it', () => {
+    for (const { text, ids, decoded } of cases) {
+      // Bytes that are no UTF-8 change what stood before them, which a stream has told already.
+      if (decoded.includes('\uFFFD') && !text.includes('\uFFFD')) continue;
+      for (const cut of [0, 1, Math.floor(ids.length / 2)]) {
+        const before = tokenizer.decode(ids.slice(0, cut));
+        // A context that ends inside of a character has no text of its own to go on from.
+        if (before.endsWith('\uFFFD') || !decoded.startsWith(before)) continue;
+        const stream = new TextStream(tokenizer, ids.slice(0, cut));
+        const pieces = [...ids.slice(cut).map((id) => stream.push(id)), stream.end()];
+        expect([ids, before + pieces.join('')]).toEqual([ids, decoded]);
+      }
+    }
+  });
+});
+
+describe('texts that used to come out wrong', () => {
+  const load = (name: string) =>
+    tokenizerFromFiles(name, { 'tokenizer.json': JSON.stringify(read(`${name}.json`).tokenizer) });
+  const streamed = (name: string, context: number[], ids: number[]): string[] => {
+    const stream = new TextStream(load(name), context);
+    return [...ids.map((id) => stream.push(id)), stream.end()];
+  };
+
+  test('no space is tidied away', () => {
+    const text = "I do n't know , ok";
+    const ids = Array.from(load('bytes').encode(text));
+    expect(load('bytes').decode(ids)).toBe(text);
+    expect(streamed('bytes', [], ids)).toEqual([...Array.from(text), '']);
+  });
+
+  test('the space between prompt and continuation stays', () => {
+    const [word, b] = [6, 5];
+    expect(streamed('sentencepiece-bpe', [word], [word, b])).toEqual([' a', 'b', '']);
+  });
+
+  test('Unigram falls back to bytes', () => {
+    expect(Array.from(load('sentencepiece-unigram').encode('é a'))).toEqual([3, 0xc3 + 7, 0xa9 + 7, 6]);
+  });
+
+  test('a character of several tokens is told when it is whole, bytes that are none at the end', () => {
+    const bytes = (text: string): number[] => Array.from(Buffer.from(text), (byte) => byte + 7);
+    expect(streamed('sentencepiece-bpe', [4], [...bytes('é€'), 5])).toEqual(['', 'é', '', '', '€', 'b', '']);
+    expect(streamed('sentencepiece-bpe', [4], bytes('é').slice(0, 1))).toEqual(['', '\uFFFD']);
+    expect(streamed('sentencepiece-bpe', [4], [...bytes('é'), 0xff + 7, 5]).join('')).toBe('é\uFFFDb');
   });
 });

@@ -91,7 +91,7 @@ function subjectOf(recipe: string | undefined, flags: PlanFlags): PlanSubject {
   values['device'] ??= 'cpu';
   values['threads'] ??= defaultThreads;
   const settings = resolveOptions(trainerOptions(file));
-  const { device, threads = defaultThreads, memoryLimitBytes } = settings;
+  const { device = 'cpu', threads = defaultThreads, memoryLimitBytes } = settings;
   const options = compileOptionsOf(settings, deviceTarget(device, { threads }));
   const { accounting } = flags;
   return { options: { ...options, accounting }, hasMethod, threads, memoryLimitBytes };
