@@ -8,6 +8,7 @@ export const byteTokenizer: Tokenizer = {
   unknownId: undefined,
   bosTokenId: undefined,
   padTokenId: undefined,
+  hasPatterns: false,
   encode: (text) => Buffer.from(text, 'utf8'),
   decode: (ids) => Buffer.from(ids.filter((id) => id < 256)).toString('utf8'),
   files: () => ({}),

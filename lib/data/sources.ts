@@ -67,13 +67,16 @@ export function listPaths(paths: readonly string[]): string {
 }
 
 async function findOne(name: string): Promise<Sources & { readonly root: string }> {
-  const path = Object.hasOwn(packagedCorpora, name) ? packagedFolder(name) : name;
+  const isPackaged = Object.hasOwn(packagedCorpora, name);
+  const path = isPackaged ? packagedFolder(name) : name;
   const status = await stat(path).catch((cause: unknown) => {
     throw unreadable(name, cause);
   });
   if (!status.isDirectory()) return { root: dirname(path), files: [await describe(path)], skipped: [] };
   const { paths, skipped } = await walk(path);
-  return { root: path, files: await Promise.all(paths.map(describe)), skipped };
+  const files = await Promise.all(paths.map(describe));
+  // What else a package holds is no text that its user put there.
+  return { root: path, files, skipped: isPackaged ? [] : skipped };
 }
 
 /** The text files below a folder, links to files included; links to folders may lead in a circle. */

@@ -4,8 +4,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { writeAtomically } from '../formats/index.js';
+import { idBytesOf } from './encode-pieces.js';
 import type { SourceFile } from './sources.js';
-import { idBytesOf, tokenize } from './tokenize.js';
+import { tokenize } from './tokenize.js';
 import type { TokenChoices, TokenizeControl } from './tokenize.js';
 import type { Tokenizer } from './types.js';
 

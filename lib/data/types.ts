@@ -44,6 +44,8 @@ export interface Tokenizer {
   /** What the tokenizer's files name as start and padding; training writes neither. */
   readonly bosTokenId: number | undefined;
   readonly padTokenId: number | undefined;
+  /** Whether it runs regular expressions of its files, which may take for ever: they are run where they can be stopped. */
+  readonly hasPatterns: boolean;
   /** Ids of a text, without control tokens around it. */
   encode(text: string, options?: EncodeOptions): ArrayLike<number>;
   /**

@@ -3,7 +3,6 @@ import { MergeQueue } from './merge-queue.js';
 import type { BpeConfig } from './schema.js';
 import { byteFallback, noBytes, unknownText } from './unknown-text.js';
 
-const idLimit = 2 ** 24;
 const maxCachedLength = 64;
 const maxCachedWords = 50_000;
 
@@ -15,7 +14,7 @@ const maxCachedWords = 50_000;
  */
 export function bpeModel(config: BpeConfig): SubwordModel {
   const vocabulary = new Map(Object.entries(config.vocab));
-  const { merges, mergedIds } = readMerges(config, vocabulary);
+  const { ranks, mergedIds } = readMerges(config, vocabulary);
   const bytesOf = config.byte_fallback === true ? byteFallback(vocabulary) : noBytes;
   const unknownId = typeof config.unk_token === 'string' ? vocabulary.get(config.unk_token) : undefined;
   const prefix = config.continuing_subword_prefix ?? '';
@@ -44,7 +43,7 @@ export function bpeModel(config: BpeConfig): SubwordModel {
     const queue = new MergeQueue();
     const offer = (at: number): void => {
       if (at < 0 || next[at]! < 0) return;
-      const rank = merges.get(ids[at]! * idLimit + ids[next[at]!]!);
+      const rank = ranks[ids[at]!]?.get(ids[next[at]!]!);
       if (rank !== undefined) queue.push(rank, at);
     };
     for (let at = 0; at < ids.length; at++) offer(at);
@@ -53,7 +52,7 @@ export function bpeModel(config: BpeConfig): SubwordModel {
       const right = next[at]!;
       // Entries of pairs that are gone stay in the queue: they no longer merge to this.
       if (ids[at]! < 0 || right < 0) continue;
-      const now = merges.get(ids[at]! * idLimit + ids[right]!);
+      const now = ranks[ids[at]!]?.get(ids[right]!);
       if (now === undefined || mergedIds[now] !== mergedIds[rank]) continue;
       ids[at] = mergedIds[rank]!;
       ids[right] = -1;
@@ -86,13 +85,13 @@ export function bpeModel(config: BpeConfig): SubwordModel {
   };
 }
 
-/** Ranks by pair of ids, and what each rank merges to. */
+/** Ranks by left and right id, and what each rank merges to. */
 function readMerges(
   config: BpeConfig,
   vocabulary: ReadonlyMap<string, number>,
-): { merges: Map<number, number>; mergedIds: Int32Array } {
+): { ranks: (Map<number, number> | undefined)[]; mergedIds: Int32Array } {
   const skipped = config.continuing_subword_prefix?.length ?? 0;
-  const merges = new Map<number, number>();
+  const ranks: (Map<number, number> | undefined)[] = [];
   const mergedIds = new Int32Array(config.merges.length);
   for (const [rank, merge] of config.merges.entries()) {
     const pair = typeof merge === 'string' ? merge.split(' ') : merge;
@@ -100,8 +99,8 @@ function readMerges(
     const ids = [left, right, left + right.slice(skipped)].map((token) => vocabulary.get(token));
     if (pair.length !== 2 || ids.includes(undefined))
       throw new SyntaxError(`merge ${rank} (${JSON.stringify(merge)}) is not of tokens of the vocabulary`);
-    merges.set(ids[0]! * idLimit + ids[1]!, rank);
+    (ranks[ids[0]!] ??= new Map()).set(ids[1]!, rank);
     mergedIds[rank] = ids[2]!;
   }
-  return { merges, mergedIds };
+  return { ranks, mergedIds };
 }

@@ -61,6 +61,7 @@ export function tokenizerFromFiles(name: string, files: Readonly<Record<string, 
       unknownId: pipeline.unknownId,
       bosTokenId: idOf('bos_token', special.bos),
       padTokenId: idOf('pad_token', special.pad),
+      hasPatterns: hasPatterns(config),
       encode: (text, { splitSpecialTokens = true, continues = false } = {}) =>
         pipeline.encode(text, { splitSpecialTokens, continues }),
       decode: (ids) => pipeline.decode(ids),
@@ -76,6 +77,10 @@ const readIfPresent = (path: string): Promise<string | undefined> =>
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
+
+/** Whether text is cut or changed by expressions that the file brings along. */
+const hasPatterns = ({ normalizer, pre_tokenizer }: TokenizerConfig): boolean =>
+  JSON.stringify([normalizer, pre_tokenizer]).includes('"Regex":');
 
 function parseConfig(value: unknown): TokenizerConfig {
   const result = tokenizerSchema.safeParse(value);
