@@ -2,6 +2,7 @@ import { maxTokens, planRows } from '../compile/options.js';
 import { scheduleTable } from '../optim/schedule.js';
 import {
   abortSignal,
+  flag,
   functionOf,
   numberAbove,
   numberFrom,
@@ -46,6 +47,7 @@ export const trainerTable = {
 
   ...withoutDefaults(engineTable), // the engine's own
   signal: optional(abortSignal),
+  onTokenize: optional(functionOf<NonNullable<TrainerOptions['onTokenize']>>('a function')),
 } satisfies OptionTable<Omit<TrainerOptions, 'data'> & { readonly data: unknown }>;
 
 /** Tokens of one optimizer step at most: they are read at once. */
@@ -55,6 +57,7 @@ export const samplerTable = { ...withoutDefaults(engineTable), checkpoint: path 
 
 export const sampleTable = {
   prompt: optional(text),
+  splitSpecialTokens: optional(flag, true),
   maxNewTokens: optional(wholeNumber(0, maxTokens), 128),
   temperature: optional(numberFrom(0), 1),
   topK: optional(wholeNumber(0), 0),

@@ -308,27 +308,6 @@ describe('datasets', () => {
     expect(dataset.numTokens).toBe(long.length + 1 + 4 + 7);
   });
 
-<<<<<<< HEAD
-  test('the corpus of the package is every tenth address, unchanged, and real text', async () => {
-    const root = join(__dirname, '..', '..');
-    const source = join(root, 'node_modules', '@stdlib', 'datasets-sotu', 'data');
-    const isText = (name: string): boolean => name.endsWith('.txt');
-    const all = (await readdir(source)).filter(isText).sort();
-    const packaged = join(root, 'corpora', 'addresses');
-    const names = (await readdir(packaged)).filter(isText).sort();
-    expect(names).toEqual(all.filter((_, index) => index % 10 === 0));
-    for (const name of names)
-      expect(await readFile(join(packaged, name), 'latin1')).toBe(
-        await readFile(join(source, name), 'latin1'),
-      );
-    await using dataset = await openDataset({ train: 'addresses' }, { sequenceLength: 256 });
-    expect(dataset.numTokens).toBeGreaterThan(900_000);
-    const { tokens } = await dataset.trainBatch(0, 4);
-    expect(dataset.tokenizer.decode([...tokens])).toMatch(/ the /);
-  });
-
-  test('the corpus of a package beside this one is real text', async () => {
-=======
   test('extensions have no case, named .json files hold JSON lines, and another key can hold the text', async () => {
     await mkdir(inFolder('corpus'));
     await file('corpus/DATA.JSONL', '{"text":"abcdefgh"}');
@@ -437,8 +416,25 @@ describe('datasets', () => {
     expect(dataset.numTokens).toBe(10_000_001);
   });
 
-  test('the packaged corpus is real text', async () => {
->>>>>>> 3f41239 (Text is read as it is: control tokens stay text, half surrogates and missing keys are refused, long lines take linear time)
+  test('the corpus of the package is every tenth address, unchanged, and real text', async () => {
+    const root = join(__dirname, '..', '..');
+    const source = join(root, 'node_modules', '@stdlib', 'datasets-sotu', 'data');
+    const isText = (name: string): boolean => name.endsWith('.txt');
+    const all = (await readdir(source)).filter(isText).sort();
+    const packaged = join(root, 'corpora', 'addresses');
+    const names = (await readdir(packaged)).filter(isText).sort();
+    expect(names).toEqual(all.filter((_, index) => index % 10 === 0));
+    for (const name of names)
+      expect(await readFile(join(packaged, name), 'latin1')).toBe(
+        await readFile(join(source, name), 'latin1'),
+      );
+    await using dataset = await openDataset({ train: 'addresses' }, { sequenceLength: 256 });
+    expect(dataset.numTokens).toBeGreaterThan(900_000);
+    const { tokens } = await dataset.trainBatch(0, 4);
+    expect(dataset.tokenizer.decode([...tokens])).toMatch(/ the /);
+  });
+
+  test('the corpus of a package beside this one is real text', async () => {
     await using dataset = await openDataset({ train: 'sotu' }, { sequenceLength: 256 });
     expect(dataset.numTokens).toBeGreaterThan(10_000_000);
     const { tokens } = await dataset.trainBatch(0, 4);

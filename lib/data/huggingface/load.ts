@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import * as v from 'valibot';
 import { compactError, isCompactError } from '../../errors.js';
+import { shown } from '../../options.js';
 import { readRegularFile } from '../regular-file.js';
 import type { Tokenizer } from '../types.js';
 import { exportedFiles } from './exported-files.js';
@@ -83,15 +85,11 @@ const hasPatterns = ({ normalizer, pre_tokenizer }: TokenizerConfig): boolean =>
   JSON.stringify([normalizer, pre_tokenizer]).includes('"Regex":');
 
 function parseConfig(value: unknown): TokenizerConfig {
-  const result = tokenizerSchema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const found = issue!.path.reduce<unknown>(
-    (part, key) => (part as Record<PropertyKey, unknown>)?.[key],
-    value,
-  );
-  const shown = typeof found === 'object' ? '' : ` (${JSON.stringify(found)})`;
-  throw new Error(`${issue!.path.join('.') || 'the file'}${shown}: ${issue!.message}`);
+  const result = v.safeParse(tokenizerSchema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const where = (issue.path ?? []).map(({ key }) => String(key)).join('.') || 'the file';
+  throw new Error(`${where} (${shown(issue.input)}): ${issue.message}`);
 }
 
 function parseObject(file: string, json: string): Record<string, unknown> {

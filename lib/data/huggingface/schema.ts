@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as v from 'valibot';
 
 /*
  * The part of tokenizer.json that is understood, in the words of the reference implementation (the Rust crate
@@ -8,158 +8,171 @@ import { z } from 'zod';
 /** Ids are array indices: a larger one would make arrays of gigabytes. No published vocabulary reaches a million. */
 export const maxVocabularySize = 2 ** 24;
 
-const id = z
-  .number()
-  .int()
-  .min(0)
-  .max(maxVocabularySize - 1);
+const isId = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < maxVocabularySize;
+const id = v.custom<number>(isId, `an id is a whole number below ${maxVocabularySize}`);
 
-const pattern = z.union([z.object({ String: z.string().min(1) }), z.object({ Regex: z.string() })]);
-export type PatternConfig = z.infer<typeof pattern>;
+const pattern = v.union([
+  v.object({ String: v.pipe(v.string(), v.nonEmpty()) }),
+  v.object({ Regex: v.string() }),
+]);
+export type PatternConfig = v.InferOutput<typeof pattern>;
 
-const behavior = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
-export type SplitBehavior = z.infer<typeof behavior>;
+const behavior = v.picklist(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
+export type SplitBehavior = v.InferOutput<typeof behavior>;
 
-const prependScheme = z.enum(['always', 'never', 'first']);
+const prependScheme = v.picklist(['always', 'never', 'first']);
 
 const simpleNormalizers = [
-  z.object({ type: z.literal('NFC') }),
-  z.object({ type: z.literal('NFD') }),
-  z.object({ type: z.literal('NFKC') }),
-  z.object({ type: z.literal('NFKD') }),
-  z.object({ type: z.literal('Lowercase') }),
-  z.object({ type: z.literal('StripAccents') }),
-  z.object({ type: z.literal('Strip'), strip_left: z.boolean(), strip_right: z.boolean() }),
-  z.object({ type: z.literal('Prepend'), prepend: z.string() }),
-  z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
-  z.object({
-    type: z.literal('BertNormalizer'),
-    clean_text: z.boolean(),
-    handle_chinese_chars: z.boolean(),
-    strip_accents: z.boolean().nullish(),
-    lowercase: z.boolean(),
+  v.object({ type: v.literal('NFC') }),
+  v.object({ type: v.literal('NFD') }),
+  v.object({ type: v.literal('NFKC') }),
+  v.object({ type: v.literal('NFKD') }),
+  v.object({ type: v.literal('Lowercase') }),
+  v.object({ type: v.literal('StripAccents') }),
+  v.object({ type: v.literal('Strip'), strip_left: v.boolean(), strip_right: v.boolean() }),
+  v.object({ type: v.literal('Prepend'), prepend: v.string() }),
+  v.object({ type: v.literal('Replace'), pattern, content: v.string() }),
+  v.object({
+    type: v.literal('BertNormalizer'),
+    clean_text: v.boolean(),
+    handle_chinese_chars: v.boolean(),
+    strip_accents: v.nullish(v.boolean()),
+    lowercase: v.boolean(),
   }),
 ] as const;
 export type NormalizerConfig =
-  z.infer<(typeof simpleNormalizers)[number]> | { type: 'Sequence'; normalizers: NormalizerConfig[] };
-const normalizer: z.ZodType<NormalizerConfig> = z.lazy(() =>
-  z.discriminatedUnion('type', [
+  v.InferOutput<(typeof simpleNormalizers)[number]> | { type: 'Sequence'; normalizers: NormalizerConfig[] };
+const normalizer: v.GenericSchema<unknown, NormalizerConfig> = v.lazy(() =>
+  v.variant('type', [
     ...simpleNormalizers,
-    z.object({ type: z.literal('Sequence'), normalizers: z.array(normalizer) }),
+    v.object({ type: v.literal('Sequence'), normalizers: v.array(normalizer) }),
   ]),
 );
 
 const simplePreTokenizers = [
-  z.object({
-    type: z.literal('ByteLevel'),
-    add_prefix_space: z.boolean(),
-    use_regex: z.boolean().default(true),
+  v.object({
+    type: v.literal('ByteLevel'),
+    add_prefix_space: v.boolean(),
+    use_regex: v.optional(v.boolean(), true),
   }),
-  z.object({ type: z.literal('Split'), pattern, behavior, invert: z.boolean() }),
-  z.object({ type: z.literal('Digits'), individual_digits: z.boolean().default(false) }),
-  z.object({ type: z.literal('Punctuation'), behavior: behavior.default('Isolated') }),
-  z.object({ type: z.literal('Whitespace') }),
-  z.object({ type: z.literal('WhitespaceSplit') }),
-  z.object({ type: z.literal('BertPreTokenizer') }),
-  z.object({
-    type: z.literal('Metaspace'),
-    replacement: z.string(),
-    prepend_scheme: prependScheme.default('always'),
-    split: z.boolean().default(true),
+  v.object({ type: v.literal('Split'), pattern, behavior, invert: v.boolean() }),
+  v.object({ type: v.literal('Digits'), individual_digits: v.optional(v.boolean(), false) }),
+  v.object({ type: v.literal('Punctuation'), behavior: v.optional(behavior, 'Isolated') }),
+  v.object({ type: v.literal('Whitespace') }),
+  v.object({ type: v.literal('WhitespaceSplit') }),
+  v.object({ type: v.literal('BertPreTokenizer') }),
+  v.object({
+    type: v.literal('Metaspace'),
+    replacement: v.string(),
+    prepend_scheme: v.optional(prependScheme, 'always'),
+    split: v.optional(v.boolean(), true),
     // Of older files; false there says what 'never' says today.
-    add_prefix_space: z.literal(true).optional(),
+    add_prefix_space: v.optional(v.literal(true)),
   }),
 ] as const;
 export type PreTokenizerConfig =
-  z.infer<(typeof simplePreTokenizers)[number]> | { type: 'Sequence'; pretokenizers: PreTokenizerConfig[] };
-const preTokenizer: z.ZodType<PreTokenizerConfig> = z.lazy(() =>
-  z.discriminatedUnion('type', [
+  | v.InferOutput<(typeof simplePreTokenizers)[number]>
+  | { type: 'Sequence'; pretokenizers: PreTokenizerConfig[] };
+const preTokenizer: v.GenericSchema<unknown, PreTokenizerConfig> = v.lazy(() =>
+  v.variant('type', [
     ...simplePreTokenizers,
-    z.object({ type: z.literal('Sequence'), pretokenizers: z.array(preTokenizer) }),
+    v.object({ type: v.literal('Sequence'), pretokenizers: v.array(preTokenizer) }),
   ]),
 );
 
 const simpleDecoders = [
-  z.object({ type: z.literal('ByteLevel') }),
-  z.object({ type: z.literal('ByteFallback') }),
-  z.object({ type: z.literal('Fuse') }),
-  z.object({ type: z.literal('Replace'), pattern, content: z.string() }),
-  z.object({ type: z.literal('Strip'), content: z.string(), start: z.number(), stop: z.number() }),
-  z.object({ type: z.literal('WordPiece'), prefix: z.string(), cleanup: z.boolean() }),
-  z.object({ type: z.literal('BPEDecoder'), suffix: z.string() }),
-  z.object({
-    type: z.literal('Metaspace'),
-    replacement: z.string(),
-    prepend_scheme: prependScheme.default('always'),
+  v.object({ type: v.literal('ByteLevel') }),
+  v.object({ type: v.literal('ByteFallback') }),
+  v.object({ type: v.literal('Fuse') }),
+  v.object({ type: v.literal('Replace'), pattern, content: v.string() }),
+  v.object({ type: v.literal('Strip'), content: v.string(), start: v.number(), stop: v.number() }),
+  v.object({ type: v.literal('WordPiece'), prefix: v.string(), cleanup: v.boolean() }),
+  v.object({ type: v.literal('BPEDecoder'), suffix: v.string() }),
+  v.object({
+    type: v.literal('Metaspace'),
+    replacement: v.string(),
+    prepend_scheme: v.optional(prependScheme, 'always'),
   }),
 ] as const;
 export type DecoderConfig =
-  z.infer<(typeof simpleDecoders)[number]> | { type: 'Sequence'; decoders: DecoderConfig[] };
-const decoder: z.ZodType<DecoderConfig> = z.lazy(() =>
-  z.discriminatedUnion('type', [
+  v.InferOutput<(typeof simpleDecoders)[number]> | { type: 'Sequence'; decoders: DecoderConfig[] };
+const decoder: v.GenericSchema<unknown, DecoderConfig> = v.lazy(() =>
+  v.variant('type', [
     ...simpleDecoders,
-    z.object({ type: z.literal('Sequence'), decoders: z.array(decoder) }),
+    v.object({ type: v.literal('Sequence'), decoders: v.array(decoder) }),
   ]),
 );
 
-// Left as JSON.parse made it: a copy would lose a token that is called __proto__.
-const vocabulary = z.custom<Readonly<Record<string, number>>>(
-  (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.values(value).every((id) => Number.isInteger(id) && id >= 0 && id < maxVocabularySize),
+// Left as JSON.parse made it: a copy would lose a token that is called __proto__, and takes long for 250,000 tokens.
+const vocabulary = v.custom<Readonly<Record<string, number>>>(
+  (value) => typeof value === 'object' && value !== null && Object.values(value).every(isId),
   `ids are whole numbers below ${maxVocabularySize}`,
 );
-const bpe = z.object({
-  type: z.literal('BPE'),
+const isPair = (value: unknown, second: 'string' | 'number'): boolean =>
+  Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && typeof value[1] === second;
+const merges = v.custom<readonly (string | readonly [string, string])[]>(
+  (value) =>
+    Array.isArray(value) && value.every((merge) => typeof merge === 'string' || isPair(merge, 'string')),
+  'merges are of two tokens each',
+);
+const scoredVocabulary = v.custom<readonly (readonly [string, number])[]>(
+  (value) =>
+    Array.isArray(value) &&
+    value.length <= maxVocabularySize &&
+    value.every((entry) => isPair(entry, 'number')),
+  'a list of tokens with their scores',
+);
+const bpe = v.object({
+  type: v.literal('BPE'),
   vocab: vocabulary,
-  merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
-  unk_token: z.string().nullish(),
-  fuse_unk: z.boolean().nullish(),
-  byte_fallback: z.boolean().nullish(),
-  ignore_merges: z.boolean().nullish(),
-  continuing_subword_prefix: z.string().nullish(),
-  end_of_word_suffix: z.string().nullish(),
+  merges,
+  unk_token: v.nullish(v.string()),
+  fuse_unk: v.nullish(v.boolean()),
+  byte_fallback: v.nullish(v.boolean()),
+  ignore_merges: v.nullish(v.boolean()),
+  continuing_subword_prefix: v.nullish(v.string()),
+  end_of_word_suffix: v.nullish(v.string()),
   // Draws other tokens every time.
-  dropout: z.literal(0).nullish(),
+  dropout: v.nullish(v.literal(0)),
 });
-export type BpeConfig = z.infer<typeof bpe>;
-const unigram = z.object({
-  type: z.literal('Unigram'),
-  vocab: z.array(z.tuple([z.string(), z.number()])).max(maxVocabularySize),
-  unk_id: id.nullish(),
-  byte_fallback: z.boolean().nullish(),
+export type BpeConfig = v.InferOutput<typeof bpe>;
+const unigram = v.object({
+  type: v.literal('Unigram'),
+  vocab: scoredVocabulary,
+  unk_id: v.nullish(id),
+  byte_fallback: v.nullish(v.boolean()),
 });
-export type UnigramConfig = z.infer<typeof unigram>;
-const wordPiece = z.object({
-  type: z.literal('WordPiece'),
+export type UnigramConfig = v.InferOutput<typeof unigram>;
+const wordPiece = v.object({
+  type: v.literal('WordPiece'),
   vocab: vocabulary,
-  unk_token: z.string(),
-  continuing_subword_prefix: z.string(),
-  max_input_chars_per_word: z.number().int().positive(),
+  unk_token: v.string(),
+  continuing_subword_prefix: v.string(),
+  max_input_chars_per_word: v.pipe(v.number(), v.integer(), v.minValue(1)),
 });
-export type WordPieceConfig = z.infer<typeof wordPiece>;
+export type WordPieceConfig = v.InferOutput<typeof wordPiece>;
 
-const addedToken = z.object({
+const addedToken = v.object({
   id,
-  content: z.string(),
-  single_word: z.boolean(),
-  lstrip: z.boolean(),
-  rstrip: z.boolean(),
-  normalized: z.boolean(),
-  special: z.boolean(),
+  content: v.string(),
+  single_word: v.boolean(),
+  lstrip: v.boolean(),
+  rstrip: v.boolean(),
+  normalized: v.boolean(),
+  special: v.boolean(),
 });
-export type AddedTokenConfig = z.infer<typeof addedToken>;
+export type AddedTokenConfig = v.InferOutput<typeof addedToken>;
 
-export const tokenizerSchema = z.object({
-  added_tokens: z.array(addedToken).default([]),
-  normalizer: normalizer.nullish(),
-  pre_tokenizer: preTokenizer.nullish(),
-  decoder: decoder.nullish(),
+export const tokenizerSchema = v.object({
+  added_tokens: v.optional(v.array(addedToken), []),
+  normalizer: v.nullish(normalizer),
+  pre_tokenizer: v.nullish(preTokenizer),
+  decoder: v.nullish(decoder),
   // Older files do not name the model's type; its keys do.
-  model: z.preprocess(nameModel, z.discriminatedUnion('type', [bpe, unigram, wordPiece])),
+  model: v.pipe(v.unknown(), v.transform(nameModel), v.variant('type', [bpe, unigram, wordPiece])),
 });
-export type TokenizerConfig = z.infer<typeof tokenizerSchema>;
+export type TokenizerConfig = v.InferOutput<typeof tokenizerSchema>;
 
 function nameModel(model: unknown): unknown {
   if (typeof model !== 'object' || model === null || 'type' in model) return model;
