@@ -1,6 +1,6 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { compactError } from '../errors.js';
+import { addonFiles, builtFolders, prebuiltFolder } from './package-files.js';
 import type { GraphState } from './types.js';
 
 /** One engine of the addon. Every promise settles in the order of the calls. */
@@ -113,7 +113,6 @@ export interface NativeAddon {
   peakRate(instructionSet: string, dtype: 'f32' | 'bf16', threads: number): number | undefined;
 }
 
-const packageRoot = join(__dirname, '..', '..');
 let loaded: { readonly addon: NativeAddon; readonly folder: string } | undefined;
 
 /**
@@ -125,32 +124,26 @@ export function addon(): NativeAddon {
   return loaded.addon;
 }
 
-/** The folder that the addon was loaded from: modules lie beside it. */
-export function addonFolder(): string {
+/** The folder of a checkout that the addon was built into, and modules beside it; undefined where it was prebuilt. */
+export function buildFolder(): string | undefined {
   loaded ??= load();
-  return loaded.folder;
+  const { folder } = loaded;
+  return builtFolders.find((built) => built === folder);
 }
 
 function load(): { readonly addon: NativeAddon; readonly folder: string } {
+  const [file] = addonFiles();
+  if (file === undefined) throw loadError('none', undefined);
   try {
-    const nodeGypBuild = require('node-gyp-build') as { path(directory: string): string };
-    const file = nodeGypBuild.path(packageRoot);
     return { addon: require(file) as NativeAddon, folder: dirname(file) };
   } catch (cause) {
-    throw loadError(cause);
+    throw loadError(`${file}, which failed: ${(cause as Error).message}`, cause);
   }
 }
 
-function loadError(cause: unknown): Error {
-  const { code, message } = cause as NodeJS.ErrnoException;
+function loadError(received: string, cause: unknown): Error {
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
   const platform = `${process.platform}-${process.arch}`;
-  const root = process.env.COMPACT_TRAIN_PREBUILD ?? packageRoot; // a variable of node-gyp-build
-  const places = [
-    join(root, 'build', 'Release'),
-    join(root, 'build', 'Debug'),
-    join(root, 'prebuilds', platform),
-  ];
-  const found = places.flatMap((place) => nodeFiles(place).map((name) => join(place, name)));
   const isDisabled = code === 'ERR_DLOPEN_DISABLED';
   const remedies = isDisabled
     ? [
@@ -164,13 +157,9 @@ function loadError(cause: unknown): Error {
         'With a bundler: mark compact-train as external, so that its files stay where they are',
       ];
   return compactError('ERR_COMPACT_ADDON_LOAD', 'the native addon cannot be loaded', {
-    expected: `a .node file for ${platform} in one of ${places.join(', ')}`,
-    received: found.length === 0 ? 'none' : `${found.join(', ')}, which failed: ${message}`,
+    expected: `a .node file for ${platform} in one of ${[...builtFolders, prebuiltFolder].join(', ')}`,
+    received,
     remedy: `Remedies:\n${remedies.map((remedy, i) => `  ${i + 1}. ${remedy}`).join('\n')}`,
     cause,
   });
-}
-
-function nodeFiles(directory: string): string[] {
-  return existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith('.node')) : [];
 }

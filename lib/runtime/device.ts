@@ -3,7 +3,7 @@ import { checkValue, shown } from '../options.js';
 import { addon } from './addon.js';
 import { cpuModel } from './cpu.js';
 import { cudaReport } from './cuda.js';
-import { hasModule } from './modules.js';
+import { hasBuiltModule } from './modules.js';
 import { deviceWord, engineTable } from './options.js';
 import type { CudaKind, DeviceKind, DeviceProblem } from './types.js';
 
@@ -35,7 +35,7 @@ export const devices = (): DeviceReport[] => [
   }),
 ];
 
-const cudaKinds = (): CudaKind[] => (hasModule('cuda-emulated') ? ['cuda', 'cuda-emulated'] : ['cuda']);
+const cudaKinds = (): CudaKind[] => (hasBuiltModule('cuda-emulated') ? ['cuda', 'cuda-emulated'] : ['cuda']);
 
 /**
  * The device that a word stands for. Only `auto` chooses; a device that is named is there or is refused.
@@ -120,6 +120,9 @@ const remedies: Readonly<Record<DeviceProblem, string>> = {
     `with nvcc 13 on the PATH; ${otherwise}`,
   'module-broken': `Install compact-train-cuda-linux-x64 again, ${otherwise}`,
   'module-version': `Install compact-train-cuda-linux-x64 of the same version as compact-train, ${otherwise}`,
+  'module-untrusted':
+    'Remove compact-train and compact-train-cuda-linux-x64 and install both again from the registry; if it stays so, ' +
+    `do not use the file, and report it; ${otherwise}`,
   'driver-absent': `Install the NVIDIA driver, 580 series or newer, ${otherwise}`,
   'driver-too-old': `Update the NVIDIA driver to the 580 series or newer, ${otherwise}`,
   'no-device': `See nvidia-smi and the variable CUDA_VISIBLE_DEVICES, ${otherwise}`,

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { checkOptions, checkValue, flag, oneOf, optional } from '../options.js';
 import { addon } from './addon.js';
 import { cpuModel, memoryBytes, physicalCores } from './cpu.js';
 import { type CudaReport, cudaReport } from './cuda.js';
 import { type DeviceReport, devices, findInstructionSet } from './device.js';
 import { threadCount } from './options.js';
+import { packageVersion } from './package-files.js';
 
 /** What this machine and this installation have. */
 export interface Environment {
@@ -37,12 +36,9 @@ export interface Environment {
 export function environment(options: { readonly probe?: boolean } = {}): Environment {
   const context = { what: 'environment', code: 'ERR_COMPACT_ARGUMENT' } as const;
   const { probe } = checkOptions(options, { probe: optional(flag, false) }, context);
-  const { version } = JSON.parse(readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')) as {
-    version: string;
-  };
   const { features, instructionSets } = addon().cpuFeatures();
   return {
-    version,
+    version: packageVersion(),
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
     cpu: {

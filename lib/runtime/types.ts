@@ -13,8 +13,10 @@ export type DeviceProblem =
   | 'module-absent'
   /** The module's file cannot be loaded. */
   | 'module-broken'
-  /** The module is of another interface version than this package. */
+  /** The module's package, or its interface, is of another version than this package. */
   | 'module-version'
+  /** The file of the module's package is not the one that was published with this package. */
+  | 'module-untrusted'
   | 'driver-absent'
   | 'driver-too-old'
   /** The driver shows no device. */

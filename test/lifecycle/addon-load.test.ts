@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
@@ -43,6 +43,38 @@ test('an addon file that is none', async () => {
   expect(code).toBe('ERR_COMPACT_ADDON_LOAD');
   expect(message).toContain(`${join(release, 'compact_train.node')}, which failed: `);
   expect(message).toContain('1. ');
+});
+
+test('no variable of the environment names the addon, or another place for it', async () => {
+  const elsewhere = join(folder, 'elsewhere', 'build', 'Release');
+  mkdirSync(elsewhere, { recursive: true });
+  cpSync(join(packageRoot, 'build', 'Release', 'compact_train.node'), join(elsewhere, 'compact_train.node'));
+  rmSync(join(folder, 'build'), { recursive: true, force: true });
+  const env = {
+    COMPACT_TRAIN_PREBUILD: join(folder, 'elsewhere'),
+    npm_config_arch: 'none',
+    npm_config_platform: 'none',
+  };
+  const { stdout } = await runChild(attempt, { root: join(folder, 'dist'), env });
+  const { code, message } = JSON.parse(stdout) as Record<string, string>;
+  expect(code).toBe('ERR_COMPACT_ADDON_LOAD');
+  expect(message).toContain(join(folder, 'prebuilds', `${process.platform}-${process.arch}`));
+  expect(message).toContain('received none');
+});
+
+const otherLibrary = existsSync('/etc/alpine-release') ? 'glibc' : 'musl';
+test('a prebuilt file of the C library that is not here is passed over', async () => {
+  const prebuilt = join(folder, 'prebuilds', `${process.platform}-${process.arch}`);
+  mkdirSync(prebuilt, { recursive: true });
+  writeFileSync(join(prebuilt, `compact-train.${otherLibrary}.node`), 'not for us');
+  const opening = `report({ device: (await Engine.open({ device: 'cpu' })).device.kind });`;
+  const refused = await runChild(attempt, { root: join(folder, 'dist') });
+  expect(JSON.parse(refused.stdout)).toMatchObject({ message: expect.stringContaining('received none') });
+  const built = join(packageRoot, 'build', 'Release', 'compact_train.node');
+  cpSync(built, join(prebuilt, 'compact-train.node'));
+  const { stdout, stderr } = await runChild(opening, { root: join(folder, 'dist') });
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual({ device: 'cpu' });
 });
 
 test('addons switched off: the flag is named', async () => {

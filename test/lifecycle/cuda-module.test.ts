@@ -1,9 +1,20 @@
 /** Where the CUDA module is looked for, and what is said of one that cannot be used. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { runChild } from './child.js';
 
 const packageRoot = join(__dirname, '..', '..');
@@ -16,25 +27,32 @@ jest.setTimeout(120_000); // children start processes; a busy machine makes that
 let folder: string;
 let release: string;
 let packaged: string;
+let prebuilt: string;
+const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+  version: string;
+};
 
 /** The package with its addon, without modules. */
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'compact-train-'));
   release = join(folder, 'build', 'Release');
   packaged = join(folder, 'node_modules', 'compact-train-cuda-linux-x64');
+  prebuilt = join(folder, 'prebuilds', `${process.platform}-${process.arch}`);
   mkdirSync(release, { recursive: true });
   mkdirSync(join(folder, 'node_modules'));
   cpSync(join(packageRoot, 'dist'), join(folder, 'dist'), { recursive: true });
   cpSync(join(packageRoot, 'package.json'), join(folder, 'package.json'));
-  const addon = 'compact_train.node';
-  cpSync(join(packageRoot, 'build', 'Release', addon), join(release, addon));
   for (const name of readdirSync(join(packageRoot, 'node_modules')))
     symlinkSync(join(packageRoot, 'node_modules', name), join(folder, 'node_modules', name));
 });
 
+beforeEach(() => {
+  const addon = 'compact_train.node';
+  cpSync(join(packageRoot, 'build', 'Release', addon), join(release, addon));
+});
 afterEach(() => {
   for (const name of readdirSync(release)) if (name.endsWith('.so')) rmSync(join(release, name));
-  rmSync(packaged, { recursive: true, force: true });
+  for (const made of [packaged, prebuilt]) rmSync(made, { recursive: true, force: true });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -43,6 +61,22 @@ function buildStub(path: string, ...definitions: readonly string[]): void {
   const source = join(__dirname, 'stub-module.c');
   const flags = ['-shared', '-fPIC', `-I${packageRoot}`, ...definitions.map((name) => `-D${name}`)];
   execFileSync(process.env.CC ?? 'cc', [...flags, '-o', path, source]);
+}
+
+/** Makes the optional package with a stub as its module; gives the file and its hash. */
+function installPackage(ofVersion = version): { module: string; sha256: string } {
+  mkdirSync(packaged, { recursive: true });
+  const described = { name: 'compact-train-cuda-linux-x64', version: ofVersion };
+  writeFileSync(join(packaged, 'package.json'), JSON.stringify(described));
+  const module = join(packaged, 'compact_train_cuda.so');
+  buildStub(module);
+  return { module, sha256: createHash('sha256').update(readFileSync(module)).digest('hex') };
+}
+
+/** What the build of the optional package notes in this one. */
+function noteHash(sha256: string): void {
+  mkdirSync(prebuilt, { recursive: true });
+  writeFileSync(join(prebuilt, 'compact_train_cuda.so.sha256'), `${sha256}  compact_train_cuda.so\n`);
 }
 
 async function inPackage(body: string): Promise<Record<string, unknown>> {
@@ -88,6 +122,49 @@ describeLinux('a module that cannot be used', () => {
       () => buildStub(join(release, 'compact_train_cuda.so'), 'compact_cuda_backend=another_entry'),
       ['compact_cuda_backend'],
     ],
+    [
+      'a package of another version',
+      'module-version',
+      () => noteHash(installPackage('0.0.1').sha256),
+      ['is of version 0.0.1', `is of version ${version}`, 'of the same version'],
+    ],
+    [
+      'a package whose file is another',
+      'module-untrusted',
+      () => {
+        const { module, sha256 } = installPackage();
+        noteHash(sha256);
+        writeFileSync(module, 'x', { flag: 'a' });
+      },
+      ['is not the file that was published with', 'install both again'],
+    ],
+    [
+      'a package whose hash is not known',
+      'module-untrusted',
+      () => void installPackage(),
+      ['was packed without its SHA-256'],
+    ],
+    [
+      'a package whose file cannot be read',
+      'module-broken',
+      () => {
+        const { module, sha256 } = installPackage();
+        noteHash(sha256);
+        rmSync(module);
+        mkdirSync(module);
+      },
+      ['cannot be read'],
+    ],
+    [
+      'a file beside a prebuilt addon',
+      'module-absent',
+      () => {
+        mkdirSync(prebuilt, { recursive: true });
+        buildStub(join(prebuilt, 'compact_train_cuda.so'));
+        renameSync(join(release, 'compact_train.node'), join(prebuilt, 'compact-train.node'));
+      },
+      ['no package compact-train-cuda-linux-x64'],
+    ],
   ];
   test.each(cases)('%s: %s', async (_what, reason, make, words) => {
     make?.();
@@ -118,17 +195,25 @@ describeLinux('a module that cannot be used', () => {
 
 describeLinux('a module', () => {
   const places: [string, () => string][] = [
-    ['beside the addon', () => release],
-    ['in the optional package', () => packaged],
+    [
+      'beside the addon of a checkout',
+      () => {
+        const module = join(release, 'compact_train_cuda.so');
+        buildStub(module);
+        return module;
+      },
+    ],
+    [
+      'in the optional package, of our version and with the hash that we know',
+      () => {
+        const { module, sha256 } = installPackage();
+        noteHash(sha256);
+        return module;
+      },
+    ],
   ];
   test.each(places)('%s', async (_where, place) => {
-    mkdirSync(packaged, { recursive: true });
-    writeFileSync(
-      join(packaged, 'package.json'),
-      '{ "name": "compact-train-cuda-linux-x64", "version": "0.1.0" }',
-    );
-    const module = join(place(), 'compact_train_cuda.so');
-    buildStub(module);
+    const module = place();
     const { report } = await inPackage(`
       const { cudaReport } = require(process.env.TEST_DISTRIBUTION + '/runtime/index.js');
       report({ report: cudaReport({ probe: true }) });`);
