@@ -109,7 +109,7 @@ CpStatus open_blas(CpDevice& device, const char* choice, CpError* error) {
     device.blas = BlasLt::open(problem);
     if (device.blas != nullptr || std::strcmp(choice, "auto") == 0) return CP_OK;
     return fail(error, "ERR_COMPACT_DEVICE_UNAVAILABLE", "blas",
-                "cuBLASLt of CUDA 12 or 13 (the variable COMPACT_CUBLASLT may name its file)",
+                "cuBLASLt of CUDA 12 or 13, where the system finds libraries (LD_LIBRARY_PATH)",
                 problem.c_str());
 }
 

@@ -1,7 +1,5 @@
 #include <dlfcn.h>
 
-#include <cstdlib>
-
 #include "cuda/blas_lt.h"
 
 namespace compact {
@@ -18,10 +16,9 @@ constexpr const char* kLibraries[] = {
 };
 
 // The library stays open: engines share it, and unloading it is not supported by its maker.
-void* open_library(std::string& problem) {
-    const char* named = std::getenv("COMPACT_CUBLASLT");
-    if (named != nullptr && *named != 0) {
-        void* library = dlopen(named, RTLD_NOW | RTLD_LOCAL);
+void* open_library(const char* only, std::string& problem) {
+    if (only != nullptr) {
+        void* library = dlopen(only, RTLD_NOW | RTLD_LOCAL);
         if (library == nullptr) problem = dlerror();
         return library;
     }
@@ -80,8 +77,8 @@ struct BlasLt::Plan {
 
 BlasLt::BlasLt(const lt::Api& api) : api_(api) {}
 
-std::unique_ptr<BlasLt> BlasLt::open(std::string& problem) {
-    void* library = open_library(problem);
+std::unique_ptr<BlasLt> BlasLt::open(std::string& problem, const char* only) {
+    void* library = open_library(only, problem);
     lt::Api api;
     if (library == nullptr || !find_functions(library, api, problem)) return nullptr;
     std::unique_ptr<BlasLt> result(new BlasLt(api));

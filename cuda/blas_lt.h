@@ -18,9 +18,9 @@ namespace compact {
 
 class BlasLt {
   public:
-    // nullptr when no library can be used; `problem` says why. The variable COMPACT_CUBLASLT names
-    // a library to be tried before those of the system.
-    static std::unique_ptr<BlasLt> open(std::string& problem);
+    // nullptr when no library can be used; `problem` says why. `only`, for tests, is the one that
+    // is tried.
+    static std::unique_ptr<BlasLt> open(std::string& problem, const char* only = nullptr);
     ~BlasLt();
     BlasLt(const BlasLt&) = delete;
     BlasLt& operator=(const BlasLt&) = delete;

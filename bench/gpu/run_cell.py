@@ -193,8 +193,11 @@ class Runner:
 def library_environment():
     """Where cuBLASLt is, for ours: the one that PyTorch uses, so that both multiply with the same."""
     found = importlib.util.find_spec("torch")
-    if found is None or "COMPACT_CUBLASLT" in os.environ:
+    if found is None:
         return {}
     packages = Path(found.origin).parents[1]
     libraries = sorted([*packages.glob("nvidia/*/lib/libcublasLt.so.*"), *packages.glob("torch/lib/libcublasLt.so.*")])
-    return {"COMPACT_CUBLASLT": str(libraries[-1])} if libraries else {}
+    if not libraries:
+        return {}
+    before = os.environ.get("LD_LIBRARY_PATH")
+    return {"LD_LIBRARY_PATH": ":".join([str(libraries[-1].parent), *([before] if before else [])])}

@@ -2,7 +2,6 @@
 // of layouts, transposes and types shows in the sums. Integers make every sum exact.
 #include <dlfcn.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -13,13 +12,6 @@
 
 namespace compact::test {
 namespace {
-
-std::unique_ptr<BlasLt> open_blas(const char* library, std::string& problem) {
-    setenv("COMPACT_CUBLASLT", library, 1);
-    auto blas = BlasLt::open(problem);
-    unsetenv("COMPACT_CUBLASLT");
-    return blas;
-}
 
 int num_heuristics() {
     void* library = dlopen(COMPACT_FAKE_CUBLASLT, RTLD_NOW | RTLD_LOCAL);
@@ -64,7 +56,7 @@ class Matrix {
 
 TEST(blas_lt_multiplies_every_layout) {
     std::string problem;
-    const auto blas = open_blas(COMPACT_FAKE_CUBLASLT, problem);
+    const auto blas = BlasLt::open(problem, COMPACT_FAKE_CUBLASLT);
     if (!CHECK(blas != nullptr)) return;
     CHECK(blas->version() == 130100);
     CpDevice device;
@@ -107,7 +99,7 @@ TEST(blas_lt_products_have_their_squares) {
     std::string problem;
     CpDevice device;
     CHECK(cudaStreamCreateWithFlags(&device.stream, cudaStreamNonBlocking) == cudaSuccess);
-    device.blas = open_blas(COMPACT_FAKE_CUBLASLT, problem);
+    device.blas = BlasLt::open(problem, COMPACT_FAKE_CUBLASLT);
     if (!CHECK(device.blas != nullptr)) return;
     const int64_t m = 5, n = 3, k = 2048;  // our own product would come in parts
     const Matrix a(m, k, CP_BF16, 1), b(k, n, CP_BF16, 2), c(m, n, CP_BF16, 3);
@@ -138,7 +130,7 @@ TEST(blas_lt_products_have_their_squares) {
 
 TEST(blas_lt_chooses_once_per_shape_and_passes_on_what_it_cannot_do) {
     std::string problem;
-    const auto blas = open_blas(COMPACT_FAKE_CUBLASLT, problem);
+    const auto blas = BlasLt::open(problem, COMPACT_FAKE_CUBLASLT);
     if (!CHECK(blas != nullptr)) return;
     CpDevice device;
     const Matrix a(4, 80, CP_F32, 1), b(80, 4, CP_F32, 2), c(4, 4, CP_F32, 3);
@@ -172,9 +164,9 @@ TEST(blas_lt_chooses_once_per_shape_and_passes_on_what_it_cannot_do) {
 
 TEST(blas_lt_says_why_there_is_none) {
     std::string problem;
-    CHECK(open_blas("/nowhere/libcublasLt.so", problem) == nullptr);
+    CHECK(BlasLt::open(problem, "/nowhere/libcublasLt.so") == nullptr);
     CHECK(problem.find("/nowhere/libcublasLt.so") != std::string::npos);
-    CHECK(open_blas("libm.so.6", problem) == nullptr);
+    CHECK(BlasLt::open(problem, "libm.so.6") == nullptr);
     CHECK(problem.find("cublasLtCreate") != std::string::npos);
 }
 
