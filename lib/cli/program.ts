@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { registerBench } from './bench/index.js';
+import { registerEval } from './commands/eval.js';
 import { registerInspect } from './commands/inspect.js';
+import { registerLs } from './commands/ls.js';
 import { registerPlan } from './commands/plan.js';
 import { registerSample } from './commands/sample.js';
 import { registerTrain } from './commands/train.js';
@@ -75,11 +77,13 @@ export function createProgram(context: CommandContext): Command {
       formatItem: formatHelpItem,
     })
     .addHelpText('after', help);
-  registerBench(program, terminal);
-  registerTrain(program, context);
-  registerSample(program, terminal);
   registerPlan(program, context);
+  registerTrain(program, context);
+  registerEval(program, terminal);
+  registerSample(program, terminal);
+  registerLs(program, terminal);
   registerInspect(program, terminal);
+  registerBench(program, terminal);
   return program;
 }
 

@@ -9,7 +9,7 @@ describe('help', () => {
   test('teaches commands, examples and exit codes', async () => {
     const { code, stdout, stderr } = await runCommand(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const word of ['bench', 'train', 'sample', 'plan', 'inspect', 'Examples:', 'Exit codes:', '130'])
+    for (const word of ['bench', 'train', 'eval', 'sample', 'plan', 'ls', 'inspect', 'Examples:', 'Exit codes:', '130'])
       expect(stdout).toContain(word);
   });
 
@@ -17,6 +17,8 @@ describe('help', () => {
     [['train']],
     [['sample']],
     [['plan']],
+    [['eval']],
+    [['ls']],
     [['inspect']],
     [['bench', 'memory']],
     [['bench', 'step-time']],

@@ -1,0 +1,59 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { evaluateCheckpoint, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
+import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
+
+const { folder, text } = makeFolder();
+const checkpoint = join(folder, 'run');
+const heldOut = join(folder, 'held-out.txt');
+let expected: { loss: number; perplexity: number; numTokens: number };
+
+beforeAll(async () => {
+  writeFileSync(heldOut, 'one two three four five six seven eight nine\n'.repeat(20));
+  const run = tinyRun(text, { data: { train: text, validation: heldOut }, outputDirectory: checkpoint });
+  await using trainer = await Trainer.create(run);
+  await trainer.run();
+  expected = await trainer.evaluate();
+});
+
+const evaluate = (options: Partial<EvaluateOptions> = {}): ReturnType<typeof evaluateCheckpoint> =>
+  evaluateCheckpoint({ checkpoint, data: heldOut, threads: 1, ...options });
+
+describe('evaluateCheckpoint', () => {
+  test('finds the loss that the run itself found on the same text', async () => {
+    const { loss, perplexity, numTokens } = expected;
+    const report = await evaluate({ batchSize: 2 });
+    expect(report).toMatchObject({ loss, perplexity, numTokens, step: 8 });
+    expect(report.checkpoint).toBe(join(checkpoint, 'checkpoint-8'));
+  });
+
+  test('does not depend on how many sequences are read at a time', async () => {
+    // Sums of equal terms in another order: f32 rounding.
+    expect((await evaluate({ batchSize: 7 })).loss).toBeCloseTo(expected.loss, 5);
+    expect((await evaluate({ batchSize: 1000 })).loss).toBeCloseTo(expected.loss, 5);
+  });
+
+  test('reads no more sequences than it is told, of the length that it is told', async () => {
+    expect((await evaluate({ evalSequences: 3 })).numTokens).toBe(3 * 16);
+    expect((await evaluate({ evalSequences: 3, sequenceLength: 8 })).numTokens).toBe(3 * 8);
+  });
+
+  test.each<[string, object, string]>([
+    ['no checkpoint', { checkpoint: folder }, 'ERR_COMPACT_CHECKPOINT_MISSING'],
+    ['no text', { data: join(folder, 'none.txt') }, 'ERR_COMPACT_DATA_READ'],
+    ['longer sequences than the model knows', { sequenceLength: 1e6 }, 'ERR_COMPACT_CONFIG_VALUE'],
+    ['a text shorter than a sequence', { sequenceLength: 1024 }, 'ERR_COMPACT_DATA_TOO_SHORT'],
+    ['less memory than it needs', { memoryLimitBytes: 1024 }, 'ERR_COMPACT_DOES_NOT_FIT'],
+    ['an option that there is none of', { batchsize: 4 }, 'ERR_COMPACT_CONFIG_UNKNOWN_KEY'],
+    ['an interruption', { signal: AbortSignal.abort() }, 'ERR_COMPACT_ABORTED'],
+  ])('refuses %s', async (_, options, code) => {
+    await expect(evaluate(options)).rejects.toMatchObject({ code });
+  });
+
+  test('leaves nothing behind in the folder of the run', async () => {
+    const before = readdirSync(checkpoint, { recursive: true });
+    await evaluate();
+    expect(readdirSync(checkpoint, { recursive: true })).toEqual(before);
+  });
+});
