@@ -11,17 +11,10 @@ import { fromCommander, printError } from './error-message.js';
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.js';
 import { surviveOutputErrors, Terminal } from './terminal.js';
 import { packageVersion } from './package-info.js';
-import { formatHelpItem, helpExamples, helpProse } from './text-layout.js';
+import { addHelpAfter, formatHelpItem } from './text-layout.js';
 
-const help = (): string => `
-${helpExamples([
-  ['compact-train plan -m llama-1b --memory-limit 24GiB', 'what fits, by method'],
-  ['compact-train train quickstart', 'train a small model on real text'],
-  ['compact-train train recipe.yaml -b 16 --set evalSteps=100', 'the same words as in the recipe'],
-  ['compact-train sample runs/quickstart -p "Fellow citizens"', 'let it write'],
-  ['compact-train ls runs/quickstart', 'its checkpoints'],
-])}
-
+const help = {
+  prose: () => `
 Exit codes:
   0    done
   1    failed: the machine or the program
@@ -29,7 +22,15 @@ Exit codes:
   3    does not fit in the given memory
   130  interrupted: what was running was saved
 
-${helpProse('Environment: NO_COLOR and FORCE_COLOR are honoured.')}`;
+Environment: NO_COLOR and FORCE_COLOR are honoured.`,
+  examples: [
+    ['compact-train plan -m llama-1b --memory-limit 24GiB', 'what fits, by method'],
+    ['compact-train train quickstart', 'train a small model on real text'],
+    ['compact-train train recipe.yaml -b 16 --set evalSteps=100', 'the same words as in the recipe'],
+    ['compact-train sample runs/quickstart -p "Fellow citizens"', 'let it write'],
+    ['compact-train ls runs/quickstart', 'its checkpoints'],
+  ],
+} as const;
 
 /** Runs one command line; every outcome is an exit code. */
 export async function main(args: readonly string[]): Promise<ExitCode> {
@@ -75,8 +76,8 @@ export function createProgram(context: CommandContext): Command {
       showGlobalOptions: true,
       styleTitle: (title) => terminal.style('bold', title),
       formatItem: formatHelpItem,
-    })
-    .addHelpText('after', help);
+    });
+  addHelpAfter(program, help);
   registerPlan(program, context);
   registerTrain(program, context);
   registerEval(program, terminal);

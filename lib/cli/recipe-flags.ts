@@ -90,7 +90,7 @@ export function addRecipeFlags(command: Command, which: 'all' | 'plan' = 'all'):
   return command.option(
     '--set <key=value>',
     'any key of the recipe, e.g. --set method.refreshInterval=200; may be repeated',
-    (value: string, previous: readonly string[] = []) => [...previous, value],
+    (value: string, previous: readonly string[] | undefined) => [...(previous ?? []), value],
   );
 }
 

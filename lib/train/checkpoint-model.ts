@@ -13,7 +13,7 @@ import { listCheckpoints } from './checkpoint-folder.js';
 import { readState } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { checkFits, loadPlan } from './fit.js';
-import { Resources } from './resources.js';
+import type { Resources } from './resources.js';
 import { loadTensors, openTensors, writeConstants } from './tensor-files.js';
 
 /** The model of a checkpoint as it describes itself; its weights are not read yet. */

@@ -9,7 +9,18 @@ describe('help', () => {
   test('teaches commands, examples and exit codes', async () => {
     const { code, stdout, stderr } = await runCommand(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const word of ['bench', 'train', 'eval', 'sample', 'plan', 'ls', 'inspect', 'Examples:', 'Exit codes:', '130'])
+    for (const word of [
+      'bench',
+      'train',
+      'eval',
+      'sample',
+      'plan',
+      'ls',
+      'inspect',
+      'Examples:',
+      'Exit codes:',
+      '130',
+    ])
       expect(stdout).toContain(word);
   });
 

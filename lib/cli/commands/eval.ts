@@ -4,17 +4,17 @@ import { formatDuration } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
 import { byteCount, positiveInteger } from '../options.js';
 import type { Terminal } from '../terminal.js';
-import { helpExamples, helpProse } from '../text-layout.js';
+import { addHelpAfter } from '../text-layout.js';
 
-const help = (): string => `
-${helpProse(`
+const help = {
+  prose: () => `
 Loss is the mean cross-entropy in nats per token, perplexity its exponential. Both depend on the tokenizer: compare
-checkpoints that share one.`)}
-
-${helpExamples([
-  ['compact-train eval runs/quickstart -d held-out.txt'],
-  ['compact-train eval runs/quickstart/checkpoint-300 -d texts/ --json'],
-])}`;
+checkpoints that share one.`,
+  examples: [
+    ['compact-train eval runs/quickstart -d held-out.txt'],
+    ['compact-train eval runs/quickstart/checkpoint-300 -d texts/ --json'],
+  ],
+} as const;
 
 interface EvalFlags {
   readonly data: readonly string[];
@@ -27,7 +27,7 @@ interface EvalFlags {
 }
 
 export function registerEval(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('eval')
     .summary('loss and perplexity of a text under a checkpoint')
     .description('Measures how well a trained model predicts a text.')
@@ -43,8 +43,8 @@ export function registerEval(program: Command, terminal: Terminal): void {
     .option('-t, --threads <count>', 'CPU threads', positiveInteger)
     .option('--device <device>', 'cpu, cuda, cuda:N or auto')
     .option('--memory-limit <bytes>', 'refuse what needs more, e.g. 8GiB', byteCount)
-    .addHelpText('after', help)
     .action((checkpoint: string, flags: EvalFlags) => evaluate(checkpoint, flags, terminal));
+  addHelpAfter(command, help);
 }
 
 async function evaluate(checkpoint: string, flags: EvalFlags, terminal: Terminal): Promise<void> {

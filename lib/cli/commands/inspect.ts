@@ -2,16 +2,16 @@ import type { Command } from 'commander';
 import { environment, type Environment } from '../../runtime/index.js';
 import { formatBytes } from '../format.js';
 import type { Terminal } from '../terminal.js';
+import { addHelpAfter } from '../text-layout.js';
 
 export function registerInspect(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('inspect')
     .summary('what this machine offers, for bug reports')
     .description(
-      'Reports the package, the CPU, the instruction sets, the devices, the operations of the addon, and the hash of all\n' +
+      'Reports the package, the CPU, the instruction sets, the devices, the operations of the addon, and the hash of all ' +
         '65,536 projection values as computed by the running code. Every CUDA device runs a small kernel.',
     )
-    .addHelpText('after', '\nExample:\n  compact-train inspect --json > environment.json')
     .action(() => {
       const found = environment({ probe: true });
       terminal.object(found);
@@ -19,6 +19,7 @@ export function registerInspect(program: Command, terminal: Terminal): void {
       const width = Math.max(...facts.map(([name]) => name.length));
       for (const [name, value] of facts) terminal.prose(value, `${name.padEnd(width)}  `);
     });
+  addHelpAfter(command, { examples: [['compact-train inspect --json > environment.json']] });
 }
 
 function describeEnvironment({

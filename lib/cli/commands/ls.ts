@@ -10,26 +10,27 @@ import { packagedRecipes, readRecipeFile } from '../recipe-file.js';
 import { trainerOptions } from '../recipe.js';
 import { renderTable, type Column } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { helpExamples } from '../text-layout.js';
+import { addHelpAfter } from '../text-layout.js';
 
-const help = (): string => `
-${helpExamples([
-  ['compact-train ls', 'recipes and models to start from'],
-  ['compact-train ls runs/quickstart', 'checkpoints of a run'],
-  ['compact-train ls runs/quickstart --json', 'the same for programs'],
-])}`;
+const help = {
+  examples: [
+    ['compact-train ls', 'recipes and models to start from'],
+    ['compact-train ls runs/quickstart', 'checkpoints of a run'],
+    ['compact-train ls runs/quickstart --json', 'the same for programs'],
+  ],
+} as const;
 
 export function registerLs(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('ls')
     .summary('packaged recipes and models, or the checkpoints of a run')
     .description('Lists what comes with the package, or what a run has saved.')
     .argument('[folder]', 'an output folder, or one checkpoint')
-    .addHelpText('after', help)
     .action(async (folder?: string) => {
       if (folder === undefined) listPackaged(terminal);
       else await listRun(folder, terminal);
     });
+  addHelpAfter(command, help);
 }
 
 const right = (title: string): Column => ({ title, align: 'right' });

@@ -22,7 +22,7 @@ import { addRecipeFlags, applyRecipeFlags, methodName, type RecipeFlags } from '
 import { readRecipeFile, setRecipeValue, type RecipeFile } from '../recipe-file.js';
 import { trainerOptions } from '../recipe.js';
 import type { Terminal } from '../terminal.js';
-import { helpExamples, helpProse } from '../text-layout.js';
+import { addHelpAfter } from '../text-layout.js';
 
 /** Workspaces depend on the number of threads; a plan must not depend on the machine that makes it. */
 const defaultThreads = 8;
@@ -33,8 +33,8 @@ const defaults = { batchSize: 16, sequenceLength: 256, dtype: 'bf16' } as const;
 /** What a recipe must say and no plan depends on. */
 const unplanned = { data: { train: 'any' }, maxSteps: 1, learningRate: 1 } as const;
 
-const help = (): string => `
-${helpProse(`
+const help = {
+  prose: () => `
 Without a method the methods are compared; with one, or with a recipe, its plan is shown in full, with both dense
 baselines beside it. Flags and their words are those of train and of recipes. Without a recipe: ${defaults.batchSize} sequences of
 ${defaults.sequenceLength} tokens, ${defaults.dtype}. A plan for the CPU is for ${defaultThreads} threads unless --threads says otherwise, on every machine.
@@ -42,14 +42,14 @@ ${defaults.sequenceLength} tokens, ${defaults.dtype}. A plan for the CPU is for 
 Accounting: 'ours' is what this program allocates. 'published' counts as the CompAct paper does: one projection per
 weight, bf16 gradients and moments, gradients alive across micro-batches, and all that plain autograd keeps.
 
-With --memory-limit: what fits, the largest batch of each method, and exit code 3 with three remedies if it is too large.`)}
-
-${helpExamples([
-  ['compact-train plan -m llama-350m -b 128', 'methods compared'],
-  ['compact-train plan -m llama-350m -b 128 --rank-ratio 1/4 --store lazy', 'what is held, and when'],
-  ['compact-train plan -m llama-7b -b 4 -s 2048 --memory-limit 80GiB', 'what fits'],
-  ['compact-train plan recipe.yaml', 'what training it would need'],
-])}`;
+With --memory-limit: what fits, the largest batch of each method, and exit code 3 with three remedies if it is too large.`,
+  examples: [
+    ['compact-train plan -m llama-350m -b 128', 'methods compared'],
+    ['compact-train plan -m llama-350m -b 128 --rank-ratio 1/4 --store lazy', 'what is held, and when'],
+    ['compact-train plan -m llama-7b -b 4 -s 2048 --memory-limit 80GiB', 'what fits'],
+    ['compact-train plan recipe.yaml', 'what training it would need'],
+  ],
+} as const;
 
 interface PlanFlags extends RecipeFlags {
   readonly accounting: Accounting;
@@ -63,8 +63,8 @@ export function registerPlan(program: Command, { terminal, finish }: CommandCont
     .argument('[recipe]', 'plan what this recipe trains: a path, or the name of a packaged recipe')
     .addOption(
       choice('--accounting <rules>', 'whose bytes are counted', ['ours', 'published']).default('ours'),
-    )
-    .addHelpText('after', help);
+    );
+  addHelpAfter(command, help);
   addRecipeFlags(command, 'plan').action((recipe: string | undefined, flags: PlanFlags) => {
     finish(plan(subjectOf(recipe, flags), terminal));
   });

@@ -4,16 +4,16 @@ import { formatRate } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
 import { numberFromZero, positiveInteger, ratio, wholeNumber } from '../options.js';
 import type { Terminal } from '../terminal.js';
-import { helpExamples, helpProse } from '../text-layout.js';
+import { addHelpAfter } from '../text-layout.js';
 
-const help = (): string => `
-${helpProse('The text appears as it is written. Equal seeds give equal text.')}
-
-${helpExamples([
-  ['compact-train sample runs/quickstart -p "Fellow citizens"'],
-  ['compact-train sample runs/quickstart/checkpoint-300 --temperature 0.7 --top-p 0.9 -n 400'],
-  ['compact-train sample runs/quickstart -p "The " --temperature 0 --json'],
-])}`;
+const help = {
+  prose: () => 'The text appears as it is written. Equal seeds give equal text.',
+  examples: [
+    ['compact-train sample runs/quickstart -p "Fellow citizens"'],
+    ['compact-train sample runs/quickstart/checkpoint-300 --temperature 0.7 --top-p 0.9 -n 400'],
+    ['compact-train sample runs/quickstart -p "The " --temperature 0 --json'],
+  ],
+} as const;
 
 interface SampleFlags extends Omit<SampleOptions, 'signal' | 'onText'> {
   readonly device?: string;
@@ -21,7 +21,7 @@ interface SampleFlags extends Omit<SampleOptions, 'signal' | 'onText'> {
 }
 
 export function registerSample(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('sample')
     .summary('let a checkpoint write')
     .description('Writes text with a trained model.')
@@ -34,8 +34,8 @@ export function registerSample(program: Command, terminal: Terminal): void {
     .option('--seed <number>', 'of the choices', wholeNumber, 42)
     .option('-t, --threads <count>', 'CPU threads', positiveInteger)
     .option('--device <device>', 'cpu, cuda, cuda:N or auto')
-    .addHelpText('after', help)
     .action((checkpoint: string, flags: SampleFlags) => sample(checkpoint, flags, terminal));
+  addHelpAfter(command, help);
 }
 
 async function sample(checkpoint: string, flags: SampleFlags, terminal: Terminal): Promise<void> {

@@ -11,24 +11,27 @@ import { addRecipeFlags, applyRecipeFlags, type RecipeFlags } from '../recipe-fl
 import { trainerOptions } from '../recipe.js';
 import { resumeCommand } from '../resume-command.js';
 import type { Terminal } from '../terminal.js';
-import { helpExamples, helpProse } from '../text-layout.js';
+import { addHelpAfter } from '../text-layout.js';
 
-const help = (): string => `
-${helpProse(`
+const help = {
+  prose: () => `
 A recipe is a YAML file of training options; unknown keys are refused. Packaged recipes, by name:
 ${packagedRecipes().join(', ')}.
 
 --json prints one object a line: type "start", then "step" for every step, and "result" last.
 
 SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2: the running step ends, a checkpoint is saved, exit code 130, and
-the command that goes on is printed. A second SIGINT or SIGTERM ends at once, unsaved.`)}
-
-${helpExamples([
-  ['compact-train train quickstart'],
-  ['compact-train train quickstart --method dense -l 0.001', 'the same text without compression'],
-  ['compact-train train recipe.yaml -r 1/8 -n 2000', 'flags win over the recipe'],
-  ['compact-train train recipe.yaml --resume-from-checkpoint auto', 'start, or go on after an interruption'],
-])}`;
+the command that goes on is printed. A second SIGINT or SIGTERM ends at once, unsaved.`,
+  examples: [
+    ['compact-train train quickstart'],
+    ['compact-train train quickstart --method dense -l 0.001', 'the same text without compression'],
+    ['compact-train train recipe.yaml -r 1/8 -n 2000', 'flags win over the recipe'],
+    [
+      'compact-train train recipe.yaml --resume-from-checkpoint auto',
+      'start, or go on after an interruption',
+    ],
+  ],
+} as const;
 
 export function registerTrain(program: Command, context: CommandContext): void {
   const command = program
@@ -37,8 +40,8 @@ export function registerTrain(program: Command, context: CommandContext): void {
     .description(
       'Trains a model as a recipe says: a path, or the name of a packaged recipe. Flags win over the recipe.',
     )
-    .argument('<recipe>', 'path of a YAML file, or the name of a packaged recipe')
-    .addHelpText('after', help);
+    .argument('<recipe>', 'path of a YAML file, or the name of a packaged recipe');
+  addHelpAfter(command, help);
   addRecipeFlags(command).action(async (recipe: string, flags: RecipeFlags) => {
     const file = readRecipeFile(recipe);
     applyRecipeFlags(file.values, flags);
