@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchReport } from '../../lib/cli/bench/report.js';
@@ -63,6 +63,23 @@ describe('bench memory', () => {
     expect(readFileSync(report.files['figure']!, 'utf8')).toContain(loss);
     expect(readFileSync(report.files['page']!, 'utf8')).toContain(loss);
   });
+});
+
+test('bench memory --planned plans without training, and draws what it says', async () => {
+  const cwd = mkdtempSync(join(folder, 'planned-'));
+  const run = (...args: string[]) => runCommand(['bench', 'memory', '--planned', ...args], { cwd });
+  const { code, stdout } = await run('--svg', 'pictures/peaks.svg', '--json');
+  expect(code).toBe(0);
+  expect(readdirSync(cwd)).toEqual(['pictures']); // no report
+  const { planned } = JSON.parse(stdout) as Pick<BenchReport, 'planned'>;
+  const { peaks } = planned[0]!.models.find(({ model }) => model === 'llama-350m')!;
+  const svg = readFileSync(join(cwd, 'pictures', 'peaks.svg'), 'utf8');
+  const drawn = peaks.filter(({ variant }) => /^dense|n\/4/.test(variant));
+  expect(drawn).toHaveLength(6);
+  for (const { peakBytes } of drawn) expect(svg).toContain(`>${(peakBytes / 2 ** 30).toFixed(2)} GiB`);
+  const refused = await run('--steps', '5');
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toMatch(/'--planned' cannot be used with option '--steps/);
 });
 
 test('bench quality tunes both methods over one grid, and trains nothing twice', async () => {

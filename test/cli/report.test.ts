@@ -1,14 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import { arenaMap, memoryTimeline } from '../../lib/cli/bench/charts/memory-timeline.js';
 import { reportFigure } from '../../lib/cli/bench/charts/figure.js';
+import { axisNote, lossPlot, type LossRun } from '../../lib/cli/bench/charts/loss-curves.js';
+import { arenaMap, memoryTimeline } from '../../lib/cli/bench/charts/memory-timeline.js';
 import { groupBytes, kindGroups } from '../../lib/cli/bench/charts/palette.js';
 import { peakBars } from '../../lib/cli/bench/charts/peak-bars.js';
 import { ticks } from '../../lib/cli/bench/charts/svg.js';
 import { gpuLimits } from '../../lib/cli/bench/gpu-limits.js';
 import { opProfile } from '../../lib/cli/bench/op-profile.js';
-import { reportPage } from '../../lib/cli/bench/page.js';
 import { publishedSavingBytes } from '../../lib/cli/bench/published-figures.js';
 import { quantiles } from '../../lib/cli/bench/quantiles.js';
+import type { NamedTimeline } from '../../lib/cli/bench/report.js';
 import { valueKinds } from '../../lib/graph/index.js';
 import { fixtureReport } from './fixture-report.js';
 
@@ -45,7 +46,9 @@ describe('the figure', () => {
   const svg = reportFigure(report);
 
   test('is well-formed and stands alone', () => {
-    expect(tags(svg)).toEqual(expect.arrayContaining(['svg', 'style', 'path', 'circle']));
+    expect(tags(svg)).toEqual(expect.arrayContaining(['svg', 'title', 'style', 'path']));
+    const dots = svg.match(/<path [^>]*stroke-linecap="round"/g);
+    expect(dots).toHaveLength(report.demo.runs.flatMap(({ evaluations }) => evaluations).length);
     expect(svg).not.toMatch(/(href|src)="http/);
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
@@ -53,6 +56,17 @@ describe('the figure', () => {
   test('shows the numbers of the report', () => {
     for (const run of report.demo.runs) expect(svg).toContain(`${run.variant}  ${run.finalLoss.toFixed(3)}`);
     expect(svg).toContain('28.5 GiB');
+  });
+
+  test('has the largest bar first and marks the smallest beside every baseline', () => {
+    const peaks = report.planned[0]!.models[1]!.peaks;
+    const names = [...svg.matchAll(/text-anchor="end">(dense[^<]*|compact[^<]*)</g)].map(([, name]) => name);
+    expect(names).toEqual(peaks.toSorted((a, b) => b.peakBytes - a.peakBytes).map(({ variant }) => variant));
+    const shares = peaks.slice(0, 3).map(({ peakBytes }) => (100 * peaks.at(-1)!.peakBytes) / peakBytes);
+    const [plain, selective, checkpointed] = shares.map((share) => share.toFixed(1));
+    expect(svg.match(/smallest: [^<]*/g)).toEqual([
+      `smallest: ${plain} % of plain, ${selective} % of selective, ${checkpointed} % of checkpointed`,
+    ]);
   });
 });
 
@@ -78,64 +92,88 @@ describe('bars', () => {
 });
 
 describe('the timeline', () => {
-  const timeline = {
+  const timeline: NamedTimeline = {
+    title: 'a model',
+    variant: 'dense',
     peakBytes: 130,
     persistent: { parameter: 30 },
     arenaBytes: 100,
     instructions: (['forward', 'backward'] as const).map((phase) => ({ op: 'matmul', layer: 'x', phase })),
     blocks: [
-      { name: 'x/a', layer: 'x', kind: 'activation', offset: 0, bytes: 60, first: 0, last: 1 },
-      { name: 'x/b', layer: 'x', kind: 'gradient', offset: 60, bytes: 40, first: 1, last: 1 },
+      { name: 'x/a', layer: 'x', kind: 'activation', offset: 0, bytes: 60, first: 0, last: 1, madeBy: 0, lastReadBy: 1 },
+      { name: 'x/b', layer: 'x', kind: 'gradient', offset: 60, bytes: 40, first: 1, last: 1, madeBy: 1, lastReadBy: 1 },
     ],
-  } as const;
-  // Plot area: x from 68 to 268 for two instructions, y from 10 (130 bytes) to 140 (0 bytes): one pixel a byte.
-  const size = [280, 174, 130] as const;
+  }; // prettier-ignore
+  // 100 pixels an instruction, one pixel a byte, from 130 (above) to 0; below that the strip of phases.
+  const frame = { id: 'x', width: 200, height: 139, highestBytes: 130 };
 
   test('stacks persistent bytes below those of the arena', () => {
-    const svg = memoryTimeline(timeline, ...size);
-    const paths = [...svg.matchAll(/d="([^"]*)" fill="(#[0-9a-f]+)"/g)].map(([, d, fill]) => [fill, d]);
-    expect(paths).toEqual([
-      ['#0072b2', 'M68 110L168 110L168 110L268 110L268 140L168 140L168 140L68 140'],
-      ['#e69f00', 'M68 110L168 110L168 70L268 70L268 110L168 110L168 110L68 110'],
-      ['#d55e00', 'M68 50L168 50L168 10L268 10L268 70L168 70L168 110L68 110'],
+    const { shapes, line } = memoryTimeline(timeline, frame);
+    const paths = [...shapes.matchAll(/d="([^"]*)" fill="var\(--([a-z]+)\)"/g)].map(([, d, fill]) => [
+      fill,
+      d,
     ]);
+    expect(paths).toEqual([
+      ['weights', 'M0 100L100 100L100 100L200 100L200 130L100 130L100 130L0 130'],
+      ['gradients', 'M0 100L100 100L100 60L200 60L200 100L100 100L100 100L0 100'],
+      ['activations', 'M0 40L100 40L100 0L200 0L200 60L100 60L100 100L0 100'],
+    ]);
+    expect(line).toEqual({ at: 1, label: 'peak 130 B' });
   });
 
   test('draws each block where and when it lives', () => {
-    const svg = arenaMap(timeline, ...size);
-    expect(svg).toContain(
-      '<rect x="68" y="80" width="200" height="60" fill="#d55e00" fill-opacity="1" class="block" data-block="0"/>',
+    const { shapes, line } = arenaMap(timeline, frame);
+    expect(shapes).toContain('<rect x="0" y="70" width="200" height="60" fill="var(--activations)"/>');
+    expect(shapes).toContain(
+      '<rect x="100" y="30" width="100" height="40" fill="var(--gradients)" fill-opacity="0.82"/>',
     );
-    expect(svg).toContain(
-      '<rect x="168" y="40" width="100" height="40" fill="#e69f00" fill-opacity="0.82" class="block" data-block="1"/>',
-    );
+    expect(line).toEqual({ at: 1 - 30 / 139, label: 'arena 100 B' });
   });
 });
 
-describe('the page', () => {
-  const page = reportPage(report);
+describe('loss curves', () => {
+  const run = (variant: string, losses: readonly number[]): LossRun => {
+    const points = losses.map((loss, index) => ({ step: index + 1, numTokens: 10 * (index + 1), loss }));
+    return { variant, learningRate: 0.1, losses: points, evaluations: points.slice(-1) };
+  };
+  // 48 steps: the fifth is the first whose loss has to be inside.
+  const falling = Array.from({ length: 48 }, (_, i) => 1.3 + 4 / (i + 1));
+  const plot = lossPlot(
+    [
+      run('dense', falling),
+      run(
+        'compact',
+        falling.map((loss) => loss + 0.1),
+      ),
+    ],
+    100,
+    100,
+  );
 
-  test('is one file without requests', () => {
-    expect(page).not.toMatch(/<(link|img|iframe)|src=|@import|url\(/);
-    expect(page.match(/https?:\/\/(?!www\.w3\.org)/)).toBeNull();
-    expect(page.slice(0, page.indexOf('<script>'))).not.toMatch(/NaN|undefined|Infinity/);
+  test('have axes that end where they say', () => {
+    expect([plot.yLabels[0], plot.yLabels.at(-1)]).toEqual([
+      { at: 0, label: String(plot.low) },
+      { at: 1, label: String(plot.high) },
+    ]);
+    expect(plot.low).toBeLessThanOrEqual(1.3 + 4 / 48);
+    expect(plot.high).toBeGreaterThanOrEqual(1.3 + 4 / 5);
+    expect([plot.xLabels[0], plot.xLabels.at(-1)]).toEqual([
+      { at: 0, label: '0' },
+      { at: 1, label: '480' },
+    ]);
+    expect(plot.heightOf(plot.low)).toBe(0);
+    expect(plot.heightOf(plot.high)).toBe(1);
   });
 
-  test('escapes text that is not its own', () => {
-    expect(page).toContain('&lt;the&gt; state of the Union');
-    expect(page).not.toContain('<the>');
-    expect(page).toContain('Example CPU &lt;8&gt; &amp; more');
-  });
-
-  test('carries data that its script can read, for each timeline', () => {
-    const data = [...page.matchAll(/<script type="application\/json" id="([^"]+)">(.*?)<\/script>/g)];
-    expect(data).toHaveLength(report.timelines.length);
-    for (const [index, [, id, json]] of data.entries()) {
-      const parsed = JSON.parse(json!) as { blocks: unknown[][]; instructions: unknown[] };
-      expect(parsed.blocks).toHaveLength(report.timelines[index]!.blocks.length);
-      expect(page).toContain(`data-timeline="${id}"`);
-      expect(page).toContain(`data-map="${id}"`);
-    }
+  test('say what lies outside', () => {
+    expect(plot.stepsAbove).toBeGreaterThan(0);
+    expect(axisNote(plot)).toBe(
+      `The vertical axis runs from ${plot.low} to ${plot.high}, not from 0; ` +
+        `the first ${plot.stepsAbove} steps, from 5.40 down, lie above it.`,
+    );
+    const flat = lossPlot([run('dense', [2, 2, 2])], 100, 100);
+    expect(axisNote(flat)).toBe('The vertical axis runs from 2 to 3, not from 0.');
+    expect(flat.shapes).not.toContain('NaN');
   });
 });
 

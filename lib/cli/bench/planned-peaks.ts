@@ -1,4 +1,4 @@
-import type { Accounting, Target } from '../../compile/index.js';
+import type { Accounting, RecomputePolicy, Target } from '../../compile/index.js';
 import { llama, type LlamaPreset } from '../../models/index.js';
 import { describeRequest, planRequest, type PlanRequest } from '../plan-request.js';
 import { publishedResults, publishedSavingBytes } from './published-figures.js';
@@ -31,18 +31,23 @@ function variants(model: string, accounting: Accounting): PlanRequest[] {
   ];
 }
 
+/** Workspaces grow with the threads of a CPU: planned for this many, peaks are the same on every machine. */
+export const plannedThreads = 2;
+
 /** Planned peaks of every model and method; `onModel` is told before each model. */
 export function plannedTable(
   accounting: Accounting,
   target: Target,
-  onModel: (model: string) => void,
+  onModel: (model: string) => void = () => {},
+  models = plannedModels,
 ): PlannedTable {
   return {
     accounting,
     batchSize: size.batch,
     sequenceLength: size.sequence,
     dtype: size.dtype,
-    models: plannedModels.map((model) => {
+    threads: target.device === 'cpu' ? plannedThreads : undefined,
+    models: models.map((model) => {
       onModel(model);
       return plannedModel(model, accounting, target);
     }),
@@ -54,8 +59,12 @@ function plannedModel(model: LlamaPreset, accounting: Accounting, target: Target
     request,
     ...planRequest(request, target),
   }));
-  const plain = planned[0]!.report.peakBytes;
-  const selective = planned.find(({ request }) => request.recompute === 'cheap')?.report.peakBytes;
+  const densePeak = (policy: RecomputePolicy | undefined) =>
+    planned.find(({ request }) => request.method === 'dense' && request.recompute === policy)?.report
+      .peakBytes;
+  const plain = densePeak(undefined)!;
+  const selective = densePeak('cheap');
+  const checkpointed = densePeak('layer');
   const peaks = planned.map(({ request, report, planSeconds }): PlannedPeak => {
     const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind } = report;
     return {
@@ -67,6 +76,7 @@ function plannedModel(model: LlamaPreset, accounting: Accounting, target: Target
       byKind,
       shareOfPlain: peakBytes / plain,
       shareOfSelective: selective && peakBytes / selective,
+      shareOfCheckpointed: checkpointed && peakBytes / checkpointed,
       planSeconds,
     };
   });
@@ -88,6 +98,18 @@ export function plannedSavings(table: PlannedTable): PlannedSaving[] {
 
 /** The variants whose whole timeline the page shows, for one model. */
 export function timelineRequests(model: LlamaPreset): PlanRequest[] {
-  const [dense, cheap, , , , , , lazy] = variants(model, 'ours');
-  return [dense!, cheap!, lazy!];
+  const [dense, cheap, layer, , , , , lazy, , both] = variants(model, 'ours');
+  return [dense!, cheap!, layer!, lazy!, both!];
 }
+
+/** The smallest of a model's planned peaks. */
+export const smallestPeak = ({ peaks }: PlannedModel): PlannedPeak =>
+  peaks.reduce((a, b) => (b.peakBytes < a.peakBytes ? b : a));
+
+/** What a dense method is called where others are compared with it; undefined of a method that is no baseline. */
+export const baselineName = ({ variant }: Pick<PlannedPeak, 'variant'>): string | undefined =>
+  new Map([
+    ['dense', 'plain'],
+    ['dense, cheap recompute', 'selective'],
+    ['dense, layer checkpointing', 'checkpointed'],
+  ]).get(variant);

@@ -2,40 +2,58 @@ import { formatBytes, formatCount, formatGiB, formatPercent, formatSmall } from 
 import { renderTable, type Column } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { processors } from './machine.js';
+import { smallestPeak } from './planned-peaks.js';
 import type { BenchReport, PlannedPeak, PlannedTable } from './report.js';
 
 /** The report as the terminal shows it; the page has more. */
 export function printReport(terminal: Terminal, report: BenchReport): void {
   const { machine, demo } = report;
-  const heading = (text: string): void => terminal.line(`\n${terminal.style('bold', text)}`);
   terminal.line(
     terminal.style(
       'dim',
       `${processors(machine)}, ${machine.cores} cores, ${machine.instructionSet}, Node ${machine.node}`,
     ),
   );
-  for (const table of report.planned) {
-    const tokens = `${table.batchSize} x ${table.sequenceLength} tokens, ${table.dtype}`;
-    const isOurs = table.accounting === 'ours';
-    heading(
-      `Planned peak, GiB: ${tokens}, ${isOurs ? 'as this program allocates' : "in the paper's accounting"}`,
-    );
-    terminal.line(plannedCells(table, ({ peakBytes }) => formatGiB(peakBytes)));
-    heading(
-      isOurs
-        ? 'The same in per cent of dense / of dense with cheap recompute'
-        : 'The same in per cent of dense',
-    );
-    terminal.line(plannedCells(table, shares));
-  }
-  heading('Saved against dense, GiB (published by the paper)');
-  terminal.line(savings(report));
+  printPlanned(terminal, report);
   heading(
+    terminal,
     `Training on real text: ${formatCount(demo.numParameters)} parameters, ${demo.corpus}, ${demo.maxSteps} steps of ` +
       `${demo.batchSize} x ${demo.sequenceLength} tokens, ${demo.dtype}, same batches`,
   );
   terminal.line(demoRuns(report));
 }
+
+/** What is known without training. */
+export function printPlanned(terminal: Terminal, report: Pick<BenchReport, 'planned' | 'savings'>): void {
+  for (const table of report.planned) {
+    const threads = table.threads === undefined ? '' : `, ${table.threads} CPU threads`;
+    const tokens = `${table.batchSize} x ${table.sequenceLength} tokens, ${table.dtype}${threads}`;
+    const isOurs = table.accounting === 'ours';
+    const smallest = new Set(table.models.map(smallestPeak));
+    heading(
+      terminal,
+      `Planned peak, GiB, * is the smallest: ${tokens}, ${isOurs ? 'as this program allocates' : "in the paper's accounting"}`,
+    );
+    terminal.line(
+      plannedCells(table, (peak) => `${smallest.has(peak) ? '* ' : ''}${formatGiB(peak.peakBytes)}`),
+    );
+    heading(
+      terminal,
+      isOurs
+        ? 'The same in per cent of dense / of dense with cheap recompute'
+        : 'The same in per cent of dense',
+    );
+    terminal.line(plannedCells(table, shares));
+    if (!isOurs) continue;
+    heading(terminal, 'The smallest of each model beside dense training');
+    terminal.line(smallestPeaks(table));
+  }
+  heading(terminal, 'Saved against dense, GiB (published by the paper)');
+  terminal.line(savings(report));
+}
+
+const heading = (terminal: Terminal, text: string): void =>
+  terminal.line(`\n${terminal.style('bold', text)}`);
 
 const right = (title: string): Column => ({ title, align: 'right' });
 
@@ -55,7 +73,19 @@ function shares({ shareOfPlain, shareOfSelective }: PlannedPeak): string {
   return found.map((share) => Math.round(100 * share)).join('/');
 }
 
-function savings({ savings: list }: BenchReport): string {
+/** Models down; the smallest peak, and its share of each dense baseline. */
+function smallestPeaks({ models }: PlannedTable): string {
+  const columns = ['GiB', 'of plain', 'of cheap recompute', 'of layer checkpointing'].map(right);
+  const rows = models.map((model) => {
+    const peak = smallestPeak(model);
+    const { peakBytes, shareOfPlain, shareOfSelective, shareOfCheckpointed } = peak;
+    const found = [shareOfPlain, shareOfSelective, shareOfCheckpointed];
+    return [model.model, peak.variant, formatGiB(peakBytes), ...found.map((share) => formatPercent(share!))];
+  });
+  return renderTable([{ title: '' }, { title: 'smallest' }, ...columns], rows);
+}
+
+function savings({ savings: list }: Pick<BenchReport, 'savings'>): string {
   const models = [...new Set(list.map(({ model }) => model))];
   const ratios = [...new Set(list.map(({ rankRatio }) => rankRatio))];
   const rows = models.map((model) => [

@@ -42,6 +42,8 @@ export interface PlannedTable {
   readonly batchSize: number; // sequences
   readonly sequenceLength: number;
   readonly dtype: 'f32' | 'bf16';
+  /** Of the CPU that was planned for: every one has a workspace of its own. Absent for a GPU. */
+  readonly threads: number | undefined;
   readonly models: readonly PlannedModel[];
 }
 
@@ -60,9 +62,10 @@ export interface PlannedPeak {
   readonly arenaLowerBoundBytes: number;
   /** At the moment of the peak; sums to `peakBytes`. */
   readonly byKind: KindBytes;
-  /** Peak as a share of plain dense training and of dense with cheap recompute. */
+  /** Peak as a share of dense training: plain, with cheap recompute, with layer checkpointing. */
   readonly shareOfPlain: number;
-  readonly shareOfSelective: number | undefined;
+  readonly shareOfSelective: number | undefined; // undefined where that was not planned
+  readonly shareOfCheckpointed: number | undefined;
   readonly planSeconds: number;
 }
 
@@ -89,7 +92,10 @@ export interface TimelineInstruction {
   readonly phase: Phase;
 }
 
-/** One tensor's place: bytes [offset, offset + bytes) of the arena during instructions first to last, inclusive. */
+/**
+ * One tensor's place: bytes [offset, offset + bytes) of the arena during instructions first to last, inclusive. Where
+ * another is made in its place, it ends before that instruction, though this is what reads it last.
+ */
 export interface TimelineBlock {
   readonly name: string;
   readonly layer: string;
@@ -98,6 +104,10 @@ export interface TimelineBlock {
   readonly bytes: number;
   readonly first: number;
   readonly last: number;
+  /** The instruction that writes it; undefined where the caller does, before the step. */
+  readonly madeBy: number | undefined;
+  /** The last instruction that reads it; undefined where the caller does, after the step. */
+  readonly lastReadBy: number | undefined;
 }
 
 export interface NamedTimeline extends Timeline {

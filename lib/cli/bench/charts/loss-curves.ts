@@ -1,62 +1,126 @@
 import type { DemoRun, LossPoint } from '../report.js';
 import { formatCount } from '../../format.js';
 import { seriesColours } from './palette.js';
-import { element, linearScale, path, text, ticks } from './svg.js';
+import { element, linearScale, path, text, ticks, tickStep, translate } from './svg.js';
+import type { AxisLabel } from './plot.js';
 
-type Run = Pick<DemoRun, 'variant' | 'learningRate' | 'losses' | 'evaluations'>;
+export type LossRun = Pick<DemoRun, 'variant' | 'learningRate' | 'losses' | 'evaluations'>;
+
+/** Curves without words, and what stands at the axes. */
+export interface LossPlot {
+  readonly shapes: string;
+  readonly xLabels: readonly AxisLabel[];
+  readonly yLabels: readonly AxisLabel[];
+  /** The ends of the vertical axis, in nats per token. */
+  readonly low: number;
+  readonly high: number;
+  /** Steps whose mean loss lies above the chart, of the run that has most of them. */
+  readonly stepsAbove: number;
+  /** Of the steps above the chart, or of all. */
+  readonly highestLoss: number;
+  /** Height of a loss, as a share of the axis from below. */
+  readonly heightOf: (loss: number) => number;
+}
 
 const margin = { left: 44, right: 210, top: 10, bottom: 40 };
 
-/** Loss against tokens: every step faint, its moving average strong, held-out text as dots. */
-export function lossCurves(runs: readonly Run[], width: number, height: number): string {
-  const smooth = runs.map((run) => movingAverage(run.losses));
-  const lows = [...smooth.flat(), ...runs.flatMap((run) => run.evaluations)].map((point) => point.loss);
-  const low = Math.min(...lows);
-  // The fall of the first steps says nothing and would take half of the chart.
-  const high = Math.max(...smooth.map((points) => points[Math.floor(points.length / 12)]!.loss));
-  const lastToken = Math.max(...runs.map((run) => run.losses.at(-1)?.numTokens ?? 0));
-  const x = linearScale([0, lastToken], [margin.left, width - margin.right]);
-  const y = linearScale([low - 0.05 * (high - low), high], [height - margin.bottom, margin.top]);
+export const seriesColour = (index: number): string => seriesColours[index % seriesColours.length]!;
 
-  const grid = [
-    ...ticks(low, high, 6).flatMap((value) => [
-      element('line', { x1: x(0), x2: x(lastToken), y1: y(value), y2: y(value), class: 'rule' }),
-      text(margin.left - 8, y(value) + 4, String(value), { 'text-anchor': 'end', class: 'soft tabular' }),
-    ]),
-    ...ticks(0, lastToken, 5).map((value) =>
-      text(x(value), height - margin.bottom + 18, formatCount(value), {
-        'text-anchor': 'middle',
-        class: 'soft tabular',
-      }),
-    ),
-    text(x(lastToken / 2), height - 4, 'tokens', { 'text-anchor': 'middle', class: 'soft' }),
+/** Dashes tell the first run from the others without its colour. */
+export const seriesDashes = (index: number): string | undefined => (index === 0 ? undefined : '7 3');
+
+export const lastLoss = (run: LossRun): number =>
+  run.evaluations.at(-1)?.loss ?? run.losses.at(-1)?.loss ?? NaN;
+
+/** Loss against tokens: every step faint, its moving average strong, held-out text as dots. */
+export function lossPlot(runs: readonly LossRun[], width: number, height: number): LossPlot {
+  const smooth = runs.map((run) => movingAverage(run.losses));
+  const all = [...smooth.flat(), ...runs.flatMap((run) => run.evaluations)].map((point) => point.loss);
+  // The fall of the first steps would take half of the chart.
+  const start = Math.max(...smooth.map((points) => points[Math.floor(points.length / 12)]!.loss));
+  const step = tickStep(Math.min(...all), start, 6);
+  const low = tidy(step * Math.floor(Math.min(...all) / step + 1e-9));
+  const high = tidy(Math.max(low + step, step * Math.ceil(start / step - 1e-9)));
+  const lastToken = Math.max(...runs.map((run) => run.losses.at(-1)?.numTokens ?? 0));
+  const x = linearScale([0, lastToken], [0, width]);
+  const y = linearScale([low, high], [height, 0]);
+  const at = ({ numTokens, loss }: LossPoint): readonly [number, number] => [
+    x(numTokens),
+    Math.max(y(loss), 0),
   ];
-  const at = (point: LossPoint): readonly [number, number] => [
-    x(point.numTokens),
-    Math.max(y(point.loss), margin.top),
-  ];
+  const yTicks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => tidy(low + i * step));
+  const grid = yTicks.map((value) =>
+    element('line', { x1: 0, x2: width, y1: y(value), y2: y(value), class: 'rule', ...sameWidth }),
+  );
+  const line = { fill: 'none', 'stroke-linejoin': 'round', ...sameWidth } as const;
   const curves = runs.flatMap((run, index) => {
-    const colour = seriesColours[index % seriesColours.length]!;
+    const stroke = seriesColour(index);
+    const dashes = seriesDashes(index);
     return [
-      path(fromBelow(run.losses, high).map(at), { fill: 'none', stroke: colour, 'stroke-opacity': 0.22 }),
+      path(fromBelow(run.losses, high).map(at), { ...line, stroke, 'stroke-opacity': 0.25 }),
       path(fromBelow(smooth[index]!, high).map(at), {
-        fill: 'none',
-        stroke: colour,
+        ...line,
+        stroke,
         'stroke-width': 2,
-        'stroke-linejoin': 'round',
-        'stroke-dasharray': index === 0 ? undefined : '7 3',
+        'stroke-dasharray': dashes,
       }),
+      // A stroke without length is a dot that stays round where the plot is stretched.
       ...fromBelow(run.evaluations, high).map((point) =>
-        element(
-          'circle',
-          { cx: at(point)[0], cy: at(point)[1], r: 3.5, fill: colour, stroke: 'var(--ground)' },
-          element('title', {}, `${run.variant}, held out, step ${point.step}: ${point.loss.toFixed(3)}`),
-        ),
+        path([at(point), at(point)], { stroke, 'stroke-width': 8, 'stroke-linecap': 'round', ...sameWidth }),
       ),
     ];
   });
-  return [...grid, ...curves, ...endLabels(runs, x(lastToken) + 12, y, height)].join('');
+  const xTicks = ticks(0, lastToken, 5).filter((value) => value < 0.9 * lastToken);
+  return {
+    shapes: [...grid, ...curves].join(''),
+    xLabels: [...xTicks, lastToken].map((value) => ({ at: value / lastToken, label: tokenCount(value) })),
+    yLabels: yTicks.map((value) => ({ at: (value - low) / (high - low), label: String(value) })),
+    low,
+    high,
+    stepsAbove: Math.max(...smooth.map((points) => points.length - fromBelow(points, high).length)),
+    highestLoss: Math.max(...all),
+    heightOf: (loss) => (loss - low) / (high - low),
+  };
 }
+
+/** The same as a picture of its own, with names at the ends of the lines. */
+export function lossCurves(runs: readonly LossRun[], width: number, height: number): string {
+  const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom };
+  const plot = lossPlot(runs, inner.width, inner.height);
+  const soft = { class: 'soft tabular' };
+  const words = [
+    ...plot.yLabels.map(({ at, label }) =>
+      text(-8, inner.height * (1 - at) + 4, label, { 'text-anchor': 'end', ...soft }),
+    ),
+    ...plot.xLabels.map(({ at, label }) =>
+      text(inner.width * at, inner.height + 18, label, { 'text-anchor': 'middle', ...soft }),
+    ),
+    text(inner.width / 2, inner.height + 36, 'tokens', { 'text-anchor': 'middle', class: 'soft' }),
+  ];
+  const ends = endLabels(
+    runs,
+    inner.width + 12,
+    (loss) => inner.height * (1 - plot.heightOf(loss)),
+    inner.height,
+  );
+  return translate(margin.left, margin.top, plot.shapes, ...words, ...ends);
+}
+
+/** What cannot be seen of the axes, in words. */
+export function axisNote({ low, high, stepsAbove, highestLoss }: LossPlot): string {
+  const range = `The vertical axis runs from ${low} to ${high}, not from 0`;
+  if (stepsAbove === 0) return `${range}.`;
+  return `${range}; the first ${stepsAbove} steps, from ${highestLoss.toFixed(2)} down, lie above it.`;
+}
+
+/** 50k instead of 50.0k. */
+const tokenCount = (count: number): string => formatCount(count).replace(/\.0+(?=\D)/, '');
+
+/** Without what sums of decimals leave behind. */
+const tidy = (value: number): number => Number(value.toPrecision(6));
+
+/** Lines keep their width where the plot is stretched. */
+const sameWidth = { 'vector-effect': 'non-scaling-stroke' } as const;
 
 /** Points from the first one inside the chart; a later one above it is drawn at the edge. */
 const fromBelow = (points: readonly LossPoint[], high: number): readonly LossPoint[] =>
@@ -68,25 +132,28 @@ const fromBelow = (points: readonly LossPoint[], high: number): readonly LossPoi
   );
 
 /** Names at the ends of the lines, moved apart where they would collide. */
-function endLabels(runs: readonly Run[], x: number, y: (loss: number) => number, height: number): string[] {
+function endLabels(
+  runs: readonly LossRun[],
+  x: number,
+  y: (loss: number) => number,
+  bottom: number,
+): string[] {
   const gap = 34;
   const labels = runs.map((run, index) => ({ run, index, y: y(lastLoss(run)) })).sort((a, b) => a.y - b.y);
   for (let i = 1; i < labels.length; i++) labels[i]!.y = Math.max(labels[i]!.y, labels[i - 1]!.y + gap);
-  const overflow = (labels.at(-1)?.y ?? 0) + 20 - (height - margin.bottom);
+  const overflow = (labels.at(-1)?.y ?? 0) + 20 - bottom;
   if (overflow > 0) for (const label of labels) label.y -= overflow;
   return labels.flatMap(({ run, index, y: middle }) => [
     text(x, middle, `${run.variant}  ${lastLoss(run).toFixed(3)}`, {
       class: 'strong tabular',
-      style: `fill: ${seriesColours[index % seriesColours.length]}`,
+      style: `fill: ${seriesColour(index)}`,
     }),
     text(x, middle + 15, `learning rate ${run.learningRate}`, { class: 'soft tabular' }),
   ]);
 }
 
-const lastLoss = (run: Run): number => run.evaluations.at(-1)?.loss ?? run.losses.at(-1)?.loss ?? NaN;
-
 /** Centred, so that it does not lag behind where the loss falls fast. */
-function movingAverage(points: readonly LossPoint[]): LossPoint[] {
+export function movingAverage(points: readonly LossPoint[]): LossPoint[] {
   const reach = Math.max(1, Math.round(points.length / 60));
   return points.map((point, i) => {
     const radius = Math.min(reach, i, points.length - 1 - i);

@@ -1,23 +1,26 @@
-import type { Timeline } from '../report.js';
+import { formatBytes } from '../../format.js';
+import type { NamedTimeline, Timeline } from '../report.js';
 import { groupBytes, groupOf, kindGroups } from './palette.js';
-import { byteTicks, element, linearScale, path, text, type Scale } from './svg.js';
+import type { AxisLabel, Plot } from './plot.js';
+import { byteTicks, element, linearScale, path, type Scale } from './svg.js';
 
-export const timelineMargin = { left: 68, right: 12, top: 10, bottom: 34 } as const;
-
+/** The phases of a step, as a strip under the axis. */
+const stripHeight = 9;
 const shades = [1, 0.82, 0.68] as const;
-const phaseOpacity = { forward: 0.15, backward: 0.45, update: 0.85 } as const;
+const phaseOpacity = { forward: 0.25, backward: 0.55, update: 0.9 } as const;
 
-/**
- * Bytes in use during one training step, instruction by instruction, stacked by what they are for. `highestBytes` sets
- * the vertical scale, so that charts of several methods can be compared by eye.
- */
-export function memoryTimeline(
-  timeline: Timeline,
-  width: number,
-  height: number,
-  highestBytes: number,
-): string {
-  const { x, y } = timelineScales(timeline, width, height, highestBytes);
+/** Where and how large a timeline is drawn. */
+export interface TimelineFrame {
+  readonly id: string;
+  readonly width: number;
+  readonly height: number;
+  /** The upper end of the vertical axis: equal in charts that are compared by eye. */
+  readonly highestBytes: number;
+}
+
+/** Bytes in use during one training step, instruction by instruction, stacked by what they are for. */
+export function memoryTimeline(timeline: NamedTimeline, frame: TimelineFrame): Plot {
+  const { x, y } = timelineScales(timeline, frame);
   const steps = timeline.instructions.length;
   const live = liveBytes(timeline);
   const floor = new Float64Array(steps);
@@ -30,18 +33,24 @@ export function memoryTimeline(
     const top = stepLine(floor, x, y);
     return [path([...top, ...bottom.toReversed()], { fill: group.colour })];
   });
-  const peakY = y(timeline.peakBytes);
-  return [
-    ...byteGrid(highestBytes, x(0), x(steps), y),
-    ...areas,
-    element('line', { x1: x(0), x2: x(steps), y1: peakY, y2: peakY, class: 'mark' }),
-    ...phaseStrip(timeline, x, height - timelineMargin.bottom),
-  ].join('');
+  return {
+    ...frame,
+    ...axes(timeline, frame, timeline.peakBytes, 'peak'),
+    title: `${timeline.title}, ${timeline.variant}: bytes in use`,
+    description: `Bytes in use at each of ${steps} instructions of a training step, by kind. The peak is ${formatBytes(timeline.peakBytes)}.`,
+    shapes: [
+      ...byteGrid(frame, x(steps), y),
+      ...areas,
+      peakLine(y(timeline.peakBytes), x(steps)),
+      ...phaseStrip(timeline, x, frame),
+    ].join(''),
+  };
 }
 
 /** Where each tensor lies in the arena and for how long: width is time, height is bytes, every block is one tensor. */
-export function arenaMap(timeline: Timeline, width: number, height: number, highestBytes: number): string {
-  const { x, y } = timelineScales(timeline, width, height, highestBytes);
+export function arenaMap(timeline: NamedTimeline, frame: TimelineFrame): Plot {
+  const { x, y } = timelineScales(timeline, frame);
+  const steps = timeline.instructions.length;
   const blocks = timeline.blocks.map((block, index) =>
     element('rect', {
       x: x(block.first),
@@ -50,27 +59,52 @@ export function arenaMap(timeline: Timeline, width: number, height: number, high
       height: y(block.offset) - y(block.offset + block.bytes),
       fill: groupOf(block.kind).colour,
       // Neighbours are told apart by shade: outlines would hide blocks of half a pixel.
-      'fill-opacity': shades[index % shades.length],
-      class: 'block',
-      'data-block': index,
+      'fill-opacity': shades[index % shades.length] === 1 ? undefined : shades[index % shades.length],
     }),
   );
-  const top = y(timeline.arenaBytes);
-  return [
-    ...byteGrid(highestBytes, x(0), x(timeline.instructions.length), y),
-    ...blocks,
-    element('line', { x1: x(0), x2: x(timeline.instructions.length), y1: top, y2: top, class: 'mark' }),
-    ...phaseStrip(timeline, x, height - timelineMargin.bottom),
-  ].join('');
-}
-
-function timelineScales(timeline: Timeline, width: number, height: number, highestBytes: number) {
-  const { left, right, top, bottom } = timelineMargin;
   return {
-    x: linearScale([0, timeline.instructions.length], [left, width - right]),
-    y: linearScale([0, highestBytes], [height - bottom, top]),
+    ...frame,
+    ...axes(timeline, frame, timeline.arenaBytes, 'arena'),
+    title: `${timeline.title}, ${timeline.variant}: places in the arena`,
+    description: `${timeline.blocks.length} tensors and workspaces in an arena of ${formatBytes(timeline.arenaBytes)}: each a rectangle, its place from below to above and its life from left to right.`,
+    shapes: [
+      ...byteGrid(frame, x(steps), y),
+      ...blocks,
+      peakLine(y(timeline.arenaBytes), x(steps)),
+      ...phaseStrip(timeline, x, frame),
+    ].join(''),
   };
 }
+
+function timelineScales(timeline: Timeline, { width, height, highestBytes }: TimelineFrame) {
+  return {
+    x: linearScale([0, timeline.instructions.length], [0, width]),
+    y: linearScale([0, highestBytes], [height - stripHeight, 0]),
+  };
+}
+
+/** Round bytes from below, the line that is drawn, and the phases. */
+function axes(
+  { instructions }: Timeline,
+  { height, highestBytes }: TimelineFrame,
+  lineBytes: number,
+  name: string,
+): Pick<Plot, 'xLabels' | 'yLabels' | 'line' | 'data'> {
+  const plotShare = 1 - stripHeight / height;
+  const at = (bytes: number): number => 1 - plotShare * (1 - bytes / highestBytes);
+  const backward = instructions.findIndex(({ phase }) => phase !== 'forward');
+  const xLabels: AxisLabel[] = [{ at: 0, label: 'forward' }];
+  if (backward > 0) xLabels.push({ at: backward / instructions.length, label: 'backward and update' });
+  return {
+    yLabels: byteTicks(highestBytes, 4).map(({ value, label }) => ({ at: at(value), label })),
+    xLabels,
+    line: { at: at(lineBytes), label: `${name} ${formatBytes(lineBytes)}` },
+    data: { 'data-highest': highestBytes, 'data-floor': 1 - plotShare },
+  };
+}
+
+const peakLine = (y: number, width: number): string =>
+  element('line', { x1: 0, x2: width, y1: y, y2: y, class: 'mark', 'vector-effect': 'non-scaling-stroke' });
 
 /** Live arena bytes of each kind group at each instruction. */
 function liveBytes(timeline: Timeline): Float64Array[] {
@@ -95,39 +129,35 @@ function stepLine(heights: Float64Array, x: Scale, y: Scale): [number, number][]
   return points;
 }
 
-function byteGrid(highest: number, from: number, to: number, y: Scale): string[] {
-  return byteTicks(highest, 5).flatMap(({ value, label }) => [
-    element('line', { x1: from, x2: to, y1: y(value), y2: y(value), class: 'rule' }),
-    text(from - 8, y(value) + 4, label, { 'text-anchor': 'end', class: 'soft tabular' }),
-  ]);
+function byteGrid({ highestBytes }: TimelineFrame, width: number, y: Scale): string[] {
+  return byteTicks(highestBytes, 4).map(({ value }) =>
+    element('line', {
+      x1: 0,
+      x2: width,
+      y1: y(value),
+      y2: y(value),
+      class: 'rule',
+      'vector-effect': 'non-scaling-stroke',
+    }),
+  );
 }
 
-/** Which instructions are forward, backward and update, as a strip under the axis. */
-function phaseStrip({ instructions }: Timeline, x: Scale, y: number): string[] {
+/** Which instructions are forward, backward and update. */
+function phaseStrip({ instructions }: Timeline, x: Scale, { height }: TimelineFrame): string[] {
   const strip: string[] = [];
-  const labelled = new Set<string>();
-  for (let first = 0; first < instructions.length;) {
-    const phase = instructions[first]!.phase;
-    let end = first + 1;
+  for (let first = 0, end = 0; first < instructions.length; first = end) {
+    const { phase } = instructions[first]!;
     while (end < instructions.length && instructions[end]!.phase === phase) end++;
-    const width = x(end) - x(first);
     strip.push(
       element('rect', {
         x: x(first),
-        y: y + 4,
-        width,
-        height: 5,
+        y: height - stripHeight + 3,
+        width: x(end) - x(first),
+        height: stripHeight - 3,
         fill: 'currentColor',
         'fill-opacity': phaseOpacity[phase],
       }),
     );
-    if (!labelled.has(phase) && phase !== 'update') {
-      strip.push(
-        text(x(first), y + 24, phase === 'forward' ? 'forward' : 'backward and update', { class: 'soft' }),
-      );
-      labelled.add(phase);
-    }
-    first = end;
   }
   return strip;
 }

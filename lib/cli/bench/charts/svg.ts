@@ -49,12 +49,18 @@ export const linearScale =
   (value) =>
     to[0] + ((value - from[0]) / (from[1] - from[0])) * (to[1] - to[0]);
 
-/** Round numbers (1, 2 or 5 times a power of `base`) inside [low, high], about `count` of them. */
-export function ticks(low: number, high: number, count: number): number[] {
+/** The least of 1, 2, 5 times a power of ten that makes at most `count` steps of [low, high]; 1 where these are equal. */
+export function tickStep(low: number, high: number, count: number): number {
   const rough = (high - low) / count;
-  if (!(rough > 0)) return [low];
+  if (!(rough > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((m) => m * power >= rough) ?? 10);
+  return power * ([1, 2, 5, 10].find((m) => m * power >= rough) ?? 10);
+}
+
+/** Round numbers inside [low, high], about `count` of them. */
+export function ticks(low: number, high: number, count: number): number[] {
+  if (!(high > low)) return [low];
+  const step = tickStep(low, high, count);
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));

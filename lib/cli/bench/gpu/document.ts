@@ -1,6 +1,6 @@
 /** docs/benchmarks.md, its pictures, and the generated parts of docs/kernels.md: from the ledger and nothing else. */
 import { peakBars } from '../charts/peak-bars.js';
-import { standalone } from '../charts/figure.js';
+import { standalone } from '../charts/standalone.js';
 import { text, translate } from '../charts/svg.js';
 import { gpuLimits } from '../gpu-limits.js';
 import { cellName, readGrid, type GpuGrid, type GridSize } from './grid.js';
