@@ -66,7 +66,7 @@ describe('the picture of planned peaks', () => {
 test('the terminal marks the smallest peak of each model, and compares it with every baseline', () => {
   const lines: string[] = [];
   const terminal = new Terminal({});
-  terminal.line = (text) => void lines.push(...text.split('\n'));
+  terminal.line = (text) => void lines.push(...(text ?? '').split('\n'));
   const report = fixtureReport();
   printPlanned(terminal, report);
   const marked = lines.filter((line) => line.includes('* ')).slice(1);

@@ -107,7 +107,6 @@ export function plannedTable(table: PlannedTable, caption: string): string {
     caption,
     columns: ['GiB', ...table.models.map(({ model }) => model.replace('llama-', ''))],
     rows,
-    className: 'stacked',
   });
 }
 

@@ -32,8 +32,7 @@ export const pageStyle = `${paletteStyle(':root')}
   th:first-child { text-align: left; padding-left: 0; white-space: normal; position: sticky; left: 0;
     background: var(--ground); }
   tbody th { font-weight: 500; }
-  td small { color: var(--soft); font-size: 12px; font-weight: 400; margin-left: 6px; }
-  .stacked td small { display: block; margin: -2px 0 0; }
+  td small { color: var(--soft); font-size: 12px; font-weight: 400; display: block; margin: -2px 0 0; }
   .best { color: var(--good); font-weight: 700; }
   .tag { display: inline-block; font-size: 12px; font-weight: 500; line-height: 16px; padding: 0 6px; border-radius: 9px;
     border: 1px solid currentColor; color: var(--soft); white-space: nowrap; }
@@ -86,10 +85,10 @@ export const pageStyle = `${paletteStyle(':root')}
   .tip-label { flex: 1; overflow-wrap: anywhere; }
   footer { margin-top: 64px; color: var(--soft); font-size: 13px; border-top: 1px solid var(--line); padding-top: 16px; }
 
-  @media (max-width: 719px) {
+  @media screen and (max-width: 899px) {
     main { padding: 24px 16px 56px; }
     h1 { font-size: 25px; }
-    .stacked th:first-child { min-width: 118px; max-width: 150px; padding-right: 6px; }
+    :not(.bars) > * > tr > th:first-child { min-width: 104px; max-width: 150px; padding-right: 6px; }
     .bars thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     .bars, .bars tbody, .bars caption { display: block; }
     .bars tbody tr { display: flex; flex-wrap: wrap; padding: 8px 0; border-bottom: 1px solid var(--line); }

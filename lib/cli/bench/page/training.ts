@@ -110,7 +110,6 @@ function runTable({ runs }: DemoReport): string {
       'event loop p99',
     ],
     rows,
-    className: 'stacked',
   }); // prettier-ignore
 }
 
