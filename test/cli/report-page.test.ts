@@ -240,3 +240,33 @@ test('the loss chart has a title, the last losses, and says where its axis ends'
     report.demo.runs.map(({ evaluations }) => evaluations.map(({ loss }) => loss)),
   );
 });
+
+test('what the runs reached stands in a table; the baseline, the lowest loss and the least memory are marked', () => {
+  const { runs } = report.demo;
+  const [dense, compact] = runs;
+  const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const rows = bodyRows(tables.find((table) => table.includes('What each training run reached'))!);
+  const common = (run: (typeof runs)[number]) => [
+    `${run.learningRate}`,
+    `${run.otherLearningRate}`,
+    expect.stringContaining(run.finalLoss.toFixed(3)),
+    run.perplexity.toFixed(2),
+    '21.0k',
+    expect.stringContaining(mib(run.plannedBytes)),
+    mib(run.allocatedBytes),
+    expect.stringMatching(/ MiB 88.0 MiB before$/),
+    '1.2 ms',
+  ];
+  expect(rows.map((row) => row.map(words))).toEqual([
+    ['dense baseline', ...common(dense!)],
+    ['compact n/4, lazy', ...common(compact!)],
+  ]);
+  expect(words(rows[1]![3]!)).toContain('+1.2 % against dense');
+  expect(words(rows[1]![6]!)).toContain(
+    `${((100 * compact!.plannedBytes) / dense!.plannedBytes).toFixed(1)} % of dense`,
+  );
+  const marked = rows.map((row) =>
+    row.flatMap((cell, column) => (cell.includes('class="best"') ? [column] : [])),
+  );
+  expect(marked).toEqual([[3], [6]]);
+});

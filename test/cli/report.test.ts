@@ -134,7 +134,13 @@ describe('the timeline', () => {
 describe('loss curves', () => {
   const run = (variant: string, losses: readonly number[]): LossRun => {
     const points = losses.map((loss, index) => ({ step: index + 1, numTokens: 10 * (index + 1), loss }));
-    return { variant, learningRate: 0.1, losses: points, evaluations: points.slice(-1) };
+    return {
+      variant,
+      learningRate: 0.1,
+      otherLearningRate: 0.2,
+      losses: points,
+      evaluations: points.slice(-1),
+    };
   };
   // 48 steps: the fifth is the first whose loss has to be inside.
   const falling = Array.from({ length: 48 }, (_, i) => 1.3 + 4 / (i + 1));

@@ -1,10 +1,13 @@
 import type { DemoRun, LossPoint } from '../report.js';
-import { formatCount } from '../../format.js';
+import { formatCount, formatSmall } from '../../format.js';
 import { seriesColours } from './palette.js';
 import { element, linearScale, path, text, ticks, tickStep, translate } from './svg.js';
 import type { AxisLabel } from './plot.js';
 
-export type LossRun = Pick<DemoRun, 'variant' | 'learningRate' | 'losses' | 'evaluations'>;
+export type LossRun = Pick<
+  DemoRun,
+  'variant' | 'learningRate' | 'otherLearningRate' | 'losses' | 'evaluations'
+>;
 
 /** Curves without words, and what stands at the axes. */
 export interface LossPlot {
@@ -31,6 +34,10 @@ export const seriesDashes = (index: number): string | undefined => (index === 0 
 
 export const lastLoss = (run: LossRun): number =>
   run.evaluations.at(-1)?.loss ?? run.losses.at(-1)?.loss ?? NaN;
+
+/** Peak learning rates: of matrices, and of embeddings, head and norms. */
+export const ratesInWords = ({ learningRate, otherLearningRate }: LossRun): string =>
+  `rates ${formatSmall(learningRate)}, others ${formatSmall(otherLearningRate)}`;
 
 /** Loss against tokens: every step faint, its moving average strong, held-out text as dots. */
 export function lossPlot(runs: readonly LossRun[], width: number, height: number): LossPlot {
@@ -148,7 +155,7 @@ function endLabels(
       class: 'strong tabular',
       style: `fill: ${seriesColour(index)}`,
     }),
-    text(x, middle + 15, `learning rate ${run.learningRate}`, { class: 'soft tabular' }),
+    text(x, middle + 15, ratesInWords(run), { class: 'soft tabular' }),
   ]);
 }
 

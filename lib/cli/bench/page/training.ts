@@ -4,6 +4,7 @@ import {
   lastLoss,
   lossPlot,
   movingAverage,
+  ratesInWords,
   seriesColour,
   seriesDashes,
 } from '../charts/loss-curves.js';
@@ -27,7 +28,8 @@ export function trainingSection(demo: DemoReport): string {
   );
   return `<p>A LLaMA with ${formatCount(demo.numParameters)} parameters on ${escape(corpus)}, ${maxSteps} steps of
 ${batchSize} × ${sequenceLength} tokens, ${dtype}, tokenizer ${escape(tokenizer)}, seed ${seed}: the same batches
-for every method, each with its own tuned learning rate.</p>
+for every method, each at its best peak learning rates of one grid: that of matrices, and that of the others, which are
+embeddings, head and norms.</p>
 ${lossFigure(demo)}
 ${runTable(demo)}
 ${samples.join('')}`;
@@ -37,7 +39,7 @@ function lossFigure({ runs, corpus }: DemoReport): string {
   const plot = lossPlot(runs, size.width, size.height);
   const lines = runs.map(
     (run, index) =>
-      `<li>${lineKey(index)}<b>${escape(run.variant)}</b> ${lastLoss(run).toFixed(3)} <span class="soft">learning rate ${formatSmall(run.learningRate)}</span></li>`,
+      `<li>${lineKey(index)}<b>${escape(run.variant)}</b> ${lastLoss(run).toFixed(3)} <span class="soft">${ratesInWords(run)}</span></li>`,
   );
   const ends = runs.map((run) => `${run.variant} ${lastLoss(run).toFixed(3)}`).join(', ');
   const chart = plotHtml({
@@ -85,6 +87,7 @@ function runTable({ runs }: DemoReport): string {
   const rows = runs.map((run): (Cell | string)[] => [
     `${escape(run.variant)}${run === dense ? ` ${tag('baseline')}` : ''}`,
     formatSmall(run.learningRate),
+    formatSmall(run.otherLearningRate),
     mark(
       run.finalLoss === leastLoss,
       run.finalLoss.toFixed(3),
@@ -106,7 +109,7 @@ function runTable({ runs }: DemoReport): string {
   return htmlTable({
     caption: 'What each training run reached and what it took; the lowest loss and the least memory are marked',
     columns: [
-      'method', 'learning rate', 'held-out loss', 'perplexity', 'tokens/s', 'planned', 'allocated', 'process',
+      'method', 'rate of matrices', 'of the others', 'held-out loss', 'perplexity', 'tokens/s', 'planned', 'allocated', 'process',
       'event loop p99',
     ],
     rows,
