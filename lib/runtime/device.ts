@@ -117,7 +117,7 @@ const otherwise = "or choose device: 'cpu'";
 const remedies: Readonly<Record<DeviceProblem, string>> = {
   'module-absent':
     'Install the package compact-train-cuda-linux-x64 (Linux x64), or in a checkout run npm run build:native ' +
-    `with nvcc 13 on the PATH; ${otherwise}`,
+    `with nvcc 13 on the PATH (to plan without a GPU, with COMPACT_CUDA_ARCHS=all); ${otherwise}`,
   'module-broken': `Install compact-train-cuda-linux-x64 again, ${otherwise}`,
   'module-version': `Install compact-train-cuda-linux-x64 of the same version as compact-train, ${otherwise}`,
   'module-untrusted':
