@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { compactError } from '../errors.js';
+import { byteTokenizer } from './byte-tokenizer.js';
 import { encodePieces } from './encode-pieces.js';
 import type { TokenIds } from './encode-pieces.js';
 import { hasWorkers, PieceWorker } from './piece-worker.js';
@@ -74,7 +75,7 @@ export async function* tokenize(
 
 /** None for little text; but expressions of the tokenizer's files may run for ever, so they need one that can be stopped. */
 function threadsFor(tokenizer: Tokenizer, totalBytes: number, wanted = availableParallelism()): number {
-  const isHere = Object.keys(tokenizer.files()).length === 0 || !hasWorkers();
+  const isHere = tokenizer === byteTokenizer || !hasWorkers();
   if (isHere || (totalBytes < bytesPerThread && !tokenizer.hasPatterns)) return 0;
   return Math.max(1, Math.min(wanted, maxThreads, Math.ceil(totalBytes / bytesPerThread)));
 }

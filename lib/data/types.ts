@@ -54,10 +54,7 @@ export interface Tokenizer {
    * continuation is not `decode(ids)` but what `ids` add behind their context; see TextStream.
    */
   decode(ids: readonly number[]): string;
-  /**
-   * The files that rebuild it, by name, for checkpoints, as training used it (no control tokens around a text); none for
-   * the built-in one.
-   */
+  /** The files that rebuild it, by name, for checkpoints, as training used it: no control tokens around a text. */
   files(): Readonly<Record<string, string>>;
 }
 

@@ -16,6 +16,13 @@ export interface BuildOptions {
   readonly lossChunkTokens?: number;
 }
 
+/** Ids of control tokens, where a tokenizer has them. */
+export interface ControlTokenIds {
+  readonly bos?: number;
+  readonly eos?: number;
+  readonly pad?: number;
+}
+
 /** A model builds its forward pass into a graph and does not know how it will be trained. */
 export interface Model {
   readonly name: string;
@@ -29,5 +36,5 @@ export interface Model {
   /** Plain configuration for checkpoints and reports (JSON values only). */
   describe(): Readonly<Record<string, unknown>>;
   /** The `config.json` with which Hugging Face's libraries open the weights (JSON values only). */
-  pretrainedConfig(dtype: DType): Readonly<Record<string, unknown>>;
+  pretrainedConfig(dtype: DType, tokens?: ControlTokenIds): Readonly<Record<string, unknown>>;
 }

@@ -1,5 +1,5 @@
 import { compactError, nearestName } from '../errors.js';
-import type { DType } from '../graph/index.js';
+import type { ControlTokenIds, DType } from '../graph/index.js';
 import {
   checkOptions,
   flag,
@@ -95,10 +95,14 @@ function requireDivisor(key: keyof LlamaConfig, divisor: number, of: number, exp
   });
 }
 
-/** A configuration in the words of Hugging Face's `config.json`. */
+/**
+ * A configuration in the words of Hugging Face's `config.json`. Ids of control tokens are always told: where they are
+ * absent, readers take those of LLaMA. The rotary base stands in the form of transformers 5 and in the one before it.
+ */
 export const pretrainedLlamaConfig = (
   config: Required<LlamaConfig>,
   dtype: DType,
+  { bos, eos, pad }: ControlTokenIds = {},
 ): Record<string, unknown> => ({
   architectures: ['LlamaForCausalLM'],
   model_type: 'llama',
@@ -112,10 +116,17 @@ export const pretrainedLlamaConfig = (
   max_position_embeddings: config.maxPositionEmbeddings,
   rms_norm_eps: config.rmsNormEps,
   rope_theta: config.ropeTheta,
+  rope_parameters: { rope_type: 'default', rope_theta: config.ropeTheta },
   tie_word_embeddings: config.tieWordEmbeddings,
   initializer_range: config.initializerRange,
   hidden_act: 'silu',
   attention_bias: false,
   mlp_bias: false,
-  torch_dtype: dtype === 'bf16' ? 'bfloat16' : 'float32',
+  bos_token_id: bos ?? null,
+  eos_token_id: eos ?? null,
+  pad_token_id: pad ?? null,
+  dtype: pretrainedDType[dtype],
+  torch_dtype: pretrainedDType[dtype],
 });
+
+const pretrainedDType: Readonly<Record<string, string>> = { f32: 'float32', bf16: 'bfloat16' };

@@ -57,7 +57,7 @@ export function llama(model: LlamaPresetName | LlamaConfig, overrides?: Partial<
     build: (graph, options) => new LlamaBuilder(graph, config, options).build(),
     constants: (sequenceLength) => ropeTables(sequenceLength, headSizeOf(config), config.ropeTheta),
     describe: () => ({ architecture: 'llama', ...config }),
-    pretrainedConfig: (dtype) => pretrainedLlamaConfig(config, dtype),
+    pretrainedConfig: (dtype, tokens) => pretrainedLlamaConfig(config, dtype, tokens),
   };
 }
 

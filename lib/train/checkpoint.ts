@@ -11,6 +11,7 @@ import { checkpointPath } from './checkpoint-folder.js';
 import { readState, stateFileName } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import type { TrainerSettings } from './options.js';
+import { pretrainedFiles } from './pretrained-files.js';
 import { loadTensors, openTensors, saveTensors, tensorFiles } from './tensor-files.js';
 
 /** What a checkpoint's tensors belong to. */
@@ -20,9 +21,8 @@ export interface CheckpointSubject {
 }
 
 /**
- * Writes `checkpoint-<step>`: model.safetensors, optimizer.safetensors, config.json (for other programs; never read
- * here), trainer.json and the tokenizer's files. The
- * folder appears under its name only when all of it is on the disk.
+ * Writes `checkpoint-<step>`: model.safetensors, optimizer.safetensors, trainer.json, and what other programs need to
+ * open the model. The folder appears under its name only when all of it is on the disk.
  *
  * @returns path and size in bytes
  * @throws ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_NOT_FINITE naming the first tensor that holds NaN or infinity;
@@ -42,9 +42,8 @@ export async function saveCheckpoint(
     for (const { name } of tensorFiles)
       numBytes += await saveTensors(engine, plan, model, name, join(folder, name));
     const texts = {
-      'config.json': json(model.pretrainedConfig(state.training.dtype)),
       [stateFileName]: json(state),
-      ...tokenizer.files(),
+      ...pretrainedFiles(model, tokenizer, state.training.dtype),
     };
     for (const [name, text] of Object.entries(texts)) {
       await writeFile(join(folder, name), text);

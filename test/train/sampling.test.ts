@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { tokenizerFromFiles } from '../../lib/data/huggingface/load.js';
 import { loadTokenizer } from '../../lib/data/index.js';
 import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
 import { sampleText } from '../../lib/train/sample-text.js';
@@ -112,5 +115,49 @@ describe('sampleText', () => {
     const report = await sampleText(engine, { tokenizer, sequenceLength: 8 }, { maxNewTokens: 3 });
     expect(report).toMatchObject({ text: 'abc', numTokens: 3, finishReason: 'length' });
     expect(engine.contexts[0]).toBe('\0');
+  });
+
+  test('a prompt with half of a surrogate pair is refused: no token could say it', async () => {
+    const tokenizer = await loadTokenizer();
+    const sampling = sampleText(
+      new SpellingEngine('a'),
+      { tokenizer, sequenceLength: 8 },
+      { prompt: 'a\ud800b' },
+    );
+    await expect(sampling).rejects.toMatchObject({ code: 'ERR_COMPACT_ARGUMENT', op: 'prompt' });
+  });
+
+  test('control tokens in a prompt are text unless asked for; what is told is the text of the report', async () => {
+    const path = join(__dirname, '../fixtures/tokenizers/sentencepiece-bpe.json');
+    const { tokenizer: config } = JSON.parse(readFileSync(path, 'utf8')) as { tokenizer: object };
+    const tokenizer = tokenizerFromFiles('sentencepiece', { 'tokenizer.json': JSON.stringify(config) });
+    // Says `▁a`, `b`, the two bytes of é, and `</s>`.
+    const says = [6, 5, 0xc3 + 7, 0xa9 + 7, 2];
+    const write = async (options: { splitSpecialTokens?: boolean }) => {
+      const contexts: number[][] = [];
+      const engine = {
+        run: async (_: string, { inputs, scalars }: RunOptions = {}): Promise<RunResult> => {
+          const logits = new Float32Array(263);
+          logits[says[contexts.length]!] = 50;
+          contexts.push([...inputs!['tokens']!.subarray(0, scalars!['row']! + 1)]);
+          return { outputs: { logits }, durationMs: 0 };
+        },
+      };
+      const heard: string[] = [];
+      const onText = (piece: string) => heard.push(piece);
+      const report = await sampleText(
+        engine,
+        { tokenizer, sequenceLength: 16 },
+        { prompt: 'a</s>', ...options, onText },
+      );
+      return { report, heard, context: contexts[0] };
+    };
+    const asText = await write({});
+    expect(asText.heard).toEqual([' a', 'b', 'é']);
+    expect(asText.report).toMatchObject({ text: ' abé', finishReason: 'endOfText' });
+    expect(asText.context).toHaveLength(5);
+    const asControl = await write({ splitSpecialTokens: false });
+    expect(asControl.context).toEqual([6, 2]);
+    expect(asControl.heard.join('')).toBe(asControl.report.text);
   });
 });

@@ -120,6 +120,17 @@ describe('config.json', () => {
       torch_dtype: 'float32',
     });
   });
+
+  test('tells the rotary base in both forms, and every control token or that there is none', () => {
+    expect(llama({ ...tiny, ropeTheta: 5000 }).pretrainedConfig('f32', { bos: 1, eos: 2 })).toMatchObject({
+      rope_theta: 5000,
+      rope_parameters: { rope_type: 'default', rope_theta: 5000 },
+      bos_token_id: 1,
+      eos_token_id: 2,
+      pad_token_id: null,
+    });
+    expect(llama(tiny).pretrainedConfig('f32')).toMatchObject({ bos_token_id: null, eos_token_id: null });
+  });
 });
 
 describe('graph', () => {

@@ -6,7 +6,7 @@ const isPrintable = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 
 let numShifted = 0;
-const letterOfByte = Array.from({ length: 256 }, (_, byte) =>
+export const letterOfByte: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
   String.fromCharCode(isPrintable(byte) ? byte : 256 + numShifted++),
 );
 const byteOfLetter = new Map(letterOfByte.map((letter, byte) => [letter, byte]));

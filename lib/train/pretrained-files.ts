@@ -1,0 +1,29 @@
+import type { Tokenizer } from '../data/index.js';
+import type { DType, Model } from '../graph/index.js';
+
+/**
+ * The files beside model.safetensors with which Hugging Face's libraries open a model, by name: config.json,
+ * generation_config.json and the tokenizer's. Nothing here reads the first two. The ids of control tokens are those of
+ * the tokenizer; but text without a prompt starts from the end of text, which is what stood before every document in
+ * training, while a start of its own never did.
+ */
+export function pretrainedFiles(
+  model: Model,
+  tokenizer: Tokenizer,
+  dtype: DType,
+): Readonly<Record<string, string>> {
+  const { bosTokenId: bos, endOfTextId: eos, padTokenId: pad } = tokenizer;
+  const generation = {
+    do_sample: true,
+    bos_token_id: eos ?? bos ?? null,
+    eos_token_id: eos ?? null,
+    pad_token_id: pad ?? eos ?? null,
+  };
+  return {
+    'config.json': json(model.pretrainedConfig(dtype, { bos, eos, pad })),
+    'generation_config.json': json(generation),
+    ...tokenizer.files(),
+  };
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
