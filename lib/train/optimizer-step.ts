@@ -14,6 +14,14 @@ export interface OptimizerStepResult {
   readonly updateMs: number;
 }
 
+/** The micro-batches of an optimizer step, read one by one: a window may be larger than memory. */
+export interface Window {
+  readonly numMicroBatches: number;
+  /** Of all micro-batches together. */
+  readonly numCountedTokens: number;
+  readonly microBatch: (index: number) => Promise<Batch>;
+}
+
 /**
  * One optimizer step over a window of micro-batches. Loss and gradients are divided by the number of counted tokens of
  * the whole window, so that a window cut into micro-batches, however unequal, gives what one large batch would.
@@ -21,35 +29,33 @@ export interface OptimizerStepResult {
 export async function runOptimizerStep(
   engine: Pick<Engine, 'run'>,
   plan: Plan,
-  window: readonly Batch[],
+  { numMicroBatches, numCountedTokens, microBatch }: Window,
   scalars: Readonly<Partial<Record<RuntimeScalar, number>>>,
   options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
 ): Promise<OptimizerStepResult> {
-  const numCountedTokens = window.reduce((sum, batch) => sum + batch.numCountedTokens, 0);
   const lossScale = 1 / Math.max(1, numCountedTokens);
   const isOneRun = plan.entries['step'] !== undefined;
   const start = performance.now();
-  const run = (index: number): Promise<RunResult> => {
-    const { tokens, targets } = window[index]!;
-    return engine.run(isOneRun ? 'step' : 'accumulate', {
+  const begin = async (index: number): Promise<{ readonly running: Promise<RunResult> }> => {
+    const { tokens, targets } = await microBatch(index);
+    const running = engine.run(isOneRun ? 'step' : 'accumulate', {
       ...options,
       inputs: { tokens, targets },
       scalars: { ...scalars, lossScale, accumulate: index === 0 ? 0 : 1 },
     });
+    running.catch(() => undefined); // told when its turn comes
+    return { running };
   };
   let loss = 0;
-  let next = run(0);
-  for (let index = 0; index < window.length; index++) {
-    const current = next;
-    // Queued behind it, so that a GPU has the next micro-batch before it is done with this one.
-    if (index + 1 < window.length) {
-      next = run(index + 1);
-      next.catch(() => undefined); // told when its turn comes
-    }
+  let { running } = await begin(0);
+  for (let index = 0; index < numMicroBatches; index++) {
+    const current = running;
     try {
+      // Queued behind it, so that a GPU has the next micro-batch before it is done with this one.
+      if (index + 1 < numMicroBatches) ({ running } = await begin(index + 1));
       loss += (await current).outputs['loss']![0]!;
     } catch (error) {
-      await Promise.allSettled([next]);
+      await Promise.allSettled([current, running]);
       throw error;
     }
   }

@@ -15,8 +15,12 @@ export interface TrainingStateOptions {
   readonly method: Method;
   readonly ratesAt: (completedSteps: number) => LearningRates;
   readonly batchSize: number;
+  readonly sequenceLength: number;
   readonly gradientAccumulationSteps: number;
 }
+
+/** Micro-batches that are read before they are needed: one is queued behind the one that runs. */
+const maxBatchesAhead = 2;
 
 /** Counters of a run; with the tensors of the engine they are all that the next step depends on. */
 export interface TrainingCounters {
@@ -42,7 +46,8 @@ export class TrainingState {
   #step = 0;
   #numSequencesSeen = 0;
   #numTokensSeen = 0;
-  #next: { readonly position: number; readonly window: Promise<readonly Batch[]> } | undefined;
+  /** Micro-batches that are being read for those to come. */
+  #ahead: readonly { readonly position: number; readonly batch: Promise<Batch> }[] = [];
 
   constructor(options: TrainingStateOptions) {
     this.#options = options;
@@ -86,17 +91,27 @@ export class TrainingState {
   async advance(
     options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
   ): Promise<AdvanceResult> {
-    const { engine, plan, ratesAt } = this.#options;
-    const start = performance.now();
-    const window = await this.#window();
-    const dataMs = performance.now() - start;
-    this.#prefetch(this.#numSequencesSeen + this.#windowSequences);
+    const { engine, plan, ratesAt, batchSize, sequenceLength, gradientAccumulationSteps } = this.#options;
+    const first = this.#numSequencesSeen;
+    const numTokens = this.#windowSequences * sequenceLength;
+    let dataMs = 0;
+    const microBatch = async (index: number): Promise<Batch> => {
+      const begin = performance.now();
+      const batch = await this.#read(first + index * batchSize);
+      dataMs += performance.now() - begin;
+      return batch;
+    };
+    const window = {
+      numMicroBatches: gradientAccumulationSteps,
+      numCountedTokens: numTokens, // every position of a packed training sequence predicts
+      microBatch,
+    };
     const rates = ratesAt(this.#step);
     const scalars = { ...this.#projections.scalars, ...rates };
     const result = await runOptimizerStep(engine, plan, window, scalars, options);
-    const numTokens = window.reduce((sum, batch) => sum + batch.numCountedTokens, 0);
+    const computeMs = result.computeMs - dataMs;
     const { learningRate } = rates;
-    const outcome = { ...result, learningRate, numTokens, dataMs };
+    const outcome = { ...result, learningRate, numTokens, dataMs, computeMs };
     if (!result.isUpdated) return { ...outcome, refreshMs: 0, refreshedEpoch: undefined };
     this.#step++;
     this.#numSequencesSeen += this.#windowSequences;
@@ -112,27 +127,26 @@ export class TrainingState {
 
   /** Waits for reads that are under way, so that their file may be closed. */
   async settle(): Promise<void> {
-    await this.#next?.window.catch(() => undefined);
+    await Promise.allSettled(this.#ahead.map(({ batch }) => batch));
   }
 
   get #windowSequences(): number {
     return this.#options.batchSize * this.#options.gradientAccumulationSteps;
   }
 
-  #window(): Promise<readonly Batch[]> {
-    if (this.#next?.position !== this.#numSequencesSeen) this.#prefetch(this.#numSequencesSeen);
-    return this.#next!.window;
-  }
-
-  /** Reads a window while the engine works on the one before. */
-  #prefetch(position: number): void {
-    const { dataset, batchSize, gradientAccumulationSteps } = this.#options;
-    const batches = Array.from({ length: gradientAccumulationSteps }, (_, i) =>
-      dataset.trainBatch(position + i * batchSize, batchSize),
-    );
-    const window = Promise.all(batches);
-    // A failure is told when the window is asked for.
-    window.catch(() => undefined);
-    this.#next = { position, window };
+  /** The micro-batch at a position; the reads of those behind it begin, while the engine works on this one. */
+  #read(position: number): Promise<Batch> {
+    const { dataset, batchSize } = this.#options;
+    const known = this.#ahead.filter((read) => read.position >= position);
+    const reads = Array.from({ length: 1 + maxBatchesAhead }, (_, i) => {
+      const wanted = position + i * batchSize;
+      const found = known.find((read) => read.position === wanted);
+      if (found !== undefined) return found;
+      const batch = dataset.trainBatch(wanted, batchSize);
+      batch.catch(() => undefined); // told when the batch is asked for
+      return { position: wanted, batch };
+    });
+    this.#ahead = reads.slice(1);
+    return reads[0]!.batch;
   }
 }

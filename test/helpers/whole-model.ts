@@ -15,6 +15,7 @@ import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { readJson, readTensors } from './fixtures.js';
 import type { Tensor } from '../reference/index.js';
 import { elementBytes, load, store } from './storage.js';
+import { windowOf } from './window-of.js';
 
 export type Machine = Pick<Engine, 'run' | 'read' | 'write'>;
 
@@ -139,7 +140,7 @@ export async function trainTiny(
   const losses: number[] = [];
   const gradientNorms: (number | undefined)[] = [];
   for (const [step, learningRate] of learningRates.entries()) {
-    const window = data.slice(step * microBatches, (step + 1) * microBatches);
+    const window = windowOf(data.slice(step * microBatches, (step + 1) * microBatches));
     const scalars = { ...scheduler.scalars, learningRate, ...roleRates };
     const result = await runOptimizerStep(machine, plan, window, scalars);
     losses.push(result.loss);

@@ -138,7 +138,7 @@ describe('numbers that are not finite', () => {
     const tokens = new Int32Array(32);
     const dataset = { trainBatch: async () => ({ tokens, targets: tokens, numCountedTokens: 32 }) };
     const state = new TrainingState({
-      ...{ engine, plan, dataset, method, batchSize: 2, gradientAccumulationSteps: 1 },
+      ...{ engine, plan, dataset, method, ...sizes, gradientAccumulationSteps: 1 },
       ratesAt: learningRates({ ...tinyRun(text), lrSchedulerType: 'constant' }),
     });
     const error = await explainNotFinite(
