@@ -10,6 +10,7 @@ const others: Partial<Record<CompactErrorCode, ExitCode>> = {
   ERR_COMPACT_OUT_OF_MEMORY: exitCodes.doesNotFit,
   ERR_COMPACT_ABORTED: exitCodes.interrupted,
   ERR_COMPACT_DEVICE_LOST: exitCodes.failed,
+  ERR_COMPACT_CHECKPOINT_READ: exitCodes.failed,
   ERR_COMPACT_CHECKPOINT_WRITE: exitCodes.failed,
   ERR_COMPACT_ADDON_LOAD: exitCodes.failed,
   ERR_COMPACT_PLAN_INVALID: exitCodes.failed,

@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { compactError } from '../errors.js';
+import { makeTemporaryFolder } from '../formats/index.js';
 import { permutation } from './permutation.js';
 import { findSources, listPaths } from './sources.js';
 import type { Sources } from './sources.js';
@@ -85,8 +85,7 @@ export class Dataset implements AsyncDisposable {
     const { textField = 'text', splitSpecialTokens = true } = data;
     const choices: TokenChoices = { textField, splitSpecialTokens };
     const chosen = data.cacheDirectory ?? cacheDirectory;
-    const temporaryFolder =
-      chosen === undefined ? await mkdtemp(join(tmpdir(), 'compact-train-')) : undefined;
+    const temporaryFolder = chosen === undefined ? await makeTemporaryFolder() : undefined;
     const folder = resolve(chosen ?? temporaryFolder!);
     const files: TokenFile[] = [];
     try {
@@ -111,7 +110,7 @@ export class Dataset implements AsyncDisposable {
       return new Dataset(prepared, spans, temporaryFolder);
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));
-      if (temporaryFolder !== undefined) await rm(temporaryFolder, { recursive: true, force: true });
+      await removeTemporary(temporaryFolder);
       throw error;
     }
   }
@@ -160,8 +159,7 @@ export class Dataset implements AsyncDisposable {
   async close(): Promise<void> {
     const files = new Set([this.#train, this.#validation ?? this.#train].map(({ file }) => file));
     await Promise.all([...files].map((file) => file.close()));
-    if (this.#temporaryFolder !== undefined)
-      await rm(this.#temporaryFolder, { recursive: true, force: true });
+    await removeTemporary(this.#temporaryFolder);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -204,6 +202,11 @@ export interface PreparedDataset {
   readonly validation: Sources | undefined;
   readonly data: DataOptions;
   readonly options: DatasetOptions;
+}
+
+/** A temporary folder that cannot be removed hides no error; a later run removes it. */
+async function removeTemporary(folder: string | undefined): Promise<void> {
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
 }
 
 function wholeSpan(file: TokenFile, sequenceLength: number, what: string): Span {

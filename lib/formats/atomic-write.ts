@@ -1,63 +1,69 @@
-import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { compactError, isCompactError } from '../errors.js';
+import { onPath, systemCode } from './file-error.js';
+import { syncFolder, writeNewFile } from './files.js';
+import { temporaryName } from './temporaries.js';
 
-const temporarySuffix = '.partial';
-
-/** Whether a name in a folder is what an interrupted write left behind. */
-export const isTemporaryName = (name: string): boolean =>
-  name.startsWith('.') && name.endsWith(temporarySuffix);
+const beside = (path: string): string => join(dirname(path), temporaryName(basename(path)));
 
 /**
- * Makes a file or folder that is either whole or absent, whenever the process or the machine stops: `make` builds it
- * under a temporary name in the same folder, which is renamed when its bytes are on the disk. Files inside a folder
- * must be synced by `make`. On any failure the temporary is removed and what stood at `path` is untouched.
+ * Makes a file that is either whole or as it was before, whenever the process or the machine stops: it is written under
+ * a temporary name in the same folder and renamed when its bytes are on the disk. On any failure the temporary is
+ * removed and what stood at `path` is untouched.
  *
- * @throws ERR_COMPACT_CHECKPOINT_WRITE when the disk is full, read-only or otherwise refuses.
+ * @throws ERR_COMPACT_CHECKPOINT_WRITE when the disk is full, read-only or otherwise refuses, and what `write` throws
  */
-export async function writeAtomically(
+export function writeFileAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  return appear(path, async (temporary) => {
+    await writeNewFile(temporary, write);
+    await rename(temporary, path);
+  });
+}
+
+/**
+ * The same for a folder. `make` fills it and waits for each of its files to be on the disk.
+ * @throws ERR_COMPACT_CHECKPOINT_WRITE, and what `make` throws
+ */
+export function writeFolderAtomically(
   path: string,
   make: (temporaryPath: string) => Promise<void>,
 ): Promise<void> {
-  const folder = dirname(path);
-  const temporaryPath = join(
-    folder,
-    `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}${temporarySuffix}`,
-  );
-  try {
-    await make(temporaryPath);
-    await sync(temporaryPath);
-    await rename(temporaryPath, path);
-    await sync(folder);
-  } catch (error) {
-    await rm(temporaryPath, { recursive: true, force: true });
-    throw isCompactError(error) ? error : writeError(path, error);
-  }
+  return appear(path, async (temporary) => {
+    await mkdir(temporary);
+    await make(temporary);
+    await syncFolder(temporary);
+    await rename(temporary, path).catch(async (error: unknown) => {
+      // One of an attempt that failed after its rename: systems replace files in one step, but no folders.
+      if (systemCode(error) !== 'ENOTEMPTY' && systemCode(error) !== 'EEXIST') throw error;
+      await removeAtomically(path);
+      await rename(temporary, path);
+    });
+  });
 }
 
-/** Waits until the bytes of a file, or the names in a folder, are on the disk. */
-export async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+async function appear(path: string, make: (temporaryPath: string) => Promise<void>): Promise<void> {
+  const temporary = beside(path);
+  await onPath('ERR_COMPACT_CHECKPOINT_WRITE', path, async () => {
+    try {
+      await make(temporary);
+      await syncFolder(dirname(path));
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+      throw error;
+    }
+  });
 }
 
-function writeError(path: string, cause: unknown): Error {
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
-  const remedies: Record<string, string> = {
-    ENOSPC: 'Free some space on that disk; earlier checkpoints are intact',
-    EDQUOT: 'Free some of the quota on that disk; earlier checkpoints are intact',
-    EFBIG: 'Raise the limit on file sizes; earlier checkpoints are intact',
-    EACCES: 'Choose a folder that this user may write to',
-    EROFS: 'Choose a folder on a writable disk',
-  };
-  return compactError('ERR_COMPACT_CHECKPOINT_WRITE', `${path} could not be written`, {
-    received: cause instanceof Error ? cause.message : (code ?? String(cause)),
-    remedy: (code !== undefined ? remedies[code] : undefined) ?? 'Earlier checkpoints are intact',
-    cause,
+/**
+ * Removes a folder so that at no moment a part of it has its name: it gets a temporary one first. Where the removal
+ * fails or is interrupted, `removeLeftovers` takes the rest.
+ * @throws ERR_COMPACT_CHECKPOINT_WRITE
+ */
+export function removeAtomically(path: string): Promise<void> {
+  return onPath('ERR_COMPACT_CHECKPOINT_WRITE', path, async () => {
+    const temporary = beside(path);
+    await rename(path, temporary);
+    await rm(temporary, { recursive: true, force: true });
   });
 }

@@ -1,9 +1,10 @@
-import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { compactError } from '../errors.js';
 import { dtypeBytes, numElements } from '../graph/index.js';
 import { checkOptions, checkValue, path as pathText, shown, wholeNumber } from '../options.js';
 import type { DType } from '../graph/index.js';
+import { onPath, systemCode } from './file-error.js';
+import { closeQuietly, openRegular, readFully, writeFully, writeNewFile } from './files.js';
 import { formatNames, invalid, maxHeaderBytes, parseHeader, truncated } from './safetensors-header.js';
 import type { SafetensorsHeader, TensorEntry } from './safetensors-header.js';
 
@@ -15,7 +16,7 @@ export interface TensorSource {
   read(): AsyncIterable<Uint8Array>;
 }
 
-/** Writes a safetensors file and waits until it is on the disk; returns its size in bytes. */
+/** Writes a new safetensors file and waits until it is on the disk; returns its size in bytes. */
 export async function writeSafetensors(
   path: string,
   tensors: readonly TensorSource[],
@@ -35,8 +36,7 @@ export async function writeSafetensors(
   start.writeBigUInt64LE(BigInt(headerBytes), 0);
   json.copy(start, 8);
 
-  const file = await open(path, 'wx');
-  try {
+  await writeNewFile(path, async (file) => {
     await writeFully(file, start);
     for (const tensor of tensors) {
       let written = 0;
@@ -51,10 +51,7 @@ export async function writeSafetensors(
           received: `${written}`,
         });
     }
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  });
   return start.length + end;
 }
 
@@ -74,31 +71,30 @@ export class SafetensorsFile implements AsyncDisposable {
     this.metadata = header.metadata;
   }
 
-  /** @throws ERR_COMPACT_CHECKPOINT_MISSING, _TRUNCATED or _INVALID */
+  /** @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED or _INVALID */
   static async open(path: string): Promise<SafetensorsFile> {
     checkValue(path, pathText, 'path', 'ERR_COMPACT_ARGUMENT');
-    let file: FileHandle;
-    try {
-      // Opening a pipe could wait for ever.
-      if (!(await stat(path)).isFile()) throw new Error('no regular file');
-      file = await open(path, 'r');
-    } catch (cause) {
-      throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${path} cannot be opened`, {
-        received: (cause as Error).message,
-        cause,
+    return onPath('ERR_COMPACT_CHECKPOINT_READ', path, async () => {
+      const file = await openRegular(path).catch((cause: unknown) => {
+        if (systemCode(cause) !== 'ENOENT') throw cause;
+        throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `there is no ${path}`, {
+          remedy: 'Use another checkpoint',
+          cause,
+        });
       });
-    }
-    try {
-      return new SafetensorsFile(path, file, await readHeader(path, file));
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+      if (file === undefined) throw invalid(path, 'it is no regular file');
+      try {
+        return new SafetensorsFile(path, file, await readHeader(path, file));
+      } catch (error) {
+        await closeQuietly(file);
+        throw error;
+      }
+    });
   }
 
   /**
    * Bytes of a tensor, or of a part of it. The result has a buffer of its own.
-   * @throws ERR_COMPACT_CHECKPOINT_INVALID, _TRUNCATED, ERR_COMPACT_TYPE, ERR_COMPACT_ARGUMENT
+   * @throws ERR_COMPACT_CHECKPOINT_READ, _INVALID, _TRUNCATED, ERR_COMPACT_TYPE, ERR_COMPACT_ARGUMENT
    */
   async read(name: string, range?: { byteOffset: number; byteLength: number }): Promise<Uint8Array> {
     const tensor = this.#tensor(name);
@@ -111,14 +107,16 @@ export class SafetensorsFile implements AsyncDisposable {
         received: `${byteLength} bytes from ${byteOffset}`,
       });
     const bytes = new Uint8Array(byteLength);
-    const numRead = await readFully(this.#file, bytes, tensor.byteOffset + byteOffset);
+    const numRead = await onPath('ERR_COMPACT_CHECKPOINT_READ', this.path, () =>
+      readFully(this.#file, bytes, tensor.byteOffset + byteOffset),
+    );
     if (numRead < byteLength)
       throw truncated(this.path, tensor.byteOffset + byteOffset + byteLength, numRead);
     return bytes;
   }
 
   close(): Promise<void> {
-    return this.#file.close();
+    return closeQuietly(this.#file);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -146,7 +144,7 @@ async function readHeader(path: string, file: FileHandle): Promise<SafetensorsHe
   const dataOffset = 8 + Number(headerBytes);
   if (dataOffset > fileBytes) throw truncated(path, dataOffset, fileBytes);
   const bytes = Buffer.alloc(Number(headerBytes));
-  await readFully(file, bytes, 8);
+  if ((await readFully(file, bytes, 8)) < bytes.length) throw truncated(path, dataOffset, fileBytes);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -154,20 +152,4 @@ async function readHeader(path: string, file: FileHandle): Promise<SafetensorsHe
     throw invalid(path, 'the header is not UTF-8', { cause });
   }
   return parseHeader(path, text, dataOffset, fileBytes);
-}
-
-async function readFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
-  let done = 0;
-  while (done < bytes.byteLength) {
-    const { bytesRead } = await file.read(bytes, done, bytes.byteLength - done, position + done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  let done = 0;
-  while (done < bytes.byteLength)
-    done += (await file.write(bytes, done, bytes.byteLength - done)).bytesWritten;
 }

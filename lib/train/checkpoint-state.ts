@@ -1,7 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { compactError } from '../errors.js';
+import { closeQuietly, onPath, openRegular, systemCode } from '../formats/index.js';
 import { required, shown, wholeNumber } from '../options.js';
 import { trainerTable } from './trainer-table.js';
 
@@ -61,24 +61,11 @@ export type CheckpointState = v.InferOutput<typeof stateSchema>;
 
 /**
  * Reads and checks the state of a checkpoint.
- * @throws ERR_COMPACT_CHECKPOINT_MISSING, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_CHECKPOINT_VERSION
+ * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID or _VERSION
  */
 export async function readState(checkpoint: string): Promise<CheckpointState> {
   const path = join(checkpoint, stateFileName);
-  let text: string;
-  try {
-    // Reading from a pipe could wait for ever.
-    const status = await stat(path);
-    if (!status.isFile() || status.size > maxStateBytes)
-      throw new Error(`no regular file of at most ${maxStateBytes} bytes`);
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${checkpoint} is not a checkpoint`, {
-      expected: `a folder with ${stateFileName}`,
-      received: (cause as Error).message,
-      cause,
-    });
-  }
+  const text = await readText(checkpoint, path);
   let state: unknown;
   try {
     state = JSON.parse(text);
@@ -97,6 +84,29 @@ export async function readState(checkpoint: string): Promise<CheckpointState> {
     op: v.getDotPath(issue) ?? undefined,
     expected: issue.message,
     received: `${v.getDotPath(issue) ?? 'the file'}: ${shown(issue.input)}`,
+  });
+}
+
+function readText(checkpoint: string, path: string): Promise<string> {
+  return onPath('ERR_COMPACT_CHECKPOINT_READ', path, async () => {
+    const missing = (cause?: unknown): Error =>
+      compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${checkpoint} is not a checkpoint`, {
+        expected: `a folder with ${stateFileName}`,
+        received:
+          cause instanceof Error ? cause.message : `no regular file of at most ${maxStateBytes} bytes`,
+        remedy: 'Name a folder checkpoint-<step>',
+        cause,
+      });
+    const file = await openRegular(path).catch((cause: unknown) => {
+      throw systemCode(cause) === 'ENOENT' || systemCode(cause) === 'ENOTDIR' ? missing(cause) : cause;
+    });
+    if (file === undefined) throw missing();
+    try {
+      if ((await file.stat()).size > maxStateBytes) throw missing();
+      return await file.readFile('utf8');
+    } finally {
+      await closeQuietly(file);
+    }
   });
 }
 

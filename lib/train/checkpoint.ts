@@ -1,9 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plan } from '../compile/index.js';
 import type { Tokenizer } from '../data/index.js';
 import { compactError } from '../errors.js';
-import { sync, writeAtomically } from '../formats/index.js';
+import { writeFolderAtomically, writeNewFile } from '../formats/index.js';
 import type { SafetensorsFile } from '../formats/index.js';
 import type { Model } from '../graph/index.js';
 import type { Engine } from '../runtime/index.js';
@@ -37,8 +36,7 @@ export async function saveCheckpoint(
 ): Promise<{ path: string; numBytes: number }> {
   const path = checkpointPath(outputDirectory, state.step);
   let numBytes = 0;
-  await writeAtomically(path, async (folder) => {
-    await mkdir(folder);
+  await writeFolderAtomically(path, async (folder) => {
     for (const { name } of tensorFiles)
       numBytes += await saveTensors(engine, plan, model, name, join(folder, name));
     const texts = {
@@ -46,8 +44,7 @@ export async function saveCheckpoint(
       ...pretrainedFiles(model, tokenizer, state.training.dtype),
     };
     for (const [name, text] of Object.entries(texts)) {
-      await writeFile(join(folder, name), text);
-      await sync(join(folder, name));
+      await writeNewFile(join(folder, name), (file) => file.writeFile(text));
       numBytes += Buffer.byteLength(text);
     }
   });
@@ -60,14 +57,17 @@ const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}
 export interface OpenCheckpoint extends AsyncDisposable {
   readonly path: string;
   readonly state: CheckpointState;
-  /** Writes all tensors into an engine that has loaded the plan. */
-  loadInto(engine: Pick<Engine, 'write'>): Promise<void>;
+  /**
+   * Writes all tensors into an engine that has loaded the plan.
+   * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_ABORTED
+   */
+  loadInto(engine: Pick<Engine, 'write'>, signal?: AbortSignal): Promise<void>;
 }
 
 /**
  * Opens a checkpoint and checks all of it against a run, before anything is changed.
  *
- * @throws ERR_COMPACT_CHECKPOINT_MISSING, _TRUNCATED, _INVALID, _VERSION or _MISMATCH
+ * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID, _VERSION or _MISMATCH
  */
 export async function openCheckpoint(
   path: string,
@@ -88,9 +88,9 @@ export async function openCheckpoint(
   return {
     path,
     state,
-    async loadInto(engine) {
+    async loadInto(engine, signal) {
       for (const [index, { name }] of tensorFiles.entries())
-        await loadTensors(engine, plan, model, name, files[index]!);
+        await loadTensors(engine, plan, model, name, files[index]!, signal);
     },
     [Symbol.asyncDispose]: close,
   };

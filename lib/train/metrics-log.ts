@@ -1,8 +1,6 @@
-import { createReadStream } from 'node:fs';
-import { appendFile, open } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import { compactError } from '../errors.js';
-import { writeAtomically } from '../formats/index.js';
+import { appendFile, truncate } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { closeQuietly, onPath, openRegular, systemCode, writeFileAtomically } from '../formats/index.js';
 
 /** A line of metrics.jsonl. */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number | string | undefined>>;
@@ -10,44 +8,84 @@ export type Metrics = { readonly step: number } & Readonly<Record<string, number
 /** The history of a run as JSON lines, one history however often the run was interrupted and resumed. */
 export class MetricsLog {
   readonly #path: string;
+  /** Bytes of the whole lines in the file. */
+  #size: number;
+  /** What the disk has refused, to be written with the next line. */
+  #unwritten = '';
 
-  private constructor(path: string) {
+  private constructor(path: string, size: number) {
     this.#path = path;
+    this.#size = size;
   }
 
-  /** Keeps the lines up to `step`; later ones come from work that a resume does again. */
+  /**
+   * Keeps the lines up to `step`; later ones come from work that a resume does again.
+   * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_WRITE
+   */
   static async open(path: string, step: number): Promise<MetricsLog> {
-    await writeAtomically(path, async (temporaryPath) => {
-      const file = await open(temporaryPath, 'wx');
-      try {
-        for await (const line of linesOf(path)) if (stepOf(line) <= step) await file.write(`${line}\n`);
-      } finally {
-        await file.close();
-      }
-    });
-    return new MetricsLog(path);
+    const history = await openHistory(path);
+    let size = 0;
+    try {
+      await writeFileAtomically(path, async (file) => {
+        if (history === undefined) return;
+        for await (const line of linesOf(path, history)) {
+          if (stepOf(line) > step) continue;
+          await file.writeFile(`${line}\n`);
+          size += Buffer.byteLength(line) + 1;
+        }
+      });
+    } finally {
+      if (history !== undefined) await closeQuietly(history);
+    }
+    return new MetricsLog(path, size);
+  }
+
+  /**
+   * Appends a line. What could not be written is not lost: it is written with the next line, or by `flush`.
+   * @throws ERR_COMPACT_CHECKPOINT_WRITE
+   */
+  async write(metrics: Metrics): Promise<void> {
+    const isRepair = this.#unwritten !== '';
+    this.#unwritten += `${JSON.stringify(metrics)}\n`;
+    await this.#append(isRepair);
   }
 
   /** @throws ERR_COMPACT_CHECKPOINT_WRITE */
-  async write(metrics: Metrics): Promise<void> {
-    try {
-      await appendFile(this.#path, `${JSON.stringify(metrics)}\n`);
-    } catch (cause) {
-      throw compactError('ERR_COMPACT_CHECKPOINT_WRITE', `${this.#path} could not be written`, {
-        received: (cause as Error).message,
-        remedy: 'Earlier checkpoints are intact',
-        cause,
-      });
-    }
+  async flush(): Promise<void> {
+    if (this.#unwritten !== '') await this.#append(true);
+  }
+
+  async #append(isRepair: boolean): Promise<void> {
+    await onPath('ERR_COMPACT_CHECKPOINT_WRITE', this.#path, async () => {
+      if (isRepair) await truncate(this.#path, this.#size); // a part of it may have been written
+      await appendFile(this.#path, this.#unwritten);
+    });
+    this.#size += Buffer.byteLength(this.#unwritten);
+    this.#unwritten = '';
   }
 }
 
-async function* linesOf(path: string): AsyncGenerator<string> {
-  try {
-    yield* createInterface({ input: createReadStream(path), crlfDelay: Infinity });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+function openHistory(path: string): Promise<FileHandle | undefined> {
+  return onPath('ERR_COMPACT_CHECKPOINT_READ', path, () =>
+    openRegular(path).catch((error: unknown) => {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }),
+  );
+}
+
+async function* linesOf(path: string, file: FileHandle): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  const bytes = new Uint8Array(65_536);
+  let rest = '';
+  for (;;) {
+    const { bytesRead } = await onPath('ERR_COMPACT_CHECKPOINT_READ', path, () => file.read(bytes));
+    if (bytesRead === 0) break;
+    const lines = (rest + decoder.decode(bytes.subarray(0, bytesRead), { stream: true })).split('\n');
+    rest = lines.pop()!;
+    yield* lines;
   }
+  yield rest;
 }
 
 /** A line that was cut by a crash belongs to no step. */

@@ -12,16 +12,27 @@ export class Resources implements AsyncDisposable {
     return resource;
   }
 
-  /** Throws the first error when everything has been tried. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const errors: unknown[] = [];
+  /** Gives everything back. Never throws: that would hide why things are given back. Returns what went wrong. */
+  async release(): Promise<readonly unknown[]> {
+    const problems: unknown[] = [];
     for (let release = this.#releases.pop(); release !== undefined; release = this.#releases.pop()) {
       try {
         await release();
       } catch (error) {
-        errors.push(error);
+        problems.push(error);
       }
     }
-    if (errors.length > 0) throw errors[0];
+    return problems;
   }
+
+  /** The same where nobody asks: what went wrong becomes a warning of the process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const problem of await this.release()) warnProcess(problem);
+  }
+}
+
+/** Tells what went wrong in work that may not fail for it. */
+export function warnProcess(problem: unknown): void {
+  const { name, code, message } = problem as { name?: string; code?: string; message?: string };
+  process.emitWarning(message ?? String(problem), { type: name, code });
 }

@@ -3,12 +3,14 @@ import { compile } from '../compile/index.js';
 import type { CompileOptions, Plan, Target } from '../compile/index.js';
 import { Dataset } from '../data/index.js';
 import { compactError } from '../errors.js';
+import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
+import { checkAborted } from './abort.js';
 import {
   checkpointBytes,
   checkpointPath,
+  listCheckpointNames,
   listCheckpoints,
-  removeLeftovers,
   resolveCheckpoint,
 } from './checkpoint-folder.js';
 import { checkResumable, openCheckpoint } from './checkpoint.js';
@@ -19,6 +21,7 @@ import { checkFits, loadPlan } from './fit.js';
 import { MetricsLog } from './metrics-log.js';
 import { engineOptionsOf, resolveOptions } from './options.js';
 import type { TrainerSettings } from './options.js';
+import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
 import { writeConstants } from './tensor-files.js';
@@ -45,53 +48,68 @@ export interface TrainerParts {
 /** First everything that can be refused, then what is written, last what is allocated. */
 export async function startTrainer(options: TrainerOptions): Promise<TrainerParts> {
   const settings = resolveOptions(options);
-  const { model, sequenceLength, seed, outputDirectory } = settings;
   const resources = new Resources();
   try {
-    const { vocabularySize } = model;
-    const prepared = await Dataset.prepare(settings.data, {
-      sequenceLength,
-      vocabularySize,
-      seed,
-      sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
-      needsValidation: settings.evalSteps > 0,
-    });
-    const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
-    const target = deviceTarget(engine.device.kind, { threads: engine.threads });
-    const compileOptions = compileOptionsOf(settings, target);
-    const plan = compile(compileOptions);
-    checkRatesAreUsed(settings, plan);
-    checkFits(plan, compileOptions, engine.memoryLimitBytes);
-    const lock = outputDirectory === undefined ? undefined : await RunLock.acquire(outputDirectory);
-    if (lock !== undefined) resources.use(lock);
-    await using checkpoint = await findCheckpoint(settings, plan);
-    if (outputDirectory !== undefined) await prepareOutput(outputDirectory, checkpoint);
-    const dataset = resources.use(
-      await Dataset.open(
-        prepared,
-        outputDirectory === undefined ? undefined : join(outputDirectory, 'data'),
-        { signal: settings.signal, onProgress: settings.onTokenize, threads: settings.threads },
-      ),
-    );
-    const resumed = checkpoint && { path: checkpoint.path, state: checkpoint.state };
-    if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
-    await loadPlan(engine, plan, compileOptions);
-    await writeConstants(engine, model, sequenceLength);
-    await (checkpoint === undefined ? engine.run('initialize') : checkpoint.loadInto(engine));
-    const state = new TrainingState({ ...settings, engine, plan, dataset });
-    resources.add(() => state.settle());
-    if (resumed !== undefined) state.restore(resumed.state);
-    const log =
-      outputDirectory === undefined
-        ? undefined
-        : await MetricsLog.open(join(outputDirectory, 'metrics.jsonl'), state.step);
-    const present = resumed && (await presentCheckpoint(resumed, outputDirectory));
-    lock?.keep();
-    return { settings, plan, engine, dataset, state, log, lock, resumed, present, resources };
+    return await start(settings, resources);
   } catch (error) {
     await resources[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+async function start(settings: TrainerSettings, resources: Resources): Promise<TrainerParts> {
+  const { model, sequenceLength, seed, outputDirectory, signal } = settings;
+  const { vocabularySize } = model;
+  checkAborted(signal);
+  const prepared = await Dataset.prepare(settings.data, {
+    sequenceLength,
+    vocabularySize,
+    seed,
+    sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
+    needsValidation: settings.evalSteps > 0,
+  });
+  checkAborted(signal);
+  const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
+  checkAborted(signal);
+  const target = deviceTarget(engine.device.kind, { threads: engine.threads });
+  const compileOptions = compileOptionsOf(settings, target);
+  const plan = compile(compileOptions);
+  checkRatesAreUsed(settings, plan);
+  checkFits(plan, compileOptions, engine.memoryLimitBytes);
+  const lock = outputDirectory === undefined ? undefined : await RunLock.acquire(outputDirectory);
+  if (lock !== undefined) resources.use(lock);
+  await using checkpoint = await findCheckpoint(settings, plan);
+  checkAborted(signal);
+  const output = outputDirectory === undefined ? undefined : await prepareOutput(outputDirectory, checkpoint);
+  if (output !== undefined) resources.use(output);
+  const dataset = resources.use(
+    await Dataset.open(prepared, output?.dataDirectory, {
+      signal,
+      onProgress: settings.onTokenize,
+      threads: settings.threads,
+    }),
+  );
+  checkAborted(signal);
+  const resumed = checkpoint && { path: checkpoint.path, state: checkpoint.state };
+  if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
+  await loadPlan(engine, plan, compileOptions);
+  await writeConstants(engine, model, sequenceLength);
+  await (checkpoint === undefined
+    ? engine.run('initialize', { signal })
+    : checkpoint.loadInto(engine, signal));
+  const state = new TrainingState({ ...settings, engine, plan, dataset });
+  resources.add(() => state.settle());
+  if (resumed !== undefined) state.restore(resumed.state);
+  const present = resumed && (await presentCheckpoint(resumed, outputDirectory));
+  checkAborted(signal);
+  const log =
+    outputDirectory === undefined
+      ? undefined
+      : await MetricsLog.open(join(outputDirectory, 'metrics.jsonl'), state.step);
+  resources.add(async () => log?.flush());
+  lock?.keep();
+  output?.keep();
+  return { settings, plan, engine, dataset, state, log, lock, resumed, present, resources };
 }
 
 /** What a run compiles for a device. */
@@ -125,18 +143,27 @@ async function findCheckpoint(
 }
 
 /** A run never writes over the checkpoints of another: those in its folder are its own past, or it is refused. */
-async function prepareOutput(outputDirectory: string, checkpoint: OpenCheckpoint | undefined): Promise<void> {
-  const others = (await listCheckpoints(outputDirectory)).filter(
+async function prepareOutput(
+  outputDirectory: string,
+  checkpoint: OpenCheckpoint | undefined,
+): Promise<OutputData> {
+  const others = (await listCheckpointNames(outputDirectory)).filter(
     ({ path, step }) => step >= (checkpoint?.state.step ?? 0) && resolve(path) !== checkpoint?.path,
   );
-  if (others.length > 0)
+  const other = others.at(-1)?.path;
+  if (other !== undefined) {
+    const isWhole = (await listCheckpoints(outputDirectory)).some(({ path }) => path === other);
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `${outputDirectory} holds checkpoints of another run`, {
       op: 'outputDirectory',
       expected: checkpoint === undefined ? 'no checkpoints' : `none after ${checkpoint.path}`,
-      received: others.at(-1)!.path,
-      remedy: "Go on from it with resumeFromCheckpoint: 'latest', or choose another outputDirectory",
+      received: isWhole ? other : `${other}, which lacks some of its files`,
+      remedy: isWhole
+        ? "Go on from it with resumeFromCheckpoint: 'latest', or choose another outputDirectory"
+        : 'Move it away, or choose another outputDirectory',
     });
-  await removeLeftovers(outputDirectory);
+  }
+  await removeLeftovers(outputDirectory, true);
+  return OutputData.prepare(join(outputDirectory, 'data'));
 }
 
 async function presentCheckpoint(

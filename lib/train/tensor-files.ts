@@ -5,6 +5,7 @@ import type { TensorSource } from '../formats/index.js';
 import { dtypeBytes, Graph } from '../graph/index.js';
 import type { DType, Model } from '../graph/index.js';
 import type { Engine, HostArray } from '../runtime/index.js';
+import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
 
 /*
@@ -74,7 +75,7 @@ export async function openTensors(
 
 /**
  * Writes a checked file's tensors into the engine.
- * @throws ERR_COMPACT_CHECKPOINT_INVALID when one holds NaN or infinity
+ * @throws ERR_COMPACT_CHECKPOINT_INVALID when one holds NaN or infinity, ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_ABORTED
  */
 export async function loadTensors(
   engine: Pick<Engine, 'write'>,
@@ -82,8 +83,10 @@ export async function loadTensors(
   model: Model,
   fileName: TensorFileName,
   file: SafetensorsFile,
+  signal?: AbortSignal,
 ): Promise<void> {
   for (const { value, isTransposed } of storedTensors(plan, model, fileName)) {
+    checkAborted(signal);
     if (isTransposed) {
       const [rows, columns] = value.shape as [number, number];
       const bytes = transpose(await readFinite(file, value), value.dtype, columns, rows);

@@ -53,7 +53,10 @@ export const trainerTable = {
 /** Tokens of one optimizer step at most: they are read at once. */
 export const maxStepTokens = 2 ** 27;
 
-export const samplerTable = { ...withoutDefaults(engineTable), checkpoint: path } satisfies OptionTable<SamplerOptions>;
+export const samplerTable = {
+  ...withoutDefaults(engineTable),
+  checkpoint: path,
+} satisfies OptionTable<SamplerOptions>;
 
 export const sampleTable = {
   prompt: optional(text),

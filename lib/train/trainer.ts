@@ -1,13 +1,14 @@
-import { EventEmitter } from 'node:events';
 import type { Plan } from '../compile/index.js';
 import type { Dataset } from '../data/index.js';
 import { compactError } from '../errors.js';
 import type { Engine, EntryGraphs } from '../runtime/index.js';
+import { Announcer } from './announcer.js';
 import { pruneCheckpoints } from './checkpoint-folder.js';
 import { checkpointFormatVersion } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { saveCheckpoint } from './checkpoint.js';
 import { evaluateLoss } from './evaluate.js';
+import type { Metrics } from './metrics-log.js';
 import { explainNotFinite, findNotFinite, refusedTensor } from './not-finite.js';
 import type { NotFinite } from './not-finite.js';
 import { describeSettings } from './options.js';
@@ -21,7 +22,6 @@ import type {
   SampleOptions,
   SampleReport,
   StepReport,
-  TrainerEvents,
   TrainerOptions,
   TrainResult,
 } from './types.js';
@@ -30,19 +30,25 @@ import type {
  * A training run. Iterating it does the steps, one for each report, and nothing in between: what the body of the loop
  * evaluates, samples or saves is the model right after that step. Leaving the loop ends after the step; iterating again
  * goes on. Listeners of events are called as things happen and never waited for: `run()` with listeners keeps the
- * machine busy whatever they do.
+ * machine busy whatever they do. An error that a listener throws is none of the run's: reports and checkpoints are as
+ * without it, and when the work under way is done it becomes an uncaught exception of the process.
+ *
+ * What goes wrong in work that a run does not depend on (removing an old checkpoint, a line of metrics.jsonl, giving
+ * things back at the end) is a `warning` event, or a warning of the process where nobody listens.
  *
  * @example
  * await using trainer = await Trainer.create({ model, method, data: { train: 'addresses' }, batchSize: 8, sequenceLength: 256, maxSteps: 100, learningRate: 1e-3 });
  * for await (const { step, loss } of trainer) console.log(step, loss);
  */
-export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposable {
+export class Trainer extends Announcer implements AsyncDisposable {
   readonly #parts: TrainerParts;
   #best: CheckpointState['best'];
   #evaluation: EvaluateReport | undefined;
   #checkpoint: CheckpointInfo | undefined;
   #lastLoss: number | undefined;
-  #stopRequested = false;
+  /** Counted, so that a request ends every iteration that was under way, and none that begins after those. */
+  #numStopRequests = 0;
+  #numStopsDone = 0;
   #isBroken = false;
   #closing: Promise<void> | undefined;
   #work: Promise<unknown> = Promise.resolve();
@@ -108,14 +114,25 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     };
   }
 
-  /** @throws ERR_COMPACT_NOT_FINITE, ERR_COMPACT_ABORTED, ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_DISPOSED */
+  /**
+   * Iterations at the same time share the steps: each is done once.
+   * @throws ERR_COMPACT_NOT_FINITE, ERR_COMPACT_ABORTED, ERR_COMPACT_DATA_READ, ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_DISPOSED
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<StepReport, TrainResult> {
     const start = performance.now();
-    while (!this.#stopRequested && this.step < this.#parts.settings.maxSteps)
-      yield await this.#exclusive(() => this.#oneStep());
-    const result = await this.#exclusive(() => this.#finish(start));
-    this.emit('end', result);
-    return result;
+    const numStopsDone = this.#numStopsDone;
+    const isOver = (): boolean =>
+      this.#numStopRequests > numStopsDone || this.step >= this.#parts.settings.maxSteps;
+    try {
+      for (;;) {
+        const report = await this.#exclusive(async () => (isOver() ? undefined : this.#oneStep()));
+        if (report === undefined) break;
+        yield report;
+      }
+      return await this.#exclusive(() => this.#finish(start));
+    } finally {
+      this.#numStopsDone = this.#numStopRequests;
+    }
   }
 
   /** Does all the steps that are left; progress is told by events. */
@@ -127,9 +144,12 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     }
   }
 
-  /** Ends the iteration after the step that is under way, with a checkpoint where there is an output folder. */
+  /**
+   * Ends the iteration after the step that is under way, with a checkpoint where there is an output folder; before an
+   * iteration, ends the next one at once. Iterating again goes on.
+   */
   requestStop(): void {
-    this.#stopRequested = true;
+    this.#numStopRequests++;
   }
 
   /** Loss and perplexity of the held-out text. */
@@ -154,10 +174,19 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     return this.#exclusive(() => this.#save());
   }
 
-  /** Waits for what is under way, then gives back memory, files and the output folder. Safe to call twice. */
+  /**
+   * Waits for what is under way, then gives back memory, files and the output folder. Safe to call twice. Never rejects,
+   * so that it hides no error of the run: what cannot be given back is told as a warning.
+   */
   close(): Promise<void> {
-    this.#closing ??= this.#work.then(() => this.#parts.resources[Symbol.asyncDispose]());
+    this.#closing ??= this.#giveBack();
     return this.#closing;
+  }
+
+  async #giveBack(): Promise<void> {
+    await this.#work;
+    for (const problem of await this.#parts.resources.release()) this.warn(problem);
+    this.rethrow();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -168,7 +197,7 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closing !== undefined)
       return Promise.reject(compactError('ERR_COMPACT_DISPOSED', 'the trainer is closed', { op: 'Trainer' }));
-    const result = this.#work.then(work);
+    const result = this.#work.then(work).finally(() => this.rethrow());
     this.#work = result.catch(() => undefined);
     return result;
   }
@@ -182,24 +211,29 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     const { step } = state;
     const isLast = step === settings.maxSteps;
     if (result.refreshedEpoch !== undefined)
-      this.emit('refresh', { step, projectionEpoch: result.refreshedEpoch });
+      this.tell('refresh', { step, projectionEpoch: result.refreshedEpoch });
     const trainedMs = performance.now() - start;
-    const evaluation = isDue(step, settings.evalSteps, isLast) ? await this.#evaluate() : undefined;
-    const checkpoint = isDue(step, settings.saveSteps, false) ? await this.#save() : undefined;
     const { numSequencesSeen, numTokensSeen } = state.counters;
     this.#lastLoss = result.loss;
     this.#trainedMs += trainedMs;
     this.#trainedTokens += result.numTokens;
-    const report: StepReport = {
+    const progress = {
       step,
-      maxSteps: settings.maxSteps,
       epoch: numSequencesSeen / dataset.numTrainSequences,
       loss: result.loss,
       learningRate: result.learningRate,
       gradNorm: result.gradNorm,
-      numTokens: result.numTokens,
       numTokensSeen,
       tokensPerSecond: perSecond(result.numTokens, trainedMs),
+    };
+    // Lines come before the checkpoint of their step, so that a run that is resumed from it has them.
+    if (isDue(step, settings.loggingSteps, isLast || step === 1)) await this.#log(progress);
+    const evaluation = isDue(step, settings.evalSteps, isLast) ? await this.#evaluate() : undefined;
+    const checkpoint = isDue(step, settings.saveSteps, false) ? await this.#save() : undefined;
+    const report: StepReport = {
+      ...progress,
+      maxSteps: settings.maxSteps,
+      numTokens: result.numTokens,
       time: {
         dataMs: result.dataMs,
         computeMs: result.computeMs,
@@ -213,15 +247,15 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
       evaluation,
       checkpoint,
     };
-    if (isDue(step, settings.loggingSteps, isLast || step === 1)) await this.#log(report);
-    this.emit('step', report);
+    this.tell('step', report);
     return report;
   }
 
   async #finish(start: number): Promise<TrainResult> {
     const { settings, state } = this.#parts;
-    if (settings.outputDirectory !== undefined && this.step > 0 && !this.#isBroken) await this.#save();
-    return {
+    this.#refuseWhenBroken();
+    if (settings.outputDirectory !== undefined && this.step > 0) await this.#save();
+    const result: TrainResult = {
       reason: this.step < settings.maxSteps ? 'stopped' : 'completed',
       step: this.step,
       loss: this.#lastLoss,
@@ -232,15 +266,17 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
       durationMs: performance.now() - start,
       memory: this.memory(),
     };
+    this.tell('end', result);
+    return result;
   }
 
   async #evaluate(): Promise<EvaluateReport> {
-    const { engine, dataset, settings, log } = this.#parts;
+    const { engine, dataset, settings } = this.#parts;
     const { batchSize, evalSequences: limit, signal } = settings;
     const report = await evaluateLoss(engine, dataset, { step: this.step, batchSize, limit, signal });
     this.#evaluation = report;
-    await log?.write({ step: report.step, evalLoss: report.loss, evalPerplexity: report.perplexity });
-    this.emit('evaluate', report);
+    await this.#write({ step: report.step, evalLoss: report.loss, evalPerplexity: report.perplexity });
+    this.tell('evaluate', report);
     return report;
   }
 
@@ -255,6 +291,7 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
     if (this.#checkpoint?.step === this.step) return this.#checkpoint;
     this.#parts.lock?.check();
     const start = performance.now();
+    await this.#parts.log?.flush().catch((error: unknown) => this.warn(error));
     const { step, loss = Infinity } = this.#evaluation ?? {};
     const isBest = step === this.step && loss < (this.#best?.loss ?? Infinity);
     const best = isBest ? { step, loss } : this.#best;
@@ -271,17 +308,21 @@ export class Trainer extends EventEmitter<TrainerEvents> implements AsyncDisposa
       throw error;
     });
     this.#best = best;
-    await pruneCheckpoints(outputDirectory, settings.saveTotalLimit, best?.step);
+    await pruneCheckpoints(outputDirectory, settings.saveTotalLimit, best?.step).catch((error: unknown) =>
+      this.warn(error),
+    );
     this.#checkpoint = { ...saved, step: this.step, isBest, durationMs: performance.now() - start };
-    this.emit('checkpoint', this.#checkpoint);
+    this.tell('checkpoint', this.#checkpoint);
     return this.#checkpoint;
   }
 
-  async #log(report: StepReport): Promise<void> {
-    const { step, epoch, loss, learningRate, gradNorm, numTokensSeen, tokensPerSecond, memory } = report;
-    const { allocatedBytes, processBytes } = memory;
-    const progress = { step, epoch, loss, learningRate, gradNorm, numTokensSeen, tokensPerSecond };
-    await this.#parts.log?.write({ ...progress, allocatedBytes, processBytes });
+  async #log(progress: Metrics): Promise<void> {
+    const { allocatedBytes, processBytes } = this.memory();
+    await this.#write({ ...progress, allocatedBytes, processBytes });
+  }
+
+  async #write(metrics: Metrics): Promise<void> {
+    await this.#parts.log?.write(metrics).catch((error: unknown) => this.warn(error));
   }
 
   #refuseWhenBroken(): void {

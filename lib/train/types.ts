@@ -78,8 +78,8 @@ export interface TrainerOptions {
    */
   readonly memoryLimitBytes?: number | string;
   /**
-   * Ends the start while it tokenises, or the iteration before the next micro-batch, with ERR_COMPACT_ABORTED; weights
-   * stay those of the last step.
+   * Ends the start, leaving nothing behind, or the iteration before the next micro-batch, where weights stay those of
+   * the last step: ERR_COMPACT_ABORTED.
    */
   readonly signal?: AbortSignal;
   /** Called about four times a second while text is tokenised, with bytes of its files. */
@@ -210,4 +210,6 @@ export interface TrainerEvents {
   checkpoint: [CheckpointInfo];
   refresh: [{ readonly step: number; readonly projectionEpoch: number }];
   end: [TrainResult];
+  /** What went wrong in work that the run does not depend on; it goes on. */
+  warning: [Error];
 }

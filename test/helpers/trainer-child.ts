@@ -8,16 +8,20 @@ const distribution = join(__dirname, '..', '..', 'dist');
 /**
  * A training run in a process of its own, from the built package: the tiny run with some options changed, which
  * prints one JSON object a line: { step } at the start, then { checkpoint } for each one, then { result } or { error }.
+ * Where `setUp` is given, it runs first, and `await started(trainer)` when the trainer is there.
  */
-const script = `
+const script = (setUp: string): string => `
+  let started = () => {};
   const { Trainer } = require(process.env.TEST_DISTRIBUTION + '/train/index.js');
   const { compact } = require(process.env.TEST_DISTRIBUTION + '/methods/index.js');
   const { llama } = require(process.env.TEST_DISTRIBUTION + '/models/index.js');
   const { model, method, ...options } = JSON.parse(process.env.TEST_RUN);
   const say = (value) => console.log(JSON.stringify(value));
   (async () => {
+    ${setUp}
     const trainer = await Trainer.create({ model: llama(model), method: compact(method), ...options });
     say({ step: trainer.step });
+    await started(trainer);
     trainer.on('checkpoint', ({ step }) => say({ checkpoint: step }));
     try {
       say({ result: await trainer.run() });
@@ -37,17 +41,18 @@ export interface TrainerChild {
 }
 
 /**
+ * @param setUp JavaScript that runs in the process before the run
  * @param wrap a command that ends by starting Node, e.g. one that sets limits first; `$0` and its arguments follow
  */
 export function startTrainerChild(
   run: Readonly<Record<string, unknown>>,
-  wrap: readonly string[] = [],
+  { wrap = [], setUp = '' }: { readonly wrap?: readonly string[]; readonly setUp?: string } = {},
 ): TrainerChild {
   const [program, ...args] = [...wrap, process.execPath, '-'];
   const child = spawn(program, args, {
     env: { ...process.env, TEST_DISTRIBUTION: distribution, TEST_RUN: JSON.stringify(run) },
   });
-  child.stdin.on('error', () => {}).end(script);
+  child.stdin.on('error', () => {}).end(script(setUp));
   const lines: Record<string, unknown>[] = [];
   const waiting = new Set<() => void>();
   let hasEnded = false;

@@ -9,12 +9,7 @@ import type { Model } from '../../lib/graph/index.js';
 import { compact, dense } from '../../lib/methods/index.js';
 import type { Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
-import {
-  listCheckpoints,
-  pruneCheckpoints,
-  removeLeftovers,
-  resolveCheckpoint,
-} from '../../lib/train/checkpoint-folder.js';
+import { listCheckpoints, pruneCheckpoints, resolveCheckpoint } from '../../lib/train/checkpoint-folder.js';
 import type { CheckpointState } from '../../lib/train/checkpoint-state.js';
 import { checkResumable, openCheckpoint, saveCheckpoint } from '../../lib/train/checkpoint.js';
 import type { TrainerSettings } from '../../lib/train/options.js';
@@ -237,9 +232,17 @@ describe('checkpoints', () => {
 });
 
 describe('output folders', () => {
-  test('the latest is the one of the highest step; other names are not checkpoints', async () => {
-    for (const name of ['checkpoint-9', 'checkpoint-10', 'checkpoint-x', '.checkpoint-11.1.partial', 'data'])
+  test('the latest is the one of the highest step that is whole; other names are not checkpoints', async () => {
+    const whole = await save(9);
+    await cp(whole, join(folder, 'checkpoint-10'), { recursive: true });
+    for (const name of ['checkpoint-x', '.checkpoint-11.1-0123abcd.partial', 'data'])
       await mkdir(join(folder, name));
+    // As an interrupted removal or copy leaves it.
+    for (const [i, missing] of ['trainer.json', 'model.safetensors', 'optimizer.safetensors'].entries()) {
+      await cp(whole, join(folder, `checkpoint-${12 + i}`), { recursive: true });
+      await rm(join(folder, `checkpoint-${12 + i}`, missing));
+    }
+    await writeFile(join(folder, 'checkpoint-15'), 'a file');
     expect((await listCheckpoints(folder)).map(({ step }) => step)).toEqual([9, 10]);
     expect(await resolveCheckpoint('latest', folder)).toBe(join(folder, 'checkpoint-10'));
     expect(await resolveCheckpoint('auto', folder)).toBe(join(folder, 'checkpoint-10'));
@@ -248,8 +251,6 @@ describe('output folders', () => {
     await expect(resolveCheckpoint('latest', join(folder, 'data'))).rejects.toMatchObject({
       code: 'ERR_COMPACT_CHECKPOINT_MISSING',
     });
-    await removeLeftovers(folder);
-    expect(await readdir(folder)).not.toContain('.checkpoint-11.1.partial');
   });
 
   test('the newest stay, and the best', async () => {

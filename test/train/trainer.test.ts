@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, promises, renameSync, rmdirSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,8 @@ import { compact, dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { Sampler, Trainer } from '../../lib/train/index.js';
 import type { StepReport, TrainerOptions, TrainResult } from '../../lib/train/index.js';
-import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
+import { makeFolder, tinyConfig, tinyMethod, tinyRun } from '../helpers/tiny-run.js';
+import { startTrainerChild } from '../helpers/trainer-child.js';
 
 jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
@@ -173,6 +174,37 @@ describe('the course of a run', () => {
     expect(existsSync(join(outputDirectory, 'checkpoint-3', 'model.safetensors'))).toBe(true);
   });
 
+  test('after a requested stop iterating goes on, with the steps of a run that was never stopped', async () => {
+    await using trainer = await Trainer.create(tinyRun(text));
+    const losses: number[] = [];
+    trainer.on('step', ({ step, loss }) => {
+      losses.push(loss);
+      if (step === 3 || step === 5) trainer.requestStop();
+    });
+    expect(await trainer.run()).toMatchObject({ reason: 'stopped', step: 3 });
+    for await (const { step } of trainer) expect(step).toBeLessThanOrEqual(5);
+    expect(trainer.step).toBe(5);
+    // Before an iteration a request ends the next one, and that alone.
+    trainer.requestStop();
+    expect(await trainer.run()).toMatchObject({ reason: 'stopped', step: 5 });
+    expect(await trainer.run()).toMatchObject({ reason: 'completed', step: 8 });
+    expect(losses).toEqual(await lossesOf({}));
+  });
+
+  test('iterations at the same time share the steps, and a requested stop ends all of them', async () => {
+    const outputDirectory = newOutput();
+    await using trainer = await Trainer.create(tinyRun(text, { maxSteps: 6, outputDirectory }));
+    const steps: number[] = [];
+    trainer.on('step', ({ step }) => steps.push(step));
+    trainer.once('step', () => trainer.requestStop());
+    const stopped = await Promise.all([trainer.run(), trainer.run()]);
+    expect(stopped.map(({ reason }) => reason)).toEqual(['stopped', 'stopped']);
+    const results = await Promise.all([trainer.run(), reportsOf(trainer), trainer.run()]);
+    expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(results[0]).toMatchObject({ reason: 'completed', step: 6, checkpoint: { step: 6 } });
+    expect(trainer.step).toBe(6);
+  });
+
   test.each([1, 3])(
     'an abort ends within one of %i micro-batches and leaves the state of the last step',
     async (n) => {
@@ -305,6 +337,82 @@ describe('output folders', () => {
     expect((await sampler.sample(options)).text).toBe(expected);
     expect((await sampler.sample({ ...options, seed: 4 })).text).not.toBe(expected);
   });
+});
+
+describe('what goes wrong beside the run', () => {
+  test('a checkpoint that cannot be removed and a log that cannot be written are warnings; the run goes on', async () => {
+    const outputDirectory = newOutput();
+    const change = { outputDirectory, saveSteps: 2, saveTotalLimit: 1, loggingSteps: 1 };
+    await using trainer = await Trainer.create(tinyRun(text, change));
+    const log = join(outputDirectory, 'metrics.jsonl');
+    const warnings: string[] = [];
+    trainer.on('warning', (problem) => warnings.push((problem as CompactError).message));
+    const { rename } = promises;
+    const failing = jest.spyOn(promises, 'rename').mockImplementation(async (from, to) => {
+      if (String(from).endsWith('checkpoint-2'))
+        throw Object.assign(new Error('EIO: io error'), { code: 'EIO' });
+      return rename(from, to);
+    });
+    try {
+      trainer.on('step', ({ step }) => {
+        if (step === 2) {
+          renameSync(log, `${log}.away`);
+          mkdirSync(log);
+        }
+        if (step === 3) {
+          rmdirSync(log);
+          renameSync(`${log}.away`, log);
+        }
+      });
+      expect(await trainer.run()).toMatchObject({ reason: 'completed', checkpoint: { step: 8 } });
+    } finally {
+      failing.mockRestore();
+    }
+    expect(warnings.filter((message) => message.includes(log))).toHaveLength(1);
+    expect(warnings.filter((message) => message.includes('checkpoint-2'))).toHaveLength(3);
+    expect(warnings).toHaveLength(4);
+    const lines = (await readFile(log, 'utf8')).trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as StepReport).step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect((await readdir(outputDirectory)).filter((name) => name.startsWith('checkpoint-'))).toEqual([
+      'checkpoint-2',
+      'checkpoint-8',
+    ]);
+  });
+});
+
+test('a listener that throws costs neither report nor checkpoint; its error is an uncaught exception of the process', async () => {
+  const outputDirectory = newOutput();
+  const setUp = `
+    process.on('uncaughtException', ({ message }) => say({ uncaught: message }));
+    started = (trainer) => {
+      trainer.on('step', ({ step }) => { if (step > 1) throw new Error('step ' + step); });
+      for (const event of ['evaluate', 'end', 'refresh'])
+        trainer.on(event, ({ step }) => { throw new Error(event + ' ' + step); });
+      trainer.on('step', ({ step, checkpoint }) => say({ heard: [step, checkpoint?.step] }));
+      const run = trainer.run.bind(trainer);
+      trainer.run = async () => {
+        const steps = [];
+        for await (const { step } of trainer) steps.push(step);
+        return { steps, result: await run() };
+      };
+    };`;
+  const run = {
+    ...tinyRun(text, { maxSteps: 3, evalSteps: 3, saveSteps: 2, outputDirectory }),
+    model: tinyConfig,
+  };
+  const child = startTrainerChild({ ...run, method: tinyMethod }, { setUp });
+  expect(await child.next('result')).toMatchObject({
+    steps: [1, 2, 3],
+    result: { reason: 'completed', step: 3 },
+  });
+  expect(await child.ended).toEqual({ exitCode: 0, stderr: '' });
+  const all = (key: string): unknown[] => child.lines.flatMap((line) => (key in line ? [line[key]] : []));
+  expect(all('heard')).toEqual([
+    [1, null],
+    [2, 2],
+    [3, null],
+  ]);
+  expect(all('uncaught')).toEqual(['step 2', 'refresh 3', 'evaluate 3', 'step 3', 'end 3', 'end 3']);
 });
 
 test('a checkpoint brings its tokenizer along', async () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Dataset, ignoreIndex, loadTokenizer } from '../../lib/data/index.js';
@@ -460,14 +460,10 @@ describe('datasets', () => {
     const path = await file('a.txt', counting(12_345));
     const options = { sequenceLength: 4, vocabularySize: 257, seed: 1 };
     const dataset = await Dataset.open(await Dataset.prepare({ train: path }, options));
-    // Other tests make such folders too: ours holds a file of exactly this many two-byte ids.
-    const mine: string[] = [];
-    for (const name of (await temporaryFolders()).filter((folder) => !before.includes(folder))) {
-      const [tokens] = await readdir(join(tmpdir(), name)).catch(() => []);
-      const size =
-        tokens === undefined ? 0 : (await stat(join(tmpdir(), name, tokens)).catch(() => undefined))?.size;
-      if (size === 64 + 2 * 12_346) mine.push(name);
-    }
+    // Other tests make such folders too: ours is named after this process.
+    const mine = (await temporaryFolders()).filter(
+      (name) => name.includes(`-${process.pid}-`) && !before.includes(name),
+    );
     expect(mine).toHaveLength(1);
     await dataset.close();
     expect(await temporaryFolders()).not.toContain(mine[0]);
