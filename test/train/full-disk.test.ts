@@ -32,7 +32,10 @@ test('a file that may not grow: the save is refused, the older checkpoint stays,
 
   // 64 KiB a file, less than the weights; the signal that the system sends at the limit is ignored, as Node would.
   const limit = ['bash', '-c', 'trap "" XFSZ; ulimit -f 64; exec "$0" "$@"'];
-  const child = startTrainerChild({ ...run, outputDirectory, resumeFromCheckpoint: 'latest' }, limit);
+  const child = startTrainerChild(
+    { ...run, outputDirectory, resumeFromCheckpoint: 'latest' },
+    { wrap: limit },
+  );
   expect(await child.next('error')).toMatchObject({ code: 'ERR_COMPACT_CHECKPOINT_WRITE' });
   expect(await child.ended).toMatchObject({ exitCode: 0, stderr: '' });
   const names = await readdir(outputDirectory);
@@ -57,7 +60,10 @@ test('a full disk: the save is refused, every older checkpoint stays whole', asy
   }
   const list = `find ${disk}/run -path '*checkpoint*' | sed 's/.*/{"left":"&"}/'; df --output=avail ${disk} >&2`;
   const wrap = ['unshare', '-rm', 'bash', '-c', `${mount} && "$0" "$@"; ${list}`];
-  const child = startTrainerChild({ ...run, outputDirectory: join(disk, 'run'), saveTotalLimit: 0 }, wrap);
+  const child = startTrainerChild(
+    { ...run, outputDirectory: join(disk, 'run'), saveTotalLimit: 0 },
+    { wrap },
+  );
   expect(await child.next('error')).toMatchObject({
     code: 'ERR_COMPACT_CHECKPOINT_WRITE',
     message: expect.stringContaining('ENOSPC'),
