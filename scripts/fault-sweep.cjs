@@ -6,13 +6,13 @@
  *   npm run build:ts && node scripts/fault-sweep.cjs          TMPDIR=/dev/shm makes it several times as fast
  */
 const { spawnSync } = require('node:child_process');
-const { join } = require('node:path');
+const { dirname, join } = require('node:path');
 
 const root = join(__dirname, '..');
 const { status } = spawnSync(
   process.execPath,
   [
-    require.resolve('jest/bin/jest.js'),
+    join(dirname(require.resolve('jest/package.json')), 'bin', 'jest.js'),
     '--runInBand',
     'test/train/faults.test.ts',
     'test/train/kill.test.ts',
