@@ -23,7 +23,9 @@ export const optional = v.optional;
 export const required = <const S extends v.GenericSchema>(row: { readonly wrapped: S }): S => row.wrapped;
 
 /** The same options where somebody else fills in what is left out. */
-export const withoutDefaults = <const S extends Readonly<Record<string, { readonly wrapped: v.GenericSchema }>>>(
+export const withoutDefaults = <
+  const S extends Readonly<Record<string, { readonly wrapped: v.GenericSchema }>>,
+>(
   table: S,
 ) =>
   Object.fromEntries(

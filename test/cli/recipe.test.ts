@@ -196,21 +196,20 @@ const withFlags = (given: Record<string, unknown>) => {
 
 describe('flags over a recipe', () => {
   test('replace values; a method comes before its options', () => {
-    const options = withFlags({ method: 'compact', rankRatio: '0.5', maxSteps: '7', data: 'other.txt' });
+    const options = withFlags({ method: 'compact', rankRatio: 0.5, maxSteps: 7, data: 'other.txt' });
     expect(options.method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.5 });
     expect(options).toMatchObject({ maxSteps: 7, data: { train: 'other.txt' } });
   });
 
   test('rates of embeddings, head and norms are keys and flags of their own', () => {
     const rates = { embeddingLearningRate: 0.02, headLearningRate: 0.03, normLearningRate: 0.04 };
-    const flags = Object.fromEntries(Object.entries(rates).map(([key, rate]) => [key, String(rate)]));
-    expect(withFlags(flags)).toMatchObject({ learningRate: 0.001, ...rates });
+    expect(withFlags(rates)).toMatchObject({ learningRate: 0.001, ...rates });
     expect(optionsOf(`${minimal}headLearningRate: 0.02\n`)).toMatchObject({ headLearningRate: 0.02 });
   });
 
   test('--set reaches into sections and wins', () => {
     const set = ['maxSteps=9', 'model.numHiddenLayers=1', 'data.validationFraction=0.5'];
-    const options = withFlags({ maxSteps: '7', set });
+    const options = withFlags({ maxSteps: 7, set });
     expect(options).toMatchObject({ maxSteps: 9, data: { train: 'corpus.txt', validationFraction: 0.5 } });
     expect(options.model.describe()).toMatchObject({ numHiddenLayers: 1 });
   });
