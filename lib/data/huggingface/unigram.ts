@@ -42,7 +42,8 @@ export function unigramModel(config: UnigramConfig): SubwordModel {
         const score = best[start]! + scores[node.id]!;
         if (best[end] === -Infinity || score > best[end]!) {
           best[end] = score;
-          starts[end] = start;
+          // The token for unknown text, spelled out in a text, is unknown like the letters around it.
+          starts[end] = node.id === unknownId ? -1 - start : start;
         }
         if (end === letterEnd) isLetterKnown = true;
       }
