@@ -22,6 +22,12 @@ export class LiveLine {
     process.stdout.write('\r\x1b[K');
   }
 
+  /** Hides the line, and leaves nothing to `end`. */
+  clear(): void {
+    this.hide();
+    this.#text = '';
+  }
+
   /** Leaves the latest text on the screen. */
   end(): void {
     if (this.#text === '') return;

@@ -53,6 +53,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage; // was printed
     const known =
       error instanceof CommanderError ? fromCommander(error, nameOfCommand(program, args)) : error;
+    terminal.clearStatus();
     printError(terminal, known);
     return exitCodeOf(known);
   }

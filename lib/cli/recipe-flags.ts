@@ -39,6 +39,7 @@ const recipeFlags: readonly RecipeFlag[] = [
     description: 'text to train on: a file, a folder, a packaged corpus' },
   { flags: '--tokenizer <path>', key: 'data.tokenizer',
     description: 'bytes, a tokenizer.json, or a folder that holds one' },
+  { flags: '--text-field <key>', key: 'data.textField', description: 'key of the text in JSON lines' },
   { flags: '-b, --batch-size <sequences>', key: 'batchSize', parse: positiveInteger, plans: true,
     description: 'sequences of a micro-batch' },
   { flags: '-s, --sequence-length <tokens>', key: 'sequenceLength', parse: positiveInteger, plans: true,

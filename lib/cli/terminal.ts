@@ -46,6 +46,11 @@ export class Terminal {
     this.#live.end();
   }
 
+  /** Takes the status off the screen. */
+  clearStatus(): void {
+    this.#live.clear();
+  }
+
   /** One line for people. */
   line(text = ''): void {
     this.write(`${text}\n`);

@@ -21,6 +21,8 @@ export interface DatasetOptions {
   readonly sequencesPerStep?: number;
   /** Whether held-out text is needed, so that a corpus without any is refused. Default false. */
   readonly needsValidation?: boolean;
+  /** Whether the whole text is held out, and nothing of it trains. Default false. */
+  readonly isHeldOut?: boolean;
 }
 
 /** A run of consecutive sequences of a token file. Sequence i predicts tokens i * length + 1 to (i + 1) * length. */
@@ -102,11 +104,13 @@ export class Dataset implements AsyncDisposable {
         bytesBefore += numBytesOf(sources);
       }
       const [train, validation] = files;
-      const whole = wholeSpan(train!, options.sequenceLength, 'training');
-      const spans =
-        validation === undefined
+      const { sequenceLength, isHeldOut = false } = options;
+      const whole = wholeSpan(train!, sequenceLength, isHeldOut ? 'evaluation' : 'training');
+      const spans = isHeldOut
+        ? { train: whole, validation: whole }
+        : validation === undefined
           ? holdOut(whole, data.validationFraction ?? 0.05, options)
-          : { train: whole, validation: wholeSpan(validation, options.sequenceLength, 'validation') };
+          : { train: whole, validation: wholeSpan(validation, sequenceLength, 'validation') };
       return new Dataset(prepared, spans, temporaryFolder);
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));

@@ -1,51 +1,48 @@
+import { dataTable } from '../data/data-table.js';
 import { Dataset } from '../data/index.js';
-import { paths } from '../data/data-table.js';
-import {
-  abortSignal,
-  checkOptions,
-  checkValue,
-  optional,
-  path,
-  wholeNumber,
-  type OptionTable,
-} from '../options.js';
+import type { DataOptions } from '../data/index.js';
+import { checkOptions, checkValue, optional, path, wholeNumber, type OptionTable } from '../options.js';
 import { engineTable } from '../runtime/options.js';
 import { loadCheckpointModel, readCheckpointModel, tokenizerOf } from './checkpoint-model.js';
 import { evaluateLoss } from './evaluate.js';
 import { Resources } from './resources.js';
-import { maxStepTokens } from './trainer-table.js';
+import { maxStepTokens, trainerTable } from './trainer-table.js';
 import type { EvaluateReport, TrainerOptions } from './types.js';
 
-export interface EvaluateOptions extends Pick<
-  TrainerOptions,
-  'device' | 'threads' | 'instructionSet' | 'blas' | 'graphs' | 'memoryLimitBytes' | 'evalSequences'
-> {
+export interface EvaluateOptions
+  extends
+    Pick<TrainerOptions, 'device' | 'threads' | 'instructionSet' | 'blas' | 'graphs' | 'memoryLimitBytes'>,
+    Pick<TrainerOptions, 'evalSequences' | 'onTokenize' | 'signal'>,
+    Pick<DataOptions, 'textField' | 'splitSpecialTokens'> {
   /** A checkpoint, or an output folder: its latest. */
   readonly checkpoint: string;
   /** Files or folders, or the name of a packaged corpus. */
-  readonly data: string | readonly string[];
+  readonly data: DataOptions['train'];
   /** Tokens of one sequence. Default: those that the checkpoint was trained on. */
   readonly sequenceLength?: number;
   /** Sequences at a time; the result does not depend on it but for rounding. Default 8, or all if they are fewer. */
   readonly batchSize?: number;
-  /** Ends the work with ERR_COMPACT_ABORTED. */
-  readonly signal?: AbortSignal;
 }
 
 /** The loss of a text under a checkpoint. */
 export interface CheckpointEvaluation extends EvaluateReport {
   /** The checkpoint that was used. */
   readonly checkpoint: string;
+  /** Sentences on what may not be as the user thinks: text left out, unknown, or not separated. */
+  readonly warnings: readonly string[];
 }
 
-export const evaluateTable = {
+const evaluateTable = {
   ...engineTable,
   checkpoint: path,
-  data: paths,
-  evalSequences: optional(wholeNumber(1)),
+  data: dataTable.train,
+  textField: dataTable.textField,
+  splitSpecialTokens: dataTable.splitSpecialTokens,
+  evalSequences: trainerTable.evalSequences,
   sequenceLength: optional(wholeNumber(1)),
-  batchSize: optional(wholeNumber(1, maxStepTokens)),
-  signal: optional(abortSignal),
+  batchSize: optional(wholeNumber(1, maxStepTokens), 8),
+  onTokenize: trainerTable.onTokenize,
+  signal: trainerTable.signal,
 } satisfies OptionTable<EvaluateOptions>;
 
 /**
@@ -58,35 +55,32 @@ export const evaluateTable = {
  *   ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT, ERR_COMPACT_ABORTED
  */
 export async function evaluateCheckpoint(given: EvaluateOptions): Promise<CheckpointEvaluation> {
+  const options = checkOptions(given, evaluateTable, { what: 'evaluateCheckpoint' });
+  const { checkpoint: folder, data, textField, splitSpecialTokens, signal, onTokenize, ...others } = options;
   const {
-    checkpoint: folder,
-    data,
-    signal,
-    ...options
-  } = checkOptions(given, evaluateTable, {
-    what: 'evaluateCheckpoint',
-  });
-  const {
-    evalSequences,
-    sequenceLength: chosenLength,
-    batchSize: chosenSize = 8,
+    evalSequences: limit = Infinity,
+    sequenceLength: wantedLength,
+    batchSize,
     ...engineOptions
-  } = options;
+  } = others;
   const found = await readCheckpointModel(folder);
   const { checkpoint, state, model } = found;
-  const sequenceLength = chosenLength ?? state.training.sequenceLength;
-  checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
+  const { vocabularySize, maxSequenceLength } = model;
+  const sequenceLength = wantedLength ?? state.training.sequenceLength;
+  checkValue(sequenceLength, wholeNumber(1, maxSequenceLength), 'sequenceLength');
   const tokenizer = tokenizerOf(checkpoint, state);
   const prepared = await Dataset.prepare(
-    { train: data, validation: data, tokenizer },
-    { sequenceLength, vocabularySize: model.vocabularySize, seed: 0 },
+    { train: data, tokenizer, textField, splitSpecialTokens },
+    { sequenceLength, vocabularySize, seed: 0, isHeldOut: true },
   );
   await using resources = new Resources();
-  const dataset = resources.use(await Dataset.open(prepared));
-  const count = Math.min(dataset.numValidationSequences, evalSequences ?? Infinity);
-  const batchSize = Math.min(chosenSize, count);
-  const work = { entry: 'evaluate', batchSize, sequenceLength } as const;
+  const { threads } = engineOptions;
+  const control = { signal, onProgress: onTokenize, threads };
+  const dataset = resources.use(await Dataset.open(prepared, undefined, control));
+  const count = Math.min(dataset.numValidationSequences, limit);
+  const work = { entry: 'evaluate', batchSize: Math.min(batchSize, count), sequenceLength } as const;
   const engine = await loadCheckpointModel(found, work, engineOptions, resources);
-  const report = await evaluateLoss(engine, dataset, { step: state.step, batchSize, limit: count, signal });
-  return { checkpoint, ...report };
+  const read = { step: state.step, batchSize: work.batchSize, limit: count, signal };
+  const report = await evaluateLoss(engine, dataset, read);
+  return { ...report, checkpoint, warnings: dataset.warnings };
 }

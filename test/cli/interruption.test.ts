@@ -124,23 +124,27 @@ describe('a run that is asked to end', () => {
     expect(objects(stdout).at(-1)).toMatchObject({ type: 'step' });
   });
 
-  test('before its first step ends with one sentence and leaves nothing behind', async () => {
-    const temporary = join(folder.path, 'temporary');
-    mkdirSync(temporary);
-    const data = join(folder.path, 'large.txt');
-    writeFileSync(data, 'All work and no play.\n'.repeat(1_000_000));
-    const { path } = folder.recipe({ data, outputDirectory: null });
-    // The tokenised text appears there: the start is under way.
-    const signals = new AbortController();
-    const outcome = await runCommand(['train', path], {
-      env: { TMPDIR: temporary },
-      onStart: (child) => void watch(temporary, { signal: signals.signal }, () => child.kill('SIGINT')),
-    });
-    signals.abort();
-    expect(outcome).toMatchObject({ code: 130, stdout: '' });
-    expect(outcome.stderr).toBe('SIGINT: interrupted before the first step, nothing is saved\n');
-    expect(readdirSync(temporary)).toEqual([]);
-  });
+  test.each(['in its output folder', 'without one'])(
+    'before its first step ends with one sentence and leaves nothing behind, %s',
+    async (where) => {
+      const temporary = join(folder.path, `temporary ${where}`);
+      mkdirSync(temporary);
+      const data = join(folder.path, 'large.txt');
+      writeFileSync(data, 'All work and no play.\n'.repeat(1_000_000));
+      const outputDirectory = where === 'without one' ? null : join(temporary, 'runs', 'first');
+      const { path } = folder.recipe({ data, outputDirectory });
+      // What the start makes appears there: it is under way.
+      const watching = new AbortController();
+      const outcome = await runCommand(['train', path], {
+        env: { TMPDIR: temporary },
+        onStart: (child) => void watch(temporary, { signal: watching.signal }, () => child.kill('SIGINT')),
+      });
+      watching.abort();
+      expect(outcome).toMatchObject({ code: 130, stdout: '' });
+      expect(outcome.stderr).toBe('SIGINT: interrupted before the first step, nothing is saved\n');
+      expect(readdirSync(temporary)).toEqual([]);
+    },
+  );
 });
 
 describe('output that cannot be written', () => {

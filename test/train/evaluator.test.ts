@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluateCheckpoint, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
@@ -26,6 +26,7 @@ describe('evaluateCheckpoint', () => {
     const report = await evaluate({ batchSize: 2 });
     expect(report).toMatchObject({ loss, perplexity, numTokens, step: 8 });
     expect(report.checkpoint).toBe(join(checkpoint, 'checkpoint-8'));
+    expect(report.warnings).toEqual([]);
   });
 
   test('does not depend on how many sequences are read at a time', async () => {
@@ -49,6 +50,16 @@ describe('evaluateCheckpoint', () => {
     ['an interruption', { signal: AbortSignal.abort() }, 'ERR_COMPACT_ABORTED'],
   ])('refuses %s', async (_, options, code) => {
     await expect(evaluate(options)).rejects.toMatchObject({ code });
+  });
+
+  test('reads lines of JSON by the key that it is told', async () => {
+    const lines = join(folder, 'lines.jsonl');
+    const line = `${JSON.stringify({ body: readFileSync(heldOut, 'utf8') })}\n`;
+    writeFileSync(lines, line);
+    // The end of the document is one token more, which begins no sequence.
+    const { loss, numTokens } = await evaluate({ data: lines, textField: 'body', batchSize: 2 });
+    expect({ loss, numTokens }).toEqual({ loss: expected.loss, numTokens: expected.numTokens });
+    await expect(evaluate({ data: lines })).rejects.toMatchObject({ code: 'ERR_COMPACT_DATA_FORMAT' });
   });
 
   test('leaves nothing behind in the folder of the run', async () => {

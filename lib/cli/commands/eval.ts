@@ -4,6 +4,7 @@ import { formatDuration } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
 import { byteCount, positiveInteger } from '../options.js';
 import type { Terminal } from '../terminal.js';
+import { tokenizeProgress } from '../tokenize-progress.js';
 import { addHelpAfter } from '../text-layout.js';
 
 const help = {
@@ -18,6 +19,7 @@ checkpoints that share one.`,
 
 interface EvalFlags {
   readonly data: readonly string[];
+  readonly textField?: string;
   readonly batchSize?: number;
   readonly sequenceLength?: number;
   readonly evalSequences?: number;
@@ -33,6 +35,7 @@ export function registerEval(program: Command, terminal: Terminal): void {
     .description('Measures how well a trained model predicts a text.')
     .argument('<checkpoint>', 'a checkpoint, or an output folder: its latest')
     .requiredOption('-d, --data <path...>', 'text: files, folders, or a packaged corpus')
+    .option('--text-field <key>', 'key of the text in JSON lines (default: text)')
     .option('-b, --batch-size <sequences>', 'sequences at a time (default: 8)', positiveInteger)
     .option(
       '-s, --sequence-length <tokens>',
@@ -51,7 +54,9 @@ async function evaluate(checkpoint: string, flags: EvalFlags, terminal: Terminal
   const { memoryLimit: memoryLimitBytes, ...options } = flags;
   using interrupt = onInterrupt(() => {});
   const { signal } = interrupt;
-  const report = await evaluateCheckpoint({ checkpoint, ...options, memoryLimitBytes, signal });
+  const onTokenize = tokenizeProgress(terminal);
+  const report = await evaluateCheckpoint({ checkpoint, ...options, memoryLimitBytes, onTokenize, signal });
+  for (const warning of report.warnings) terminal.warn(warning);
   terminal.object({ type: 'evaluation', ...report });
   const { loss, perplexity, numTokens, durationMs } = report;
   terminal.prose(

@@ -11,6 +11,7 @@ import { addRecipeFlags, applyRecipeFlags, type RecipeFlags } from '../recipe-fl
 import { trainerOptions } from '../recipe.js';
 import { resumeCommand } from '../resume-command.js';
 import type { Terminal } from '../terminal.js';
+import { tokenizeProgress } from '../tokenize-progress.js';
 import { addHelpAfter } from '../text-layout.js';
 
 const help = {
@@ -56,7 +57,8 @@ async function train(options: TrainerOptions, { terminal, args }: CommandContext
     () => stop(),
     () => terminal.endStatus(),
   );
-  await using trainer = await start(options, args, starting.signal);
+  const onTokenize = tokenizeProgress(terminal);
+  await using trainer = await start({ ...options, onTokenize, signal: starting.signal }, args);
   stop = () => {
     trainer.requestStop();
     terminal.warn(stopNotice(interrupt.signal, options));
@@ -85,13 +87,13 @@ async function train(options: TrainerOptions, { terminal, args }: CommandContext
 
 /** A trainer; an interruption before the first step ends in an error that says so. */
 async function start(
-  options: TrainerOptions,
+  options: TrainerOptions & { readonly signal: AbortSignal },
   args: readonly string[],
-  signal: AbortSignal,
 ): Promise<Trainer> {
+  const { signal } = options;
   let trainer: Trainer;
   try {
-    trainer = await Trainer.create({ ...options, signal });
+    trainer = await Trainer.create(options);
   } catch (error) {
     if (signal.aborted) throw beforeFirstStep(signal);
     throw await sameRunRefused(error, options, args);
@@ -146,6 +148,7 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
       plannedBytes: plan.peakBytes,
       overheadBytes: trainer.memory().overheadBytes,
       resumedFrom,
+      warnings: data.warnings,
     });
   const fact = (name: string, text: string): void =>
     terminal.prose(text, `${terminal.style('dim', name.padEnd(7))} `);
@@ -162,6 +165,7 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
   const overhead = overheadBytes === 0 ? '' : `; ${formatBytes(overheadBytes)} beside for context and code`;
   fact('memory', `${formatBytes(plan.peakBytes)}, planned and allocated${overhead}`);
   if (resumedFrom !== undefined) fact('from', resumedFrom);
+  for (const warning of data.warnings) terminal.warn(warning);
   terminal.line();
 }
 
