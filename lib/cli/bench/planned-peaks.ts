@@ -1,6 +1,7 @@
 import type { Accounting, RecomputePolicy, Target } from '../../compile/index.js';
 import { llama, type LlamaPreset } from '../../models/index.js';
 import { describeRequest, planRequest, type PlanRequest } from '../plan-request.js';
+import { plannedThreads } from '../planned-threads.js';
 import { publishedResults, publishedSavingBytes } from './published-figures.js';
 import type { PlannedModel, PlannedPeak, PlannedSaving, PlannedTable } from './report.js';
 
@@ -30,9 +31,6 @@ function variants(model: string, accounting: Accounting): PlanRequest[] {
     both,
   ];
 }
-
-/** Workspaces grow with the threads of a CPU: planned for this many, peaks are the same on every machine. */
-export const plannedThreads = 2;
 
 /** Planned peaks of every model and method; `onModel` is told before each model. */
 export function plannedTable(

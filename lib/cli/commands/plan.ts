@@ -11,6 +11,7 @@ import { printError } from '../error-message.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { choice } from '../options.js';
 import { alternatives, baselines, variant, type PlanVariant } from '../plan-variants.js';
+import { plannedThreads } from '../planned-threads.js';
 import {
   doesNotFit,
   printComparison,
@@ -24,9 +25,6 @@ import { trainerOptions } from '../recipe.js';
 import type { Terminal } from '../terminal.js';
 import { addHelpAfter } from '../text-layout.js';
 
-/** Workspaces depend on the number of threads; a plan must not depend on the machine that makes it. */
-const defaultThreads = 8;
-
 /** What is planned without a recipe, besides the model. */
 const defaults = { batchSize: 16, sequenceLength: 256, dtype: 'bf16' } as const;
 
@@ -37,7 +35,7 @@ const help = {
   prose: () => `
 Without a method the methods are compared; with one, or with a recipe, its plan is shown in full, with both dense
 baselines beside it. Flags and their words are those of train and of recipes. Without a recipe: ${defaults.batchSize} sequences of
-${defaults.sequenceLength} tokens, ${defaults.dtype}. A plan for the CPU is for ${defaultThreads} threads unless --threads says otherwise, on every machine.
+${defaults.sequenceLength} tokens, ${defaults.dtype}. A plan for the CPU is for ${plannedThreads} threads unless --threads says otherwise, on every machine.
 
 Accounting: 'ours' is what this program allocates. 'published' counts as the CompAct paper does: one projection per
 weight, bf16 gradients and moments, gradients alive across micro-batches, and all that plain autograd keeps.
@@ -89,9 +87,9 @@ function subjectOf(recipe: string | undefined, flags: PlanFlags): PlanSubject {
   if (!hasMethod) setRecipeValue(values, 'method.name=dense');
   if (recipe === undefined) Object.assign(values, unplanned, { model: longEnough(values) });
   values['device'] ??= 'cpu';
-  values['threads'] ??= defaultThreads;
+  values['threads'] ??= plannedThreads;
   const settings = resolveOptions(trainerOptions(file));
-  const { device = 'cpu', threads = defaultThreads, memoryLimitBytes } = settings;
+  const { device = 'cpu', threads = plannedThreads, memoryLimitBytes } = settings;
   const options = compileOptionsOf(settings, deviceTarget(device, { threads }));
   const { accounting } = flags;
   return { options: { ...options, accounting }, hasMethod, threads, memoryLimitBytes };
