@@ -8,6 +8,7 @@ import { compact, dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { Sampler, Trainer } from '../../lib/train/index.js';
 import type { StepReport, TrainerOptions, TrainResult } from '../../lib/train/index.js';
+import { namesBelow } from '../helpers/file-faults.js';
 import { makeFolder, tinyConfig, tinyMethod, tinyRun } from '../helpers/tiny-run.js';
 import { startTrainerChild } from '../helpers/trainer-child.js';
 
@@ -316,6 +317,51 @@ describe('output folders', () => {
         Trainer.create(tinyRun(text, { outputDirectory, resumeFromCheckpoint })),
       ).rejects.toMatchObject({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'outputDirectory' });
     expect(await readdir(outputDirectory)).toEqual(before);
+  });
+
+  test('half a checkpoint is no checkpoint, but never written over', async () => {
+    const outputDirectory = newOutput();
+    const half = join(outputDirectory, 'checkpoint-4');
+    await mkdir(half, { recursive: true });
+    await writeFile(join(half, 'model.safetensors'), 'mine');
+    await expect(
+      Trainer.create(tinyRun(text, { outputDirectory, resumeFromCheckpoint: 'auto' })),
+    ).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CONFIG_VALUE',
+      received: expect.stringContaining(half),
+      remedy: expect.stringMatching(/move it away/i),
+    });
+    expect(await readdir(outputDirectory)).toEqual(['checkpoint-4']);
+    expect(await readFile(join(half, 'model.safetensors'), 'utf8')).toBe('mine');
+  });
+
+  test('an abort ends a start wherever it is, and nothing stays behind', async () => {
+    const outputDirectory = join(newOutput(), 'deep', 'run');
+    await mkdir(join(outputDirectory, '..', '..'));
+    /** A signal that is given when it has been looked at so many times. */
+    const signalAt = (look: number): AbortSignal => {
+      let looks = 0;
+      const { signal } = new AbortController();
+      return Object.defineProperty(signal, 'aborted', { get: () => looks++ >= look });
+    };
+    for (const resumeFromCheckpoint of [undefined, 'latest']) {
+      const before = namesBelow(join(outputDirectory, '..', '..'));
+      let look = 0;
+      for (; ; look++) {
+        const options = tinyRun(text, { outputDirectory, resumeFromCheckpoint, signal: signalAt(look) });
+        const trainer = await Trainer.create(options).catch((error: unknown) => error as CompactError);
+        if (trainer instanceof Trainer) {
+          await trainer.close();
+          break;
+        }
+        expect(trainer).toMatchObject({ code: 'ERR_COMPACT_ABORTED' });
+        expect(namesBelow(join(outputDirectory, '..', '..'))).toEqual(before);
+      }
+      expect(look).toBeGreaterThan(7);
+      await rm(outputDirectory, { recursive: true });
+      await using trainer = await Trainer.create(tinyRun(text, { outputDirectory, maxSteps: 1 }));
+      await trainer.run();
+    }
   });
 
   test('without an output folder nothing is written', async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { promises, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,6 +80,27 @@ describe('atomic writes', () => {
     await expect(writing).rejects.toBe(mistake);
     expect(await readdir(folder)).toEqual([]);
   });
+
+  test.each(['EPERM', 'EISDIR', 'EINVAL', 'ENOTSUP'])(
+    'a system that cannot wait for the names in a folder (%s) is no error; for the bytes of a file it is',
+    async (code) => {
+      const { open } = promises;
+      for (const refused of ['folder', 'file']) {
+        const spy = jest.spyOn(promises, 'open').mockImplementation(async (path, flags) => {
+          const handle = await open(path, flags);
+          const isFolder = (await handle.stat()).isDirectory();
+          if (isFolder === (refused === 'folder'))
+            handle.sync = () => Promise.reject(Object.assign(new Error(`${code}: refused`), { code }));
+          return handle;
+        });
+        const writing = writeFileAtomically(join(folder, refused), (file) => file.writeFile('new'));
+        if (refused === 'folder') await writing;
+        else await expect(writing).rejects.toMatchObject({ code: 'ERR_COMPACT_CHECKPOINT_WRITE' });
+        spy.mockRestore();
+      }
+      expect(await readdir(folder)).toEqual(['folder']);
+    },
+  );
 
   test('a folder that an attempt left under its name is replaced', async () => {
     await mkdir(join(folder, 'b'));
