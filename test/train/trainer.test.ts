@@ -347,7 +347,8 @@ describe('output folders', () => {
     for (const resumeFromCheckpoint of [undefined, 'latest']) {
       const before = namesBelow(join(outputDirectory, '..', '..'));
       let look = 0;
-      for (; ; look++) {
+      // It is looked at before each tensor that is loaded: those looks are alike.
+      for (; ; look += look < 12 ? 1 : 9) {
         const options = tinyRun(text, { outputDirectory, resumeFromCheckpoint, signal: signalAt(look) });
         const trainer = await Trainer.create(options).catch((error: unknown) => error as CompactError);
         if (trainer instanceof Trainer) {
