@@ -26,7 +26,7 @@ export function textOfLine(place: LinePlace, json: string, field: string): strin
   const text = Object.hasOwn(object, field) ? object[field] : undefined;
   if (typeof text !== 'string')
     throw badLine(place, field, describe(object, field), { remedy: chooseField(object) });
-  if (/\p{Surrogate}/u.test(text))
+  if (!text.isWellFormed())
     throw badLine(place, field, 'half of a surrogate pair, which is no character', {
       expected: 'text that UTF-8 can hold',
       remedy: 'Mend the escape (\\ud800 to \\udfff come in pairs), or leave the line out',

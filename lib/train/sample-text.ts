@@ -63,7 +63,7 @@ function startingIds(
   tokenizer: Tokenizer,
   { prompt = '', splitSpecialTokens }: Pick<SampleOptions, 'prompt' | 'splitSpecialTokens'>,
 ): number[] {
-  if (/\p{Surrogate}/u.test(prompt))
+  if (!prompt.isWellFormed())
     throw compactError('ERR_COMPACT_ARGUMENT', 'the prompt is not text', {
       op: 'prompt',
       expected: 'text that UTF-8 can hold',

@@ -86,7 +86,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
     await Dataset.open(prepared, output?.dataDirectory, {
       signal,
       onProgress: settings.onTokenize,
-      threads: settings.threads,
+      threads: engine.threads,
     }),
   );
   checkAborted(signal);

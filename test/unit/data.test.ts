@@ -179,6 +179,11 @@ describe('tokenizers', () => {
       /pre_tokenizer/,
     ],
     ['merges that draw lots', changed({ model: { ...model, dropout: 0.1 } }), /model\.dropout/],
+    [
+      'a decoder that runs an expression',
+      changed({ decoder: { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' } }),
+      /decoder\.pattern/,
+    ],
     ['a merge of unknown tokens', changed({ model: { ...model, merges: ['a z'] } }), /merge 0/],
     [
       'a broken expression',

@@ -12,10 +12,8 @@ const isId = (value: unknown): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) < maxVocabularySize;
 const id = v.custom<number>(isId, `an id is a whole number below ${maxVocabularySize}`);
 
-const pattern = v.union([
-  v.object({ String: v.pipe(v.string(), v.nonEmpty()) }),
-  v.object({ Regex: v.string() }),
-]);
+const literal = v.object({ String: v.pipe(v.string(), v.nonEmpty()) });
+const pattern = v.union([literal, v.object({ Regex: v.string() })]);
 export type PatternConfig = v.InferOutput<typeof pattern>;
 
 const behavior = v.picklist(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
@@ -85,7 +83,8 @@ const simpleDecoders = [
   v.object({ type: v.literal('ByteLevel') }),
   v.object({ type: v.literal('ByteFallback') }),
   v.object({ type: v.literal('Fuse') }),
-  v.object({ type: v.literal('Replace'), pattern, content: v.string() }),
+  // No expressions: text is decoded where none that runs away could be stopped.
+  v.object({ type: v.literal('Replace'), pattern: literal, content: v.string() }),
   v.object({ type: v.literal('Strip'), content: v.string(), start: v.number(), stop: v.number() }),
   v.object({ type: v.literal('WordPiece'), prefix: v.string(), cleanup: v.boolean() }),
   v.object({ type: v.literal('BPEDecoder'), suffix: v.string() }),
