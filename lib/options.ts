@@ -109,9 +109,13 @@ export const byteCount = v.pipe(
 
 /** An object whose own options another table checks. */
 export const section = v.custom<Readonly<Record<string, unknown>>>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'an object of options',
+  isPlainObject,
+  'a plain object, { key: value }',
 );
+
+/** Values of one kind by name. */
+export const recordOf = <T>(item: OptionSchema<T>, expected: string) =>
+  v.pipe(v.custom<object>(isPlainObject, expected), v.record(v.string(), item, expected));
 
 export const functionOf = <T extends (...args: never[]) => unknown>(expected: string) =>
   v.custom<T>((value) => typeof value === 'function', expected);

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { compactError } from '../errors.js';
 import { runtimeScalars, valueKinds } from '../graph/index.js';
-import { checkValue, oneOf, wholeNumber } from '../options.js';
+import { checkValue, oneOf, recordOf, wholeNumber } from '../options.js';
 import { type Plan, type PlanEntry, planVersion } from './plan.js';
 
 const count = wholeNumber(0);
@@ -30,7 +30,7 @@ const instructionSchema = v.object({
   op: text,
   inputs: listOf(wholeNumber(-1)),
   outputs: listOf(count),
-  attributes: v.record(v.string(), attributeSchema, 'attributes by name'),
+  attributes: recordOf(attributeSchema, 'attributes by name'),
   workspace: v.object({ offset: count, bytes: count, kind: oneOf(valueKinds) }, 'a workspace'),
   isPreparedAhead: flag,
   joinsPrevious: flag,
@@ -54,7 +54,7 @@ const planSchema = v.object(
     version: v.literal(planVersion, `version ${planVersion}`),
     device: oneOf(['cpu', 'cuda', 'cuda-emulated']),
     values: listOf(valueSchema),
-    entries: v.record(v.string(), entrySchema, 'entries by name'),
+    entries: recordOf(entrySchema, 'entries by name'),
     persistentBytes: count,
     arenaBytes: count,
     arenaLowerBoundBytes: count,

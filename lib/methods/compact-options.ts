@@ -60,7 +60,7 @@ export interface CompactOptions extends AdamOptions, RankOptions {
    * 'transfer' the first one to the new basis. Default 'keep'.
    */
   readonly momentsAtRefresh?: 'keep' | 'reset' | 'transfer';
-  /** Roles to compress. Default: all six. */
+  /** Roles to compress. Default: all. */
   readonly targetModules?: readonly CompressibleRole[];
 }
 

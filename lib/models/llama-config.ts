@@ -14,19 +14,23 @@ import { llamaPresets } from './presets.js';
 
 /** The shape of a LLaMA-like model, in the words of Hugging Face's config.json. */
 export interface LlamaConfig {
+  /** Token ids. */
   readonly vocabSize: number;
+  /** Width of the model; half of it divided evenly by the attention heads. */
   readonly hiddenSize: number;
   /** Width of the feed-forward layer. */
   readonly intermediateSize: number;
+  /** Layers. */
   readonly numHiddenLayers: number;
+  /** Attention heads. */
   readonly numAttentionHeads: number;
   /** Fewer than the attention heads: grouped-query attention. Default: as many. */
   readonly numKeyValueHeads?: number;
   /** Longest sequence. Default 2048. */
   readonly maxPositionEmbeddings?: number;
-  /** Default 1e-6. */
+  /** Added to the mean square in norms. Default 1e-6. */
   readonly rmsNormEps?: number;
-  /** Default 10000. */
+  /** Base of the rotary positions' wave lengths. Default 10000. */
   readonly ropeTheta?: number;
   /** The head is the embedding table, transposed. Default false. */
   readonly tieWordEmbeddings?: boolean;

@@ -6,7 +6,7 @@ import { engineTable } from '../runtime/options.js';
 import { loadCheckpointModel, readCheckpointModel, tokenizerOf } from './checkpoint-model.js';
 import { evaluateLoss } from './evaluate.js';
 import { Resources } from './resources.js';
-import { maxStepTokens, trainerTable } from './trainer-table.js';
+import { maxBatchTokens, trainerTable } from './trainer-table.js';
 import type { EvaluateReport, TrainerOptions } from './types.js';
 
 export interface EvaluateOptions
@@ -40,7 +40,7 @@ const evaluateTable = {
   splitSpecialTokens: dataTable.splitSpecialTokens,
   evalSequences: trainerTable.evalSequences,
   sequenceLength: optional(wholeNumber(1)),
-  batchSize: optional(wholeNumber(1, maxStepTokens), 8),
+  batchSize: optional(wholeNumber(1, maxBatchTokens), 8),
   onTokenize: trainerTable.onTokenize,
   signal: trainerTable.signal,
 } satisfies OptionTable<EvaluateOptions>;

@@ -6,7 +6,7 @@ import type { EngineOptions } from '../runtime/index.js';
 import { engineTable } from '../runtime/options.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { learningRates } from './learning-rates.js';
-import { maxStepTokens, trainerTable } from './trainer-table.js';
+import { maxBatchTokens, trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
 
 /** Options with every default filled in, checked as far as they can be without files or devices. */
@@ -57,17 +57,10 @@ export function describeSettings(settings: TrainerSettings): CheckpointState['tr
   };
 }
 
-/** A step is read whole, so what it would take is refused before anything else. */
-function checkSizes({
-  model,
-  batchSize,
-  sequenceLength,
-  gradientAccumulationSteps: steps,
-}: TrainerSettings): void {
+/** A micro-batch is read whole, so what it would take is refused before anything else. */
+function checkSizes({ model, batchSize, sequenceLength }: TrainerSettings): void {
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
-  checkValue(batchSize, wholeNumber(1, Math.floor(maxStepTokens / sequenceLength)), 'batchSize');
-  const most = Math.floor(maxStepTokens / (batchSize * sequenceLength));
-  checkValue(steps, wholeNumber(1, most), 'gradientAccumulationSteps');
+  checkValue(batchSize, wholeNumber(1, Math.floor(maxBatchTokens / sequenceLength)), 'batchSize');
 }
 
 function checkEvaluation({ data, evalSteps }: TrainerSettings): void {

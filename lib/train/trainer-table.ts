@@ -1,4 +1,4 @@
-import { maxTokens, planRows } from '../compile/options.js';
+import { planRows } from '../compile/options.js';
 import { scheduleTable } from '../optim/schedule.js';
 import {
   abortSignal,
@@ -50,8 +50,8 @@ export const trainerTable = {
   onTokenize: optional(functionOf<NonNullable<TrainerOptions['onTokenize']>>('a function')),
 } satisfies OptionTable<Omit<TrainerOptions, 'data'> & { readonly data: unknown }>;
 
-/** Tokens of one optimizer step at most: they are read at once. */
-export const maxStepTokens = 2 ** 27;
+/** Tokens of one micro-batch at most: they are read at once. */
+export const maxBatchTokens = 2 ** 27;
 
 export const samplerTable = {
   ...withoutDefaults(engineTable),
@@ -61,7 +61,7 @@ export const samplerTable = {
 export const sampleTable = {
   prompt: optional(text),
   splitSpecialTokens: optional(flag, true),
-  maxNewTokens: optional(wholeNumber(0, maxTokens), 128),
+  maxNewTokens: optional(wholeNumber(0, 2 ** 20), 128),
   temperature: optional(numberFrom(0), 1),
   topK: optional(wholeNumber(0), 0),
   topP: optional(numberAbove(0, 1), 1),

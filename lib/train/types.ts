@@ -6,9 +6,11 @@ import type { LearningRateScheduleName } from '../optim/index.js';
 import type { BlasChoice, DeviceName, GraphChoice } from '../runtime/index.js';
 
 export interface TrainerOptions {
+  /** What is trained, e.g. llama('llama-demo'). */
   readonly model: Model;
   /** dense(...) or compact(...); optimizer settings (betas, epsilon, weightDecay) are the method's. */
   readonly method: Method;
+  /** The text, and how it becomes tokens. */
   readonly data: DataOptions;
   /** Checkpoints, metrics.jsonl and the tokenised text go here. Absent: nothing is written. */
   readonly outputDirectory?: string;
@@ -31,7 +33,7 @@ export interface TrainerOptions {
   readonly headLearningRate?: number;
   /** Peak rate of norm weights and biases. Default `learningRate`. */
   readonly normLearningRate?: number;
-  /** Default 'linear'. */
+  /** The course of the learning rate, by its name in transformers. Default 'linear'. */
   readonly lrSchedulerType?: LearningRateScheduleName;
   /** Steps from 0 to the peak; give this or `warmupRatio`. Default 0. */
   readonly warmupSteps?: number;
@@ -47,10 +49,14 @@ export interface TrainerOptions {
   readonly dtype?: 'f32' | 'bf16';
   /** Of weight gradients. Default 'f32'. */
   readonly gradientDtype?: 'f32' | 'bf16';
+  /**
+   * What backward rebuilds instead of keeping it: nothing ('none'), what costs next to nothing ('cheap'), or all but the
+   * inputs of each layer ('layer'). Default 'none'.
+   */
   readonly recompute?: RecomputePolicy;
   /** Each update right after its gradient ('layer', the smaller peak) or all after backward ('end'). Default 'layer'. */
   readonly updatePlacement?: 'layer' | 'end';
-  /** Tokens whose logits exist at a time. */
+  /** Tokens whose logits exist at a time; fewer take less memory. Default 1024. */
   readonly lossChunkTokens?: number;
 
   /** Optimizer steps between evaluations; 0 never. Default 0. */
@@ -64,17 +70,19 @@ export interface TrainerOptions {
   /** Steps between lines of metrics.jsonl. Default 10. */
   readonly loggingSteps?: number;
 
-  /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. */
+  /** 'cpu', 'cuda', 'cuda:N', or 'auto': a GPU where one can be used. Default 'auto'. */
   readonly device?: DeviceName;
+  /** Worker threads of the CPU. Default: physical cores. */
   readonly threads?: number;
+  /** Of the CPU; lower ones exist for tests. Default 'auto', the best that this machine has. */
   readonly instructionSet?: string;
-  /** Whose products a GPU runs: 'own' (default), 'vendor' (cuBLASLt) or 'auto'. */
+  /** Whose products a GPU runs: 'own', 'vendor' (cuBLASLt) or 'auto'. Default 'own'. */
   readonly blas?: BlasChoice;
-  /** Whether runs go to a GPU as graphs: 'auto' (default), 'on' or 'off'. Results are the same. */
+  /** Whether runs go to a GPU as graphs: 'auto', 'on' or 'off'. Results are the same. Default 'auto'. */
   readonly graphs?: GraphChoice;
   /**
    * Refuse to start when the plan needs more: ERR_COMPACT_DOES_NOT_FIT, nothing allocated, nothing written. A number, or
-   * text with a unit: '24GiB'.
+   * text with a unit: '24GiB'. Default: what there is.
    */
   readonly memoryLimitBytes?: number | string;
   /**

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { CompactError } from '../../lib/errors.js';
 import { cpuTarget, devices, Engine, environment, type RunOptions } from '../../lib/runtime/index.js';
@@ -84,6 +85,40 @@ describe('an engine with a plan', () => {
     expect((await errorOf(() => engine.read('weigth'))).message).toContain("Did you mean 'weight'?");
   });
 
+  test('arrays are taken by what they hold, wherever their bytes are', async () => {
+    const values = [1, 2, 3, 4, 5, 6];
+    const shared = new Float32Array(new SharedArrayBuffer(24));
+    shared.set(values);
+    const otherRealm = runInNewContext('Float32Array.of(1, 2, 3, 4, 5, 6)') as Float32Array;
+    const resizable = Reflect.construct(ArrayBuffer, [24, { maxByteLength: 64 }]) as ArrayBuffer;
+    const growing = new Float32Array(resizable);
+    growing.set(values);
+    const renamed = Object.assign(Float32Array.from(values), { slice: () => new Float32Array(6) });
+    for (const array of [shared, otherRealm, growing, renamed]) {
+      await engine.write('weight', new Float32Array(6));
+      await engine.write('weight', array);
+      expect(Array.from(await engine.read('weight'))).toEqual(values);
+      expect((await engine.run('step', { ...step, inputs: { x: array } })).outputs.sum).toHaveLength(6);
+    }
+  });
+
+  test('arrays whose bytes are gone are refused, and nothing is written', async () => {
+    await engine.write('weight', x);
+    const detached = new Float32Array(6);
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    const resizable = Reflect.construct(ArrayBuffer, [24, { maxByteLength: 64 }]) as ArrayBuffer & {
+      resize(bytes: number): void;
+    };
+    const shrunk = new Float32Array(resizable, 0, 6);
+    resizable.resize(8);
+    for (const array of [detached, shrunk]) {
+      expect((await errorOf(() => engine.write('weight', array))).code).toBe('ERR_COMPACT_TYPE');
+      const running = () => engine.run('step', { ...step, inputs: { x: array } });
+      expect((await errorOf(running)).code).toBe('ERR_COMPACT_TYPE');
+    }
+    expect(Array.from(await engine.read('weight'))).toEqual(Array.from(x));
+  });
+
   test('an op that fails rejects with the place and the caller, and the engine goes on', async () => {
     const options: RunOptions = { inputs: { x }, scalars: { row: 2 } };
     const error = await errorOf(() => engine.run('row', options));
@@ -141,6 +176,8 @@ test('devices: auto says why, names are taken at their word', async () => {
   expect(devices().map(({ kind }) => kind)).toEqual(expect.arrayContaining(['cpu', 'cuda']));
   const cases: [Parameters<typeof Engine.open>[0], string, string][] = [
     [{ device: 'cup' }, 'ERR_COMPACT_ARGUMENT', "Did you mean 'cpu'?"],
+    [{ device: 'gpu' }, 'ERR_COMPACT_ARGUMENT', "'cuda' is the first NVIDIA GPU"],
+    [{ device: 'mps' }, 'ERR_COMPACT_ARGUMENT', 'received "mps"'],
     [{ device: 'cpu:1' }, 'ERR_COMPACT_ARGUMENT', 'cpu:1'],
     [{ device: 'cuda:99' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE', 'cuda:99'],
     [{ device: 'cuda:-1' }, 'ERR_COMPACT_ARGUMENT', 'cuda:-1'],
@@ -151,6 +188,8 @@ test('devices: auto says why, names are taken at their word', async () => {
     [{ blas: 'mkl' as 'own' }, 'ERR_COMPACT_ARGUMENT', 'one of own, vendor, auto'],
     [{ graphs: 'yes' as 'on' }, 'ERR_COMPACT_ARGUMENT', 'one of auto, on, off'],
     [{ memoryLimitBytes: -1 }, 'ERR_COMPACT_ARGUMENT', 'memoryLimitBytes'],
+    [{ memoryLimitBytes: '24' }, 'ERR_COMPACT_ARGUMENT', "'24GiB'"],
+    [{ thread: 1 } as object, 'ERR_COMPACT_CONFIG_UNKNOWN_KEY', "Did you mean 'threads'?"],
   ];
   for (const [options, code, words] of cases) {
     const error = await errorOf(() => Engine.open(options));
