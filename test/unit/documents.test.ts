@@ -1,6 +1,7 @@
 /** What documents name is there: files and folders of the repository, links and their headings, npm scripts. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { codeOf } from '../helpers/markdown.js';
 
 const root = join(__dirname, '..', '..');
 const made = ['node_modules', 'build', 'dist', 'prebuilds', 'coverage', 'runs', '.git']; // not in the repository
@@ -24,12 +25,6 @@ function below(folder: string): string[] {
 
 /** As part of a regular expression. */
 const literally = (text: string): string => text.replaceAll('.', '\\.');
-
-/** What stands in code spans and in code blocks. */
-const codeOf = (text: string): string[] => {
-  const found = text.matchAll(/```.*\n([^]*?)```|`([^`]+)`|^(?: {4}.*\n)+/gm);
-  return [...found].map(([all, block, span]) => block ?? span ?? all);
-};
 
 /** The op of CONTRIBUTING's instructions, which nobody has written, and what the first run on a GPU will write. */
 const mayBeAbsent = (path: string): boolean =>
