@@ -1,5 +1,4 @@
-import { compile } from '../../compile/index.js';
-import type { Method } from '../../methods/index.js';
+import { compile, type CompileOptions } from '../../compile/index.js';
 import { llama, type LlamaPreset } from '../../models/index.js';
 import type { BlasChoice, GraphChoice } from '../../runtime/index.js';
 import type { BenchDevice } from './device.js';
@@ -54,8 +53,7 @@ export class OwnCase {
 
   constructor(
     name: string,
-    method: Method,
-    dtype: 'f32' | 'bf16',
+    training: Pick<CompileOptions, 'method' | 'recompute' | 'dtype'>,
     flags: OwnCaseFlags,
     device: BenchDevice,
     threads: number,
@@ -63,12 +61,11 @@ export class OwnCase {
     const model = llama(flags.model);
     const sequenceLength = flags.sequence;
     const plan = compile({
+      ...training,
       model,
-      method,
       target: device.target,
       batchSize: flags.batch,
       sequenceLength,
-      dtype,
       entries: ['initialize', 'train'],
     });
     const numTokens = flags.batch * sequenceLength;

@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import type { RecomputePolicy } from '../../compile/index.js';
 import { compact, dense, type Method } from '../../methods/index.js';
 import { llamaPresets, type LlamaPreset } from '../../models/index.js';
 import {
@@ -103,12 +104,18 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
     .action((flags: StepTimeFlags) => stepTimeBench(flags, terminal));
 }
 
-const variants: readonly (readonly [string, Method])[] = [
-  ['dense', dense()],
-  ['compact n/2, stored', compact({ rankRatio: 1 / 2 })],
-  ['compact n/4, stored', compact({ rankRatio: 1 / 4 })],
-  ['compact n/4, lazy', compact({ rankRatio: 1 / 4, store: 'lazy' })],
-  ['compact n/8, stored', compact({ rankRatio: 1 / 8 })],
+const lazy = compact({ rankRatio: 1 / 4, store: 'lazy' });
+
+/** Each saves memory in its own way; what it costs in time stands beside it. */
+const variants: readonly (readonly [string, Method, RecomputePolicy])[] = [
+  ['dense', dense(), 'none'],
+  ['dense, selective recompute', dense(), 'cheap'],
+  ['dense, layer checkpointing', dense(), 'layer'],
+  ['compact n/2, stored', compact({ rankRatio: 1 / 2 }), 'none'],
+  ['compact n/4, stored', compact({ rankRatio: 1 / 4 }), 'none'],
+  ['compact n/4, lazy', lazy, 'none'],
+  ['compact n/4, lazy, layer checkpointing', lazy, 'layer'],
+  ['compact n/8, stored', compact({ rankRatio: 1 / 8 }), 'none'],
 ];
 
 const torchVariants: readonly TorchVariant[] = [
@@ -130,7 +137,9 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   if (flags.profile) status.show('measuring the limits of the device');
   const limits = flags.profile ? await deviceLimits(device, threads) : undefined;
   for (const dtype of dtypes) {
-    const own = variants.map(([name, method]) => new OwnCase(name, method, dtype, flags, device, threads));
+    const own = variants.map(
+      ([name, method, recompute]) => new OwnCase(name, { method, recompute, dtype }, flags, device, threads),
+    );
     const peers: TorchCase[] = [];
     if ('version' in torch)
       for (const variant of torchVariants) {
