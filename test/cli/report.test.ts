@@ -177,6 +177,11 @@ describe('loss curves', () => {
       `The vertical axis runs from ${plot.low} to ${plot.high}, not from 0; ` +
         `the first ${plot.stepsAbove} steps, from 5.40 down, lie above it.`,
     );
+    // The mean of the second step, 3.33, has to be inside, in steps of 0.2.
+    const one = lossPlot([run('dense', [5, ...Array<number>(11).fill(2.5)])], 100, 100);
+    expect(axisNote(one)).toBe(
+      'The vertical axis runs from 2.4 to 3.4, not from 0; the first step, at 5.00, lies above it.',
+    );
     const flat = lossPlot([run('dense', [2, 2, 2])], 100, 100);
     expect(axisNote(flat)).toBe('The vertical axis runs from 2 to 3, not from 0.');
     expect(flat.shapes).not.toContain('NaN');

@@ -117,7 +117,9 @@ export function lossCurves(runs: readonly LossRun[], width: number, height: numb
 export function axisNote({ low, high, stepsAbove, highestLoss }: LossPlot): string {
   const range = `The vertical axis runs from ${low} to ${high}, not from 0`;
   if (stepsAbove === 0) return `${range}.`;
-  return `${range}; the first ${stepsAbove} steps, from ${highestLoss.toFixed(2)} down, lie above it.`;
+  const from = highestLoss.toFixed(2);
+  if (stepsAbove === 1) return `${range}; the first step, at ${from}, lies above it.`;
+  return `${range}; the first ${stepsAbove} steps, from ${from} down, lie above it.`;
 }
 
 /** 50k instead of 50.0k. */
