@@ -10,6 +10,7 @@ import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { contentOf } from './exact-resume.js';
 import { namesBelow } from './file-faults.js';
+import type { FileFaults } from './file-faults.js';
 import { tinyRun } from './tiny-run.js';
 
 /** Four saves, two evaluations, a removal after each of the last two saves. */
@@ -54,16 +55,21 @@ export async function train(options: TrainerOptions): Promise<Ending> {
 
 /** What a run that was left alone has made. */
 export interface Undisturbed {
+  /** Calls to the file system. */
+  readonly numCalls: number;
   readonly names: readonly string[];
   readonly content: unknown;
   readonly metrics: readonly unknown[];
 }
 
-export async function undisturbed(folder: string, text: string): Promise<Undisturbed> {
+export async function undisturbed(folder: string, text: string, faults: FileFaults): Promise<Undisturbed> {
   const outputDirectory = newOutput(folder);
+  faults.start();
   const { problems } = await train(tinyRun(text, { ...fourSaves, outputDirectory }));
+  const numCalls = faults.calls.length;
   expect(problems).toEqual([]);
   return {
+    numCalls,
     names: namesBelow(join(outputDirectory, '..')),
     content: await contentOf(join(outputDirectory, 'checkpoint-4')),
     metrics: await metricsOf(outputDirectory),

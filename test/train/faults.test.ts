@@ -15,14 +15,12 @@ const kinds = ['ENOSPC', 'EIO', 'EROFS', 'EACCES'].flatMap((code) =>
 describe('a disk that refuses a call of a run with four saves', () => {
   let faults: FileFaults;
   let expected: Undisturbed;
-  let numCalls: number;
   /** Of starts that were refused: there is no trainer yet to tell them. */
   const processWarnings: unknown[] = [];
   beforeAll(async () => {
     jest.spyOn(process, 'emitWarning').mockImplementation((warning) => void processWarnings.push(warning));
     faults = await FileFaults.install(folder);
-    expected = await undisturbed(folder, text);
-    numCalls = faults.calls.length;
+    expected = await undisturbed(folder, text, faults);
   });
   afterAll(() => faults.restore());
 
@@ -32,7 +30,7 @@ describe('a disk that refuses a call of a run with four saves', () => {
     '$code $when: the error is typed and names path and reason, nothing is lost, nothing is left',
     async ({ code, isLasting, i, when }) => {
       const failures: string[] = [];
-      const calls = callsToTry(numCalls, i);
+      const calls = callsToTry(expected.numCalls, i);
       let numFailed = 0;
       for (const [done, call] of calls.entries()) {
         const outputDirectory = newOutput(folder);

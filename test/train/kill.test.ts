@@ -26,10 +26,9 @@ const killAt = (call: number): string => `
 
 test('killed at any call to the file system, a run goes on from its last checkpoint, and ends with the bits of a run that was left alone', async () => {
   const faults = await FileFaults.install(folder);
-  const expected = await undisturbed(folder, text);
-  const numCalls = faults.calls.length;
+  const expected = await undisturbed(folder, text, faults);
   faults.restore();
-  const calls = callsToTry(numCalls, 1);
+  const calls = callsToTry(expected.numCalls, 1);
   const failures: string[] = [];
   let numTorn = 0;
   for (const [done, call] of calls.entries()) {
