@@ -140,7 +140,7 @@ function checkDocuments(work, tarball, cudaTarball) {
   const [text] = fs.readdirSync(addresses).filter((name) => name.startsWith('1900'));
   fs.copyFileSync(path.join(addresses, text), path.join(project, 'book.txt'));
   const recipe = fs.readFileSync(path.join(root, 'recipes', 'quickstart.yaml'), 'utf8');
-  fs.writeFileSync(path.join(project, 'recipe.yaml'), recipe.replace('runs/quickstart', 'runs/recipe'));
+  fs.writeFileSync(path.join(project, 'recipe.yaml'), recipe.replaceAll('runs/quickstart', 'runs/recipe'));
   const [compiler, nodeTypes] = typeScript;
   const packages = {
     'compact-train': tarball,
