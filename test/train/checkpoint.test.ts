@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { promises } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,6 +188,41 @@ describe('checkpoints', () => {
       });
     },
   );
+
+  test.each(['model.safetensors', 'trainer.json'])(
+    'a pipe in the place of %s is refused, not waited for',
+    async (name) => {
+      const plan = planOf();
+      const path = await save(1, plan);
+      await rm(join(path, name));
+      if (spawnSync('mkfifo', [join(path, name)]).status !== 0) {
+        console.warn('skipped: this system has no named pipes');
+        return;
+      }
+      await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+        code: expect.stringMatching(/^ERR_COMPACT_CHECKPOINT_(INVALID|MISSING)$/),
+        message: expect.stringContaining('no regular file'),
+      });
+    },
+  );
+
+  test('one that may not be read is not called missing', async () => {
+    const plan = planOf();
+    const path = await save(1, plan);
+    const { open } = promises;
+    for (const name of ['trainer.json', 'model.safetensors', 'optimizer.safetensors']) {
+      const spy = jest.spyOn(promises, 'open').mockImplementation(async (file, flags) => {
+        if (String(file).endsWith(name)) throw Object.assign(new Error('EACCES: denied'), { code: 'EACCES' });
+        return open(file, flags);
+      });
+      await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+        code: 'ERR_COMPACT_CHECKPOINT_READ',
+        message: expect.stringContaining(join(path, name)),
+        remedy: expect.stringContaining('right'),
+      });
+      spy.mockRestore();
+    }
+  });
 
   test.each<[string, (state: Record<string, unknown>) => void, string]>([
     ['of a newer format', (state) => (state['formatVersion'] = 2), 'VERSION'],
