@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,14 +12,21 @@ import { onPath } from './file-error.js';
 const suffix = '.partial';
 const folderPrefix = 'compact-train-';
 
-/** A machine as far as numbers of processes mean the same on it: each container counts its own. */
-const machine = createHash('sha256').update(`${hostname()} ${processNamespace()}`).digest('hex').slice(0, 8);
+/**
+ * What numbers of processes mean something in: this start of the machine, and its space of such numbers, because each
+ * container counts its own. Host names would not do, many machines share one; they stand in where the system tells neither.
+ */
+const machine = createHash('sha256')
+  .update(told(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')) ?? hostname())
+  .update(told(() => readlinkSync('/proc/self/ns/pid')) ?? '')
+  .digest('hex')
+  .slice(0, 8);
 
-function processNamespace(): string {
+function told(ask: () => string): string | undefined {
   try {
-    return readlinkSync('/proc/self/ns/pid');
+    return ask();
   } catch {
-    return ''; // no such thing on this system
+    return undefined; // no such thing on this system
   }
 }
 

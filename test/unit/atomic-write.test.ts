@@ -1,8 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { promises, readlinkSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { promises } from 'node:fs';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   isTemporaryName,
@@ -12,6 +22,8 @@ import {
   writeFileAtomically,
   writeFolderAtomically,
 } from '../../lib/formats/index.js';
+
+const distribution = join(__dirname, '..', '..', 'dist', 'formats', 'index.js');
 
 let folder: string;
 beforeEach(async () => {
@@ -161,14 +173,14 @@ describe('leftovers', () => {
     await Promise.all([mine, other].map((path) => rm(path, { recursive: true })));
   });
 
-  test('machines are told apart by their names and, on Linux, by the space of their process numbers', async () => {
-    let namespace = '';
-    try {
-      namespace = readlinkSync('/proc/self/ns/pid');
-    } catch {
-      // Not on this system.
-    }
-    const machine = createHash('sha256').update(`${hostname()} ${namespace}`).digest('hex').slice(0, 8);
-    expect(await nameOf(1)).toMatch(new RegExp(`^\\.x\\.${machine}-1-`));
+  test('a process knows the names of another one on the same machine, and those of another start of it apart', async () => {
+    const script = `require(${JSON.stringify(distribution)}).writeFileAtomically(${JSON.stringify(join(folder, 'x'))}, () => process.exit())`;
+    for (let i = 0; i < 2; i++) spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+    const [first, second] = (await readdir(folder)).filter(isTemporaryName);
+    await rename(join(folder, second!), join(folder, second!.replace(/\.[0-9a-f]{8}-/, '.00000000-')));
+    expect(await readdir(folder)).toHaveLength(2);
+    await removeLeftovers(folder);
+    expect(await readdir(folder)).toEqual([expect.stringContaining('.00000000-')]);
+    expect(first).not.toBe(second);
   });
 });
