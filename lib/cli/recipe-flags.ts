@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import { compactError } from '../errors.js';
 import { blasChoices, graphChoices } from '../runtime/index.js';
 import { byteCount, numberFromZero, positiveInteger, ratio, wholeNumber } from './options.js';
-import { setRecipeValue } from './recipe-file.js';
+import { setRecipeValue, type RecipeFile } from './recipe-file.js';
 
 /** A flag that is short for `--set key=value`. */
 interface RecipeFlag {
@@ -98,11 +98,12 @@ export function addRecipeFlags(command: Command, which: 'all' | 'plan' = 'all'):
 export type RecipeFlags = Readonly<Record<string, unknown>> & { readonly set?: readonly string[] };
 
 /**
- * Writes the given flags over a recipe's values; --set comes last and wins. A rank, or another option of compact alone,
+ * A recipe with the given flags written over it; --set comes last and wins. A rank, or another option of compact alone,
  * means compact where no method is named.
  * @throws ERR_COMPACT_ARGUMENT for an option of compact beside the method dense
  */
-export function applyRecipeFlags(values: Record<string, unknown>, given: RecipeFlags): void {
+export function withRecipeFlags(file: RecipeFile, given: RecipeFlags): RecipeFile {
+  const { values } = file;
   const found = recipeFlags.flatMap((flag) => {
     const option = new Option(flag.flags);
     const value = given[option.attributeName()];
@@ -122,6 +123,18 @@ export function applyRecipeFlags(values: Record<string, unknown>, given: RecipeF
     found.map(({ key }) => key),
   );
   for (const assignment of given.set ?? []) setRecipeValue(values, assignment);
+  const places = new Map(found.map(({ key, name }) => [key, name]));
+  for (const assignment of given.set ?? []) {
+    const [key = ''] = assignment.split('=');
+    places.set(key.trim(), `--set ${key.trim()}`);
+  }
+  return { ...file, locate: (path) => placeOf(path, places) ?? file.locate(path) };
+}
+
+/** The flag that gave a key, or the section that the key is in. */
+function placeOf(path: readonly string[], places: ReadonlyMap<string, string>): string | undefined {
+  const key = path.join('.');
+  return places.get(key) ?? (path[1] === 'preset' || path[1] === 'name' ? places.get(path[0]!) : undefined);
 }
 
 /** The rank that a flag gives takes the place of the one in the recipe, in whichever way that is given. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { crc32 } from 'node:zlib';
 import { compactError } from '../errors.js';
 import {
   closeQuietly,
+  makeFolders,
   onPath,
   removeEmptyFolders,
   removeLeftovers,
@@ -82,9 +83,7 @@ export class TokenFile {
     await removeLeftovers(folder);
     const known = await openWhole(path, key);
     if (known !== undefined) return known;
-    const madeFolder = await onPath('ERR_COMPACT_CHECKPOINT_WRITE', folder, () =>
-      mkdir(folder, { recursive: true }),
-    );
+    const madeFolder = await onPath('ERR_COMPACT_CHECKPOINT_WRITE', folder, () => makeFolders(folder));
     try {
       await writeFileAtomically(path, async (file) => {
         await writeTokens(file, key, sources, tokenizer, choices, control);

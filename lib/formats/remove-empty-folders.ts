@@ -2,8 +2,8 @@ import { rmdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 /**
- * Takes back what `mkdir(folder, { recursive: true })` made: removes `folder` and those above it, up to and including
- * `topmost` (what mkdir gave; undefined: nothing was made, nothing is removed), from the leaf upwards, while they are
+ * Takes back what `makeFolders(folder)` made: removes `folder` and those above it, up to and including
+ * `topmost` (what that gave; undefined: nothing was made, nothing is removed), from the leaf upwards, while they are
  * empty. What others have put into them since stays. Never throws: an empty folder that stays hurts nobody.
  */
 export async function removeEmptyFolders(folder: string, topmost: string | undefined): Promise<void> {

@@ -1,8 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { compactError, isCompactError } from '../errors.js';
-import { removeEmptyFolders } from '../formats/index.js';
+import { makeFolders, removeEmptyFolders } from '../formats/index.js';
 import { lockFile } from '../runtime/index.js';
 import { HeartbeatLock } from './heartbeat-lock.js';
 
@@ -40,7 +39,7 @@ export class RunLock implements AsyncDisposable {
   static async acquire(folder: string, options: { readonly heartbeatMs?: number } = {}): Promise<RunLock> {
     let madeFolder: string | undefined;
     const make = async (): Promise<void> => {
-      const made = await mkdir(folder, { recursive: true });
+      const made = await makeFolders(folder);
       madeFolder ??= made;
     };
     try {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { packagedRecipes, parseRecipe, readRecipeFile, setRecipeValue } from '../../lib/cli/recipe-file.js';
-import { applyRecipeFlags } from '../../lib/cli/recipe-flags.js';
+import { withRecipeFlags } from '../../lib/cli/recipe-flags.js';
 import { trainerOptions } from '../../lib/cli/recipe.js';
 
 const minimal = `
@@ -190,8 +190,7 @@ describe('a recipe', () => {
 
 const withFlags = (given: Record<string, unknown>) => {
   const file = parseRecipe(minimal, 'recipe.yaml');
-  applyRecipeFlags(file.values, { set: [], ...given });
-  return trainerOptions(file);
+  return trainerOptions(withRecipeFlags(file, given));
 };
 
 describe('flags over a recipe', () => {
@@ -216,18 +215,53 @@ describe('flags over a recipe', () => {
 
   test('--set key=null unsets, which the refusal of two that exclude each other says', () => {
     const file = parseRecipe(`${minimal}warmupRatio: 0.1\n`, 'recipe.yaml');
-    applyRecipeFlags(file.values, { set: ['warmupSteps=10'] });
+    withRecipeFlags(file, { set: ['warmupSteps=10'] });
     expect(() => trainerOptions(file)).toThrow(
       expect.objectContaining({ remedy: expect.stringContaining('--set warmupRatio=null') }),
     );
-    applyRecipeFlags(file.values, { set: ['warmupRatio=null'] });
+    withRecipeFlags(file, { set: ['warmupRatio=null'] });
     expect(trainerOptions(file)).toMatchObject({ warmupSteps: 10 });
   });
 
   test('--method alone is a way to another method', () => {
     const file = parseRecipe(minimal.replace('dense', '{name: dense, weightDecay: 0.1}'), 'recipe.yaml');
-    applyRecipeFlags(file.values, { set: [], method: 'compact' });
+    withRecipeFlags(file, { set: [], method: 'compact' });
     expect(trainerOptions(file).method.describe()).toMatchObject({ name: 'compact', rankRatio: 0.25 });
+  });
+
+  test('a complaint names the flag that gave the value, not the file', () => {
+    const complaint = (given: Record<string, unknown>): string => {
+      try {
+        withFlags(given);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    };
+    expect(complaint({ model: 'llama-60n' })).toMatch(/^--model: unknown model/);
+    expect(complaint({ sequenceLength: 4096 })).toMatch(/^--sequence-length: /);
+    expect(complaint({ set: ['maxSteps=0'] })).toMatch(/^--set maxSteps: /);
+    expect(complaint({ rankRatio: 0.5 })).toMatch(/^the method dense has no use for --rank-ratio/);
+  });
+
+  test('a rank takes the place of the rank of the recipe, in whichever way that is given', () => {
+    const recipe = minimal.replace('dense', '{name: compact, rankRatio: 0.5, store: lazy}');
+    const options = trainerOptions(withRecipeFlags(parseRecipe(recipe, 'recipe.yaml'), { rank: 8 }));
+    expect(options.method.describe()).toMatchObject({ name: 'compact', rank: 8, store: 'lazy' });
+    expect(options.method.describe()).not.toHaveProperty('rankRatio');
+  });
+
+  test('the method that a recipe names already keeps its options', () => {
+    const recipe = minimal.replace('dense', '{name: compact, rankRatio: 0.5, store: lazy}');
+    const file = withRecipeFlags(parseRecipe(recipe, 'recipe.yaml'), { method: 'compact' });
+    expect(trainerOptions(file).method.describe()).toMatchObject({ rankRatio: 0.5, store: 'lazy' });
+  });
+
+  test('text stays text, whatever it looks like', () => {
+    expect(withFlags({ data: '2024', outputDirectory: 'a: b' })).toMatchObject({
+      data: { train: '2024' },
+      outputDirectory: 'a: b',
+    });
   });
 
   test('--set of YAML that is none says what to write', () => {

@@ -19,7 +19,7 @@ import {
   type ComparedPlan,
   type PlanSubject,
 } from '../print-plan.js';
-import { addRecipeFlags, applyRecipeFlags, methodName, type RecipeFlags } from '../recipe-flags.js';
+import { addRecipeFlags, methodName, withRecipeFlags, type RecipeFlags } from '../recipe-flags.js';
 import { readRecipeFile, setRecipeValue, type RecipeFile } from '../recipe-file.js';
 import { trainerOptions } from '../recipe.js';
 import type { Terminal } from '../terminal.js';
@@ -70,8 +70,7 @@ export function registerPlan(program: Command, { terminal, finish }: CommandCont
 
 /** What is to be planned, in the words of a recipe whether there is one or not. */
 function subjectOf(recipe: string | undefined, flags: PlanFlags): PlanSubject {
-  const file = recipe === undefined ? flagsAlone() : readRecipeFile(recipe);
-  applyRecipeFlags(file.values, flags);
+  const file = withRecipeFlags(recipe === undefined ? flagsAlone() : readRecipeFile(recipe), flags);
   const { values } = file;
   if (values['model'] === undefined)
     throw compactError('ERR_COMPACT_ARGUMENT', 'there is no model to plan', {
@@ -98,7 +97,7 @@ function subjectOf(recipe: string | undefined, flags: PlanFlags): PlanSubject {
 const flagsAlone = (): RecipeFile => ({
   name: 'compact-train plan',
   values: { ...defaults },
-  locate: (path) => path.join('.'),
+  locate: () => 'compact-train plan',
 });
 
 /** A preset is planned at any length of sequence. */

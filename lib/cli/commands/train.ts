@@ -4,10 +4,10 @@ import { listCheckpoints, Trainer, type TrainerOptions, type TrainResult } from 
 import type { CommandContext } from '../command-context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { formatBytes, formatCount, formatDuration, formatRate } from '../format.js';
-import { onInterrupt } from '../interrupt.js';
+import { endAtOnce, onInterrupt } from '../interrupt.js';
 import { Progress } from '../progress.js';
 import { packagedRecipes, readRecipeFile } from '../recipe-file.js';
-import { addRecipeFlags, applyRecipeFlags, type RecipeFlags } from '../recipe-flags.js';
+import { addRecipeFlags, withRecipeFlags, type RecipeFlags } from '../recipe-flags.js';
 import { trainerOptions } from '../recipe.js';
 import { resumeCommand } from '../resume-command.js';
 import type { Terminal } from '../terminal.js';
@@ -44,15 +44,20 @@ export function registerTrain(program: Command, context: CommandContext): void {
     .argument('<recipe>', 'path of a YAML file, or the name of a packaged recipe');
   addHelpAfter(command, help);
   addRecipeFlags(command).action(async (recipe: string, flags: RecipeFlags) => {
-    const file = readRecipeFile(recipe);
-    applyRecipeFlags(file.values, flags);
+    const file = withRecipeFlags(readRecipeFile(recipe), flags);
     context.finish(await train(trainerOptions(file), context));
   });
 }
 
+/** Time for a start that is interrupted to take back what it made. */
+const startGraceMs = 10_000;
+
 async function train(options: TrainerOptions, { terminal, args }: CommandContext): Promise<ExitCode> {
-  let stop = (): void => starting.abort(interrupt.signal.reason);
   const starting = new AbortController();
+  let stop = (): void => {
+    starting.abort(interrupt.signal.reason);
+    setTimeout(endAtOnce, startGraceMs).unref(); // nothing is saved yet, nothing is lost
+  };
   using interrupt = onInterrupt(
     () => stop(),
     () => terminal.endStatus(),
@@ -69,6 +74,7 @@ async function train(options: TrainerOptions, { terminal, args }: CommandContext
     progress.step(report);
     if (!terminal.quiet) terminal.object({ type: 'step', ...report });
   });
+  trainer.on('warning', ({ message }) => terminal.warn(message));
   let result: TrainResult;
   try {
     result = await trainer.run();
