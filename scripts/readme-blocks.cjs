@@ -10,7 +10,7 @@ const path = require('node:path');
 const texts = ['bibtex', 'text', 'json'];
 
 /** Commands of a clone of the repository: its first ones are run by what decides on changes, which begins with them. */
-const isOfCheckout = (command) => /^(git clone |cd |npm (install( &&|$)|test\b|run ))/.test(command);
+const isOfCheckout = (command) => /^(git clone |cd |npm (install( &&|$)|pack\b|test\b|run ))/.test(command);
 
 /** What a reader waits for and a test should not, and what only some machines have. */
 const shorter = [
@@ -96,8 +96,10 @@ function runCommand(command, packages, start) {
   return start('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', ...words);
 }
 
-function packageOf(name, packages) {
+/** What stands for a package in a document: its name, or its tarball as `npm pack` names it. */
+function packageOf(word, packages) {
+  const name = /^\.\/(.+)-\d+\.\d+\.\d+\.tgz$/.exec(word)?.[1] ?? word;
   if (!Object.hasOwn(packages, name))
-    throw new Error(`npm install ${name}: not one of ${Object.keys(packages).join(', ')}`);
+    throw new Error(`npm install ${word}: not one of ${Object.keys(packages).join(', ')}`);
   return packages[name];
 }
