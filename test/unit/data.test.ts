@@ -184,6 +184,11 @@ describe('tokenizers', () => {
       changed({ decoder: { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' } }),
       /decoder\.pattern/,
     ],
+    [
+      'a map of characters that is cut off',
+      changed({ normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAQAAAAg' } }),
+      /precompiled_charsmap is shorter/,
+    ],
     ['a merge of unknown tokens', changed({ model: { ...model, merges: ['a z'] } }), /merge 0/],
     [
       'a broken expression',

@@ -1,3 +1,4 @@
+import { charactersMap } from './characters-map.js';
 import { compilePattern } from './pattern.js';
 import type { NormalizerConfig } from './schema.js';
 
@@ -27,6 +28,8 @@ export function makeNormalizer(config: NormalizerConfig): Normalizer {
       const pattern = compilePattern(config.pattern);
       return (text) => text.replace(pattern, () => config.content);
     }
+    case 'Precompiled':
+      return charactersMap(config.precompiled_charsmap);
     case 'BertNormalizer':
       return bertNormalizer(config);
     default: {

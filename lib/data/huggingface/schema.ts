@@ -31,6 +31,7 @@ const simpleNormalizers = [
   v.object({ type: v.literal('Strip'), strip_left: v.boolean(), strip_right: v.boolean() }),
   v.object({ type: v.literal('Prepend'), prepend: v.string() }),
   v.object({ type: v.literal('Replace'), pattern, content: v.string() }),
+  v.object({ type: v.literal('Precompiled'), precompiled_charsmap: v.string() }),
   v.object({
     type: v.literal('BertNormalizer'),
     clean_text: v.boolean(),
