@@ -173,7 +173,7 @@ export function checkValue<T>(
   throw compactError(code, value === undefined ? `${where} is missing` : `${where} is not possible`, {
     op: where,
     expected: issue.message,
-    received: shown(issue.input),
+    received: value === undefined ? 'nothing' : shown(issue.input),
     remedy: remedyFor(issue),
   });
 }

@@ -44,7 +44,7 @@ export function byteCount(text: string): number {
   if (bytes !== undefined) return bytes;
   if (/^\s*\d+(\.\d+)?\s*$/.test(text))
     throw new InvalidArgumentError(
-      `expected a unit; did you mean ${text.trim()}GiB? (${text.trim()}B is bytes)`,
+      `expected a unit: ${text.trim()}GiB, ${text.trim()}GB, or ${text.trim()}B for bytes\nDid you mean ${text.trim()}GiB?`,
     );
   throw new InvalidArgumentError('expected bytes, e.g. 24GiB or 80GB');
 }

@@ -18,8 +18,7 @@ export function trainerOptions(file: RecipeFile): TrainerOptions {
       op,
       expected,
       received,
-      remedy:
-        [remedy, shellRemedy(op, received, details?.['excluded'])].filter(Boolean).join('. ') || undefined,
+      remedy: shellRemedy(op, received, details?.['excluded']) ?? remedy,
       details,
     });
   }
@@ -28,7 +27,8 @@ export function trainerOptions(file: RecipeFile): TrainerOptions {
 function shellRemedy(key: string, received: string | undefined, excluded: unknown): string | undefined {
   if (Array.isArray(excluded)) {
     const section = key.includes('.') ? key.slice(0, key.lastIndexOf('.') + 1) : '';
-    return excluded.map((name) => `--set ${section}${name}=null`).join(' or ') + ' leaves one out';
+    const unset = excluded.map((name) => `--set ${section}${name}=null`);
+    return `Leave one of them out, in a shell by ${unset.join(' or ')}`;
   }
-  return received === 'undefined' ? `Add '${key}: ...' to the recipe, or give --set ${key}=...` : undefined;
+  return received === 'nothing' ? `Add '${key}: ...' to the recipe, or give --set ${key}=...` : undefined;
 }

@@ -1,10 +1,17 @@
 import { type DType, runtimeScalars } from '../graph/index.js';
+import { checkedPlan } from './plan-schema.js';
 import type { Plan, PlanInstruction, PlanValue } from './plan.js';
 
 const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2, u8: 3, i8: 4 };
 
-/** The bytes in which a plan travels to the engine (docs/plan-format.md). */
-export function encodePlan(plan: Plan): Uint8Array {
+/**
+ * The bytes in which a plan travels to the engine (docs/plan-format.md).
+ * @throws ERR_COMPACT_PLAN_INVALID
+ */
+export const encodePlan = (plan: Plan): Uint8Array => encodeChecked(checkedPlan(plan));
+
+/** The same of a plan whose form was checked. */
+export function encodeChecked(plan: Plan): Uint8Array {
   const writer = new Writer();
   writer.ascii('CPTPLAN\0');
   writer.u32(plan.version);

@@ -3,7 +3,7 @@ import { flag, namedText, numberWithin, optional, path, type OptionTable } from 
 import type { DataOptions } from './types.js';
 
 const expected = 'a path, or a list of paths';
-const paths = v.union([path, v.pipe(v.array(path), v.minLength(1))], expected);
+const paths = v.union([path, v.array(path)], expected);
 
 export const dataTable = {
   train: paths,

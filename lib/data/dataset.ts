@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { compactError } from '../errors.js';
+import { checkOptions, flag, optional, seedNumber, wholeNumber, type OptionTable } from '../options.js';
+import { dataTable } from './data-table.js';
 import { makeTemporaryFolder } from '../formats/index.js';
 import { permutation } from './permutation.js';
 import { findSources, listPaths } from './sources.js';
@@ -24,6 +26,15 @@ export interface DatasetOptions {
   /** Whether the whole text is held out, and nothing of it trains. Default false. */
   readonly isHeldOut?: boolean;
 }
+
+const datasetTable = {
+  sequenceLength: wholeNumber(1),
+  vocabularySize: wholeNumber(1),
+  seed: seedNumber,
+  sequencesPerStep: optional(wholeNumber(1)),
+  needsValidation: optional(flag),
+  isHeldOut: optional(flag),
+} satisfies OptionTable<DatasetOptions>;
 
 /** A run of consecutive sequences of a token file. Sequence i predicts tokens i * length + 1 to (i + 1) * length. */
 interface Span {
@@ -62,7 +73,9 @@ export class Dataset implements AsyncDisposable {
   }
 
   /** Finds the files and loads the tokenizer: everything that can be refused before any work. */
-  static async prepare(data: DataOptions, options: DatasetOptions): Promise<PreparedDataset> {
+  static async prepare(givenData: DataOptions, given: DatasetOptions): Promise<PreparedDataset> {
+    const data = checkOptions(givenData, dataTable, { what: 'data', prefix: 'data.' });
+    const options = checkOptions(given, datasetTable, { what: 'Dataset.prepare' });
     const tokenizer = await loadTokenizer(data.tokenizer);
     checkVocabulary(tokenizer, options.vocabularySize);
     const [train, validation] = await Promise.all([

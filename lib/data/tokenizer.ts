@@ -1,14 +1,17 @@
 import { compactError } from '../errors.js';
+import { checkValue, path } from '../options.js';
 import { byteTokenizer } from './byte-tokenizer.js';
 import { loadHuggingFaceTokenizer } from './huggingface/load.js';
 import type { Tokenizer } from './types.js';
 
 /**
  * The built-in byte tokenizer by the name 'bytes', any other from its tokenizer.json.
- * @throws ERR_COMPACT_TOKENIZER
+ * @throws ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_TOKENIZER
  */
-export const loadTokenizer = async (nameOrPath = byteTokenizer.name): Promise<Tokenizer> =>
-  nameOrPath === byteTokenizer.name ? byteTokenizer : loadHuggingFaceTokenizer(nameOrPath);
+export async function loadTokenizer(nameOrPath = byteTokenizer.name): Promise<Tokenizer> {
+  checkValue(nameOrPath, path, 'tokenizer');
+  return nameOrPath === byteTokenizer.name ? byteTokenizer : loadHuggingFaceTokenizer(nameOrPath);
+}
 
 /** @throws ERR_COMPACT_TOKENIZER when the tokenizer has ids that the model has no row for */
 export function checkVocabulary(tokenizer: Tokenizer, vocabularySize: number): void {

@@ -1,4 +1,5 @@
 import { compactError } from '../errors.js';
+import { shown } from '../options.js';
 import { dtypeBytes, numElements } from '../graph/index.js';
 import type { DType } from '../graph/index.js';
 
@@ -79,7 +80,7 @@ function checkTensor(path: string, name: string, value: unknown, dataOffset: num
   if (dtype === undefined)
     throw invalid(path, `tensor ${name} has an unsupported dtype`, {
       expected: [...dtypes.keys()].join(', '),
-      received: String(formatName),
+      received: shown(formatName),
     });
   if (!isListOfCounts(shape)) throw invalid(path, `tensor ${name} has an impossible shape`);
   if (!isListOfCounts(offsets) || offsets.length !== 2)

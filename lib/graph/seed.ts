@@ -1,4 +1,5 @@
 import { compactError } from '../errors.js';
+import { shown } from '../options.js';
 
 /** A seed as the two 32-bit words of a generator's key. */
 export interface SeedWords {
@@ -16,7 +17,7 @@ export function splitSeed(seed: number): SeedWords {
     throw compactError('ERR_COMPACT_ARGUMENT', 'seed is out of range', {
       op: 'seed',
       expected: 'a whole number from 0 to 2^53 - 1',
-      received: String(seed),
+      received: shown(seed),
     });
   return { seedLow: seed % 2 ** 32, seedHigh: Math.floor(seed / 2 ** 32) };
 }

@@ -1,4 +1,6 @@
+import * as v from 'valibot';
 import { compactError } from '../errors.js';
+import { checkValue, flag, wholeNumber } from '../options.js';
 
 /** What a method says of its refreshes; undefined for methods without. */
 export interface RefreshOptions {
@@ -26,6 +28,16 @@ export interface ProjectionState {
   readonly epoch: number;
 }
 
+const refreshSchema = v.optional(
+  v.object({ everySteps: wholeNumber(1), resetsFirstMoment: flag }, 'what a method says of its refreshes'),
+);
+
+const count = wholeNumber(0);
+const stateSchema = v.object(
+  { completedSteps: count, stepsSinceRefresh: count, firstMomentSteps: count, epoch: count },
+  'what state() gives',
+);
+
 /**
  * Counts optimizer steps and decides when projections change. Nothing changes but by `completeStep`, which is called
  * after a weight update, so all micro-batches of an accumulation window see the same projection.
@@ -39,8 +51,9 @@ export class ProjectionScheduler {
   readonly #refresh: RefreshOptions | undefined;
   #state: ProjectionState = { completedSteps: 0, stepsSinceRefresh: 0, firstMomentSteps: 0, epoch: 0 };
 
+  /** @throws ERR_COMPACT_CONFIG_VALUE */
   constructor(refresh?: RefreshOptions) {
-    this.#refresh = refresh;
+    this.#refresh = checkValue(refresh, refreshSchema, 'refresh');
   }
 
   /** Of the step that is next or under way; right after a refresh also those of the `refresh` entry. */
@@ -77,13 +90,10 @@ export class ProjectionScheduler {
   }
 
   /** @throws ERR_COMPACT_CHECKPOINT_INVALID for anything that `state` cannot have given */
-  restore(state: ProjectionState): void {
+  restore(given: ProjectionState): void {
+    const state = checkValue(given, stateSchema, 'projection', 'ERR_COMPACT_CHECKPOINT_INVALID');
     const { completedSteps, stepsSinceRefresh, firstMomentSteps, epoch } = state;
-    const counts = [completedSteps, stepsSinceRefresh, firstMomentSteps, epoch];
-    const isPossible =
-      counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
-      Math.max(stepsSinceRefresh, firstMomentSteps, epoch) <= completedSteps;
-    if (!isPossible)
+    if (Math.max(stepsSinceRefresh, firstMomentSteps, epoch) > completedSteps)
       throw compactError(
         'ERR_COMPACT_CHECKPOINT_INVALID',
         'the counts of steps and projections contradict each other',
@@ -93,6 +103,6 @@ export class ProjectionScheduler {
           received: JSON.stringify(state),
         },
       );
-    this.#state = { completedSteps, stepsSinceRefresh, firstMomentSteps, epoch };
+    this.#state = state;
   }
 }

@@ -1,4 +1,5 @@
-import { encodePlan, type Plan } from '../compile/index.js';
+import { encodeChecked } from '../compile/encode-plan.js';
+import type { Plan } from '../compile/index.js';
 import { checkedPlan } from '../compile/plan-schema.js';
 import { compactError, isCompactError } from '../errors.js';
 import { dtypeBytes } from '../graph/index.js';
@@ -98,7 +99,7 @@ export class Engine implements AsyncDisposable {
         received: `${plan.peakBytes} bytes`,
         remedy: 'Lower the batch size or the sequence length, or choose a recompute policy that keeps less',
       });
-    await awaiting(this.#native.load(encodePlan(plan)), callerOf(this.load));
+    await awaiting(this.#native.load(encodeChecked(plan)), callerOf(this.load));
     this.#plan = new LoadedPlan(plan);
   }
 

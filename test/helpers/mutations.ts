@@ -21,6 +21,8 @@ export interface Mutated {
   readonly what: string;
   /** The value is of another type, out of every range, or under a name that nothing has. */
   readonly mustBeRefused: boolean;
+  /** The caller's own function was replaced by another: what it throws reaches the caller as it is. */
+  readonly isOwnFunction?: boolean;
 }
 
 type Container = Record<PropertyKey, unknown>;
@@ -185,8 +187,14 @@ export function mutate(args: unknown[], { walk, kind, choice }: Mutation, altern
   }
   const value = junk[choice % junk.length]!();
   parent[key] = value;
+  const isOwnFunction = kindOf(original) === 'function' && kindOf(value) === 'function';
   const mustBeRefused = !isFree && isWrong(original, value);
-  return { path: place, what: `replaced by ${typeof value} ${describe(value)}`, mustBeRefused };
+  return {
+    path: place,
+    what: `replaced by ${typeof value} ${describe(value)}`,
+    mustBeRefused,
+    isOwnFunction,
+  };
 }
 
 /** Of another type, no finite number, or a fraction of what is counted. */

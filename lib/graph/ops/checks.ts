@@ -1,4 +1,5 @@
 import { compactError } from '../../errors.js';
+import { shown } from '../../options.js';
 import { numElements, type DType, type Value } from '../value.js';
 
 // What builders check of their operands. A wrong shape is a mistake of the model's author, so the error names the op,
@@ -64,7 +65,7 @@ export function requireArgument(
     throw compactError('ERR_COMPACT_ARGUMENT', `${op}: ${name} is out of range`, {
       op,
       expected,
-      received: String(value),
+      received: shown(value),
     });
 }
 

@@ -1,6 +1,7 @@
 // A random projection P = Phat / sqrt(rank), (in_features, rank), entries of unit variance before the factor. It is a
 // pure function of seed, tensorId and epoch and is never a value of the graph: the three ops that use it generate it.
 import { compactError } from '../../errors.js';
+import { shown } from '../../options.js';
 import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
@@ -120,7 +121,7 @@ function requireRank(op: string, value: Value, width: number, rank: number): voi
     throw compactError('ERR_COMPACT_RANK', `${op}: the rank does not fit ${value.name}`, {
       op,
       expected: `a whole number from 1 to ${width}`,
-      received: String(rank),
+      received: shown(rank),
     });
 }
 
