@@ -2,7 +2,7 @@
 // Checks the package as a user gets it: packs it (which builds what it holds), lints the tarball (publint,
 // arethetypeswrong), then installs it into an empty project with scripts blocked and uses it from CommonJS, ESM,
 // TypeScript and the shell; the same with the package of the CUDA module beside it, where that can be built; and runs the
-// code blocks of README.md and docs/.
+// code blocks of README.md and the programs of docs/.
 'use strict';
 
 const { execFileSync } = require('node:child_process');
@@ -148,9 +148,10 @@ function checkDocuments(work, tarball, cudaTarball) {
     typescript: compiler,
     '@types/node': nodeTypes,
   };
+  runBlocks(path.join(root, 'README.md'), project, { packages });
   const pages = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md'));
-  for (const file of ['README.md', ...pages.map((name) => path.join('docs', name))])
-    runBlocks(path.join(root, file), project, { packages });
+  for (const page of pages)
+    runBlocks(path.join(root, 'docs', page), project, { packages, only: ['ts', 'js'] });
 }
 
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'compact-train-package-'));

@@ -46,13 +46,14 @@ const commandsOf = (code) =>
  * Runs the blocks of a file.
  * @param file Markdown
  * @param project folder with the package in node_modules, and a tsconfig.json
- * @param options packages: { name: what `npm install` takes in its place, undefined when it cannot be had here }
+ * @param options packages: { name: what `npm install` takes in its place, undefined when it cannot be had here };
+ *   only: languages to run, where others are left out
  * @throws for the first block that fails, with its line
  */
-exports.runBlocks = (file, project, { packages }) => {
+exports.runBlocks = (file, project, { packages, only }) => {
   const name = path.basename(file);
   for (const { language, code, line } of blocksOf(fs.readFileSync(file, 'utf8'))) {
-    if (texts.includes(language)) continue;
+    if (only === undefined ? texts.includes(language) : !only.includes(language)) continue;
     try {
       const short = shorter.reduce((text, [pattern, other]) => text.replace(pattern, other), code);
       runBlock({ language, code: short, name: `block-${line}`, project, packages });

@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const { runBlocks } = require('../../scripts/readme-blocks.cjs') as {
-  runBlocks(file: string, project: string, options: { packages: Record<string, string | undefined> }): void;
+  runBlocks(
+    file: string,
+    project: string,
+    options: { packages: Record<string, string | undefined>; only?: readonly string[] },
+  ): void;
 };
 
 let folder: string;
@@ -40,6 +44,13 @@ test('commands of a checkout and installations that cannot be had are left out, 
   run('```sh', 'npm install && npm run bench', 'npm run nothing', 'npm install absent', '```');
   expect(jest.mocked(console.log).mock.calls.flat().join('\n')).toMatch(
     /checkout: npm install && npm run bench\n.*npm run nothing\nskipped: npm install absent/,
+  );
+});
+
+test('other languages than those asked for are left out', () => {
+  writeFileSync(join(folder, 'page.md'), '```\nany text\n```\n```sh\nfalse\n```\n```js\nthrow 1\n```\n');
+  expect(() => runBlocks(join(folder, 'page.md'), folder, { packages: {}, only: ['js'] })).toThrow(
+    /^page\.md:7: /,
   );
 });
 
