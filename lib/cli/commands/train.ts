@@ -19,7 +19,8 @@ const help = {
 A recipe is a YAML file of training options; unknown keys are refused. Packaged recipes, by name:
 ${packagedRecipes().join(', ')}.
 
---json prints one object a line: type "start", then "step" for every step, and "result" last.
+--json prints one object a line: type "start", then "step" for every step ("warning" between
+them where something went wrong that the run does not depend on), and "result" last.
 
 SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2: the running step ends, a checkpoint is saved, exit code 130, and
 the command that goes on is printed. A second SIGINT or SIGTERM ends at once, unsaved.`,
@@ -74,7 +75,10 @@ async function train(options: TrainerOptions, { terminal, args }: CommandContext
     progress.step(report);
     if (!terminal.quiet) terminal.object({ type: 'step', ...report });
   });
-  trainer.on('warning', ({ message }) => terminal.warn(message));
+  trainer.on('warning', ({ message }) => {
+    terminal.warn(message);
+    terminal.object({ type: 'warning', message });
+  });
   let result: TrainResult;
   try {
     result = await trainer.run();
