@@ -67,6 +67,7 @@ describe('wrong usage ends with code 2 and the nearest known name', () => {
     ['preset', ['plan', '--model', 'llama-60n'], 'llama-60m'],
     ['recipe', ['train', 'quickstrat'], 'quickstart'],
     ['recipe key', ['train', 'quickstart', '--set', 'maxStep=3'], 'maxSteps'],
+    ['bytes without a unit', ['plan', '--model', 'llama-60m', '--memory-limit', '24'], '24GiB'],
     ['method option', ['train', 'quickstart', '--set', 'method.rankRato=0.5'], 'rankRatio'],
   ])('%s', async (_, args, nearest) => {
     const { code, stdout, stderr } = await runCommand(args);
