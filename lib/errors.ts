@@ -61,6 +61,10 @@ export interface CompactErrorFields {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * An error of this package, told by its `code`: its message is `what`, then what was expected and received, and the
+ * remedy. Of the class that `code` has in the language: RangeError, TypeError or Error.
+ */
 export interface CompactError extends Error, Omit<CompactErrorFields, 'cause'> {
   readonly name: 'CompactError';
   readonly code: CompactErrorCode;

@@ -13,6 +13,7 @@ export type Accounting = 'ours' | 'published';
 /** The machine that a plan is for, as data and one function, so that it need not be here. */
 export interface Target {
   readonly device: 'cpu' | 'cuda' | 'cuda-emulated';
+  /** Bytes of scratch memory that one call of an op needs, beside its operands. */
   workspaceBytes(call: {
     readonly op: string;
     readonly inputs: readonly (TensorShape | undefined)[];
@@ -25,6 +26,7 @@ export interface Target {
   readonly groupedOps?: ReadonlySet<string>;
 }
 
+/** Shape and dtype of an operand. */
 export interface TensorShape {
   readonly shape: readonly number[];
   readonly dtype: DType;
@@ -43,6 +45,7 @@ export interface CompileOptions {
   readonly dtype: 'f32' | 'bf16';
   /** Of weight gradients. Default 'f32'. */
   readonly gradientDtype?: 'f32' | 'bf16';
+  /** What backward rebuilds instead of keeping it. Default 'none'. */
   readonly recompute?: RecomputePolicy;
   /**
    * 'layer': each update right after its gradient, which then dies. 'end': all gradients live until backward is done,
@@ -53,10 +56,13 @@ export interface CompileOptions {
   readonly accumulateGradients?: boolean;
   /** Clip by global norm; needs all gradients at once, so it implies `accumulate` and `update`. 0 or absent: no clipping. */
   readonly maxGradNorm?: number;
+  /** One op for silu and product instead of the two that plain autograd keeps. Default true. */
   readonly fuseSwiglu?: boolean;
+  /** Tokens whose logits exist at a time. Default 1024. */
   readonly lossChunkTokens?: number;
-  /** Batch and length of `evaluate` and `generate`; default those of training. Entries can be left out of a plan. */
+  /** What the plan is for: entries that are not named are left out of it. Default: all four. */
   readonly entries?: readonly ('train' | 'evaluate' | 'generate' | 'initialize')[];
+  /** Sequences of one evaluation. Default `batchSize`. */
   readonly evaluateBatchSize?: number;
   /** Of initial weights. Default 42. */
   readonly seed?: number;

@@ -1,5 +1,6 @@
 import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
 
+/** Version of the form of a plan; an engine refuses others. */
 export const planVersion = 3;
 
 /** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */

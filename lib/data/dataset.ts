@@ -13,7 +13,9 @@ import { checkVocabulary, loadTokenizer } from './tokenizer.js';
 import { ignoreIndex } from './types.js';
 import type { Batch, DataOptions, Tokenizer } from './types.js';
 
+/** What a run asks of its text. */
 export interface DatasetOptions {
+  /** Tokens of one sequence. */
   readonly sequenceLength: number;
   /** Ids of the model; the tokenizer may have fewer. */
   readonly vocabularySize: number;
@@ -89,7 +91,8 @@ export class Dataset implements AsyncDisposable {
    * Tokenises, or finds what was tokenised before.
    * @param cacheDirectory of the tokenised text; absent: a temporary folder, removed by `close`
    * @param control progress counts the bytes of training and held-out files together
-   * @throws ERR_COMPACT_DATA_TOO_SHORT, ERR_COMPACT_ABORTED and what TokenFile.open throws
+   * @throws ERR_COMPACT_DATA_TOO_SHORT, ERR_COMPACT_DATA_BINARY, ERR_COMPACT_DATA_FORMAT, ERR_COMPACT_DATA_READ,
+   *   ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_ABORTED
    */
   static async open(
     prepared: PreparedDataset,
@@ -215,7 +218,9 @@ export class Dataset implements AsyncDisposable {
 /** Inputs that were found good; see Dataset.prepare. */
 export interface PreparedDataset {
   readonly tokenizer: Tokenizer;
+  /** @internal */
   readonly train: Sources;
+  /** @internal */
   readonly validation: Sources | undefined;
   readonly data: DataOptions;
   readonly options: DatasetOptions;

@@ -17,6 +17,7 @@ export interface TokenChoices {
   readonly splitSpecialTokens: boolean;
 }
 
+/** How much of the text's files has been read. */
 export interface TokenizeProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;

@@ -13,7 +13,10 @@ export async function loadTokenizer(nameOrPath = byteTokenizer.name): Promise<To
   return nameOrPath === byteTokenizer.name ? byteTokenizer : loadHuggingFaceTokenizer(nameOrPath);
 }
 
-/** @throws ERR_COMPACT_TOKENIZER when the tokenizer has ids that the model has no row for */
+/**
+ * Refuses a tokenizer that has ids for which a model has no row.
+ * @throws ERR_COMPACT_TOKENIZER
+ */
 export function checkVocabulary(tokenizer: Tokenizer, vocabularySize: number): void {
   if (tokenizer.vocabularySize <= vocabularySize) return;
   throw compactError(

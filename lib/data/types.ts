@@ -22,6 +22,7 @@ export interface DataOptions {
   readonly cacheDirectory?: string;
 }
 
+/** How a text is taken apart. */
 export interface EncodeOptions {
   /**
    * Whether the text of a control token, e.g. `</s>` or `<|endoftext|>`, is text like any other; false makes it the

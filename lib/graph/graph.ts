@@ -4,6 +4,7 @@ import type { OpDefinition } from './op.js';
 import { dtypeBytes, numElements } from './value.js';
 import type { DType, ParameterInfo, Value, ValueKind } from './value.js';
 
+/** An output that a node is to have: its name, shape, dtype, and category ('activation' by default). */
 export interface OutputSpec {
   readonly name: string;
   readonly shape: readonly number[];

@@ -1,6 +1,7 @@
 import type { Graph } from './graph.js';
 import type { DType, Value } from './value.js';
 
+/** What a model has to know to build its forward pass. */
 export interface BuildOptions {
   /** Sequences. */
   readonly batchSize: number;
@@ -12,7 +13,7 @@ export interface BuildOptions {
   readonly purpose: 'train' | 'evaluate' | 'generate';
   /** Separate silu and multiply instead of the fused swiglu: what plain autograd keeps. Default true. */
   readonly fuseSwiglu?: boolean;
-  /** Tokens whose logits exist at a time in the loss. */
+  /** Tokens whose logits exist at a time in the loss. Default 1024. */
   readonly lossChunkTokens?: number;
 }
 

@@ -2,6 +2,7 @@ import type { Value } from './value.js';
 
 /** Learning rates of embeddings, output head, and norm weights with biases; `learningRate` where not given. */
 export const roleRates = ['embeddingLearningRate', 'headLearningRate', 'normLearningRate'] as const;
+/** One of `roleRates`. */
 export type RoleRate = (typeof roleRates)[number];
 
 /** Numbers that change from run to run are named here, never written into a plan. */
@@ -22,9 +23,12 @@ export const runtimeScalars = [
   /** Row whose logits a `generate` run returns. */
   'row',
 ] as const;
+/** One of `runtimeScalars`. */
 export type RuntimeScalar = (typeof runtimeScalars)[number];
 
+/** A number that stands in the plan, or the name of one that each run is given. */
 export type Attribute = number | { readonly scalar: RuntimeScalar };
+/** Attributes of a node by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** The value of a scalar among those that a run is given; undefined when it is missing. */
@@ -34,8 +38,10 @@ export const scalarValue = (
 ): number | undefined =>
   given[name] ?? ((roleRates as readonly string[]).includes(name) ? given.learningRate : undefined);
 
+/** The attribute that takes its number from the run. */
 export const scalar = (name: RuntimeScalar): Attribute => ({ scalar: name });
 
+/** The part of a step that a node belongs to. */
 export type Phase = 'forward' | 'backward' | 'update';
 
 /** One call of one op: the unit that becomes one instruction of a plan. */

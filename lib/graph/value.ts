@@ -1,6 +1,7 @@
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
 
+/** Types of elements: two of floating point, three of whole numbers. */
 export type DType = 'f32' | 'bf16' | 'i32' | 'u8' | 'i8';
 
 /** Bytes of one element. */
@@ -19,6 +20,7 @@ export const valueKinds = [
   'workspace',
   'projectionScratch',
 ] as const;
+/** One of `valueKinds`. */
 export type ValueKind = (typeof valueKinds)[number];
 
 /** What a parameter is for; methods choose their targets by it. */
@@ -36,10 +38,12 @@ export type ParameterRole =
   | 'bias'
   | 'linear';
 
+/** How a parameter starts. */
 export type Initializer =
   | { readonly type: 'normal'; readonly standardDeviation: number }
   | { readonly type: 'constant'; readonly value: number };
 
+/** What the methods and the initialisation have to know of a parameter. */
 export interface ParameterInfo {
   readonly role: ParameterRole;
   readonly initializer: Initializer;
@@ -69,7 +73,9 @@ export interface Value {
   readonly parameter: ParameterInfo | undefined;
 }
 
+/** Elements of a tensor: the product of its sizes, 1 for none. */
 export const numElements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
+/** Bytes of a tensor, without padding. */
 export const valueBytes = (value: Pick<Value, 'shape' | 'dtype'>): number =>
   numElements(value.shape) * dtypeBytes[value.dtype];

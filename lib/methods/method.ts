@@ -30,6 +30,7 @@ export interface Method {
   describe(): Readonly<Record<string, unknown>>;
 }
 
+/** What all updates of a step share. */
 export interface UpdateContext {
   /** One fp32: the clipping factor; undefined when there is no clipping. */
   readonly gradientScale: Value | undefined;

@@ -11,6 +11,7 @@ import {
   type OptionTable,
 } from '../options.js';
 
+/** Names of all schedules. */
 export const learningRateScheduleNames = [
   'linear',
   'cosine',
@@ -58,7 +59,14 @@ export const scheduleTable = {
   decaySteps: optional(wholeNumber(0)),
 } satisfies OptionTable<LearningRateScheduleOptions>;
 
-/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE */
+/**
+ * The schedule of a run: a warm-up from 0 to the peak, then the curve of its type, which `linear` and `cosine` end at 0.
+ *
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ * @example
+ * const rateAfter = learningRateSchedule({ type: 'cosine', learningRate: 0.001, maxSteps: 1000, warmupSteps: 100 });
+ * rateAfter(50); // 0.0005
+ */
 export function learningRateSchedule(given: LearningRateScheduleOptions): LearningRateSchedule {
   const options = checkOptions(given, scheduleTable, { what: 'learningRateSchedule' });
   const factorAt = curves[options.type](resolve(options));

@@ -3,6 +3,7 @@ import { addon } from './addon.js';
 import { loadModule } from './modules.js';
 import type { CudaKind, DeviceProblem } from './types.js';
 
+/** One GPU, as its driver describes it. */
 export interface CudaDevice {
   readonly index: number;
   readonly name: string;
@@ -16,6 +17,7 @@ export interface CudaDevice {
   readonly reason: DeviceProblem | null;
 }
 
+/** What the CUDA module and the driver say. */
 export interface CudaReport {
   /** File of the CUDA module. */
   readonly module: string | null;

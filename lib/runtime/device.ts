@@ -10,7 +10,9 @@ import type { CudaKind, DeviceKind, DeviceProblem } from './types.js';
 /** A device that can be used. */
 export interface Device {
   readonly kind: DeviceKind;
+  /** The CPU's model, or 'cuda:N'. */
   readonly name: string;
+  /** Number among the devices of its kind. */
   readonly index: number;
   /** Why `auto` chose it. */
   readonly reason?: string;

@@ -21,9 +21,11 @@ export interface Environment {
     readonly chosen: string;
     readonly threads: number;
   };
+  /** Of this machine, or of the container where that has less. */
   readonly memoryBytes: number;
   readonly devices: readonly DeviceReport[];
   readonly cuda: CudaReport;
+  /** Names of the ops that the addon computes on the CPU. */
   readonly ops: readonly string[];
   /** Hash of the 65,536 outputs of the projection's generator, as computed by the running code. */
   readonly projection: { readonly sha256: Readonly<Record<string, string>> };

@@ -1,6 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 import { addon } from './addon.js';
 
+/** What came of asking for a lock. */
 export type FileLockResult =
   /** `release` removes the file and gives the lock back; it never throws. */
   | { readonly state: 'locked'; release(): void }

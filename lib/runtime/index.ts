@@ -4,7 +4,7 @@ export { type CudaDevice, type CudaReport, cudaReport } from './cuda.js';
 export { cudaTarget } from './cuda-target.js';
 export { type Device, type DeviceReport, devices, findDevice } from './device.js';
 export { Engine } from './engine.js';
-export { lockFile } from './file-lock.js';
+export { type FileLockResult, lockFile } from './file-lock.js';
 export { type Environment, environment, peakRate } from './environment.js';
 export { deviceTarget } from './target.js';
 export { blasChoices, graphChoices } from './types.js';
@@ -18,6 +18,7 @@ export type {
   EngineOptions,
   EntryGraphs,
   GraphChoice,
+  GraphState,
   HostArray,
   RunOptions,
   RunResult,

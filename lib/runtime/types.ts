@@ -3,6 +3,7 @@ import type { RuntimeScalar } from '../graph/index.js';
 /** A device by name; editors complete it, and other text is refused when it is used. */
 export type DeviceName = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | (string & {});
 
+/** Kinds of devices. */
 export type DeviceKind = 'cpu' | CudaKind;
 /** `cuda-emulated` runs the same kernels on the CPU, for the tests of this repository. */
 export type CudaKind = 'cuda' | 'cuda-emulated';
@@ -40,9 +41,10 @@ export type BlasChoice = (typeof blasChoices)[number];
 export const graphChoices = ['auto', 'on', 'off'] as const;
 /** One of `graphChoices`. */
 export type GraphChoice = (typeof graphChoices)[number];
-/** 'measuring': the few runs of 'auto' are not over. */
+/** Whether the runs of an entry are graphs; 'measuring': the few runs of 'auto' are not over. */
 export type GraphState = 'measuring' | 'on' | 'off';
 
+/** Which device an engine runs on, and how. */
 export interface EngineOptions {
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */
   readonly device?: DeviceName;
@@ -67,6 +69,7 @@ export interface EngineOptions {
 /** Elements as JavaScript holds them: bf16 travels as its 16 bits in a Uint16Array. */
 export type HostArray = Float32Array | Uint16Array | Int32Array | Uint8Array | Int8Array;
 
+/** What a run of an entry reads, and how it is watched. */
 export interface RunOptions {
   /** All that the entry reads; the rates of roles (`roleRates`) are `learningRate` where they are not given. */
   readonly scalars?: Readonly<Partial<Record<RuntimeScalar, number>>>;
@@ -80,6 +83,7 @@ export interface RunOptions {
   readonly profile?: boolean;
 }
 
+/** What a run of an entry gives back. */
 export interface RunResult {
   /** Every output of the entry, by value name. */
   readonly outputs: Readonly<Record<string, HostArray>>;
@@ -89,6 +93,7 @@ export interface RunResult {
   readonly profileUs?: Float64Array;
 }
 
+/** Bytes that an engine holds for its plan. */
 export interface EngineMemory {
   readonly persistentBytes: number;
   readonly arenaBytes: number;

@@ -9,6 +9,7 @@ import { Resources } from './resources.js';
 import { maxBatchTokens, trainerTable } from './trainer-table.js';
 import type { EvaluateReport, TrainerOptions } from './types.js';
 
+/** Options of `evaluateCheckpoint`. */
 export interface EvaluateOptions
   extends
     Pick<TrainerOptions, 'device' | 'threads' | 'instructionSet' | 'blas' | 'graphs' | 'memoryLimitBytes'>,

@@ -8,6 +8,7 @@ import { sampleText } from './sample-text.js';
 import { samplerTable } from './trainer-table.js';
 import type { SampleOptions, SampleReport, TrainerOptions } from './types.js';
 
+/** Options of `Sampler.open`. */
 export interface SamplerOptions extends Pick<
   TrainerOptions,
   'device' | 'threads' | 'instructionSet' | 'blas' | 'graphs' | 'memoryLimitBytes'
@@ -48,7 +49,11 @@ export class Sampler implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT */
+  /**
+   * Reads a checkpoint's weights into an engine of their own.
+   * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER,
+   *   ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT
+   */
   static async open(given: SamplerOptions): Promise<Sampler> {
     const { checkpoint: folder, ...options } = checkOptions(given, samplerTable, { what: 'Sampler.open' });
     const found = await readCheckpointModel(folder);
@@ -64,7 +69,10 @@ export class Sampler implements AsyncDisposable {
     }
   }
 
-  /** @throws ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED */
+  /**
+   * Writes what may follow a prompt.
+   * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
+   */
   sample(options?: SampleOptions): Promise<SampleReport> {
     return sampleText(
       this.#engine,
@@ -73,6 +81,7 @@ export class Sampler implements AsyncDisposable {
     );
   }
 
+  /** Gives back the memory. Safe to call twice. */
   close(): Promise<void> {
     return this.#resources[Symbol.asyncDispose]();
   }

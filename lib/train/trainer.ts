@@ -1,7 +1,7 @@
 import type { Plan } from '../compile/index.js';
 import type { Dataset } from '../data/index.js';
 import { compactError } from '../errors.js';
-import type { Engine, EntryGraphs } from '../runtime/index.js';
+import type { Device, EntryGraphs } from '../runtime/index.js';
 import { Announcer } from './announcer.js';
 import { pruneCheckpoints } from './checkpoint-folder.js';
 import { checkpointFormatVersion } from './checkpoint-state.js';
@@ -77,11 +77,13 @@ export class Trainer extends Announcer implements AsyncDisposable {
     return this.#parts.state.step;
   }
 
+  /** What the run executes, and what it allocates. */
   get plan(): Plan {
     return this.#parts.plan;
   }
 
-  get device(): Engine['device'] {
+  /** Where the run computes, and why, if 'auto' chose. */
+  get device(): Device {
     return this.#parts.engine.device;
   }
 
@@ -103,6 +105,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     return this.#parts.engine.graphs();
   }
 
+  /** Bytes that the run takes now. */
   memory(): MemoryUse {
     const { plan, engine } = this.#parts;
     const { allocatedBytes, overheadBytes } = engine.memory();
@@ -135,7 +138,10 @@ export class Trainer extends Announcer implements AsyncDisposable {
     }
   }
 
-  /** Does all the steps that are left; progress is told by events. */
+  /**
+   * Does all the steps that are left; progress is told by events.
+   * @throws what an iteration throws
+   */
   async run(): Promise<TrainResult> {
     const steps = this[Symbol.asyncIterator]();
     for (;;) {
@@ -152,12 +158,18 @@ export class Trainer extends Announcer implements AsyncDisposable {
     this.#numStopRequests++;
   }
 
-  /** Loss and perplexity of the held-out text. */
+  /**
+   * Loss and perplexity of the held-out text.
+   * @throws ERR_COMPACT_DATA_EMPTY where none is held out, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
+   */
   evaluate(): Promise<EvaluateReport> {
     return this.#exclusive(() => this.#evaluate());
   }
 
-  /** Text from the model as it is now. */
+  /**
+   * Text from the model as it is now.
+   * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
+   */
   sample(options?: SampleOptions): Promise<SampleReport> {
     const { engine, dataset, settings } = this.#parts;
     const { sequenceLength } = settings;

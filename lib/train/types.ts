@@ -5,6 +5,7 @@ import type { Model } from '../models/index.js';
 import type { LearningRateScheduleName } from '../optim/index.js';
 import type { BlasChoice, DeviceName, GraphChoice } from '../runtime/index.js';
 
+/** Options of `Trainer.create`; a recipe has the same words. */
 export interface TrainerOptions {
   /** What is trained, e.g. llama('llama-demo'). */
   readonly model: Model;
@@ -102,12 +103,16 @@ export interface StepTime {
   readonly computeMs: number;
   /** The update where it is a run of its own (accumulation, clipping). */
   readonly updateMs: number;
+  /** New projections. */
   readonly refreshMs: number;
+  /** The evaluation, if one was due. */
   readonly evaluateMs: number;
+  /** The checkpoint, if one was due. */
   readonly saveMs: number;
   readonly totalMs: number;
 }
 
+/** Bytes of a run: planned, allocated, and of the whole process. */
 export interface MemoryUse {
   /** What the plan says: persistent region plus arena. */
   readonly plannedBytes: number;
@@ -123,6 +128,7 @@ export interface MemoryUse {
 export interface StepReport {
   /** 1 for the first. */
   readonly step: number;
+  /** Optimizer steps of the whole run. */
   readonly maxSteps: number;
   /** Passes over the training text so far, with its fraction. */
   readonly epoch: number;
@@ -132,6 +138,7 @@ export interface StepReport {
   readonly learningRate: number;
   /** Global norm before clipping; only when clipping is on. */
   readonly gradNorm?: number;
+  /** Tokens that were predicted in this step. */
   readonly numTokens: number;
   /** Since the very first step. */
   readonly numTokensSeen: number;
@@ -139,30 +146,38 @@ export interface StepReport {
   readonly tokensPerSecond: number;
   readonly time: StepTime;
   readonly memory: MemoryUse;
+  /** The evaluation that followed the step, if one was due. */
   readonly evaluation?: EvaluateReport;
+  /** The checkpoint that followed the step, if one was due. */
   readonly checkpoint?: CheckpointInfo;
 }
 
+/** Loss of held-out text. */
 export interface EvaluateReport {
+  /** Optimizer steps that the model had then. */
   readonly step: number;
   /** Mean cross-entropy in nats per token. */
   readonly loss: number;
   /** exp(loss). */
   readonly perplexity: number;
+  /** Tokens that were predicted. */
   readonly numTokens: number;
   readonly durationMs: number;
 }
 
+/** A checkpoint that was written. */
 export interface CheckpointInfo {
   /** `<outputDirectory>/checkpoint-<step>`. */
   readonly path: string;
   readonly step: number;
+  /** Of its files together. */
   readonly numBytes: number;
   /** Whether its evaluation loss is the lowest so far. */
   readonly isBest: boolean;
   readonly durationMs: number;
 }
 
+/** How text is written. */
 export interface SampleOptions {
   /** Text to go on from; default: the end-of-text token, or a newline where there is none. */
   readonly prompt?: string;
@@ -171,9 +186,9 @@ export interface SampleOptions {
    * token, as templates of chats need. Default true.
    */
   readonly splitSpecialTokens?: boolean;
-  /** Default 128. */
+  /** Tokens to write at most. Default 128. */
   readonly maxNewTokens?: number;
-  /** 0 takes the likeliest token. Default 1. */
+  /** Divides the logits: below 1 surer, above 1 wilder; 0 takes the likeliest token. Default 1. */
   readonly temperature?: number;
   /** Keep the k likeliest tokens; 0 keeps all. Default 0. */
   readonly topK?: number;
@@ -181,32 +196,40 @@ export interface SampleOptions {
   readonly topP?: number;
   /** Equal seeds give equal text. Default 42. */
   readonly seed?: number;
+  /** Ends the writing with ERR_COMPACT_ABORTED. */
   readonly signal?: AbortSignal;
   /** Called with the text of each token as it comes, in whole characters; all pieces together are the report's text. */
   readonly onText?: (text: string) => void;
 }
 
+/** Text that was written. */
 export interface SampleReport {
   readonly prompt: string;
   /** What follows the prompt: `prompt + text` is the whole. */
   readonly text: string;
+  /** Tokens that were written. */
   readonly numTokens: number;
   readonly tokensPerSecond: number;
   /** 'endOfText' when the model ended the document itself. */
   readonly finishReason: 'length' | 'endOfText';
 }
 
+/** What a run has come to. */
 export interface TrainResult {
   /** 'stopped' after requestStop(). */
   readonly reason: 'completed' | 'stopped';
+  /** Optimizer steps done, those before a resume included. */
   readonly step: number;
   /** Loss of the last step; undefined when no step was left to do. */
   readonly loss: number | undefined;
+  /** The last one of this iteration. */
   readonly evaluation: EvaluateReport | undefined;
   /** The newest checkpoint on disk. */
   readonly checkpoint: CheckpointInfo | undefined;
+  /** Since the very first step. */
   readonly numTokensSeen: number;
   readonly tokensPerSecond: number;
+  /** From the start of this iteration. */
   readonly durationMs: number;
   readonly memory: MemoryUse;
 }

@@ -13,11 +13,15 @@ import {
 } from './checks.js';
 import { roundingAttributes } from './project.js';
 
+/** The two moving averages of Adam: states that `adamDirection` and `adamW` update in place, f32 or bf16. */
 export interface AdamMoments {
-  readonly expAvg: Value; // first moment, as the gradient
-  readonly expAvgSq: Value; // second moment, as the gradient
+  /** First moment, as the gradient. */
+  readonly expAvg: Value;
+  /** Second moment, as the gradient. */
+  readonly expAvgSq: Value;
 }
 
+/** Constants and scalars of `adamDirection`. */
 export interface AdamDirectionOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -50,13 +54,18 @@ export function adamDirection(gradient: Value, moments: AdamMoments, options: Ad
   return direction!;
 }
 
+/** Constants and scalars of `adamW`. */
 export interface AdamWOptions {
   readonly learningRate: Attribute;
+  /** Multiplies the learning rate, but not the decay. Default 1. */
   readonly updateScale?: number;
   readonly beta1: number;
   readonly beta2: number;
+  /** Added outside the root. */
   readonly epsilon: number;
+  /** Decoupled. Default 0. */
   readonly weightDecay?: number;
+  /** Optimizer step, 1 for the first: the t of the bias corrections. */
   readonly step: Attribute;
   /** f32 (1): multiplies the gradient (clipping). */
   readonly gradientScale?: Value;

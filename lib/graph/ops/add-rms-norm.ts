@@ -2,10 +2,14 @@ import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
 import { firstInputElements, requireAlike, requireDtype, requireMatrix, requireShape } from './checks.js';
 
+/** The sum, its norm, and the reciprocal root mean square of each row. */
 export interface AddRmsNormOutputs {
-  readonly sum: Value; // (tokens, hidden)
-  readonly y: Value; // (tokens, hidden)
-  readonly rstd: Value; // (tokens)
+  /** (tokens, hidden). */
+  readonly sum: Value;
+  /** (tokens, hidden). */
+  readonly y: Value;
+  /** (tokens). */
+  readonly rstd: Value;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   requireShape,
 } from './checks.js';
 
+/** The shape of attention, and which tokens see which. */
 export interface AttentionOptions {
   /** Tokens of one sequence; the rows of q are whole sequences. */
   readonly sequenceLength: number;
@@ -42,6 +43,7 @@ export function attention(q: Value, k: Value, v: Value, options: AttentionOption
   return o!;
 }
 
+/** Gradients, each shaped as its operand. */
 export interface AttentionGradients {
   readonly dq: Value;
   readonly dk: Value;

@@ -3,6 +3,7 @@ import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
 import { firstInputElements, requireDtype, requireMatrix, requireShape } from './checks.js';
 
+/** Scale of the loss, and the target that counts for nothing. */
 export interface CrossEntropyOptions {
   /** Multiplies loss and gradient: 1 / counted rows for the mean. Default 1. */
   readonly lossScale?: Attribute;
@@ -19,9 +20,12 @@ export function crossEntropy(logits: Value, targets: Value, options: CrossEntrop
   return loss!;
 }
 
+/** The loss, and the gradient of the logits. */
 export interface CrossEntropyGradients {
-  readonly loss: Value; // f32 (1)
-  readonly dLogits: Value; // (rows, classes)
+  /** F32 (1). */
+  readonly loss: Value;
+  /** (rows, classes). */
+  readonly dLogits: Value;
 }
 
 /** Loss and gradient in one pass. Attributes are those of the forward op. */

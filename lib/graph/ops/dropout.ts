@@ -4,6 +4,7 @@ import { splitSeed } from '../seed.js';
 import type { Value } from '../value.js';
 import { firstInputElements, requireAlike, requireArgument } from './checks.js';
 
+/** The chance of dropping, and what the mask is made from. */
 export interface DropoutOptions {
   /** Of dropping an element: from 0 to below 1. */
   readonly probability: number;

@@ -2,6 +2,7 @@ import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
 import { firstInputElements, requireAlike } from './checks.js';
 
+/** Which of the two forms of GELU. */
 export interface GeluOptions {
   /** The tanh form instead of the exact one with erf. Default false. */
   readonly approximate?: boolean;
@@ -16,6 +17,7 @@ export function gelu(x: Value, { approximate = false }: GeluOptions = {}): Value
   return y!;
 }
 
+/** Gradient of x, shaped as x, from the gradient of y. */
 export function geluBackward(x: Value, dy: Value, { approximate = false }: GeluOptions = {}): Value {
   requireAlike('geluBackward', x, dy);
   const [dx] = x.graph.apply(geluBackwardOp, [x, dy], { approximate: Number(approximate) }, [

@@ -17,9 +17,12 @@ export function sumOfSquares(x: Value, partials: Value, index: number): Value {
   return updated!;
 }
 
+/** The global norm, and the factor that clips by it. */
 export interface GradientNorm {
-  readonly norm: Value; // f32 (1)
-  readonly scale: Value; // f32 (1)
+  /** F32 (1). */
+  readonly norm: Value;
+  /** F32 (1). */
+  readonly scale: Value;
 }
 
 /** norm = sqrt(sum of partials), scale = min(1, maxNorm / (norm + 1e-6)), or 1 when maxNorm is not positive. */

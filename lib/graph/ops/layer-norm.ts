@@ -17,12 +17,17 @@ export function layerNorm(x: Value, weight: Value, bias: Value, epsilon: number)
   return y!;
 }
 
+/** Gradients of the three operands. */
 export interface LayerNormGradients {
-  readonly dx: Value; // (tokens, hidden)
-  readonly dWeight: Value; // (hidden)
-  readonly dBias: Value; // (hidden)
+  /** (tokens, hidden). */
+  readonly dx: Value;
+  /** (hidden). */
+  readonly dWeight: Value;
+  /** (hidden). */
+  readonly dBias: Value;
 }
 
+/** Gradients of x (tokens, hidden), and of weight and bias (hidden) in `gradientDtype`; mean and rstd f32 (tokens). */
 export function layerNormBackward(
   operands: Readonly<Record<'x' | 'weight' | 'mean' | 'rstd' | 'dy', Value>>,
   gradientDtype: DType,

@@ -3,6 +3,7 @@ import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { firstInputElements, requireDtype, requireMatrix, requireShape } from './checks.js';
 
+/** Layout of the weight, scale of the loss, and the size of a chunk. */
 export interface LinearCrossEntropyOptions {
   /** The weight is (vocabulary, hidden), as of an embedding table, instead of (hidden, vocabulary). Default false. */
   readonly transposeWeight?: boolean;
@@ -31,10 +32,14 @@ export function linearCrossEntropy(
   return loss!;
 }
 
+/** The loss, and the gradients of input and weight. */
 export interface LinearCrossEntropyGradients {
-  readonly loss: Value; // f32 (1)
-  readonly dx: Value; // (tokens, hidden)
-  readonly dWeight: Value; // as the weight
+  /** F32 (1). */
+  readonly loss: Value;
+  /** (tokens, hidden). */
+  readonly dx: Value;
+  /** As the weight. */
+  readonly dWeight: Value;
 }
 
 /** Loss and gradients in one pass over the chunks. Attributes are those of the forward op. */

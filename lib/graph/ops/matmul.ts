@@ -4,13 +4,19 @@ import type { OpDefinition } from '../op.js';
 import type { DType, Value, ValueKind } from '../value.js';
 import { firstInputElements, requireArgument, requireDtype, requireMatrix, requireShape } from './checks.js';
 
+/** Orientation of the operands, and what the result is. */
 export interface MatmulOptions {
+  /** The first operand is stored (k, m). Default false. */
   readonly transposeA?: boolean;
+  /** The second operand is stored (n, k). Default false. */
   readonly transposeB?: boolean;
+  /** Multiplies the product. Default 1. */
   readonly alpha?: number;
   /** Of the result; default the operands'. */
   readonly dtype?: DType;
+  /** Category of the result's bytes. Default 'activation'. */
   readonly kind?: ValueKind;
+  /** Of the result. Default 'product'. */
   readonly name?: string;
 }
 

@@ -10,12 +10,16 @@ import { firstInputElements, floatDtypes, requireArgument, requireDtype, require
 
 /** Laws of the entries, in the order of their numbers in plans. `identity` gives P = I when the rank is the width. */
 export const distributions = ['gaussian', 'rademacher', 'identity'] as const;
+/** One of `distributions`. */
 export type Distribution = (typeof distributions)[number];
 
+/** What a projection is made from. */
 export interface Projection {
   /** Whole number from 0 to 2^53 - 1. */
   readonly seed: number;
+  /** Number of the projection below the seed: equal numbers give equal projections. */
   readonly tensorId: number;
+  /** Columns of P, from 1 to in_features. */
   readonly rank: number;
   readonly distribution: Distribution;
 }
@@ -36,10 +40,14 @@ export function project(x: Value, projection: Projection, epoch: Attribute): Val
   return z!;
 }
 
+/** Constants and scalars of `projectBackUpdate`. */
 export interface ProjectBackUpdateOptions {
+  /** Number of the projection, which changes at a refresh. */
   readonly epoch: Attribute;
   readonly learningRate: Attribute;
+  /** Multiplies the learning rate, but not the decay. Default 1. */
   readonly updateScale?: number;
+  /** Decoupled. Default 0. */
   readonly weightDecay?: number;
   /** Present: round bf16 weights stochastically, from this seed and the step. */
   readonly stochasticRounding?: { readonly seed: number; readonly step: Attribute };
@@ -83,6 +91,7 @@ export function projectBackUpdate(
   return updated!;
 }
 
+/** The two epochs of a transfer, and the height of the weight. */
 export interface ProjectTransferOptions {
   /** in_features of the weight whose moment it is: rows of P. */
   readonly rows: number;

@@ -2,9 +2,12 @@ import type { OpDefinition } from '../op.js';
 import { numElements, type DType, type Value } from '../value.js';
 import { firstInputElements, floatDtypes, requireArgument, requireDtype, requireShape } from './checks.js';
 
+/** A tensor in eight bits per element. */
 export interface Quantized {
-  readonly codes: Value; // i8, shaped as the original
-  readonly scales: Value; // f32 (groups)
+  /** I8, shaped as the original. */
+  readonly codes: Value;
+  /** F32 (groups). */
+  readonly scales: Value;
 }
 
 /** Eight bits per element: scale = max|x| / 127 and code = round(x / scale) per group of consecutive elements. */
@@ -22,6 +25,7 @@ export function quantize(x: Value, groupSize: number): Quantized {
   return { codes: codes!, scales: scales! };
 }
 
+/** y = code scale, in `dtype` and shaped as the codes, with the group size of `quantize`. */
 export function dequantize({ codes, scales }: Quantized, groupSize: number, dtype: DType): Value {
   requireDtype('dequantize', codes, 'i8');
   requireDtype('dequantize', scales, 'f32');

@@ -3,6 +3,7 @@ import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
 import { requireArgument } from './checks.js';
 
+/** What the numbers are made from; their mean is 0. */
 export interface RandomNormalOptions {
   readonly seed: number;
   readonly tensorId: number;

@@ -14,9 +14,12 @@ export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
   return y!;
 }
 
+/** Gradients of input and weight. */
 export interface RmsNormGradients {
-  readonly dx: Value; // (tokens, hidden)
-  readonly dWeight: Value; // (hidden)
+  /** (tokens, hidden). */
+  readonly dx: Value;
+  /** (hidden). */
+  readonly dWeight: Value;
 }
 
 /** Gradients of x, plus `residualGradient` if given, and of weight. */

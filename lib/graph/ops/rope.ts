@@ -2,6 +2,7 @@ import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
 import { firstInputElements, requireArgument, requireDtype, requireMatrix, requireShape } from './checks.js';
 
+/** Width of a head, and the direction of the rotation. */
 export interface RopeOptions {
   readonly headSize: number;
   /** Rotate back: the gradient of the rotation. Default false. */

@@ -10,6 +10,7 @@ import {
 } from './checks.js';
 import { roundingAttributes } from './project.js';
 
+/** Constants and scalars of `sgd`. */
 export interface SgdOptions {
   readonly learningRate: Attribute;
   /** The state of the moving sum, as the gradient, and its factor; absent: plain gradient descent. */

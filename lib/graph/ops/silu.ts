@@ -9,6 +9,7 @@ export function silu(x: Value): Value {
   return y!;
 }
 
+/** Gradient of x, shaped as x, from the gradient of y. */
 export function siluBackward(x: Value, dy: Value): Value {
   requireAlike('siluBackward', x, dy);
   const [dx] = x.graph.apply(siluBackwardOp, [x, dy], {}, [{ name: 'dx', shape: x.shape, dtype: x.dtype }]);

@@ -11,11 +11,13 @@ export function swiglu(gate: Value, up: Value): Value {
   return y!;
 }
 
+/** Gradients of both operands, each shaped as its operand. */
 export interface SwigluGradients {
   readonly dGate: Value;
   readonly dUp: Value;
 }
 
+/** Gradients of gate and up from that of y, all of one shape. */
 export function swigluBackward(gate: Value, up: Value, dy: Value): SwigluGradients {
   requireAlike('swigluBackward', gate, up, dy);
   const [dGate, dUp] = gate.graph.apply(swigluBackwardOp, [gate, up, dy], {}, [
