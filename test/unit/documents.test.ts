@@ -41,14 +41,19 @@ function isThere(path: string): boolean {
   return paths.some((each) => pattern.test(each));
 }
 
-/** As GitHub names the headings of a document. */
-const anchorsOf = (text: string): string[] =>
-  [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-    heading!
+/** As GitHub names the headings of a document: a second one of a name is numbered. */
+function anchorsOf(text: string): string[] {
+  const counts = new Map<string, number>();
+  return [...text.replaceAll(/^```[^]*?^```$/gm, '').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => {
+    const name = heading!
       .toLowerCase()
       .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
+      .replaceAll(' ', '-');
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    return count === 0 ? name : `${name}-${count}`;
+  });
+}
 
 test('the documents are found', () => {
   expect(documents).toEqual(expect.arrayContaining(['README.md', 'CONTRIBUTING.md', 'docs/architecture.md']));
