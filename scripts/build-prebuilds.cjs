@@ -37,9 +37,9 @@ if (process.argv.includes('--check')) {
 } else {
   const builder = path.join(__dirname, 'build-native.cjs');
   const words = ['--napi', '--strip', '--tag-libc', '--node-gyp', builder];
-  execFileSync(process.execPath, [require.resolve('prebuildify/bin.js'), ...words], {
-    cwd: root,
-    stdio: 'inherit',
-  });
+  const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  run(require.resolve('prebuildify/bin.js'), ...words);
+  // prebuildify moves the file; a checkout keeps its own, with the modules beside it. It is linked once more.
+  run(builder, '--target', 'compact_train');
   fs.writeFileSync(noteIn(`${process.platform}-${process.arch}`), `${version}\n`);
 }
