@@ -1,5 +1,6 @@
 export { Dataset } from './dataset.js';
 export type { DatasetOptions, PreparedDataset } from './dataset.js';
+export { encodeBounded } from './encode-bounded.js';
 export { TextStream } from './text-stream.js';
 export { checkVocabulary, loadTokenizer } from './tokenizer.js';
 export type { TokenizeControl, TokenizeProgress } from './tokenize.js';

@@ -1,5 +1,5 @@
 import { compactError } from '../errors.js';
-import { TextStream } from '../data/index.js';
+import { encodeBounded, TextStream } from '../data/index.js';
 import type { Tokenizer } from '../data/index.js';
 import type { Engine } from '../runtime/index.js';
 import { checkSampleOptions, drawToken, uniformNumbers } from './sampling.js';
@@ -8,7 +8,7 @@ import type { SampleOptions, SampleReport } from './types.js';
 /**
  * Writes text, one token a run of the `generate` entry. The context is the last `sequenceLength` tokens.
  *
- * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_TOKENIZER, ERR_COMPACT_ABORTED
  */
 export async function sampleText(
   engine: Pick<Engine, 'run'>,
@@ -69,10 +69,10 @@ function startingIds(
       expected: 'text that UTF-8 can hold',
       received: `${JSON.stringify(prompt)}, with half of a surrogate pair`,
     });
-  const ids = Array.from(tokenizer.encode(prompt, { splitSpecialTokens }));
+  const ids = Array.from(encodeBounded(tokenizer, prompt, { splitSpecialTokens }));
   if (ids.length > 0) return ids;
   if (tokenizer.endOfTextId !== undefined) return [tokenizer.endOfTextId];
-  const line = Array.from(tokenizer.encode('\n'));
+  const line = Array.from(encodeBounded(tokenizer, '\n'));
   if (line.length > 0) return line;
   throw compactError('ERR_COMPACT_ARGUMENT', 'there is nothing to go on from', {
     op: 'prompt',

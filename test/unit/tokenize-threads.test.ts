@@ -66,6 +66,15 @@ test('tokens are the same with any number of threads, and with none', async () =
   }
 });
 
+test('an expression that runs away in a prompt is ended, too', async () => {
+  const tame = await source.loadTokenizer(await tokenizer('llama3'));
+  expect(Array.from(source.encodeBounded(tame, 'It was'))).toEqual(Array.from(tame.encode('It was')));
+  const wild = await source.loadTokenizer(await tokenizer('split-contiguous', runaway));
+  expect(() => source.encodeBounded(wild, `${'a'.repeat(60)}b`, {}, 100)).toThrow(
+    expect.objectContaining({ code: 'ERR_COMPACT_TOKENIZER' }),
+  );
+});
+
 test('a signal ends an expression that runs away, and nothing is left behind', async () => {
   const data = {
     train: await file('a.txt', `${'a'.repeat(60)}b`),
