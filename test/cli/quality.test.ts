@@ -2,10 +2,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { demoMethods } from '../../lib/cli/bench/demo.js';
 import { compactMethod, denseMethod, tunedRecipe } from '../../lib/cli/bench/demo-recipe.js';
 import { benchDevice } from '../../lib/cli/bench/device.js';
 import { QualityLedger } from '../../lib/cli/bench/quality-ledger.js';
-import { bestResults, sweep, type QualityCell, type QualityGrid } from '../../lib/cli/bench/quality-sweep.js';
+import {
+  bestResults,
+  sweep,
+  type QualityCell,
+  type QualityGrid,
+  type QualityRun,
+} from '../../lib/cli/bench/quality-sweep.js';
 
 const grid: QualityGrid = {
   variants: ['dense', 'compact'],
@@ -87,6 +94,26 @@ test('the same cell means the same rates for both methods', () => {
   });
   expect(compact).toMatchObject({ ...others, method: { updateScale: 0.25, rankRatio: 0.25, seed: 7 } });
   expect((compact.learningRate as number) * 0.25).toBe(0.002);
+});
+
+/** The runs that stand in the repository, of the demo's full length. */
+function recordedRuns(): QualityRun[] {
+  const lines = readFileSync(join(__dirname, '../../bench/results/quality.jsonl'), 'utf8').trim().split('\n');
+  return lines
+    .map((line) => JSON.parse(line) as QualityRun & { provider: string; shape: string; loss: number | null })
+    .filter(({ shape }) => shape === 'llama-demo 8x256, 500 steps')
+    .map(({ provider, loss, ...row }) => ({ ...row, variant: provider, loss: loss ?? Infinity }));
+}
+
+test("bench memory's demo trains each method at its best rates of the recorded runs", () => {
+  const runs = recordedRuns();
+  const ratesOf = (axis: 'matrixRate' | 'otherRate') => [...new Set(runs.map((run) => run[axis]))];
+  const [matrixRates, otherRates] = [ratesOf('matrixRate'), ratesOf('otherRate')];
+  const variants = demoMethods.map(({ variant }) => variant);
+  const best = bestResults({ variants, matrixRates, otherRates, seeds: [42, 1, 2], finalists: 3 }, runs);
+  expect(best.map(({ variant, matrixRate, otherRate }) => ({ variant, matrixRate, otherRate }))).toEqual(
+    demoMethods.map(({ variant, matrixRate, otherRate }) => ({ variant, matrixRate, otherRate })),
+  );
 });
 
 describe('the ledger of finished runs', () => {
