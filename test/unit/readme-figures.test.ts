@@ -1,0 +1,105 @@
+/** Figures of README are those of the planner and of the ledgers, and can be repeated by the commands beside them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { compile } from '../../lib/compile/index.js';
+import { alternatives } from '../../lib/cli/plan-variants.js';
+import { plannedThreads } from '../../lib/cli/planned-threads.js';
+import { dense } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { cpuTarget } from '../../lib/runtime/index.js';
+
+const root = join(__dirname, '..', '..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+/** Cells of the table whose first head is `head`, without marks. */
+function tableOf(head: string): string[][] {
+  const lines = readme.split('\n');
+  const begin = lines.findIndex((line) => line.startsWith(`| ${head} |`));
+  expect(begin).toBeGreaterThanOrEqual(0);
+  const end = lines.findIndex((line, index) => index > begin && !line.startsWith('|'));
+  return lines.slice(begin, end).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.replaceAll('*', '').trim()),
+  );
+}
+
+const rowsOf = (ledger: string): Record<string, unknown>[] =>
+  readFileSync(join(root, 'bench', 'results', ledger), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('planned peaks', () => {
+  const [head, , ...rows] = tableOf('model, tokens');
+
+  test('have the columns of plan', () => {
+    expect(head!.slice(1).map((name) => name.replaceAll(/,| recompute/g, ''))).toEqual(
+      alternatives({
+        model: llama('llama-demo'),
+        method: dense(),
+        target: cpuTarget({ threads: plannedThreads }),
+        batchSize: 1,
+        sequenceLength: 8,
+        dtype: 'bf16',
+      }).map(({ name }) => name.replaceAll(/,| recompute/g, '')),
+    );
+  });
+
+  test.each(rows)('%s', (shape, ...cells) => {
+    const [, size, batch, sequence] = /^(\w+), (\d+) x (\d+)$/.exec(shape)!;
+    const variants = alternatives({
+      model: llama(`llama-${size!.toLowerCase()}`),
+      method: dense(),
+      target: cpuTarget({ threads: plannedThreads }),
+      batchSize: Number(batch),
+      sequenceLength: Number(sequence),
+      dtype: 'bf16',
+      entries: ['train'],
+    });
+    expect(cells).toEqual(
+      variants.map(({ options }) =>
+        (compile({ ...options, entries: ['train'] }).peakBytes / 2 ** 30).toFixed(2),
+      ),
+    );
+  });
+});
+
+describe('losses', () => {
+  const rows = rowsOf('quality.jsonl') as unknown as {
+    readonly provider: string;
+    readonly otherRate: number;
+    readonly matrixRate: number;
+    readonly loss: number;
+  }[];
+  const [, , ...methods] = tableOf('loss');
+  const mean = (losses: readonly number[]): number => losses.reduce((a, b) => a + b) / losses.length;
+
+  /** Losses of the best cell of a method: of those with all seeds, the one with the lowest mean. */
+  function bestCell(provider: string): { rates: string; losses: number[] } {
+    const cells = new Map<string, number[]>();
+    for (const row of rows.filter((each) => each.provider === provider)) {
+      const rates = `${row.otherRate}, ${row.matrixRate}`;
+      cells.set(rates, [...(cells.get(rates) ?? []), row.loss]);
+    }
+    const whole = [...cells].filter(([, losses]) => losses.length === 3);
+    const [rates, losses] = whole.toSorted(([, a], [, b]) => mean(a) - mean(b))[0]!;
+    return { rates, losses };
+  }
+
+  test('have a row for each method that was tuned', () => {
+    expect(methods.map(([name]) => name)).toEqual([...new Set(rows.map(({ provider }) => provider))]);
+  });
+
+  test.each(methods)('%s', (name, ...cells) => {
+    const { rates, losses } = bestCell(name!);
+    expect(cells).toEqual([
+      rates,
+      mean(losses).toFixed(3),
+      `${Math.min(...losses).toFixed(3)} - ${Math.max(...losses).toFixed(3)}`,
+      (mean(losses) / mean(bestCell('dense').losses)).toFixed(3),
+    ]);
+  });
+});
