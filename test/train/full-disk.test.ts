@@ -74,8 +74,13 @@ test('a full disk: the save is refused, every older checkpoint stays whole', asy
   );
   expect(saved.length).toBeGreaterThan(2);
   const left = child.lines.flatMap(({ left }) => (typeof left === 'string' ? [left] : []));
-  const files = ['', '/config.json', '/model.safetensors', '/optimizer.safetensors', '/trainer.json'];
-  expect(left.toSorted()).toEqual(
-    saved.flatMap((step) => files.map((name) => `${disk}/run/checkpoint-${step}${name}`)).toSorted(),
-  );
+  const files = [
+    ...['model.safetensors', 'optimizer.safetensors', 'trainer.json'],
+    ...['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'],
+  ];
+  const expected = saved.flatMap((step) => {
+    const checkpoint = `${disk}/run/checkpoint-${step}`;
+    return [checkpoint, ...files.map((name) => `${checkpoint}/${name}`)];
+  });
+  expect(left.toSorted()).toEqual(expected.toSorted());
 });
