@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +6,6 @@ import type { BenchReport } from '../../lib/cli/bench/report.js';
 import { runCommand } from './run-command.js';
 
 // Each benchmark trains or times something small, in processes of its own, and test machines may be busy.
-jest.setTimeout(600_000);
-
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'compact-train-bench-'));

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { llamaPresets } from '../../lib/models/index.js';
@@ -6,8 +6,6 @@ import { objects, RecipeFolder } from './fixture-recipe.js';
 import { runCommand } from './run-command.js';
 
 // Each command is a process of its own, and test machines may be busy.
-jest.setTimeout(120_000);
-
 let folder: RecipeFolder;
 let output: string;
 beforeAll(async () => {

@@ -1,5 +1,5 @@
 /** docs/benchmarks.md: what it says follows from the ledger, and from nothing else. */
-import { afterAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,8 +11,6 @@ import { readGpuRows, type GpuRow, type KernelProvider } from '../../lib/cli/ben
 import { floorUs, ideal, kernelPredictions, stepMs } from '../../lib/cli/bench/gpu/predictions.js';
 import { gpuLimits } from '../../lib/cli/bench/gpu-limits.js';
 import { llamaPresets } from '../../lib/models/index.js';
-
-jest.setTimeout(600_000); // plans of all sizes are made for every page
 
 const root = join(__dirname, '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'compact-gpu-page-'));

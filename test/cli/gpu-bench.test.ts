@@ -1,5 +1,5 @@
 /** scripts/gpu-bench without a GPU: what it does with a ledger, with time, and with what goes wrong. */
-import { afterAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,8 +9,6 @@ import type { GpuRow } from '../../lib/cli/bench/gpu/gpu-rows.js';
 import { llamaPresets } from '../../lib/models/index.js';
 import { fakeBinary, fakeMachine } from './fake-gpu.js';
 import { runCommand } from './run-command.js';
-
-jest.setTimeout(600_000); // each start is a process or two, and test machines may be busy
 
 const root = join(__dirname, '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'compact-gpu-bench-'));

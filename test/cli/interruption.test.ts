@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readdirSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,8 +7,6 @@ import { type CommandOutcome, hasTerminalProgram, runCommand, runOnTerminal } fr
 import { screenOf } from './screen.js';
 
 // Each command is a process of its own, and test machines may be busy.
-jest.setTimeout(120_000);
-
 let folder: RecipeFolder;
 beforeAll(() => void (folder = new RecipeFolder()));
 afterAll(() => folder[Symbol.dispose]());

@@ -1,12 +1,10 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { barLine } from '../../lib/cli/progress.js';
 import { renderTable } from '../../lib/cli/table.js';
 import { displayWidth, wrapWords } from '../../lib/cli/text-layout.js';
 import { hasTerminalProgram, runOnTerminal } from './run-command.js';
 
 // Commands are processes of their own, and test machines may be busy.
-jest.setTimeout(120_000);
-
 const widths = [40, 60, 80, 100, 140];
 const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== '');
 

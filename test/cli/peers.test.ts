@@ -1,5 +1,5 @@
 /** The PyTorch programs of the benchmark: they compute what they are said to compute. */
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,8 +11,6 @@ import { compile } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget, Engine } from '../../lib/runtime/index.js';
-
-jest.setTimeout(600_000); // starting PyTorch takes seconds, on a busy machine many
 
 const root = join(__dirname, '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'compact-peers-'));

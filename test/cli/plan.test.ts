@@ -1,10 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { objects, RecipeFolder } from './fixture-recipe.js';
 import { runCommand } from './run-command.js';
 
 // Each command is a process of its own, and test machines may be busy.
-jest.setTimeout(120_000);
-
 interface PlanJson {
   readonly variant: string;
   readonly peakBytes: number;

@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { objects, RecipeFolder } from './fixture-recipe.js';
 import { hasTerminalProgram, runCommand, runOnTerminal } from './run-command.js';
 
 // Each command is a process of its own, and test machines may be busy.
-jest.setTimeout(120_000);
-
 let folder: RecipeFolder;
 beforeAll(() => void (folder = new RecipeFolder()));
 afterAll(() => folder[Symbol.dispose]());

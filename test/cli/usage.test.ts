@@ -1,10 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { CudaReport } from '../../lib/runtime/index.js';
 import { runCommand } from './run-command.js';
 
 // Each command is a process of its own, and test machines may be busy.
-jest.setTimeout(120_000);
-
 describe('help', () => {
   test('teaches commands, examples and exit codes', async () => {
     const { code, stdout, stderr } = await runCommand(['--help']);

@@ -1,13 +1,11 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { runChild } from './child.js';
 
 const packageRoot = join(__dirname, '..', '..');
 let folder: string;
-jest.setTimeout(60_000);
-
 /** The package without its native part. */
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'compact-train-'));

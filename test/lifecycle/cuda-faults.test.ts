@@ -5,12 +5,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { devices } from '../../lib/runtime/index.js';
 import { runCommand } from '../cli/run-command.js';
 import { type ChildResult, runChild } from './child.js';
-
-jest.setTimeout(120_000); // children start processes and emulate kernels; a busy machine makes that slow
 
 const isBuilt = devices().some(({ kind }) => kind === 'cuda-emulated');
 if (!isBuilt) console.log('skipped: the emulated device is built on Linux x64 only');

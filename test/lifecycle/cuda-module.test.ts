@@ -14,15 +14,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { runChild } from './child.js';
 
 const packageRoot = join(__dirname, '..', '..');
 const isLinux = process.platform === 'linux';
 if (!isLinux) console.log('skipped: modules are for Linux only');
 const describeLinux = isLinux ? describe : describe.skip;
-
-jest.setTimeout(120_000); // children start processes; a busy machine makes that slow
 
 let folder: string;
 let release: string;

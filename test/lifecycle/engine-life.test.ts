@@ -1,8 +1,6 @@
 /** What becomes of engines when processes, threads and references end: every case in a process of its own. */
-import { expect, jest, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { type ChildResult, runChild } from './child.js';
-
-jest.setTimeout(60_000); // children start a process and move gigabytes; a busy machine makes that slow
 
 const reported = ({ exitCode, signal, stdout, stderr }: ChildResult): unknown => {
   expect({ exitCode, signal, stderr }).toEqual({ exitCode: 0, signal: null, stderr: '' });

@@ -7,7 +7,6 @@ import { cudaTarget, type HostArray } from '../../lib/runtime/index.js';
 import { cudaDevice, withEngine } from '../helpers/machines.js';
 import { startTiny, tinyPlan, trainTiny } from '../helpers/whole-model.js';
 
-jest.setTimeout(240_000);
 const grouping = cudaTarget(cudaDevice);
 const oneByOne = { ...grouping, groupedOps: new Set<string>() };
 

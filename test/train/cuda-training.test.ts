@@ -9,7 +9,6 @@ import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js'
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
-jest.setTimeout(240_000);
 const { folder, text } = makeFolder();
 let numRuns = 0;
 const newOutput = (): string => join(folder, `run-${numRuns++}`);

@@ -5,7 +5,7 @@ import { FileFaults } from '../helpers/file-faults.js';
 import { callsToTry, isWholeSweep, tellProgress } from '../helpers/fault-sweep.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
-jest.setTimeout(isWholeSweep ? 4 * 3600_000 : 300_000);
+jest.setTimeout(isWholeSweep ? 4 * 3600_000 : 600_000);
 const { folder, text } = makeFolder();
 
 const kinds = ['ENOSPC', 'EIO', 'EROFS', 'EACCES'].flatMap((code) =>

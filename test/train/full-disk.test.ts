@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { makeFolder, tinyConfig } from '../helpers/tiny-run.js';
 import { startTrainerChild } from '../helpers/trainer-child.js';
 
-jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
 
 const run = {

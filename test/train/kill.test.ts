@@ -9,7 +9,7 @@ import { FileFaults } from '../helpers/file-faults.js';
 import { makeFolder, tinyConfig, tinyMethod, tinyRun } from '../helpers/tiny-run.js';
 import { startTrainerChild } from '../helpers/trainer-child.js';
 
-jest.setTimeout(isWholeSweep ? 4 * 3600_000 : 300_000);
+jest.setTimeout(isWholeSweep ? 4 * 3600_000 : 600_000);
 const { folder, text } = makeFolder();
 const run = { ...fourSaves, data: { train: text }, model: tinyConfig, method: tinyMethod } as const;
 

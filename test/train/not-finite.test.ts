@@ -14,7 +14,6 @@ import { writeConstants } from '../../lib/train/tensor-files.js';
 import { TrainingState } from '../../lib/train/training-state.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 
-jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
 
 /** A rate at which fp32 weights overflow within a few steps, after some harmless ones of the warm-up. */

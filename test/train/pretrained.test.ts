@@ -8,8 +8,6 @@ import { pretrainedFiles } from '../../lib/train/pretrained-files.js';
 import { Trainer } from '../../lib/train/index.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 
-jest.setTimeout(600_000); // starting PyTorch takes seconds, on a busy machine many
-
 const { folder, text } = makeFolder();
 const root = join(__dirname, '..', '..');
 

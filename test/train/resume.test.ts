@@ -4,7 +4,6 @@ import type { TrainerOptions } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
-jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
 let numRuns = 0;
 const newOutput = (): string => join(folder, `run-${numRuns++}`);

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeFolder, tinyConfig, tinyMethod } from '../helpers/tiny-run.js';
 
-jest.setTimeout(120_000);
 const { text } = makeFolder();
 
 /** Prints resident MiB after steps 200 and 1,000 of one run, then after cycles 50 and 200 of opening and closing. */

@@ -12,7 +12,6 @@ import { namesBelow } from '../helpers/file-faults.js';
 import { makeFolder, tinyConfig, tinyMethod, tinyRun } from '../helpers/tiny-run.js';
 import { startTrainerChild } from '../helpers/trainer-child.js';
 
-jest.setTimeout(120_000);
 const { folder, text } = makeFolder();
 let numRuns = 0;
 const newOutput = (): string => join(folder, `run-${numRuns++}`);

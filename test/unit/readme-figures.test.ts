@@ -94,7 +94,7 @@ describe('losses', () => {
   });
 
   test.each(methods)('%s', (name, ...cells) => {
-    const { rates, losses } = bestCell(name!);
+    const { rates, losses } = bestCell(name);
     expect(cells).toEqual([
       rates,
       mean(losses).toFixed(3),
