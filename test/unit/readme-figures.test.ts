@@ -67,6 +67,30 @@ describe('planned peaks', () => {
   });
 });
 
+describe('times of a step', () => {
+  const rows = rowsOf('step-time.jsonl') as unknown as {
+    readonly provider: string;
+    readonly dtype: string;
+    readonly ofDense: number;
+    readonly device: string;
+  }[];
+  const [, , ...steps] = tableOf('step');
+  const words = (name: string): string => name.replaceAll(',', '');
+
+  test('have a row for each of ours', () => {
+    const named = rows.filter(({ device }) => device === 'AMD EPYC').map(({ provider }) => words(provider));
+    expect(steps.map(([name]) => words(name!))).toEqual([...new Set(named)]);
+  });
+
+  test.each(steps)('%s', (name, ...cells) => {
+    const latest = (dtype: string): number =>
+      rows.findLast(
+        (row) => words(row.provider) === words(name) && row.dtype === dtype && row.device === 'AMD EPYC',
+      )!.ofDense;
+    expect(cells).toEqual(['f32', 'bf16'].map((dtype) => latest(dtype).toFixed(2)));
+  });
+});
+
 describe('losses', () => {
   const rows = rowsOf('quality.jsonl') as unknown as {
     readonly provider: string;
