@@ -28,7 +28,7 @@ console.log(`on ${gpu.name}`);
 const { status } = spawnSync(
   process.execPath,
   [
-    require.resolve('jest/bin/jest.js'),
+    require.resolve('jest/bin/jest'),
     ...['test/ops', 'test/train/cuda-', '--testPathIgnorePatterns', 'test/ops/whole-model.test.ts'],
     ...process.argv.slice(2),
   ],

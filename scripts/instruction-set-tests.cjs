@@ -25,7 +25,7 @@ const failed = lesser.filter((set) => {
   console.log(`== ${set}`);
   const { status } = spawnSync(
     process.execPath,
-    [require.resolve('jest/bin/jest.js'), ...suites, ...others],
+    [require.resolve('jest/bin/jest'), ...suites, ...others],
     {
       cwd: root,
       stdio: 'inherit',
