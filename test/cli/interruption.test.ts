@@ -131,13 +131,16 @@ describe('a run that is asked to end', () => {
       writeFileSync(data, 'All work and no play.\n'.repeat(1_000_000));
       const outputDirectory = where === 'without one' ? null : join(temporary, 'runs', 'first');
       const { path } = folder.recipe({ data, outputDirectory });
-      // What the start makes appears there: it is under way.
-      const watching = new AbortController();
+      // What the start makes appears there: it is under way. What it takes back is seen as well, and is no second Ctrl-C.
       const outcome = await runCommand(['train', path], {
         env: { TMPDIR: temporary },
-        onStart: (child) => void watch(temporary, { signal: watching.signal }, () => child.kill('SIGINT')),
+        onStart: (child) => {
+          const watcher = watch(temporary, () => {
+            watcher.close();
+            child.kill('SIGINT');
+          });
+        },
       });
-      watching.abort();
       expect(outcome).toMatchObject({ code: 130, stdout: '' });
       expect(outcome.stderr).toBe('SIGINT: interrupted before the first step, nothing is saved\n');
       expect(readdirSync(temporary)).toEqual([]);
