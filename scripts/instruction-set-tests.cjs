@@ -23,15 +23,11 @@ const lesser = instructionSets.filter((set) => set !== chosen);
 console.log(`this CPU: ${instructionSets.join(' ')}; \`npm test\` runs with ${chosen}`);
 const failed = lesser.filter((set) => {
   console.log(`== ${set}`);
-  const { status } = spawnSync(
-    process.execPath,
-    [require.resolve('jest/bin/jest'), ...suites, ...others],
-    {
-      cwd: root,
-      stdio: 'inherit',
-      env: { ...process.env, COMPACT_INSTRUCTION_SET: set },
-    },
-  );
+  const { status } = spawnSync(process.execPath, [require.resolve('jest/bin/jest'), ...suites, ...others], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, COMPACT_INSTRUCTION_SET: set },
+  });
   return status !== 0;
 });
 for (const set of failed) console.error(`failed: ${set}`);
