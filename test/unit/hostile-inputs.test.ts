@@ -90,6 +90,14 @@ const compactOptions = {
   momentsAtRefresh: 'transfer',
   targetModules: ['query', 'down'],
 };
+const engineOptions = {
+  device: 'cpu',
+  threads: 1,
+  instructionSet: 'auto',
+  blas: 'own',
+  graphs: 'off',
+  memoryLimitBytes: 2 ** 30,
+};
 const plain = {
   batchSize: 2,
   sequenceLength: 8,
@@ -112,20 +120,7 @@ const plain = {
   evalSteps: 2,
   evalSequences: 2,
   loggingSteps: 5,
-  device: 'cpu',
-  threads: 1,
-  instructionSet: 'auto',
-  blas: 'own',
-  graphs: 'off',
-  memoryLimitBytes: 2 ** 30,
-};
-const engineOptions = {
-  device: 'cpu',
-  threads: 1,
-  instructionSet: 'auto',
-  blas: 'own',
-  graphs: 'off',
-  memoryLimitBytes: 2 ** 30,
+  ...engineOptions,
 };
 const compileOptions = () => ({
   model: llama(config),

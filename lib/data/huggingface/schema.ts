@@ -6,7 +6,7 @@ import * as v from 'valibot';
  */
 
 /** Ids are array indices: a larger one would make arrays of gigabytes. No published vocabulary reaches a million. */
-export const maxVocabularySize = 2 ** 24;
+const maxVocabularySize = 2 ** 24;
 
 const isId = (value: unknown): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) < maxVocabularySize;
