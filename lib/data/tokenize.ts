@@ -67,9 +67,10 @@ export async function* tokenize(
   let told = performance.now();
   for await (const { ids, doneBytes } of parts) {
     yield ids;
-    if (performance.now() - told < progressMs) continue;
+    // Everything may be read before the last of it is encoded: the end is told once, below.
+    if (doneBytes >= totalBytes || performance.now() - told < progressMs) continue;
     told = performance.now();
-    control.onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
+    control.onProgress?.({ doneBytes, totalBytes });
   }
   control.onProgress?.({ doneBytes: totalBytes, totalBytes });
 }

@@ -60,6 +60,7 @@ test('tokens are the same with any number of threads, and with none', async () =
     expect(await open(built, data, `threads-${threads}`, control)).toEqual(expected);
     const { size } = await stat(data.train);
     expect(told.at(-1)).toEqual({ doneBytes: size, totalBytes: size });
+    expect(told.filter(({ doneBytes }) => doneBytes === size)).toHaveLength(1);
     expect(told.map(({ doneBytes }) => doneBytes)).toEqual(
       told.map(({ doneBytes }) => doneBytes).toSorted((a, b) => a - b),
     );
