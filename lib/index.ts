@@ -50,14 +50,18 @@ export {
   remedies,
 } from './memory/index.js';
 export {
-  type AdamOptions,
+  type AdamWSettings,
   compact,
   type CompactOptions,
   type CompressibleRole,
   dense,
   type DenseOptions,
   type Method,
+  type MethodOptions,
+  type OptimizerName,
+  type ProjectionOptions,
   type RankOptions,
+  type StepOptions,
 } from './methods/index.js';
 export {
   llama,

@@ -129,6 +129,34 @@ export const abortSignal = v.custom<AbortSignal>((value) => {
   );
 }, 'an AbortSignal');
 
+/** An option as references and listings show it. */
+export interface OptionInfo {
+  readonly name: string;
+  /** What it may be, in words. */
+  readonly type: string;
+  /** Undefined where it has to be given, or leaving it out means something else than any value. */
+  readonly default: unknown;
+  readonly isRequired: boolean;
+}
+
+/** The rows of a table, in their order. */
+export const optionInfos = (table: Table): readonly OptionInfo[] =>
+  Object.entries(table).map(([name, row]) => {
+    const { type, default: otherwise } = row as { readonly type: string; readonly default?: unknown };
+    return {
+      name,
+      type: expectationOf(row),
+      default: typeof otherwise === 'function' ? (otherwise as () => unknown)() : otherwise,
+      isRequired: type !== 'optional',
+    };
+  });
+
+/** Of a row, or of what it wraps, what was expected. */
+function expectationOf(row: object): string {
+  const { wrapped, message } = row as { readonly wrapped?: object; readonly message?: string };
+  return wrapped === undefined ? message! : expectationOf(wrapped);
+}
+
 /** Where a check takes place, for its error. */
 export interface CheckContext {
   /** What the options are of, e.g. 'dense' or 'Engine.open'. */
@@ -137,6 +165,8 @@ export interface CheckContext {
   readonly prefix?: string;
   /** Of a wrong value. Default ERR_COMPACT_CONFIG_VALUE. */
   readonly code?: CompactErrorCode;
+  /** Of a wrong value of single options. */
+  readonly codes?: Readonly<Record<string, CompactErrorCode>>;
   /** What to do about a key that is known elsewhere. */
   readonly remedyOf?: (key: string) => string | undefined;
 }
@@ -147,11 +177,12 @@ export interface CheckContext {
  *   ERR_COMPACT_CONFIG_VALUE
  */
 export function checkOptions<S extends Table>(given: unknown, table: S, context: CheckContext): Checked<S> {
-  const { prefix = '', code } = context;
+  const { prefix = '', code, codes = {} } = context;
   const values = ownValues(given, context);
   refuseUnknown(values, Object.keys(table), context);
   const checked = Object.entries(table).map(
-    ([name, schema]) => [name, checkValue(values.get(name), schema, `${prefix}${name}`, code)] as const,
+    ([name, schema]) =>
+      [name, checkValue(values.get(name), schema, `${prefix}${name}`, codes[name] ?? code)] as const,
   );
   return Object.fromEntries(checked.filter(([, value]) => value !== undefined)) as Checked<S>;
 }

@@ -27,16 +27,14 @@ function sentencesOf(file, ...interfaces) {
 }
 
 /** A default in the words of a recipe, undefined where there is none that is a value. */
-function defaultOf(row) {
-  const value = typeof row.default === 'function' ? row.default() : row.default;
+function defaultOf({ default: value }) {
   if (typeof value === 'number' && value > 0 && value < 1e-4) return value.toExponential();
   return value === undefined ? undefined : JSON.stringify(value).replaceAll('"', "'").replaceAll(',', ', ');
 }
 
-/** Of a row or what it wraps, what was expected. */
-const typeOf = (row) => (row.wrapped ? typeOf(row.wrapped) : row.message);
-
-function tableOf(rows, sentences, notes = {}) {
+/** @param options of one mapping (`optionInfos`) */
+function tableOf(options, sentences, notes = {}) {
+  const rows = Object.fromEntries(options.map((option) => [option.name, option]));
   // In the order of the interface; what is in no interface has notes.
   const order = [...new Set([...Object.keys(sentences), ...Object.keys(rows)])].filter((name) => rows[name]);
   const lines = order.map((name) => {
@@ -44,14 +42,48 @@ function tableOf(rows, sentences, notes = {}) {
     const sentence = notes[name] ?? sentences[name];
     if (sentence === undefined) throw new Error(`${name} has no comment`);
     const otherwise = defaultOf(row);
-    const isRequired = row.type !== 'optional';
     const said =
       otherwise === undefined ? sentence : sentence.replace(/ ?Default [^;]*?(?:\.$|\.(?= )|$)/, '');
-    const cells = [`\`${name}\``, typeOf(row), isRequired ? 'required' : (otherwise ?? ''), said];
+    const cells = [`\`${name}\``, row.type, row.isRequired ? 'required' : (otherwise ?? ''), said];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   });
   return ['| key | value | default | |', '|---|---|---|---|', ...lines].join('\n');
 }
+
+/** A preset or an optimizer, with its options and the sentences about them. */
+const chapterOf = (folder, name, source, options) => ({
+  name,
+  source,
+  options,
+  sentences: sentencesNear(`methods/${folder}/${name}.ts`),
+});
+
+/** The sentences of all interfaces of a file and of what it imports from beside it. */
+function sentencesNear(file) {
+  const read = (name) => fs.readFileSync(path.join(root, 'lib', name), 'utf8');
+  const imported = [...read(file).matchAll(/from '(\.\.?\/[^']*)\.js'/g)]
+    .map(([, name]) => path.join(path.dirname(file), `${name}.ts`))
+    .filter((name) => name.startsWith('methods/') && name !== 'methods/preset.ts');
+  return Object.assign(
+    {},
+    ...[...imported, file].map((name) => {
+      const interfaces = [...read(name).matchAll(/export interface (\w+)[^{]*\{\n/g)].map(
+        ([, found]) => found,
+      );
+      return sentencesOf(name, ...interfaces);
+    }),
+  );
+}
+
+const linksTo = (definitions) => definitions.map(({ name }) => `[${name}](#${name})`).join(', ');
+
+const chaptersOf = (definitions) =>
+  definitions
+    .map(({ name, source, options, sentences }) => {
+      const table = options.length === 0 ? 'No keys of its own.' : tableOf(options, sentences);
+      return `## ${name}\n\n${source}.\n\n${table}`;
+    })
+    .join('\n\n');
 
 /**
  * @param load gives a module of lib by its path without extension
@@ -62,24 +94,38 @@ function recipePage(load) {
   const { dataTable } = load('data/data-table');
   const { llamaTable } = load('models/llama-config');
   const { llamaPresets } = load('models/presets');
-  const { denseTable } = load('methods/dense');
-  const { compactTable } = load('methods/compact-options');
   const { engineTable } = load('runtime/options');
+  const { optionInfos } = load('options');
+  const presets = Object.values(load('methods/presets/index')).map(({ info }) =>
+    chapterOf('presets', info.name, info.source, info.options),
+  );
+  const optimizers = Object.values(load('methods/optimizers/index')).map(({ name, source, table }) =>
+    chapterOf('optimizers', name, source, optionInfos(table)),
+  );
+  const { stepTable } = load('methods/optimizers/step');
+  const { optimizerRow } = load('methods/preset');
 
-  const adam = sentencesOf('methods/adam.ts', 'AdamOptions');
   const sections = {
-    recipe: [{ ...recipeTable, ...engineTable }, sentencesOf('train/types.ts', 'TrainerOptions')],
-    data: [dataTable, sentencesOf('data/types.ts', 'DataOptions')],
-    model: [llamaTable, sentencesOf('models/llama-config.ts', 'LlamaConfig')],
-    dense: [denseTable, adam],
-    compact: [
-      compactTable,
-      { ...adam, ...sentencesOf('methods/compact-options.ts', 'RankOptions', 'CompactOptions') },
+    recipe: [
+      optionInfos({ ...recipeTable, ...engineTable }),
+      sentencesOf('train/types.ts', 'TrainerOptions'),
     ],
+    data: [optionInfos(dataTable), sentencesOf('data/types.ts', 'DataOptions')],
+    model: [optionInfos(llamaTable), sentencesOf('models/llama-config.ts', 'LlamaConfig')],
+    method: [
+      optionInfos({ optimizer: optimizerRow, ...stepTable }),
+      {
+        ...sentencesOf('methods/preset.ts', 'MethodOptions'),
+        ...sentencesOf('methods/optimizers/step.ts', 'StepOptions'),
+      },
+    ],
+    ...Object.fromEntries(
+      [...presets, ...optimizers].map(({ name, options, sentences }) => [name, [options, sentences]]),
+    ),
   };
-  const complaints = Object.entries(sections).flatMap(([section, [rows, sentences]]) =>
-    Object.entries(rows).flatMap(([name, row]) => {
-      const [otherwise, sentence] = [defaultOf(row), sentences[name] ?? ''];
+  const complaints = Object.entries(sections).flatMap(([section, [options, sentences]]) =>
+    options.flatMap(({ name, ...option }) => {
+      const [otherwise, sentence] = [defaultOf(option), sentences[name] ?? ''];
       const isSaid =
         otherwise === undefined || !sentence.includes('Default ') || sentence.includes(otherwise);
       return isSaid ? [] : [`${section}.${name}: "${sentence}" has another default than ${otherwise}`];
@@ -87,11 +133,10 @@ function recipePage(load) {
   );
   const notes = {
     model: 'A mapping with `preset` and keys of [model](#model); a preset alone may stand for it.',
-    method:
-      'A mapping with `name` (`compact` or `dense`) and keys of [compact](#compact) or [dense](#dense); the name alone may stand for it.',
+    method: `A mapping with \`name\` (${linksTo(presets)}) and keys of it, of its optimizer, and of [every method](#method); the name alone may stand for it.`,
     data: 'A mapping with keys of [data](#data); a path or a list of paths alone may stand for `train`.',
   };
-  const presets = Object.keys(llamaPresets)
+  const modelPresets = Object.keys(llamaPresets)
     .map((name) => `\`${name}\``)
     .join(', ');
   const text = `# Keys of a recipe
@@ -115,20 +160,24 @@ ${tableOf(...sections.data)}
 
 ## model
 
-\`preset\` is one of ${presets}. Every other key replaces a value of the preset; without a preset all that are required must be
+\`preset\` is one of ${modelPresets}. Every other key replaces a value of the preset; without a preset all that are required must be
 given.
 
 ${tableOf(...sections.model)}
 
-## compact
+## method
 
-Of \`rank\` and \`rankRatio\` one is given at most; without either, \`rankRatio\` is 0.25.
+What every method can be told, beside the keys of its own and those of its optimizer (${linksTo(optimizers)}).
 
-${tableOf(...sections.compact)}
+${tableOf(...sections.method)}
 
-## dense
+# Methods
 
-${tableOf(...sections.dense)}
+${chaptersOf(presets)}
+
+# Optimizers
+
+${chaptersOf(optimizers)}
 `;
   return { text, complaints };
 }

@@ -1,18 +1,19 @@
-import { Graph, type Value, gradientNorm, sumOfSquares } from '../graph/index.js';
-import type { Method } from '../methods/index.js';
+import { Graph, type Program, type Value, gradientNorm, sumOfSquares } from '../graph/index.js';
+import type { StepRules } from '../methods/index.js';
 import { type Differentiated, gradientName } from './differentiate.js';
-import { gradientSquares, isSquared } from './gradient-squares.js';
-import type { Program } from './program.js';
+import { gradientSquares, squaredGradients } from './gradient-squares.js';
 
 /** Appends the update of every parameter that has a gradient: a whole optimizer step in one entry. */
-export function applyUpdates({ gradients, ...program }: Differentiated, method: Method): Program {
+export function applyUpdates({ gradients, ...program }: Differentiated, rules: StepRules): Program {
   const { graph } = program;
-  for (const [parameter, gradient] of gradients) {
-    graph.at(parameter.layer, 'update', () =>
-      method.update(graph, parameter, gradient, { gradientScale: undefined }),
-    );
-  }
-  return { ...program, nodes: graph.nodes };
+  const { nodes } = graph.collect(() => {
+    for (const [parameter, gradient] of gradients) {
+      graph.at(parameter.layer, 'update', () =>
+        rules.update(graph, parameter, gradient, { gradientScale: undefined }),
+      );
+    }
+  });
+  return { ...program, nodes: [...program.nodes, ...nodes] };
 }
 
 /**
@@ -21,17 +22,20 @@ export function applyUpdates({ gradients, ...program }: Differentiated, method: 
  * the squares of the gradients that are products (`squareGradients`).
  */
 export function buildUpdate(
-  { gradients }: Pick<Differentiated, 'gradients'>,
-  method: Method,
+  name: string,
+  differentiated: Pick<Differentiated, 'gradients' | 'nodes'>,
+  rules: StepRules,
   maxGradNorm: number,
 ): Program {
+  const { gradients } = differentiated;
+  const squared = squaredGradients(differentiated);
   const graph = new Graph();
   const outputs = new Map<string, Value>();
   const windows = [...gradients].map(([parameter, gradient]) =>
     graph.at(parameter.layer, 'update', () => ({
       parameter: persistentCopy(graph, parameter),
       gradient: graph.state(gradientName(parameter), gradient.shape, gradient.dtype, 'gradient'),
-      isSquared: isSquared(gradient),
+      isSquared: squared.has(gradient),
     })),
   );
   let gradientScale: Value | undefined;
@@ -46,9 +50,9 @@ export function buildUpdate(
     });
   }
   for (const { parameter, gradient } of windows) {
-    graph.at(parameter.layer, 'update', () => method.update(graph, parameter, gradient, { gradientScale }));
+    graph.at(parameter.layer, 'update', () => rules.update(graph, parameter, gradient, { gradientScale }));
   }
-  return { name: 'update', graph, nodes: graph.nodes, outputs };
+  return { name, graph, nodes: graph.nodes, outputs };
 }
 
 /** The same parameter in another graph; it is the same memory because it has the same name. */

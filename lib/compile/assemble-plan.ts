@@ -1,5 +1,12 @@
 import { compactError } from '../errors.js';
-import { type Value, valueBytes } from '../graph/index.js';
+import {
+  type Program,
+  type RuntimeScalar,
+  type Value,
+  definitionOf,
+  producersOf,
+  valueBytes,
+} from '../graph/index.js';
 import { type Lifetimes, aligned } from './lifetimes.js';
 import {
   type Lifetime,
@@ -11,7 +18,6 @@ import {
   planVersion,
 } from './plan.js';
 import type { Placement } from './placement.js';
-import { type Program, definitionOf } from './program.js';
 
 /** An entry whose order, lifetimes and offsets are settled. */
 export interface LaidOutEntry {
@@ -21,8 +27,15 @@ export interface LaidOutEntry {
   readonly arena: Placement;
 }
 
-/** Writes down the result of all stages; persistent values are packed in the order in which entries name them. */
-export function assemblePlan(entries: readonly LaidOutEntry[], device: Plan['device']): Plan {
+/**
+ * Writes down the result of all stages; persistent values are packed in the order in which entries name them.
+ * @param scalars runtime scalars that runs may be given, used or not
+ */
+export function assemblePlan(
+  entries: readonly LaidOutEntry[],
+  device: Plan['device'],
+  scalars: readonly RuntimeScalar[],
+): Plan {
   const values = new PlanValues();
   const planEntries = entries.map((entry) => assembleEntry(entry, values));
   const arenaBytes = Math.max(0, ...planEntries.map((entry) => entry.arenaBytes));
@@ -36,6 +49,7 @@ export function assemblePlan(entries: readonly LaidOutEntry[], device: Plan['dev
   return {
     version: planVersion,
     device,
+    scalars: [...new Set([...scalars, ...entries.flatMap(({ program }) => scalarsOf(program))])],
     values: values.all,
     entries: Object.fromEntries(planEntries.map((entry) => [entry.name, entry])),
     persistentBytes: values.persistentBytes,
@@ -44,6 +58,13 @@ export function assemblePlan(entries: readonly LaidOutEntry[], device: Plan['dev
     peakBytes,
   };
 }
+
+const scalarsOf = ({ nodes }: Program): readonly RuntimeScalar[] =>
+  nodes.flatMap(({ attributes }) =>
+    Object.values(attributes).flatMap((attribute) =>
+      typeof attribute === 'number' ? [] : [attribute.scalar],
+    ),
+  );
 
 class PlanValues {
   readonly all: PlanValue[] = [];
@@ -71,6 +92,7 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
   const ids = new Map<Value, number>();
   const inputs: number[] = [];
   const entryLifetimes: Lifetime[] = [];
+  const producers = producersOf(program.nodes);
   const madeAt = new Map<Value, number>();
   for (const [index, node] of program.nodes.entries())
     for (const output of node.outputs) madeAt.set(output, lifetimes.spans[index]!.first);
@@ -78,9 +100,11 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
 
   for (const [index, storage] of lifetimes.storages.entries()) {
     for (const [position, value] of storage.values.entries()) {
-      const isInput = value.producer === undefined;
-      const made = `${value.layer}/${value.producer?.op}.${value.name}`;
-      const name = isInput ? value.name : (outputNames.get(value) ?? made);
+      const producer = producers.get(value);
+      const isInput = producer === undefined;
+      const name = isInput
+        ? value.name
+        : (outputNames.get(value) ?? `${value.layer}/${producer.op}.${value.name}`);
       const id = values.add(value, name, 'arena', arena.offsets[index]!);
       ids.set(value, id);
       if (isInput) inputs.push(id);

@@ -1,8 +1,10 @@
-import type { Node } from '../graph/index.js';
+import { type Node, type Program, loopScalars } from '../graph/index.js';
 import { checkOptions, checkValue, wholeNumber, type Checked } from '../options.js';
 import { withAccounting } from './accounting.js';
 import { placeBlocks } from './arena.js';
+import { choose } from './choose.js';
 import { assemblePlan, type LaidOutEntry } from './assemble-plan.js';
+import { withoutDeadNodes } from './dead-nodes.js';
 import { buildEntries } from './entries.js';
 import { fuse } from './fuse.js';
 import { group } from './groups.js';
@@ -10,8 +12,7 @@ import { lifetimes } from './lifetimes.js';
 import { compileTable, maxTokens, type CompileOptions, type Target } from './options.js';
 import { order } from './order.js';
 import type { Plan } from './plan.js';
-import { type Program, withoutDeadNodes } from './program.js';
-import { recompute } from './recompute.js';
+import { realise } from './realise.js';
 import { type WorkspaceBytes, workspaceBytesOn } from './workspaces.js';
 
 /** The arena with groups is at most this much of the arena without. */
@@ -33,12 +34,13 @@ export function compile(options: CompileOptions): Plan {
   const workspaceBytes = workspaceBytesOn(settings.target);
   const ordered = buildEntries(settings) // forward, differentiate, apply method
     .map(withoutDeadNodes)
-    .map((program) => recompute(program, settings.recompute ?? 'none', settings.method))
+    .map((program) => realise(program, choose(program, settings.recompute ?? 'none', settings.method.saving)))
     .map(fuse)
     .map((program) => smallestOrder(program, workspaceBytes, settings.target.preparedOps));
   const entries = withGroups(ordered, settings.target, workspaceBytes) //
     .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
-  return assemblePlan(entries, settings.target.device);
+  const counted = Object.values(settings.method.clocks ?? {}).flatMap(({ scalars }) => scalars);
+  return assemblePlan(entries, settings.target.device, [...loopScalars, ...counted]);
 }
 
 type OrderedEntry = Omit<LaidOutEntry, 'arena'>;

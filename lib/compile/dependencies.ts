@@ -1,5 +1,4 @@
-import type { Node, Value } from '../graph/index.js';
-import { definitionOf, requiredAliases } from './program.js';
+import { type Node, type Value, definitionOf, requiredAliases } from '../graph/index.js';
 
 /**
  * For each node, the earlier ones that must stay before it: they wrote what it reads or writes, or read what it writes.

@@ -5,13 +5,14 @@ import {
   type GradientContext,
   type Graph,
   type Node,
+  type Program,
   type Value,
   add,
+  definitionOf,
   scalar,
 } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
 import { ownValue, type Forward } from './forward.js';
-import { type Program, definitionOf } from './program.js';
 
 export interface DifferentiateOptions {
   readonly method: Method;
@@ -36,47 +37,58 @@ export const gradientName = (parameter: Value): string => `${parameter.name}.gra
  * place where the producing op can do that, else by an add.
  */
 export function differentiate(forward: Forward, options: DifferentiateOptions): Differentiated {
-  const { graph, result: loss } = forward;
-  const wanted = valuesWithGradient(forward.nodes);
+  const { graph } = forward;
   const gathered = new GatheredGradients(graph, options.window);
+  const { result: loss, nodes } = graph.collect(() => walkBackwards(forward, options, gathered));
+  return {
+    ...forward,
+    nodes: [...forward.nodes, ...nodes].filter((node) => !gathered.superseded.has(node)),
+    outputs: new Map([['loss', loss]]),
+    gradients: gathered.ofParameters(),
+  };
+}
+
+/** Builds backward and returns the loss, which its gradients are made with. */
+function walkBackwards(
+  { graph, nodes, result: loss }: Forward,
+  { method, gradientDtype }: DifferentiateOptions,
+  gathered: GatheredGradients,
+): Value {
+  const wanted = valuesWithGradient(nodes, method);
   let lossValue: Value | undefined;
-  for (const node of forward.nodes.toReversed()) {
+  for (const node of nodes.toReversed()) {
     const context = {
       node,
-      gradientDtype: options.gradientDtype,
+      gradientDtype,
       needs: (index: number) => node.inputs[index] !== undefined && wanted.has(node.inputs[index]),
       weightGradient: (linear) =>
         ownValue(
           graph,
-          options.method.weightGradient(graph, linear, options.gradientDtype),
-          `weightGradient() of the method ${options.method.name}`,
+          method.weightGradient(graph, linear, gradientDtype),
+          `weightGradient() of the method ${method.name}`,
         ),
       takeGathered: (index: number) => gathered.take(node.inputs[index]!),
     } satisfies Omit<GradientContext, 'outputGradients'>;
     const definition = definitionOf(node);
-    const firstNew = graph.nodes.length;
     if (node.outputs.includes(loss)) {
       // The fused node stands at the end of forward: what only it reads is not saved for backward.
-      const fused = graph.at(node.layer, 'forward', () => definition.fusedLossGradient?.(context));
+      const { result: fused, nodes: made } = graph.collect(() =>
+        graph.at(node.layer, 'forward', () => definition.fusedLossGradient?.(context)),
+      );
       if (fused === undefined) throw withoutGradient(node, 'a loss');
-      lossValue = gathered.add(node, fused.inputGradients, firstNew).get(fused.loss) ?? fused.loss;
+      lossValue = gathered.add(node, fused.inputGradients, made).get(fused.loss) ?? fused.loss;
       continue;
     }
     const outputGradients = node.outputs.map((output) => gathered.get(output));
     if (!node.outputs.some((output) => wanted.has(output)) || outputGradients.every((g) => g === undefined))
       continue;
-    const inputGradients = graph.at(node.layer, 'backward', () =>
-      definition.gradient?.({ ...context, outputGradients }),
+    const { result: inputGradients, nodes: made } = graph.collect(() =>
+      graph.at(node.layer, 'backward', () => definition.gradient?.({ ...context, outputGradients })),
     );
     if (inputGradients === undefined) throw withoutGradient(node, 'a gradient');
-    graph.at(node.layer, 'backward', () => gathered.add(node, inputGradients, firstNew));
+    graph.at(node.layer, 'backward', () => gathered.add(node, inputGradients, made));
   }
-  return {
-    ...forward,
-    nodes: graph.nodes.filter((node) => !gathered.superseded.has(node)),
-    outputs: new Map([['loss', lossValue!]]),
-    gradients: gathered.ofParameters(),
-  };
+  return lossValue!;
 }
 
 function withoutGradient(node: Node, what: string): Error {
@@ -87,13 +99,13 @@ function withoutGradient(node: Node, what: string): Error {
   });
 }
 
-/** Parameters and everything that depends on one. */
-function valuesWithGradient(nodes: readonly Node[]): Set<Value> {
+/** Parameters that are trained, and everything that depends on one. */
+function valuesWithGradient(nodes: readonly Node[], { isTrained = () => true }: Method): Set<Value> {
   const wanted = new Set<Value>();
   for (const node of nodes) {
     let depends = false;
     for (const input of node.inputs) {
-      if (input?.parameter !== undefined) wanted.add(input);
+      if (input?.parameter !== undefined && isTrained(input)) wanted.add(input);
       if (input !== undefined && wanted.has(input)) depends = true;
     }
     if (depends) for (const output of node.outputs) wanted.add(output);
@@ -112,6 +124,8 @@ class GatheredGradients {
   /** Nodes with an accumulator that were built again with one more. */
   readonly superseded = new Set<Node>();
   readonly #sums = new Map<Value, Gathered>();
+  /** Of what backward has made. */
+  readonly #producers = new Map<Value, Node>();
   readonly #graph: Graph;
   readonly #window: boolean;
 
@@ -137,22 +151,28 @@ class GatheredGradients {
   }
 
   /**
-   * Adds what the rule of one node returned; nodes from `firstNew` on were made by that rule and may be built again
-   * with an accumulator. Returns what then took the place of which value.
+   * Adds what the rule of one node returned; the nodes that the rule made may be built again with an accumulator.
+   * Returns what then took the place of which value.
    */
-  add(node: Node, returned: readonly (Value | undefined)[], firstNew: number): ReadonlyMap<Value, Value> {
+  add(
+    node: Node,
+    returned: readonly (Value | undefined)[],
+    made: readonly Node[],
+  ): ReadonlyMap<Value, Value> {
+    const ofRule = new Set(made.flatMap(({ outputs }) => outputs));
+    for (const maker of made) this.#makes(maker);
     const replaced = new Map<Value, Value>();
     const contributions = returned.flatMap((value, index): Contribution[] => {
       if (value === undefined) return [];
-      const isNew = value.producer !== undefined && value.producer.id >= firstNew;
-      const exclusive = isNew && returned.filter((other) => other === value).length === 1;
+      const exclusive = ofRule.has(value) && returned.filter((other) => other === value).length === 1;
       return [{ target: node.inputs[index]!, value, exclusive }];
     });
     // What is added in place comes first: it makes the rule's nodes anew, and the rest has to name the new ones.
     const rest = contributions.filter((contribution) => !this.#addInPlace(contribution, replaced));
     for (const { target, value, exclusive } of rest) {
       const contribution = replaced.get(value) ?? value;
-      if (this.#hasWindow(target)) throw withoutAccumulator(target, contribution);
+      if (this.#hasWindow(target))
+        throw withoutAccumulator(target, this.#producers.get(contribution)?.op ?? contribution.name);
       const known = this.#sums.get(target);
       if (known === undefined) this.#set(target, { value: contribution, exclusive });
       else this.#set(target, { value: add(known.value, contribution), exclusive: true });
@@ -172,7 +192,7 @@ class GatheredGradients {
 
   #addInPlace({ target, value, exclusive }: Contribution, replaced: Map<Value, Value>): boolean {
     const contribution = replaced.get(value) ?? value;
-    const { producer } = contribution;
+    const producer = this.#producers.get(contribution);
     const known = this.#sums.get(target);
     if (!exclusive || producer === undefined || (known !== undefined && !known.exclusive)) return false;
     if (known === undefined && !this.#hasWindow(target)) return false;
@@ -185,14 +205,17 @@ class GatheredGradients {
     const taken = definition.accumulators!.some(([, input]) => producer.inputs[input] !== undefined);
     if (taken && JSON.stringify(producer.attributes.accumulate) !== JSON.stringify(accumulate)) return false;
     if (taken) this.superseded.add(producer);
-    const outputs = this.#graph.at(producer.layer, producer.phase, () =>
-      this.#graph.apply(
-        { ...definition, pure: false },
-        producer.inputs.map((input, index) => (index === slot ? sum : input)),
-        { ...producer.attributes, accumulate },
-        producer.outputs,
+    const { result: outputs, nodes } = this.#graph.collect(() =>
+      this.#graph.at(producer.layer, producer.phase, () =>
+        this.#graph.apply(
+          { ...definition, pure: false },
+          producer.inputs.map((input, index) => (index === slot ? sum : input)),
+          { ...producer.attributes, accumulate },
+          producer.outputs,
+        ),
       ),
     );
+    for (const maker of nodes) this.#makes(maker);
     for (const [index, old] of producer.outputs.entries()) {
       const latest = outputs[index]!;
       for (const [original, current] of replaced) if (current === old) replaced.set(original, latest);
@@ -202,6 +225,10 @@ class GatheredGradients {
     }
     this.#set(target, { value: outputs[output]!, exclusive: true });
     return true;
+  }
+
+  #makes(node: Node): void {
+    for (const output of node.outputs) this.#producers.set(output, node);
   }
 
   #windowOf(parameter: Value, { shape, dtype }: Value): Value {
@@ -218,14 +245,14 @@ interface Contribution {
   readonly exclusive: boolean;
 }
 
-function withoutAccumulator(parameter: Value, gradient: Value): Error {
+function withoutAccumulator(parameter: Value, made: string): Error {
   return compactError(
     'ERR_COMPACT_OP_UNSUPPORTED',
     `the gradient of ${parameter.name} cannot add up over a window`,
     {
-      op: gradient.producer?.op,
+      op: made,
       expected: 'a gradient made by an op with an accumulator',
-      received: gradient.producer?.op ?? gradient.name,
+      received: made,
     },
   );
 }

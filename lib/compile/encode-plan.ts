@@ -1,4 +1,4 @@
-import { type DType, runtimeScalars } from '../graph/index.js';
+import type { DType } from '../graph/index.js';
 import { checkedPlan } from './plan-schema.js';
 import type { Plan, PlanInstruction, PlanValue } from './plan.js';
 
@@ -18,13 +18,13 @@ export function encodeChecked(plan: Plan): Uint8Array {
   writer.string(plan.device);
   writer.u64(plan.persistentBytes);
   writer.u64(plan.arenaBytes);
-  writer.list(runtimeScalars, (name) => writer.string(name));
+  writer.list(plan.scalars, (name) => writer.string(name));
   writer.list(plan.values, (value) => writeValue(writer, value));
   writer.list(Object.values(plan.entries), (entry) => {
     writer.string(entry.name);
     writer.list(entry.inputs, (id) => writer.u32(id));
     writer.list(entry.outputs, (id) => writer.u32(id));
-    writer.list(entry.instructions, (instruction) => writeInstruction(writer, instruction));
+    writer.list(entry.instructions, (instruction) => writeInstruction(writer, instruction, plan.scalars));
   });
   writer.ascii('END\0');
   return writer.bytes();
@@ -41,7 +41,7 @@ function writeValue(writer: Writer, value: PlanValue): void {
   writer.u64(value.bytes);
 }
 
-function writeInstruction(writer: Writer, instruction: PlanInstruction): void {
+function writeInstruction(writer: Writer, instruction: PlanInstruction, scalars: Plan['scalars']): void {
   writer.string(instruction.op);
   writer.string(instruction.layer);
   writer.list(instruction.inputs, (id) => writer.i32(id));
@@ -49,7 +49,7 @@ function writeInstruction(writer: Writer, instruction: PlanInstruction): void {
   writer.list(Object.entries(instruction.attributes), ([name, attribute]) => {
     writer.string(name);
     const isConstant = typeof attribute === 'number';
-    writer.i32(isConstant ? -1 : runtimeScalars.indexOf(attribute.scalar));
+    writer.i32(isConstant ? -1 : scalars.indexOf(attribute.scalar));
     writer.f64(isConstant ? attribute : 0);
   });
   writer.u64(instruction.workspace.offset);

@@ -1,43 +1,58 @@
-import { Graph, type Value, fillPersistent, randomNormalPersistent } from '../graph/index.js';
+import { Graph, type Program, type Value, fillPersistent, randomNormalPersistent } from '../graph/index.js';
+import type { Method } from '../methods/index.js';
 import { applyUpdates, buildUpdate, persistentCopy } from './apply-method.js';
 import { differentiate } from './differentiate.js';
-import { buildForward } from './forward.js';
+import { type Forward, buildForward } from './forward.js';
 import { squareGradients } from './gradient-squares.js';
 import type { CompileOptions } from './options.js';
-import type { Program } from './program.js';
 
 /** The entries of a plan, built but not yet ordered. All of them share persistent values by name. */
 export function buildEntries(options: CompileOptions): Program[] {
   const { model, method, sequenceLength, dtype, fuseSwiglu, lossChunkTokens } = options;
-  const { entries = ['initialize', 'train', 'evaluate', 'generate'], maxGradNorm = 0 } = options;
+  const { entries = ['initialize', 'train', 'evaluate', 'generate'] } = options;
   const shared = { sequenceLength, dtype, fuseSwiglu, lossChunkTokens };
   const programs: Program[] = [];
 
-  const training = buildForward('step', model, { ...shared, batchSize: options.batchSize, purpose: 'train' });
-  const parameters = training.graph.parameters;
+  const training = () =>
+    buildForward('step', model, { ...shared, batchSize: options.batchSize, purpose: 'train' }, method);
+  const plain = training();
+  const { parameters } = plain.graph;
   if (entries.includes('initialize')) programs.push(buildInitialize(parameters, options.seed ?? 42));
   if (entries.includes('train')) {
-    const window =
-      options.accumulateGradients === true || maxGradNorm > 0 || options.updatePlacement === 'end';
-    const gradientDtype = options.gradientDtype ?? 'f32';
-    let differentiated = differentiate(training, { method, gradientDtype, window });
-    if (maxGradNorm > 0) differentiated = squareGradients(differentiated);
-    if (window)
+    programs.push(...buildStep('', plain, method, options));
+    for (const [name, rules] of Object.entries(method.variants ?? {})) {
+      const variant = buildStep(`:${name}`, training(), { ...method, ...rules }, options);
+      const hasSameGradients = rules.weightGradient === undefined && rules.isTrained === undefined;
       programs.push(
-        { ...differentiated, name: 'accumulate' },
-        buildUpdate(differentiated, method, maxGradNorm),
+        ...variant.filter((program) => !(hasSameGradients && program.name.startsWith('accumulate'))),
       );
-    else programs.push(applyUpdates(differentiated, method));
-    const refresh = buildRefresh(parameters, options);
-    if (refresh.nodes.length > 0) programs.push(refresh);
+    }
+    programs.push(...buildBetweenSteps(parameters, options));
   }
   if (entries.includes('evaluate')) {
     const batchSize = options.evaluateBatchSize ?? options.batchSize;
-    programs.push(buildForward('evaluate', model, { ...shared, batchSize, purpose: 'evaluate' }));
+    programs.push(buildForward('evaluate', model, { ...shared, batchSize, purpose: 'evaluate' }, method));
   }
   if (entries.includes('generate'))
-    programs.push(buildForward('generate', model, { ...shared, batchSize: 1, purpose: 'generate' }));
+    programs.push(buildForward('generate', model, { ...shared, batchSize: 1, purpose: 'generate' }, method));
   return programs;
+}
+
+/** The entries of one form of the step: whole, or in two halves with gradients that live in between. */
+function buildStep(
+  suffix: string,
+  forward: Forward,
+  method: Method,
+  { accumulateGradients, maxGradNorm = 0, updatePlacement, gradientDtype = 'f32' }: CompileOptions,
+): Program[] {
+  const window = accumulateGradients === true || maxGradNorm > 0 || updatePlacement === 'end';
+  let differentiated = differentiate(forward, { method, gradientDtype, window });
+  if (!window) return [{ ...applyUpdates(differentiated, method), name: `step${suffix}` }];
+  if (maxGradNorm > 0) differentiated = squareGradients(differentiated);
+  return [
+    { ...differentiated, name: `accumulate${suffix}` },
+    buildUpdate(`update${suffix}`, differentiated, method, maxGradNorm),
+  ];
 }
 
 /** Fills every parameter from the seed; states start as the zeros that the engine gives. */
@@ -55,12 +70,15 @@ function buildInitialize(parameters: readonly Value[], seed: number): Program {
   return { name: 'initialize', graph, nodes: graph.nodes, outputs: new Map() };
 }
 
-/** What the method does to its states when its projections change; no nodes for most methods. */
-function buildRefresh(parameters: readonly Value[], { method }: CompileOptions): Program {
-  const graph = new Graph();
-  for (const parameter of parameters) {
-    const target = persistentCopy(graph, parameter);
-    graph.at(parameter.layer, 'update', () => method.refresh?.build?.(graph, target));
-  }
-  return { name: 'refresh', graph, nodes: graph.nodes, outputs: new Map() };
+/** What the method does between steps, parameter by parameter; nothing for most methods. */
+function buildBetweenSteps(parameters: readonly Value[], { method }: CompileOptions): Program[] {
+  const rules = Object.values(method.clocks ?? {}).flatMap(({ entries = {} }) => Object.entries(entries));
+  return rules.flatMap(([name, build]) => {
+    const graph = new Graph();
+    for (const parameter of parameters) {
+      const target = persistentCopy(graph, parameter);
+      graph.at(parameter.layer, 'update', () => build(graph, target));
+    }
+    return graph.nodes.length === 0 ? [] : [{ name, graph, nodes: graph.nodes, outputs: new Map() }];
+  });
 }

@@ -1,18 +1,25 @@
 import { compactError } from '../errors.js';
-import { type BuildOptions, Graph, type Model, type Value } from '../graph/index.js';
-import type { Program } from './program.js';
+import { type BuildOptions, Graph, type Model, type Program, type Value } from '../graph/index.js';
+import type { Method } from '../methods/index.js';
 
 export interface Forward extends Program {
   /** The loss, or the logits of one row. */
   readonly result: Value;
 }
 
-/** Builds the forward pass of a model into a graph of its own. */
-export function buildForward(name: string, model: Model, options: BuildOptions): Forward {
+/** Builds the forward pass of a model into a graph of its own, as a method rewrites it. */
+export function buildForward(
+  name: string,
+  model: Model,
+  options: BuildOptions,
+  { rewriteForward = (forward) => forward }: Pick<Method, 'rewriteForward'> = {},
+): Forward {
   const graph = new Graph();
   const result = ownValue(graph, model.build(graph, options), `build() of the model ${model.name}`);
-  const outputs = new Map([[options.purpose === 'generate' ? 'logits' : 'loss', result]]);
-  return { name, graph, nodes: [...graph.nodes], outputs, result };
+  const resultName = options.purpose === 'generate' ? 'logits' : 'loss';
+  const built = { name, graph, nodes: [...graph.nodes], outputs: new Map([[resultName, result]]) };
+  const rewritten = rewriteForward(built);
+  return { ...rewritten, result: rewritten.outputs.get(resultName)! };
 }
 
 /** What a model or a method gives back, which may be anybody's. */

@@ -1,5 +1,4 @@
-import { type Node, addOp, addRmsNormOp, rmsNormOp } from '../graph/index.js';
-import type { Program } from './program.js';
+import { type Node, type Program, addOp, addRmsNormOp, rmsNormOp } from '../graph/index.js';
 
 /**
  * Makes one node of a residual addition and the norm that follows on it in forward, so that the norm need not read the

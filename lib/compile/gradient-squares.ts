@@ -1,6 +1,5 @@
-import { type Graph, type Value, matmulOp, withSquares } from '../graph/index.js';
+import { type Graph, type Node, type Value, matmulOp, producersOf, withSquares } from '../graph/index.js';
 import type { Differentiated } from './differentiate.js';
-import { producersOf } from './program.js';
 
 /**
  * The squares of all gradients of a window, f32 (gradients), in their order. A value between the two halves of an
@@ -9,8 +8,14 @@ import { producersOf } from './program.js';
 export const gradientSquares = (graph: Graph, gradients: Differentiated['gradients']): Value =>
   graph.at('clipping', 'update', () => graph.state('gradientSquares', [gradients.size], 'f32', 'gradient'));
 
-/** Whether the op that makes a gradient sums up its squares on the way. */
-export const isSquared = (gradient: Value): boolean => gradient.producer?.op === matmulOp.name;
+/** The gradients whose ops sum up their squares on the way. */
+export function squaredGradients({
+  nodes,
+  gradients,
+}: Pick<Differentiated, 'nodes' | 'gradients'>): ReadonlySet<Value> {
+  const producers = producersOf(nodes);
+  return new Set([...gradients.values()].filter((gradient) => producers.get(gradient)?.op === matmulOp.name));
+}
 
 /**
  * Lets the products that make gradients of a window sum up the squares of what they store, for clipping. Each
@@ -19,24 +24,20 @@ export const isSquared = (gradient: Value): boolean => gradient.producer?.op ===
 export function squareGradients(program: Differentiated): Differentiated {
   const squares = gradientSquares(program.graph, program.gradients);
   const producers = producersOf(program.nodes);
-  const replaced = new Map(
-    [...program.gradients].flatMap(([, gradient], index) => {
-      if (!isSquared(gradient)) return [];
-      const product = producers.get(gradient)!;
-      const squared = program.graph.at(product.layer, product.phase, () =>
-        withSquares(product, squares, index),
-      );
-      return [[product, squared] as const];
-    }),
-  );
+  const squared = squaredGradients(program);
+  const replaced = new Map<Node, Node>();
+  const gradients = [...program.gradients].map(([parameter, gradient], index): [Value, Value] => {
+    if (!squared.has(gradient)) return [parameter, gradient];
+    const product = producers.get(gradient)!;
+    const { result, nodes } = program.graph.collect(() =>
+      program.graph.at(product.layer, product.phase, () => withSquares(product, squares, index)),
+    );
+    replaced.set(product, nodes[0]!);
+    return [parameter, result];
+  });
   return {
     ...program,
-    nodes: program.nodes.map((node) => replaced.get(node)?.producer ?? node),
-    gradients: new Map(
-      [...program.gradients].map(([parameter, gradient]) => [
-        parameter,
-        replaced.get(producers.get(gradient)!) ?? gradient,
-      ]),
-    ),
+    nodes: program.nodes.map((node) => replaced.get(node) ?? node),
+    gradients: new Map(gradients),
   };
 }

@@ -1,6 +1,5 @@
-import type { Node, Value } from '../graph/index.js';
+import { type Node, type Program, type Value, producersOf, readersOf } from '../graph/index.js';
 import { dependenciesOf } from './dependencies.js';
-import { type Program, producersOf, readersOf } from './program.js';
 
 /** Members of a group at most (CP_MAX_GROUP in native/backend/backend.h). */
 const maxMembers = 4;

@@ -1,6 +1,14 @@
-import { type Value, type ValueKind, valueBytes } from '../graph/index.js';
+import {
+  type Program,
+  type Value,
+  type ValueKind,
+  definitionOf,
+  persistentTargets,
+  producersOf,
+  requiredAliases,
+  valueBytes,
+} from '../graph/index.js';
 import { type Span, groupSpans } from './group-spans.js';
-import { type Program, definitionOf, persistentTargets, requiredAliases } from './program.js';
 import type { WorkspaceBytes } from './workspaces.js';
 
 /** Offsets of values and workspaces are multiples of this many bytes. */
@@ -106,6 +114,7 @@ interface Growing {
 
 function shareInPlace({ nodes, outputs }: Program, spans: readonly Span[]): Storage[] {
   const end = nodes.length - 1;
+  const producers = producersOf(nodes);
   const results = new Set(outputs.values());
   const lastReads = new Map<Value, number>();
   for (const [index, node] of nodes.entries()) {
@@ -132,7 +141,7 @@ function shareInPlace({ nodes, outputs }: Program, spans: readonly Span[]): Stor
     const otherMembers = nodes.slice(span.first, index); // later ones would have the last read
     for (const input of node.inputs) {
       if (input === undefined || input.persistent) continue;
-      if (input.producer === undefined && !storageOf.has(input)) place(input, span, true);
+      if (!producers.has(input) && !storageOf.has(input)) place(input, span, true);
       const storage = storageOf.get(input);
       if (storage !== undefined) storage.last = Math.max(storage.last, span.last);
     }

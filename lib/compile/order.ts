@@ -1,5 +1,11 @@
-import type { Node, Value } from '../graph/index.js';
-import { type Program, producersOf, readersOf, requiredAliases } from './program.js';
+import {
+  type Node,
+  type Program,
+  type Value,
+  producersOf,
+  readersOf,
+  requiredAliases,
+} from '../graph/index.js';
 
 /**
  * When the gradient of a weight is made: as soon as the gradient of the layer's output is there (`early`: the saved

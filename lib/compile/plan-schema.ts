@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { compactError } from '../errors.js';
-import { runtimeScalars, valueKinds } from '../graph/index.js';
+import { valueKinds } from '../graph/index.js';
 import { checkValue, oneOf, recordOf, wholeNumber } from '../options.js';
 import { type Plan, type PlanEntry, planVersion } from './plan.js';
 
@@ -21,10 +21,7 @@ const valueSchema = v.object({
   bytes: count,
 });
 
-const attributeSchema = v.union(
-  [v.number(), v.object({ scalar: oneOf(runtimeScalars) })],
-  'a number or a runtime scalar',
-);
+const attributeSchema = v.union([v.number(), v.object({ scalar: text })], 'a number or a runtime scalar');
 
 const instructionSchema = v.object({
   op: text,
@@ -53,6 +50,7 @@ const planSchema = v.object(
   {
     version: v.literal(planVersion, `version ${planVersion}`),
     device: oneOf(['cpu', 'cuda', 'cuda-emulated']),
+    scalars: listOf(text),
     values: listOf(valueSchema),
     entries: recordOf(entrySchema, 'entries by name'),
     persistentBytes: count,
@@ -71,17 +69,26 @@ const planSchema = v.object(
  */
 export function checkedPlan(given: Plan): Plan {
   const plan = checkValue(given, planSchema, 'plan', 'ERR_COMPACT_PLAN_INVALID');
-  for (const entry of Object.values(plan.entries)) checkEntry(entry, plan.values.length);
+  for (const entry of Object.values(plan.entries)) checkEntry(entry, plan);
   return plan;
 }
 
-function checkEntry({ name, inputs, outputs, instructions, lifetimes }: PlanEntry, numValues: number): void {
+function checkEntry(
+  { name, inputs, outputs, instructions, lifetimes }: PlanEntry,
+  { values: { length: numValues }, scalars }: Plan,
+): void {
   const ids = [
     ...[...inputs, ...outputs, ...lifetimes.map(({ value }) => value)],
     ...instructions.flatMap((instruction) => [...instruction.inputs, ...instruction.outputs]),
   ];
   const unknown = ids.find((id) => id >= numValues);
   if (unknown !== undefined) throw invalid(name, `ids of its ${numValues} values`, String(unknown));
+  const attributes = instructions.flatMap((instruction) => Object.values(instruction.attributes));
+  const stranger = attributes.find(
+    (attribute) => typeof attribute !== 'number' && !scalars.includes(attribute.scalar),
+  );
+  if (stranger !== undefined)
+    throw invalid(name, `scalars of the plan: ${scalars.join(', ')}`, JSON.stringify(stranger));
   const span = lifetimes.find(({ first, last }) => first > last || last >= instructions.length);
   if (span !== undefined)
     throw invalid(name, `lifetimes within its instructions`, `${span.first} to ${span.last}`);

@@ -1,7 +1,7 @@
 import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
 
 /** Version of the form of a plan; an engine refuses others. */
-export const planVersion = 3;
+export const planVersion = 4;
 
 /** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */
 export type Region = 'persistent' | 'arena';
@@ -71,6 +71,8 @@ export interface PlanEntry {
 export interface Plan {
   readonly version: typeof planVersion;
   readonly device: 'cpu' | 'cuda' | 'cuda-emulated';
+  /** Names of the numbers that runs are given, in the order of their slots. */
+  readonly scalars: readonly string[];
   readonly values: readonly PlanValue[];
   readonly entries: Readonly<Record<string, PlanEntry>>;
   readonly persistentBytes: number;

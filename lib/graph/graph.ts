@@ -13,11 +13,13 @@ export interface OutputSpec {
 }
 
 /**
- * Values and the nodes that make them, in the order in which they were built: a valid order of execution.
+ * Builds values and the nodes that make them. What is built belongs to whoever builds it, as a list of nodes in a valid
+ * order of execution (`collect`); what of it is run, and who makes a value there, a `Program` says.
  * Equal calls of pure ops are merged as they are built, so layers that project the same input by the same
  * seed share one result without knowing of each other.
  */
 export class Graph {
+  /** All that was ever built here, in order, what programs dropped since included. */
   readonly nodes: Node[] = [];
   readonly values: Value[] = [];
   readonly #persistent = new Map<string, Value>();
@@ -46,6 +48,13 @@ export class Graph {
     } finally {
       [this.#layer, this.#phase] = outer;
     }
+  }
+
+  /** Runs `build` and tells which nodes it added, in order; calls that were merged with earlier ones add none. */
+  collect<T>(build: () => T): { readonly result: T; readonly nodes: readonly Node[] } {
+    const first = this.nodes.length;
+    const result = build();
+    return { result, nodes: this.nodes.slice(first) };
   }
 
   /** A tensor that the caller writes before each run (token ids, targets). */
@@ -81,7 +90,7 @@ export class Graph {
     const known = key === undefined ? undefined : this.#merged.get(key);
     if (known !== undefined) return known.outputs;
     const node = this.#node(definition, inputs, attributes);
-    (node.outputs as Value[]).push(...outputs.map((output) => this.#value(output, node)));
+    (node.outputs as Value[]).push(...outputs.map((output) => this.#value(output)));
     if (key !== undefined) this.#merged.set(key, node);
     return node.outputs;
   }
@@ -133,12 +142,12 @@ export class Graph {
   #persistentValue(spec: OutputSpec, info: ParameterInfo | undefined): Value {
     const known = this.#persistent.get(spec.name);
     if (known !== undefined) return known;
-    const value = this.#value(spec, undefined, true, info);
+    const value = this.#value(spec, true, info);
     this.#persistent.set(spec.name, value);
     return value;
   }
 
-  #value(spec: OutputSpec, producer?: Node, persistent = false, parameter?: ParameterInfo): Value {
+  #value(spec: OutputSpec, persistent = false, parameter?: ParameterInfo): Value {
     if (spec.shape.length === 0 || spec.shape.some((size) => !Number.isSafeInteger(size) || size < 1))
       throw compactError('ERR_COMPACT_SHAPE', `${spec.name} has an impossible shape`, {
         expected: 'positive whole numbers',
@@ -158,7 +167,6 @@ export class Graph {
       kind: spec.kind ?? 'activation',
       layer: this.#layer,
       persistent,
-      producer,
       parameter,
     };
     this.values.push(value);

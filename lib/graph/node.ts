@@ -5,17 +5,12 @@ export const roleRates = ['embeddingLearningRate', 'headLearningRate', 'normLear
 /** One of `roleRates`. */
 export type RoleRate = (typeof roleRates)[number];
 
-/** Numbers that change from run to run are named here, never written into a plan. */
-export const runtimeScalars = [
+/** Numbers that every training loop knows and gives to each run; a plan has their names, never the numbers. */
+export const loopScalars = [
   'learningRate',
   ...roleRates,
   /** Optimizer step, 1 for the first. */
   'step',
-  /** Steps that the first moment has accumulated; differs from `step` after a reset. */
-  'firstMomentStep',
-  'secondMomentStep',
-  'projectionEpoch',
-  'previousProjectionEpoch',
   /** 0 on the first micro-batch of a window (overwrite), 1 on the others (add). */
   'accumulate',
   /** Multiplies loss and gradients: 1 / counted tokens of the window for the mean. */
@@ -23,8 +18,9 @@ export const runtimeScalars = [
   /** Row whose logits a `generate` run returns. */
   'row',
 ] as const;
-/** One of `runtimeScalars`. */
-export type RuntimeScalar = (typeof runtimeScalars)[number];
+
+/** Name of a number that each run is given: one of `loopScalars`, or one that a method's clock counts. */
+export type RuntimeScalar = string;
 
 /** A number that stands in the plan, or the name of one that each run is given. */
 export type Attribute = number | { readonly scalar: RuntimeScalar };

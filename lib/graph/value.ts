@@ -1,5 +1,4 @@
 import type { Graph } from './graph.js';
-import type { Node } from './node.js';
 
 /** Types of elements: two of floating point, three of whole numbers. */
 export type DType = 'f32' | 'bf16' | 'i32' | 'u8' | 'i8';
@@ -68,8 +67,6 @@ export interface Value {
   readonly layer: string;
   /** Outlives a run: has a place of its own, found again by name in every entry. */
   readonly persistent: boolean;
-  /** Undefined for inputs and persistent values. */
-  readonly producer: Node | undefined;
   readonly parameter: ParameterInfo | undefined;
 }
 

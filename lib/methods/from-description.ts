@@ -1,13 +1,15 @@
 import { compactError, nearestName } from '../errors.js';
 import { ownValues, shown } from '../options.js';
-import { compact } from './compact.js';
-import { dense } from './dense.js';
 import type { Method } from './method.js';
+import type { Preset } from './preset.js';
+import * as presets from './presets/index.js';
 
-const methods: Readonly<Record<string, (options: object) => Method>> = { dense, compact };
+const byName: ReadonlyMap<string, Preset<object>> = new Map(
+  Object.values<Preset<object>>(presets).map((preset) => [preset.info.name, preset]),
+);
 
 /** Names of all methods. */
-export const methodNames: readonly string[] = Object.keys(methods);
+export const methodNames: readonly string[] = [...byName.keys()];
 
 /**
  * The method that a plain description names: `{ name, ...options }`, as `describe()` gives it and recipes hold it.
@@ -16,9 +18,10 @@ export const methodNames: readonly string[] = Object.keys(methods);
 export function methodFromDescription(description: Readonly<Record<string, unknown>>): Method {
   const values = new Map(ownValues(description, { what: 'a method' }));
   const name = values.get('name');
-  if (typeof name === 'string' && Object.hasOwn(methods, name)) {
+  const preset = typeof name === 'string' ? byName.get(name) : undefined;
+  if (preset !== undefined) {
     values.delete('name');
-    return methods[name]!(Object.fromEntries(values));
+    return preset(Object.fromEntries(values));
   }
   const nearest = typeof name === 'string' ? nearestName(name, methodNames) : undefined;
   throw compactError('ERR_COMPACT_CONFIG_VALUE', 'unknown training method', {

@@ -1,11 +1,18 @@
-export { compact } from './compact.js';
+export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
+export { methodFromDescription, methodNames } from './from-description.js';
 export {
   compressibleRoles,
-  type CompactOptions,
   type CompressibleRole,
+  type ProjectionOptions,
   type RankOptions,
-} from './compact-options.js';
-export { learningRateOf, type AdamOptions } from './adam.js';
-export { dense, type DenseOptions } from './dense.js';
-export { methodFromDescription, methodNames } from './from-description.js';
-export type { Keep, Method, UpdateContext } from './method.js';
+} from './gradient-space/projection-options.js';
+export type { Method, StepRules, UpdateContext } from './method.js';
+export type { AdamWSettings } from './optimizers/adamw.js';
+export type { OptionInfo } from '../options.js';
+export { learningRateOf, type StepOptions } from './optimizers/step.js';
+export type { OptimizerSettings } from './optimizers/index.js';
+export type { MethodOptions, OptimizerName, Preset, PresetInfo } from './preset.js';
+export type { CompactOptions } from './presets/compact.js';
+export type { DenseOptions } from './presets/dense.js';
+export * from './presets/index.js';
+export type { Codec, Saving } from './saving/saving.js';

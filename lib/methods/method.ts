@@ -1,31 +1,37 @@
 import * as v from 'valibot';
-import type { DType, Graph, LinearLayer, Value } from '../graph/index.js';
+import type { DType, Graph, LinearLayer, Program, Value } from '../graph/index.js';
+import type { ClockRules } from './clock.js';
+import type { Saving } from './saving/saving.js';
 
-/** What happens to a value that backward needs and forward made, when no recompute policy says otherwise. */
-export type Keep = 'keep' | 'recompute' | 'recompute-if-cheap';
-
-/**
- * A training method: three rules over the graph, and what happens every so many steps. A method made of existing
- * ops needs no native code. `dense` is the smallest example.
- */
-export interface Method {
-  readonly name: string;
+/** What one optimizer step is made of: which parameters it trains, what their gradients are, what it does with them. */
+export interface StepRules {
+  /** False: no gradient, no state, no update. Absent: every parameter is trained. */
+  isTrained?(parameter: Value): boolean;
   /**
    * What the weight gradient of a linear layer is, in `gradientDtype`; whatever it names is what the layer keeps for
    * backward. It is asked for in backward; a node that belongs in forward is built with `graph.at(layer, 'forward')`.
    */
   weightGradient(graph: Graph, linear: LinearLayer, gradientDtype: DType): Value;
-  keep(value: Value): Keep;
   /** Adds the nodes that update one parameter from its gradient; states are made with `graph.state`. */
   update(graph: Graph, parameter: Value, gradient: Value, context: UpdateContext): void;
-  /** Absent: nothing to refresh. */
-  readonly refresh?: {
-    readonly everySteps: number;
-    /** Adds the nodes of the `refresh` entry for one parameter; most methods need none. */
-    build?(graph: Graph, parameter: Value): void;
-    /** Whether the step count of the first moment starts again at a refresh. */
-    readonly resetsFirstMoment: boolean;
-  };
+}
+
+/**
+ * A training method: rewrites over the graph of a model. A method made of existing ops needs no native code; most are
+ * put together from one choice on each axis (`composeMethod`).
+ */
+export interface Method extends StepRules {
+  readonly name: string;
+  /** Rewrites what models build, in training, evaluation and generation alike. Absent: nothing is rewritten. */
+  rewriteForward?(forward: Program): Program;
+  /** How what forward makes and backward reads is held in between. */
+  readonly saving: Saving;
+  /** Other forms of a step by name, each with the rules that differ; a clock says when one is due. */
+  readonly variants?: Readonly<Record<string, Partial<StepRules>>>;
+  /** What the method counts from step to step, by the name under which checkpoints hold it. */
+  readonly clocks?: Readonly<Record<string, ClockRules>>;
+  /** The same method under the conditions of its paper's memory tables. Absent: it is the same there. */
+  published?(): Method;
   /** Plain description for reports and checkpoints (JSON values only). */
   describe(): Readonly<Record<string, unknown>>;
 }
@@ -36,29 +42,26 @@ export interface UpdateContext {
   readonly gradientScale: Value | undefined;
 }
 
+const rule = v.function();
+const stepRules = { isTrained: v.optional(rule), weightGradient: rule, update: rule };
+const clockRules = v.looseObject({
+  scalars: v.array(v.string()),
+  entries: v.optional(v.record(v.string(), rule)),
+  start: rule,
+});
 /** A method is an object of functions, so only its outline can be checked. */
+const outline = v.looseObject({
+  name: v.string(),
+  ...stepRules,
+  rewriteForward: v.optional(rule),
+  saving: v.looseObject({ recompute: v.picklist(['none', 'cheap']), codec: v.optional(rule) }),
+  variants: v.optional(v.record(v.string(), v.partial(v.looseObject(stepRules)))),
+  clocks: v.optional(v.record(v.string(), clockRules)),
+  published: v.optional(rule),
+  describe: rule,
+});
+
 export const methodSchema = v.custom<Method>(
-  isMethod,
+  (value) => v.is(outline, value),
   "a method, e.g. compact() or dense(); a method by name is for recipes and methodFromDescription({ name: 'compact' })",
 );
-
-function isMethod(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { name, weightGradient, keep, update, describe, refresh } = value as Partial<Method>;
-  return (
-    typeof name === 'string' &&
-    [weightGradient, keep, update, describe].every((rule) => typeof rule === 'function') &&
-    (refresh === undefined || isRefresh(refresh))
-  );
-}
-
-function isRefresh(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { everySteps, build, resetsFirstMoment } = value as Partial<NonNullable<Method['refresh']>>;
-  return (
-    Number.isSafeInteger(everySteps) &&
-    everySteps! > 0 &&
-    typeof resetsFirstMoment === 'boolean' &&
-    (build === undefined || typeof build === 'function')
-  );
-}

@@ -145,7 +145,7 @@ export class Engine implements AsyncDisposable {
     const program = this.#loaded().entry(entryName);
     const context = { what: 'Engine.run', code: 'ERR_COMPACT_ARGUMENT' } as const;
     const { signal, checkFinite, profile, ...given } = checkOptions(options, runTable, context);
-    const scalars = scalarSlots(program, given.scalars);
+    const scalars = scalarSlots(program, given.scalars as RunOptions['scalars']);
     const inputs = inputCopies(program, given.inputs as RunOptions['inputs']);
     const outputs = outputArrays(program);
     const profileUs = profile ? new Float64Array(program.entry.instructions.length) : undefined;

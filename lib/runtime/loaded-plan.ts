@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { Plan, PlanEntry, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
-import { numElements, type RuntimeScalar, runtimeScalars, scalarValue } from '../graph/index.js';
+import { numElements, scalarValue, type RuntimeScalar } from '../graph/index.js';
 import { checkValue, ownValues } from '../options.js';
 import { copyOfHostArray, findNamed, newHostArray } from './arguments.js';
 import type { HostArray, RunOptions } from './types.js';
@@ -11,11 +11,13 @@ interface LoadedEntry {
   readonly entry: PlanEntry;
   readonly inputs: ReadonlyMap<string, PlanValue>;
   readonly outputs: readonly PlanValue[];
+  /** Those that it uses. */
   readonly scalars: ReadonlySet<RuntimeScalar>;
+  /** Slots of all scalars of the plan. */
+  readonly slots: ReadonlyMap<RuntimeScalar, number>;
 }
 
 const finiteNumber = v.pipe(v.number('a finite number'), v.finite('a finite number'));
-const scalarNames: ReadonlyMap<string, number> = new Map(runtimeScalars.map((name, slot) => [name, slot]));
 
 /** The plan that an engine holds, indexed by name, for checks before anything is queued. */
 export class LoadedPlan {
@@ -24,6 +26,7 @@ export class LoadedPlan {
 
   constructor(plan: Plan) {
     this.#persistent = byName(plan.values.filter(({ region }) => region === 'persistent'));
+    const slots = new Map(plan.scalars.map((name, slot) => [name, slot]));
     const valuesOf = (ids: readonly number[]) => ids.map((id) => plan.values[id]!);
     this.#entries = new Map(
       Object.values(plan.entries).map((entry) => [
@@ -33,6 +36,7 @@ export class LoadedPlan {
           inputs: byName(valuesOf(entry.inputs)),
           outputs: valuesOf(entry.outputs),
           scalars: scalarsOf(entry),
+          slots,
         },
       ]),
     );
@@ -49,14 +53,14 @@ export class LoadedPlan {
 
 /** The values of the runtime scalars in slot order; those that are neither given nor used by the entry are 0. */
 export function scalarSlots(
-  { entry, scalars }: LoadedEntry,
+  { entry, scalars, slots: slotsByName }: LoadedEntry,
   given: RunOptions['scalars'] = {},
 ): Float64Array {
-  const slots = new Float64Array(runtimeScalars.length);
+  const slots = new Float64Array(slotsByName.size);
   const values: Partial<Record<RuntimeScalar, number>> = {};
   for (const [key, value] of ownValues(given, { what: 'Engine.run', prefix: 'scalars.' })) {
     const name = key as RuntimeScalar;
-    const slot = findNamed(scalarNames, name, 'ERR_COMPACT_ARGUMENT', 'runtime scalar');
+    const slot = findNamed(slotsByName, name, 'ERR_COMPACT_ARGUMENT', 'runtime scalar');
     values[name] = slots[slot] = checkValue(value, finiteNumber, name, 'ERR_COMPACT_ARGUMENT');
   }
   for (const name of scalars) {
@@ -67,7 +71,7 @@ export function scalarSlots(
         expected: `scalars: ${[...scalars].join(', ')}`,
         received: `no ${name}`,
       });
-    slots[scalarNames.get(name)!] = value;
+    slots[slotsByName.get(name)!] = value;
   }
   return slots;
 }

@@ -46,12 +46,8 @@ const stateSchema = v.object({
     seed: required(seed),
   }),
   data: v.object({ fingerprint: v.string(), tokenizer: v.string() }),
-  projection: v.object({
-    completedSteps: count,
-    stepsSinceRefresh: count,
-    firstMomentSteps: count,
-    epoch: count,
-  }),
+  /** What the method counts, by the names of its clocks. */
+  clocks: description,
   /** The checkpoint with the lowest evaluation loss so far. */
   best: v.optional(v.object({ step: count, loss: v.number() })),
 });

@@ -5,6 +5,7 @@ import { compactError } from '../errors.js';
 import { writeFolderAtomically, writeNewFile } from '../formats/index.js';
 import type { SafetensorsFile } from '../formats/index.js';
 import type { Model } from '../graph/index.js';
+import { StepClock } from '../methods/index.js';
 import type { Engine } from '../runtime/index.js';
 import { checkpointPath } from './checkpoint-folder.js';
 import { readState, stateFileName } from './checkpoint-state.js';
@@ -100,7 +101,7 @@ export async function openCheckpoint(
  * Checks that a run may go on from a checkpoint exactly: with the same method, on the same data in the same order.
  * Learning rates, schedule, batch size, clipping and length of the run may change.
  *
- * @throws ERR_COMPACT_CHECKPOINT_MISMATCH naming what differs
+ * @throws ERR_COMPACT_CHECKPOINT_MISMATCH naming what differs, ERR_COMPACT_CHECKPOINT_INVALID
  */
 export function checkResumable(
   path: string,
@@ -109,6 +110,7 @@ export function checkResumable(
   dataFingerprint: string,
 ): void {
   checkSame(path, 'method', state.method, settings.method.describe());
+  new StepClock(settings.method).restore(state.step, state.clocks);
   const { sequenceLength, dtype, seed } = state.training;
   const { sequenceLength: wantedLength, dtype: wantedDtype, seed: wantedSeed } = settings;
   checkSame(

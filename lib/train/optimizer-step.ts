@@ -25,20 +25,28 @@ export interface Window {
 /**
  * One optimizer step over a window of micro-batches. Loss and gradients are divided by the number of counted tokens of
  * the whole window, so that a window cut into micro-batches, however unequal, gives what one large batch would.
+ * @param options `variant`: which form of the step it is; halves that do not differ there are those of the plain step
  */
 export async function runOptimizerStep(
   engine: Pick<Engine, 'run'>,
   plan: Plan,
   { numMicroBatches, numCountedTokens, microBatch }: Window,
   scalars: Readonly<Partial<Record<RuntimeScalar, number>>>,
-  options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
+  {
+    variant,
+    ...options
+  }: { readonly signal?: AbortSignal; readonly checkFinite?: boolean; readonly variant?: string } = {},
 ): Promise<OptimizerStepResult> {
   const lossScale = 1 / Math.max(1, numCountedTokens);
   const isOneRun = plan.entries['step'] !== undefined;
+  const entryOf = (name: string): string => {
+    const ofVariant = `${name}:${variant}`;
+    return plan.entries[ofVariant] === undefined ? name : ofVariant;
+  };
   const start = performance.now();
   const begin = async (index: number): Promise<{ readonly running: Promise<RunResult> }> => {
     const { tokens, targets } = await microBatch(index);
-    const running = engine.run(isOneRun ? 'step' : 'accumulate', {
+    const running = engine.run(entryOf(isOneRun ? 'step' : 'accumulate'), {
       ...options,
       inputs: { tokens, targets },
       scalars: { ...scalars, lossScale, accumulate: index === 0 ? 0 : 1 },
@@ -62,7 +70,7 @@ export async function runOptimizerStep(
   const computeMs = performance.now() - start;
   if (isOneRun) return { loss, gradNorm: undefined, isUpdated: true, computeMs, updateMs: 0 };
   if (!Number.isFinite(loss)) return { loss, gradNorm: undefined, isUpdated: false, computeMs, updateMs: 0 };
-  const { outputs } = await engine.run('update', { scalars, checkFinite: options.checkFinite });
+  const { outputs } = await engine.run(entryOf('update'), { scalars, checkFinite: options.checkFinite });
   const updateMs = performance.now() - start - computeMs;
   return { loss, gradNorm: outputs['gradNorm']?.[0], isUpdated: true, computeMs, updateMs };
 }

@@ -222,8 +222,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     await this.#refuseNotFinite(findNotFinite(result, state.step));
     const { step } = state;
     const isLast = step === settings.maxSteps;
-    if (result.refreshedEpoch !== undefined)
-      this.tell('refresh', { step, projectionEpoch: result.refreshedEpoch });
+    if (result.refresh !== undefined) this.tell('refresh', { step, ...result.refresh });
     const trainedMs = performance.now() - start;
     const { numSequencesSeen, numTokensSeen } = state.counters;
     this.#lastLoss = result.loss;

@@ -1,8 +1,7 @@
 import type { Plan } from '../compile/index.js';
 import type { Batch, Dataset } from '../data/index.js';
-import type { Method } from '../methods/index.js';
-import { ProjectionScheduler } from '../projection/index.js';
-import type { ProjectionState } from '../projection/index.js';
+import { StepClock } from '../methods/index.js';
+import type { ClockStates, Method, Refresh } from '../methods/index.js';
 import type { Engine } from '../runtime/index.js';
 import type { LearningRates } from './learning-rates.js';
 import { runOptimizerStep } from './optimizer-step.js';
@@ -27,7 +26,8 @@ export interface TrainingCounters {
   readonly step: number;
   readonly numSequencesSeen: number;
   readonly numTokensSeen: number;
-  readonly projection: ProjectionState;
+  /** What the method counts. */
+  readonly clocks: ClockStates;
 }
 
 export interface AdvanceResult extends OptimizerStepResult {
@@ -35,15 +35,14 @@ export interface AdvanceResult extends OptimizerStepResult {
   readonly numTokens: number;
   readonly dataMs: number;
   readonly refreshMs: number;
-  /** The epoch of the new projections, when this step ended with a refresh. */
-  readonly refreshedEpoch: number | undefined;
+  /** What the method tells of a refresh, when this step ended with one. */
+  readonly refresh: Refresh['report'] | undefined;
 }
 
 /** A run from one optimizer step to the next, exactly: equal counters and tensors give equal next steps. */
 export class TrainingState {
   readonly #options: TrainingStateOptions;
-  readonly #projections: ProjectionScheduler;
-  #step = 0;
+  readonly #clock: StepClock;
   #numSequencesSeen = 0;
   #numTokensSeen = 0;
   /** Micro-batches that are being read for those to come. */
@@ -51,41 +50,36 @@ export class TrainingState {
 
   constructor(options: TrainingStateOptions) {
     this.#options = options;
-    this.#projections = new ProjectionScheduler(options.method.refresh);
+    this.#clock = new StepClock(options.method);
   }
 
   get step(): number {
-    return this.#step;
+    return this.#clock.completedSteps;
   }
 
   get counters(): TrainingCounters {
     return {
-      step: this.#step,
+      step: this.step,
       numSequencesSeen: this.#numSequencesSeen,
       numTokensSeen: this.#numTokensSeen,
-      projection: this.#projections.state(),
+      clocks: this.#clock.states(),
     };
   }
 
   /** Back to before the first step. */
   reset(): void {
-    this.restore({
-      step: 0,
-      numSequencesSeen: 0,
-      numTokensSeen: 0,
-      projection: new ProjectionScheduler().state(),
-    });
+    const clocks = new StepClock(this.#options.method).states();
+    this.restore({ step: 0, numSequencesSeen: 0, numTokensSeen: 0, clocks });
   }
 
-  restore({ step, numSequencesSeen, numTokensSeen, projection }: TrainingCounters): void {
-    this.#projections.restore(projection);
-    this.#step = step;
+  restore({ step, numSequencesSeen, numTokensSeen, clocks }: TrainingCounters): void {
+    this.#clock.restore(step, clocks);
     this.#numSequencesSeen = numSequencesSeen;
     this.#numTokensSeen = numTokensSeen;
   }
 
   /**
-   * Runs the next optimizer step, and the refresh of projections where it falls due. When the result is not updated,
+   * Runs the next optimizer step, and what its method does between steps where that falls due. When the result is not updated,
    * or the run fails or is aborted before its update, nothing has changed.
    */
   async advance(
@@ -106,23 +100,24 @@ export class TrainingState {
       numCountedTokens: numTokens, // every position of a packed training sequence predicts
       microBatch,
     };
-    const rates = ratesAt(this.#step);
-    const scalars = { ...this.#projections.scalars, ...rates };
-    const result = await runOptimizerStep(engine, plan, window, scalars, options);
+    const rates = ratesAt(this.step);
+    const scalars = { ...this.#clock.scalars, ...rates };
+    const { variant } = this.#clock;
+    const result = await runOptimizerStep(engine, plan, window, scalars, { ...options, variant });
     const computeMs = result.computeMs - dataMs;
     const { learningRate } = rates;
     const outcome = { ...result, learningRate, numTokens, dataMs, computeMs };
-    if (!result.isUpdated) return { ...outcome, refreshMs: 0, refreshedEpoch: undefined };
-    this.#step++;
+    if (!result.isUpdated) return { ...outcome, refreshMs: 0, refresh: undefined };
     this.#numSequencesSeen += this.#windowSequences;
     this.#numTokensSeen += numTokens;
     const refreshStart = performance.now();
-    const isRefreshed = this.#projections.completeStep();
-    const after = this.#projections.scalars;
-    if (isRefreshed && plan.entries['refresh'] !== undefined)
-      await engine.run('refresh', { scalars: after, checkFinite: options.checkFinite });
-    const refreshedEpoch = isRefreshed ? after.projectionEpoch : undefined;
-    return { ...outcome, refreshMs: performance.now() - refreshStart, refreshedEpoch };
+    const refresh = this.#clock.completeStep();
+    for (const entry of refresh?.entries ?? []) {
+      // A model may have nothing that the entry concerns.
+      if (plan.entries[entry] === undefined) continue;
+      await engine.run(entry, { scalars: this.#clock.scalars, checkFinite: options.checkFinite });
+    }
+    return { ...outcome, refreshMs: performance.now() - refreshStart, refresh: refresh?.report };
   }
 
   /** Waits for reads that are under way, so that their file may be closed. */

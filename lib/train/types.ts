@@ -103,7 +103,7 @@ export interface StepTime {
   readonly computeMs: number;
   /** The update where it is a run of its own (accumulation, clipping). */
   readonly updateMs: number;
-  /** New projections. */
+  /** What the method does between steps, e.g. moving moments to new projections. */
   readonly refreshMs: number;
   /** The evaluation, if one was due. */
   readonly evaluateMs: number;
@@ -239,7 +239,8 @@ export interface TrainerEvents {
   step: [StepReport];
   evaluate: [EvaluateReport];
   checkpoint: [CheckpointInfo];
-  refresh: [{ readonly step: number; readonly projectionEpoch: number }];
+  /** What a method changed after a step, with numbers of its own, e.g. `projectionEpoch` of `compact`. */
+  refresh: [Readonly<Record<string, number>> & { readonly step: number }];
   end: [TrainResult];
   /** What went wrong in work that the run does not depend on; it goes on. */
   warning: [Error];

@@ -10,7 +10,7 @@ namespace {
 
 constexpr char kMagic[8] = {'C', 'P', 'T', 'P', 'L', 'A', 'N', '\0'};
 constexpr char kEnd[4] = {'E', 'N', 'D', '\0'};
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4;
 constexpr uint64_t kMaxBytes = uint64_t{1} << 60;  // leaves room to add two sizes without overflow
 
 class Reader {

@@ -16,7 +16,7 @@ class PlanWriter {
         PlanWriter out;
         out.text("CPTPLAN");
         out.integer(0, 1);
-        out.integer(3, 4);
+        out.integer(4, 4);
         out.string(plan.device);
         out.size(plan.persistent_bytes);
         out.size(plan.arena_bytes);

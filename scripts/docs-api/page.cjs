@@ -6,13 +6,12 @@ const { splitDefault } = require('./docstring.cjs');
 /** Where a declaration stands on its page, by the beginning of its file's path; the first that fits. */
 const sections = [
   ['Training', 'train/'],
-  ['Methods', 'methods/'],
+  ['Methods', 'methods/', 'options.ts'],
   ['Models', 'models/', 'graph/model.ts'],
   ['Data', 'data/'],
   ['Learning rates', 'optim/'],
   ['Planning', 'compile/', 'memory/'],
   ['Runtime', 'runtime/'],
-  ['Projections', 'projection/'],
   ['Ops', 'graph/ops/'],
   ['Graphs', 'graph/'],
   ['Errors', 'errors.ts'],

@@ -30,7 +30,7 @@ test('a tensor is made and read last by the instructions that do it, whatever it
     name: 'train', instructions, inputs: [0], outputs: [5], lifetimes, arenaBytes: 1280, arenaLowerBoundBytes: 1280,
   }; // prettier-ignore
   const plan: Plan = {
-    version: 3, device: 'cpu', values, entries: { train }, persistentBytes: 0, arenaBytes: 1280,
+    version: 4, device: 'cpu', scalars: [], values, entries: { train }, persistentBytes: 0, arenaBytes: 1280,
     arenaLowerBoundBytes: 1280, peakBytes: 1280,
   }; // prettier-ignore
   expect(timelineOf(plan).blocks.map(({ madeBy, lastReadBy }) => [madeBy, lastReadBy])).toEqual([

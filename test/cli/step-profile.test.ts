@@ -15,17 +15,18 @@ describe.each(kinds)('on %s', (kind) => {
   test('every instruction has its time, and their sum is the step', async () => {
     const device = benchDevice(kind, 1);
     const model = llama(tinyConfig);
+    const method = compact({ rank: 8 });
     const shape = { batchSize: 1, sequenceLength: 8 };
     const plan = compile({
       model,
-      method: compact({ rank: 8 }),
+      method,
       target: device.target,
       ...shape,
       dtype: 'f32',
       entries: ['initialize', 'train'],
     });
     const { word } = device;
-    const run = { plan, model, device: word, threads: 1, sequenceLength: 8, numTokens: 8 };
+    const run = { plan, model, method, device: word, threads: 1, sequenceLength: 8, numTokens: 8 };
     const times = await timeSteps({ ...run, warmupSteps: 1, steps: 2, profile: true });
     const { instructions, operations, total, stepMs, explained } = opProfile(plan, times, undefined);
     expect(instructions).toHaveLength(plan.entries['step']!.instructions.length);

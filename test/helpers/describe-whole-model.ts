@@ -4,7 +4,7 @@ import type { CompileOptions, Plan, RecomputePolicy, Target } from '../../lib/co
 import type { CompactOptions } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { compile } from '../../lib/compile/index.js';
-import { ProjectionScheduler } from '../../lib/projection/index.js';
+import { StepClock } from '../../lib/methods/index.js';
 import { readJson, readTensors } from './fixtures.js';
 import { randomIntegers } from './random.js';
 import { withSeparateNorms } from './separate-norms.js';
@@ -154,10 +154,10 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
           numCountedTokens: shape[0]!,
         }));
         const { losses } = await trainTiny(machine, plan, method, run, data);
-        const scheduler = new ProjectionScheduler(method.refresh);
+        const clock = new StepClock(method);
         const expected = words.map((word) => {
-          const loss = twin.step(word, { ...scheduler.scalars, learningRate: 0.001, ...roleRates });
-          scheduler.completeStep();
+          const loss = twin.step(word, { ...clock.scalars, learningRate: 0.001, ...roleRates });
+          clock.completeStep();
           return loss;
         });
         // Roundings to fp32 of weights near 1 and of their gradients, in three steps; a rate of another role moves

@@ -10,6 +10,7 @@ import {
   planVersion,
   type Target,
 } from '../../lib/compile/index.js';
+import { loopScalars } from '../../lib/graph/index.js';
 import { nativeAttributes, type OpCase, type Operand, operandElements } from './op-case.js';
 import { elementBytes, load, store } from './storage.js';
 
@@ -106,6 +107,7 @@ export function opPlan(cases: readonly OpCase[], targets: readonly Target[]): Op
   const plan: Plan = {
     version: planVersion,
     device: targets[0]!.device,
+    scalars: [...loopScalars],
     values,
     entries: {
       write: entry('write', { inputs: [arena] }),

@@ -35,7 +35,8 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
     const entry = this.#plan.entries[name]!;
     this.#regions.arena.fill(0xff); // NaN as fp32 and as bf16
     for (const id of entry.inputs) this.#put(id, inputs[this.#plan.values[id]!.name]!);
-    for (const instruction of entry.instructions) this.#execute(instruction, scalars);
+    for (const instruction of entry.instructions)
+      this.#execute(instruction, scalars as Record<string, number>);
     const outputs = entry.outputs.map((id) => [this.#plan.values[id]!.name, this.#get(id)] as const);
     return { outputs: Object.fromEntries(outputs), durationMs: 0 };
   }

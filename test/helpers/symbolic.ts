@@ -4,7 +4,7 @@
  * size and without arithmetic.
  */
 import { groupSpans, type Plan, type PlanInstruction, type PlanValue } from '../../lib/compile/index.js';
-import { type Program, persistentTargets } from '../../lib/compile/program.js';
+import { type Program, persistentTargets } from '../../lib/graph/index.js';
 import { type Attributes, dtypeBytes, opDefinitions, type Value } from '../../lib/graph/index.js';
 
 /** Equal calls have equal numbers, and an op that stands for two has the numbers of the two. */

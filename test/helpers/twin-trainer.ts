@@ -2,7 +2,7 @@
 import { applyUpdates } from '../../lib/compile/apply-method.js';
 import { differentiate, type Differentiated } from '../../lib/compile/differentiate.js';
 import { buildForward } from '../../lib/compile/forward.js';
-import type { BuildOptions, Model, Value } from '../../lib/graph/index.js';
+import { producersOf, type BuildOptions, type Model, type Value } from '../../lib/graph/index.js';
 import type { Method } from '../../lib/methods/index.js';
 import { type Tensor, tensor } from '../reference/index.js';
 import { evaluateNodes, type Scalars } from './evaluate-graph.js';
@@ -34,7 +34,7 @@ export class TwinTrainer {
 
   differentiated(): Differentiated {
     const options = { ...this.#options, dtype: 'f32', purpose: 'train' } as const;
-    const forward = buildForward('step', this.#model, options);
+    const forward = buildForward('step', this.#model, options, this.#method);
     return differentiate(forward, { method: this.#method, gradientDtype: 'f32', window: false });
   }
 
@@ -64,9 +64,10 @@ export class TwinTrainer {
     const { batchSize, sequenceLength } = this.#options;
     const shape = [batchSize * sequenceLength];
     const tensors = new Map<Value, Tensor>();
+    const made = producersOf(nodes);
     for (const value of graph.values) {
       if (value.persistent) tensors.set(value, this.persistent.get(value.name) ?? tensor(value.shape));
-      else if (value.producer === undefined)
+      else if (value.kind === 'input' && !made.has(value))
         tensors.set(value, randomIntegers(`${batch} ${value.name}`, shape, this.#model.vocabularySize));
     }
     evaluateNodes(nodes, tensors, { lossScale: 1 / shape[0]!, projectionEpoch: 0, ...scalars });

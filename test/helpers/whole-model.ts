@@ -7,9 +7,9 @@ import {
   dense,
   type DenseOptions,
   type Method,
+  StepClock,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import { ProjectionScheduler } from '../../lib/projection/index.js';
 import type { Engine } from '../../lib/runtime/index.js';
 import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { readJson, readTensors } from './fixtures.js';
@@ -136,17 +136,17 @@ export async function trainTiny(
   { microBatches, learningRates, roleRates }: TrainingSteps,
   data: typeof batches = batches,
 ): Promise<TrainingResult> {
-  const scheduler = new ProjectionScheduler(method.refresh);
+  const clock = new StepClock(method);
   const losses: number[] = [];
   const gradientNorms: (number | undefined)[] = [];
   for (const [step, learningRate] of learningRates.entries()) {
     const window = windowOf(data.slice(step * microBatches, (step + 1) * microBatches));
-    const scalars = { ...scheduler.scalars, learningRate, ...roleRates };
+    const scalars = { ...clock.scalars, learningRate, ...roleRates };
     const result = await runOptimizerStep(machine, plan, window, scalars);
     losses.push(result.loss);
     gradientNorms.push(result.gradNorm);
-    const isRefresh = scheduler.completeStep();
-    if (isRefresh && plan.entries.refresh) await machine.run('refresh', { scalars: scheduler.scalars });
+    for (const entry of clock.completeStep()?.entries ?? [])
+      await machine.run(entry, { scalars: clock.scalars });
   }
   return { losses, gradientNorms };
 }

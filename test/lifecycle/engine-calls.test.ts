@@ -58,7 +58,7 @@ describe('an engine with a plan', () => {
     [
       'scalar',
       'step',
-      { ...step, scalars: { learningrate: 1 } as RunOptions['scalars'] },
+      { ...step, scalars: { learningrate: 1 } },
       'ERR_COMPACT_ARGUMENT',
       "Did you mean 'learningRate'?",
     ],

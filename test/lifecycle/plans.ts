@@ -6,6 +6,7 @@ import {
   type PlanValue,
   planVersion,
 } from '../../lib/compile/index.js';
+import { loopScalars } from '../../lib/graph/index.js';
 
 interface Tensor {
   readonly name: string;
@@ -30,6 +31,7 @@ function makePlan(
   return {
     version: planVersion,
     device: 'cpu',
+    scalars: [...loopScalars],
     values,
     entries: Object.fromEntries(
       entries.map((entry) => [

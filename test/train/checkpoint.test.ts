@@ -58,7 +58,7 @@ function stateOf(step: number): CheckpointState {
       seed: 42,
     },
     data: { fingerprint: 'text', tokenizer: 'bytes' },
-    projection: { completedSteps: step, stepsSinceRefresh: step, firstMomentSteps: step, epoch: 0 },
+    clocks: { projection: { stepsSinceRefresh: step, firstMomentSteps: step, epoch: 0 } },
     best: { step: 1, loss: 2.5 },
   };
 }
@@ -229,7 +229,7 @@ describe('checkpoints', () => {
     ['without a format', (state) => delete state['formatVersion'], 'INVALID'],
     ['with a step that is no number', (state) => (state['step'] = '1'), 'INVALID'],
     ['with a negative position', (state) => (state['numSequencesSeen'] = -1), 'INVALID'],
-    ['with half a projection', (state) => (state['projection'] = { epoch: 1 }), 'INVALID'],
+    ['with clocks that are no mapping', (state) => (state['clocks'] = 1), 'INVALID'],
     [
       'of another model',
       (state) => (state['model'] = { ...(state['model'] as object), hiddenSize: 32 }),
@@ -265,6 +265,15 @@ describe('checkpoints', () => {
     expect(() => checkResumable('here', stateOf(1), settings, fingerprint)).toThrow(
       expect.objectContaining({ code: 'ERR_COMPACT_CHECKPOINT_MISMATCH' }),
     );
+  });
+
+  test('what the method counts must be whole, before anything is loaded', () => {
+    const settings = { method, seed: 42, sequenceLength: 8, dtype: 'f32' } as TrainerSettings;
+    const state = { ...stateOf(1), clocks: { projection: { epoch: 1 } } };
+    expect(() => checkResumable('here', state, settings, 'text')).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CHECKPOINT_INVALID' }),
+    );
+    expect(() => checkResumable('here', stateOf(1), settings, 'text')).not.toThrow();
   });
 });
 

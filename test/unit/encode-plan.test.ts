@@ -1,7 +1,7 @@
 /** The bytes of a plan, read back by the format's documentation. */
 import { expect, test } from '@jest/globals';
 import { compile, encodePlan } from '../../lib/compile/index.js';
-import { runtimeScalars } from '../../lib/graph/index.js';
+import { loopScalars } from '../../lib/graph/index.js';
 import { compact } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { groupingTarget } from '../helpers/plan-target.js';
@@ -71,12 +71,13 @@ const plan = compile({
 test('a plan can be read back from its bytes', () => {
   const reader = new Reader(encodePlan(plan));
   expect(reader.text(8)).toBe('CPTPLAN\0');
-  expect(reader.u32()).toBe(3);
+  expect(reader.u32()).toBe(4);
   expect(reader.string()).toBe('cuda');
   expect(reader.u64()).toBe(plan.persistentBytes);
   expect(reader.u64()).toBe(plan.arenaBytes);
   const scalars = reader.list(() => reader.string());
-  expect(scalars).toEqual([...runtimeScalars]);
+  expect(scalars).toEqual(plan.scalars);
+  expect(scalars).toEqual([...loopScalars, 'firstMomentStep', 'projectionEpoch', 'previousProjectionEpoch']);
 
   const values = reader.list(() => ({
     name: reader.string(),

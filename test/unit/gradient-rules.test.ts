@@ -4,6 +4,7 @@ import {
   Graph,
   type Node,
   opDefinitions,
+  producersOf,
   type Value,
   add,
   attention,
@@ -127,7 +128,7 @@ describe.each(Object.entries(rules))('%s', (title, { names, build }) => {
     operands.push({ value, tensor: data, limit });
     return value;
   });
-  const forward = output.producer!;
+  const forward = producersOf(graph.nodes).get(output)!;
   const numForwardNodes = graph.nodes.length;
   const outputGradient = graph.input('outputGradient', output.shape, 'f32');
   const gradients = gradientsOf(forward, outputGradient);
@@ -210,7 +211,7 @@ test('a norm takes over what the residual branch has gathered', () => {
   const y = rmsNorm(x, graph.input('weight', [5], 'bf16'), 1e-6);
   const gathered = graph.input('gathered', [3, 5], 'bf16');
   opDefinitions.get('rmsNorm')!.gradient!({
-    node: y.producer!,
+    node: producersOf(graph.nodes).get(y)!,
     outputGradients: [graph.input('dy', [3, 5], 'bf16'), undefined],
     needs: () => true,
     gradientDtype: 'f32',

@@ -11,6 +11,7 @@ import {
   numElements,
   opDefinitions,
   type Value,
+  producersOf,
 } from '../../lib/graph/index.js';
 import { type OperandSignature, signatures } from '../helpers/signatures.js';
 
@@ -31,9 +32,9 @@ const lossAttributes = { transposeWeight: 0, lossScale: 1, ignoreIndex: -100, ch
 const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unknown)[]>> = {
   matmul: [
     (make) => ops.matmul(make('a', [5, 6]), make('b', [8, 6]), { transposeB: true, dtype: 'bf16' }),
-    (make) => {
+    (make, graph) => {
       const product = ops.matmul(make('a', [6, 5]), make('b', [6, 8]), { transposeA: true });
-      return ops.withSquares(product.producer!, make('squares', [3]), 2);
+      return ops.withSquares(producersOf(graph.nodes).get(product)!, make('squares', [3]), 2);
     },
   ],
   project: [(make) => ops.project(make('x', [5, 8]), projection, 0)],
@@ -304,7 +305,12 @@ describe('wrong operands are refused with a typed error', () => {
     ['a sure dropout', () => ops.dropout(wide, { probability: 1, ...rounding }), 'ERR_COMPACT_ARGUMENT'],
     [
       'squares out of range',
-      () => ops.withSquares(ops.matmul(wide, wide, { transposeB: true }).producer!, vector, 4),
+      () =>
+        ops.withSquares(
+          wide.graph.collect(() => ops.matmul(wide, wide, { transposeB: true })).nodes[0]!,
+          vector,
+          4,
+        ),
       'ERR_COMPACT_ARGUMENT',
     ],
     ['a partial sum out of range', () => ops.sumOfSquares(wide, vector, 4), 'ERR_COMPACT_ARGUMENT'],

@@ -15,10 +15,9 @@ import { isCompactError } from '../../lib/errors.js';
 import { Dataset, loadTokenizer } from '../../lib/data/index.js';
 import { SafetensorsFile } from '../../lib/formats/index.js';
 import { largestBatch, memoryReport, remedies } from '../../lib/memory/index.js';
-import { compact, dense, methodFromDescription } from '../../lib/methods/index.js';
+import { compact, dense, methodFromDescription, StepClock } from '../../lib/methods/index.js';
 import { llama, modelFromDescription } from '../../lib/models/index.js';
 import { learningRateSchedule } from '../../lib/optim/index.js';
-import { ProjectionScheduler } from '../../lib/projection/index.js';
 import {
   cpuTarget,
   cudaReport,
@@ -409,12 +408,13 @@ const entries: readonly Entry[] = [
   },
   { name: 'loadTokenizer', call: loadTokenizer, args: () => ['bytes'], share: 0.5 },
   {
-    name: 'ProjectionScheduler',
-    call: (refresh: never, state: never) => new ProjectionScheduler(refresh).restore(state),
-    args: () => [
-      { everySteps: 3, resetsFirstMoment: true },
-      { completedSteps: 4, stepsSinceRefresh: 1, firstMomentSteps: 1, epoch: 1 },
-    ],
+    name: 'StepClock',
+    call: (completedSteps: never, states: never) =>
+      new StepClock(compact({ refreshInterval: 3, momentsAtRefresh: 'reset' })).restore(
+        completedSteps,
+        states,
+      ),
+    args: () => [4, { projection: { stepsSinceRefresh: 1, firstMomentSteps: 1, epoch: 1 } }],
     share: 1,
     alternatives: /\.added$/,
   },
@@ -453,7 +453,7 @@ const stateOfRun = () => ({
     seed: 1,
   },
   data: { fingerprint: 'x', tokenizer: 'bytes' },
-  projection: { completedSteps: 2, stepsSinceRefresh: 2, firstMomentSteps: 2, epoch: 0 },
+  clocks: { projection: { stepsSinceRefresh: 2, firstMomentSteps: 2, epoch: 0 } },
   best: { step: 1, loss: 2.5 },
 });
 

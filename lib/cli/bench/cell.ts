@@ -97,6 +97,7 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
   const options = {
     plan,
     model: llama(flags.model),
+    method: asked.method,
     sequenceLength: flags.sequence,
     numTokens: batch * flags.sequence,
     device: device.word,

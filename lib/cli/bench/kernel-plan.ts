@@ -44,6 +44,7 @@ export function kernelPlan(graph: Graph, target: Target): Plan {
   return {
     version: planVersion,
     device: target.device,
+    scalars: [],
     values,
     entries: { run: { name: 'run', instructions, inputs: [], outputs: [], lifetimes: [], ...sizes } },
     persistentBytes,

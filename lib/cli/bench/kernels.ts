@@ -8,6 +8,7 @@ import {
   Graph,
   linearCrossEntropyBackward,
   matmul,
+  producersOf,
   numElements,
   project,
   projectBackUpdate,
@@ -154,7 +155,7 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
 
   const norm = tensor('norm', [hidden]);
   const normed = rmsNorm(x, norm, 1e-6);
-  const rstd = normed.producer!.outputs[1]!;
+  const rstd = producersOf(graph.nodes).get(normed)!.outputs[1]!;
   addRmsNorm(x, tensor('branch', x.shape), norm, 1e-6);
   rmsNormBackward({ x, weight: norm, rstd, dy: tensor('dy', x.shape) }, 'f32');
   swiglu(wide, tensor('up', wide.shape));
@@ -164,7 +165,7 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
   const [k, v] = [tensor('k', x.shape), tensor('v', x.shape)];
   rope(k, table('cos'), table('sin'), { headSize });
   const o = attention(x, k, v, { sequenceLength, headSize });
-  const { outputs, attributes } = o.producer!;
+  const { outputs, attributes } = producersOf(graph.nodes).get(o)!;
   attentionBackward({ q: x, k, v, o, lse: outputs[1]!, dO: tensor('dO', x.shape) }, attributes);
 
   const loss = { transposeWeight: 0, lossScale: 1 / tokens, ignoreIndex: -100, chunkTokens: 1024 };

@@ -70,7 +70,9 @@ export class OwnCase {
     });
     const numTokens = flags.batch * sequenceLength;
     const { blas, graphs } = flags;
-    this.#options = { plan, model, sequenceLength, numTokens, device: device.word, threads, blas, graphs };
+    const { method } = training;
+    const { word } = device;
+    this.#options = { plan, model, method, sequenceLength, numTokens, device: word, threads, blas, graphs };
     this.timing = new Timing(name, () => openStepper(this.#options));
   }
 

@@ -1,4 +1,5 @@
 import type { Plan } from '../../compile/index.js';
+import { StepClock, type Method } from '../../methods/index.js';
 import type { Model } from '../../models/index.js';
 import {
   type BlasChoice,
@@ -23,6 +24,7 @@ export interface StepTimes {
 export interface StepTimingOptions {
   readonly plan: Plan;
   readonly model: Model;
+  readonly method: Method;
   readonly sequenceLength: number;
   readonly numTokens: number; // of one step
   /** 'cpu' or 'cuda:N'. */
@@ -45,11 +47,12 @@ class StepEngine implements AsyncDisposable {
   readonly engine: Engine;
   readonly #inputs: ReturnType<typeof randomBatch>;
   readonly #numTokens: number;
-  #step = 0;
+  readonly #clock: StepClock;
 
-  private constructor(engine: Engine, { numTokens, model }: EngineOptions) {
+  private constructor(engine: Engine, { numTokens, model, method }: EngineOptions) {
     this.engine = engine;
     this.#numTokens = numTokens;
+    this.#clock = new StepClock(method);
     this.#inputs = randomBatch(numTokens, model.vocabularySize);
   }
 
@@ -70,17 +73,13 @@ class StepEngine implements AsyncDisposable {
 
   /** Queues the next step. */
   run(profile = false): Promise<RunResult> {
-    const step = ++this.#step;
     const scalars = {
+      ...this.#clock.scalars,
       learningRate: 1e-4,
-      step,
-      firstMomentStep: step,
-      secondMomentStep: step,
-      projectionEpoch: 0,
-      previousProjectionEpoch: 0,
       accumulate: 0,
       lossScale: 1 / this.#numTokens,
     };
+    this.#clock.completeStep();
     return this.engine.run('step', { inputs: this.#inputs, scalars, profile });
   }
 

@@ -1,9 +1,13 @@
-import { type Graph, type Node, type OpDefinition, type Value, opDefinitions } from '../graph/index.js';
+import type { Graph } from './graph.js';
+import type { Node } from './node.js';
+import type { OpDefinition } from './op.js';
+import { opDefinitions } from './ops/index.js';
+import type { Value } from './value.js';
 
 /**
  * One entry of a plan on its way through the compiler. Stages take a program and return a new one; nodes are never
- * changed, a stage that gives a node other operands makes a new node with the same outputs. What counts is this list,
- * not `graph.nodes`, which also holds what was dropped.
+ * changed, a stage that gives a node other operands makes a new node with the same outputs. Who makes a value is
+ * asked of this list (`producersOf`).
  */
 export interface Program {
   readonly name: string;
@@ -16,17 +20,18 @@ export interface Program {
   readonly outputs: ReadonlyMap<string, Value>;
 }
 
+/** Everything that is known of the op of a node. */
 export const definitionOf = (node: Node): OpDefinition => opDefinitions.get(node.op)!;
 
 /** The node of the list that makes each value. */
-export function producersOf(nodes: readonly Node[]): Map<Value, Node> {
+export function producersOf(nodes: readonly Node[]): ReadonlyMap<Value, Node> {
   const producers = new Map<Value, Node>();
   for (const node of nodes) for (const output of node.outputs) producers.set(output, node);
   return producers;
 }
 
 /** The nodes that read each value, once each, in order. */
-export function readersOf(nodes: readonly Node[]): Map<Value, Node[]> {
+export function readersOf(nodes: readonly Node[]): ReadonlyMap<Value, readonly Node[]> {
   const readers = new Map<Value, Node[]>();
   for (const node of nodes) {
     for (const input of new Set(node.inputs)) {
@@ -54,7 +59,7 @@ export function requiredAliases(node: Node): (readonly [Value, Value])[] {
  * The persistent value whose memory each value is a new state of (a weight after its update, a gradient of a window);
  * values with a place of their own are not in the map.
  */
-export function persistentTargets(nodes: readonly Node[]): Map<Value, Value> {
+export function persistentTargets(nodes: readonly Node[]): ReadonlyMap<Value, Value> {
   const targets = new Map<Value, Value>();
   for (const node of nodes) {
     for (const [output, input] of requiredAliases(node)) {
@@ -63,24 +68,4 @@ export function persistentTargets(nodes: readonly Node[]): Map<Value, Value> {
     }
   }
   return targets;
-}
-
-/** Drops every node that neither changes a persistent value nor leads to an output. */
-export function withoutDeadNodes(program: Program): Program {
-  const producers = producersOf(program.nodes);
-  const targets = persistentTargets(program.nodes);
-  const needed = new Set<Node>();
-  const pending = program.nodes.filter((node) =>
-    node.outputs.some((output) => output.persistent || targets.has(output)),
-  );
-  for (const output of program.outputs.values()) pending.push(producers.get(output)!);
-  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-    if (needed.has(node)) continue;
-    needed.add(node);
-    for (const input of node.inputs) {
-      const producer = input === undefined ? undefined : producers.get(input);
-      if (producer !== undefined) pending.push(producer);
-    }
-  }
-  return { ...program, nodes: program.nodes.filter((node) => needed.has(node)) };
 }

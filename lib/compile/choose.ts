@@ -1,55 +1,49 @@
-import { type Node, type Value, valueBytes } from '../graph/index.js';
-import type { Keep, Method } from '../methods/index.js';
+import {
+  type Node,
+  type Program,
+  type Value,
+  definitionOf,
+  producersOf,
+  readersOf,
+  valueBytes,
+} from '../graph/index.js';
+import type { Codec, Saving } from '../methods/index.js';
 import type { RecomputePolicy } from './options.js';
-import { type Program, definitionOf, producersOf, readersOf } from './program.js';
+
+/** What happens to a value that forward makes and backward reads. */
+export type Fate = 'keep' | 'recompute' | { readonly encodedBy: Codec };
 
 /**
- * Decides for every value that forward makes and backward reads whether it is kept or made again. A value is made
- * again by a copy of its producer in backward, which may need copies of earlier nodes, until everything that is read
- * is kept or persistent. Copies are shared within a block of the model, never across blocks.
+ * Decides for every value that forward makes and backward reads whether it is kept, made again, or kept in another form.
+ * A value is made again by a copy of its producer in backward, which may need copies of earlier nodes, until everything
+ * that is read is kept or persistent.
  *
  * | policy | what survives forward |
  * |---|---|
- * | none | what the method says; `dense` keeps all |
+ * | none | all, or all but what is cheap to rebuild where the method asks for that |
  * | cheap | all but what element-wise work can rebuild from values that are kept anyway (norm outputs, SwiGLU product) |
  * | layer | the inputs of blocks (Chen et al. 2016, arXiv 1604.06174) |
  */
-export function recompute(program: Program, policy: RecomputePolicy, method: Method): Program {
-  const { graph } = program;
-  const rebuilt = nodesToRebuild(program, policyOf(program, policy, method));
-  if (rebuilt.size === 0) return program;
+export function choose(program: Program, policy: RecomputePolicy, saving: Saving): ReadonlyMap<Value, Fate> {
+  const { needed, rebuilt } = rebuiltNodes(
+    program,
+    policyOf(program, policy === 'none' ? saving.recompute : policy),
+  );
   const producers = producersOf(program.nodes);
-  const copies = new Map<string, readonly Value[]>();
-
-  const copied = (value: Value, block: string): Value => {
-    const producer = producers.get(value);
-    if (producer === undefined || producer.phase !== 'forward' || !rebuilt.has(producer)) return value;
-    const key = `${block}|${producer.id}`;
-    let outputs = copies.get(key);
-    if (outputs === undefined) {
-      const inputs = producer.inputs.map((input) => input && copied(input, block));
-      const definition = { ...definitionOf(producer), pure: false };
-      outputs = graph.at(producer.layer, 'backward', () =>
-        graph.apply(definition, inputs, producer.attributes, producer.outputs),
-      );
-      copies.set(key, outputs);
-    }
-    return outputs[producer.outputs.indexOf(value)]!;
-  };
-
-  const firstCopy = graph.nodes.length;
-  const nodes = program.nodes.map((node) => {
-    if (node.phase === 'forward') return node;
-    const block = blockOf(node.layer);
-    return { ...node, inputs: node.inputs.map((input) => input && copied(input, block)) };
-  });
-  return { ...program, nodes: [...nodes, ...graph.nodes.slice(firstCopy)] };
+  return new Map(
+    [...needed].map((value): [Value, Fate] => {
+      if (rebuilt.has(producers.get(value)!)) return [value, 'recompute'];
+      const codec = saving.codec?.(value);
+      return [value, codec === undefined ? 'keep' : { encodedBy: codec }];
+    }),
+  );
 }
 
-type Decide = (value: Value) => Keep;
+type Wish = 'keep' | 'recompute' | 'recompute-if-cheap';
+type Decide = (value: Value) => Wish;
 
-function policyOf(program: Program, policy: RecomputePolicy, method: Method): Decide {
-  if (policy === 'none') return (value) => method.keep(value);
+function policyOf(program: Program, policy: RecomputePolicy): Decide {
+  if (policy === 'none') return () => 'keep';
   if (policy === 'cheap') return () => 'recompute-if-cheap';
   const inputsOfBlocks = new Set<Value>();
   for (const node of program.nodes) {
@@ -78,8 +72,11 @@ function isMostOf(node: Node, needed: ReadonlySet<Value>): boolean {
   return 2 * neededBytes >= allBytes;
 }
 
-/** Forward nodes that get copies in backward. */
-function nodesToRebuild(program: Program, decide: Decide): ReadonlySet<Node> {
+/** The values that backward and its copies read of forward, and the nodes that get copies. */
+function rebuiltNodes(
+  program: Program,
+  decide: Decide,
+): { readonly needed: ReadonlySet<Value>; readonly rebuilt: ReadonlySet<Node> } {
   const producers = producersOf(program.nodes);
   const forwardProducer = (value: Value | undefined): Node | undefined => {
     const producer = value && producers.get(value);
@@ -121,7 +118,7 @@ function nodesToRebuild(program: Program, decide: Decide): ReadonlySet<Node> {
     const rebuilt = rebuiltFor(needed);
     const inputs = [...rebuilt].flatMap((node) => node.inputs).filter((input) => forwardProducer(input));
     const more = new Set([...needed, ...(inputs as Value[])]);
-    if (more.size === needed.size) return rebuilt;
+    if (more.size === needed.size) return { needed, rebuilt };
     needed = more;
   }
 }

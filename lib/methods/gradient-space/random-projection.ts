@@ -1,37 +1,36 @@
-// CompAct (Shamshoum et al., NAACL 2025, arXiv 2410.15352): a linear layer keeps z = x P instead of its input x. Its
-// weight gradient is z^T dy, (rank, out_features); Adam works on that, and P takes its direction back to full size
-// inside the weight update. Nothing names x, so nothing keeps it: that is the whole method.
+// A linear layer keeps z = x P instead of its input x; its weight gradient is z^T dy, (rank, out_features). An optimizer
+// works on that, and P takes its direction back to full size inside the weight update. Nothing names x, so nothing
+// keeps it: that is the whole method (CompAct, Shamshoum et al., NAACL 2025, arXiv 2410.15352).
 import {
-  adamDirection,
   fillPersistent,
   matmul,
   project,
   projectBackUpdate,
   projectTransfer,
   scalar,
-  type Graph,
   type Projection,
   type Value,
-} from '../graph/index.js';
-import { adamWUpdate, learningRateOf, momentsOf, roundsStochastically, weightDecayOf } from './adam.js';
-import {
-  rankOf,
-  resolveCompactOptions,
-  type CompactOptions,
-  type CompressibleRole,
-} from './compact-options.js';
-import { denseWeightGradient } from './dense.js';
-import type { Method, UpdateContext } from './method.js';
+} from '../../graph/index.js';
+import type { ClockRules } from '../clock.js';
+import type { UpdateContext } from '../method.js';
+import type { Optimizer } from '../optimizers/optimizer.js';
+import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from '../optimizers/step.js';
+import { full } from './full.js';
+import type { GradientSpace } from './gradient-space.js';
+import { ProjectionClock } from './projection-clock.js';
+import { rankOf, type CompressibleRole, type ResolvedProjectionOptions } from './projection-options.js';
+
+const epoch = scalar('projectionEpoch');
 
 /**
- * Training with compressed activations. Weights that are not compressed are trained as by `dense`.
- * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK
- * @example compact({ rankRatio: 0.25 })
+ * The space of random projections of each layer's input. Weights that are not projected have full gradients.
+ * @param optimizer of the weights that are projected: its first moment is what a new projection moves or resets
  */
-export function compact(given: CompactOptions = {}): Method {
-  const options = resolveCompactOptions(given);
+export function randomProjection(
+  options: ResolvedProjectionOptions & StepOptions,
+  optimizer: Optimizer,
+): GradientSpace {
   const { seed, distribution, store, momentsAtRefresh } = options;
-  const epoch = scalar('projectionEpoch');
 
   /** The projection of a weight's input, (in_features, rank); undefined for weights that stay dense. */
   function projectionOf(weight: Value): Projection | undefined {
@@ -49,12 +48,10 @@ export function compact(given: CompactOptions = {}): Method {
     weight.parameter!.role === 'output' ? options.outputUpdateScale : otherwise;
 
   return {
-    name: 'compact',
-
     weightGradient(graph, linear, gradientDtype) {
       const { input, outputGradient, weight } = linear;
       const projection = projectionOf(weight);
-      if (projection === undefined) return denseWeightGradient(graph, linear, gradientDtype);
+      if (projection === undefined) return full.weightGradient(graph, linear, gradientDtype);
       // Weights that share input and projection share z: equal nodes merge.
       const compress = () => project(input, projection, epoch); // (tokens, rank)
       const isStored = store === 'stored' && weight.parameter!.role !== 'output';
@@ -67,36 +64,25 @@ export function compact(given: CompactOptions = {}): Method {
       });
     },
 
-    keep: () => (store === 'stored' ? 'keep' : 'recompute-if-cheap'),
-
-    update(_graph, weight, gradient, context) {
+    update(weight, gradient, context, optimizerOfWeight) {
       const projection = projectionOf(weight);
-      if (projection === undefined) adamWUpdate(weight, gradient, context, options, updateScaleOf(weight, 1));
-      else compressedUpdate(weight, gradient, context, projection);
+      if (projection === undefined)
+        optimizerOfWeight.update(weight, gradient, context, updateScaleOf(weight, 1));
+      else projectedUpdate(weight, gradient, context, projection);
     },
 
-    refresh: {
-      everySteps: options.refreshInterval,
-      resetsFirstMoment: momentsAtRefresh === 'reset',
-      build: momentsAtRefresh === 'keep' ? undefined : moveFirstMoment,
-    },
-
-    describe: () => ({ name: 'compact', ...options }),
+    clocks: { projection: clock() },
   };
 
-  function compressedUpdate(
+  function projectedUpdate(
     weight: Value,
     gradient: Value,
     { gradientScale }: UpdateContext,
     projection: Projection,
   ): void {
-    const [beta1, beta2] = options.betas;
-    const direction = adamDirection(gradient, momentsOf(weight, gradient.shape, options), {
-      beta1,
-      beta2,
-      epsilon: options.epsilon,
+    const direction = optimizer.direction(gradient, {
+      parameter: weight,
       firstMomentStep: scalar('firstMomentStep'),
-      secondMomentStep: scalar('secondMomentStep'),
       gradientScale,
       dtype: weight.dtype, // the product with P runs at the rate of the weight's dtype
     });
@@ -109,14 +95,29 @@ export function compact(given: CompactOptions = {}): Method {
     });
   }
 
-  function moveFirstMoment(_graph: Graph, weight: Value): void {
+  function clock(): ClockRules {
+    const { refreshInterval } = options;
+    const isMoved = momentsAtRefresh !== 'keep';
+    return {
+      scalars: ProjectionClock.scalars,
+      entries: isMoved ? { refresh: (_graph, weight) => moveFirstMoment(weight) } : {},
+      start: () =>
+        new ProjectionClock({
+          refreshInterval,
+          entries: isMoved ? ['refresh'] : [],
+          resetsFirstMoment: momentsAtRefresh === 'reset',
+        }),
+    };
+  }
+
+  function moveFirstMoment(weight: Value): void {
     const projection = projectionOf(weight);
-    if (projection === undefined) return;
     const [rows, columns] = weight.shape as [number, number];
-    const { expAvg } = momentsOf(weight, [projection.rank, columns], options);
-    if (momentsAtRefresh === 'reset') fillPersistent(expAvg, 0);
+    const moment = projection && optimizer.firstMoment?.(weight, [projection.rank, columns]);
+    if (moment === undefined) return;
+    if (momentsAtRefresh === 'reset') fillPersistent(moment, 0);
     else
-      projectTransfer(expAvg, projection, {
+      projectTransfer(moment, projection!, {
         rows,
         oldEpoch: scalar('previousProjectionEpoch'),
         newEpoch: epoch,

@@ -1,19 +1,17 @@
 import * as v from 'valibot';
-import { compactError } from '../errors.js';
-import { distributions, type Distribution, type ParameterRole, type Value } from '../graph/index.js';
+import { compactError } from '../../errors.js';
+import { distributions, type Distribution, type ParameterRole, type Value } from '../../graph/index.js';
 import {
   checkOptions,
-  checkValue,
   numberAbove,
   numberFrom,
   oneOf,
   optional,
   section,
-  shown,
   wholeNumber,
+  type Checked,
   type OptionTable,
-} from '../options.js';
-import { adamTable, epsilonOption, type AdamOptions } from './adam.js';
+} from '../../options.js';
 
 /** Roles of weights that can be compressed; `output` is chosen by its own option. */
 export const compressibleRoles = ['query', 'key', 'value', 'gate', 'up', 'down'] as const;
@@ -28,8 +26,8 @@ export interface RankOptions {
   readonly rankRatio?: number;
 }
 
-/** Options of `compact`: rank, projection, storage, and those of Adam. */
-export interface CompactOptions extends AdamOptions, RankOptions {
+/** What is projected, how, and for how long. */
+export interface ProjectionOptions extends RankOptions {
   /** Other ranks for some roles, e.g. `{ down: { rankRatio: 0.125 } }`. */
   readonly overrides?: Readonly<Partial<Record<CompressibleRole | 'output', RankOptions>>>;
   /** Optimizer steps between new projections. Default 50. */
@@ -64,7 +62,7 @@ export interface CompactOptions extends AdamOptions, RankOptions {
   readonly targetModules?: readonly CompressibleRole[];
 }
 
-export type ResolvedCompactOptions = Required<Omit<CompactOptions, 'rank' | 'rankRatio'>> & RankOptions;
+export type ResolvedProjectionOptions = Required<Omit<ProjectionOptions, 'rank' | 'rankRatio'>> & RankOptions;
 
 const rankTable = {
   rank: optional(wholeNumber(1)),
@@ -75,10 +73,7 @@ export const defaultRankRatio = 0.25;
 
 const targets = `some of ${compressibleRoles.join(', ')}`;
 
-/** Rows whose errors have a code of their own are checked by `checkRank`. */
-export const compactTable = {
-  ...adamTable,
-  epsilon: epsilonOption(1e-6),
+export const projectionTable = {
   ...rankTable,
   overrides: optional(section, {}),
   refreshInterval: optional(wholeNumber(1), 50),
@@ -92,62 +87,59 @@ export const compactTable = {
   targetModules: optional(v.pipe(v.array(oneOf(compressibleRoles), targets), v.nonEmpty(targets)), () => [
     ...compressibleRoles,
   ]),
-} satisfies OptionTable<CompactOptions>;
+} satisfies OptionTable<ProjectionOptions>;
 
-/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK */
-export function resolveCompactOptions(given: CompactOptions): ResolvedCompactOptions {
-  const table = { ...compactTable, rank: anyValue, rankRatio: anyValue };
-  const { rank, rankRatio, overrides, ...options } = checkOptions(given, table, { what: 'compact' });
+/** Wrong ranks have a code of their own. */
+export const rankCodes = { rank: 'ERR_COMPACT_RANK', rankRatio: 'ERR_COMPACT_RANK' } as const;
+
+/**
+ * What options say of each other, and the defaults that follow from others.
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK
+ */
+export function resolveProjectionOptions(
+  what: string,
+  checked: ProjectionOptions,
+): ResolvedProjectionOptions {
+  const { rank, rankRatio, overrides, ...options } = checked as Checked<typeof projectionTable>;
   const isRankGiven = rank !== undefined || rankRatio !== undefined;
   return {
     ...options,
     outputUpdateScale: options.outputUpdateScale ?? options.updateScale / 2,
-    ...checkRank('compact', isRankGiven ? { rank, rankRatio } : { rankRatio: defaultRankRatio }),
+    ...exactlyOne(what, isRankGiven ? { rank, rankRatio } : { rankRatio: defaultRankRatio }),
     overrides: checkOverrides(overrides),
   };
 }
 
-/** Ranks have a code of their own. */
-const anyValue = optional(v.unknown());
-
-function checkOverrides(given: unknown): ResolvedCompactOptions['overrides'] {
+function checkOverrides(given: unknown): ResolvedProjectionOptions['overrides'] {
   const table = Object.fromEntries([...compressibleRoles, 'output'].map((role) => [role, optional(section)]));
   const overrides = checkOptions(given, table, { what: 'overrides', prefix: 'overrides.' });
   return Object.fromEntries(
     Object.entries(overrides).map(([role, override]) => {
       const place = `overrides.${role}`;
-      const context = { what: place, prefix: `${place}.` };
-      const ranks = checkOptions(override, { rank: anyValue, rankRatio: anyValue }, context);
-      return [role, checkRank(place, ranks, context.prefix)];
+      const context = { what: place, prefix: `${place}.`, codes: rankCodes };
+      return [role, exactlyOne(place, checkOptions(override, rankTable, context), context.prefix)];
     }),
   );
 }
 
-/** Exactly one of rank and rankRatio, and in range as far as that can be told without a layer. */
-function checkRank(
-  what: string,
-  { rank, rankRatio }: { readonly rank?: unknown; readonly rankRatio?: unknown },
-  prefix = '',
-): RankOptions {
+function exactlyOne(what: string, { rank, rankRatio }: RankOptions, prefix = ''): RankOptions {
   if ((rank === undefined) === (rankRatio === undefined))
     throw compactError('ERR_COMPACT_RANK', `${what} takes exactly one of rank and rankRatio`, {
       op: rank === undefined ? what : `${prefix}rank`,
       expected: 'rank or rankRatio',
-      received: rank === undefined ? 'neither' : `both rank ${shown(rank)} and rankRatio ${shown(rankRatio)}`,
+      received: rank === undefined ? 'neither' : `both rank ${rank} and rankRatio ${rankRatio}`,
       remedy:
         rank === undefined ? `rankRatio: ${defaultRankRatio} is a good start.` : 'Leave one of them out',
       details: rank === undefined ? undefined : { excluded: ['rank', 'rankRatio'] },
     });
-  return rank === undefined
-    ? { rankRatio: checkValue(rankRatio, rankTable.rankRatio, `${prefix}rankRatio`, 'ERR_COMPACT_RANK') }
-    : { rank: checkValue(rank, rankTable.rank, `${prefix}rank`, 'ERR_COMPACT_RANK') };
+  return rank === undefined ? { rankRatio } : { rank };
 }
 
 /**
  * Rank of the projection of one weight.
  * @throws ERR_COMPACT_RANK naming the weight and its input width
  */
-export function rankOf(weight: Value, role: ParameterRole, options: ResolvedCompactOptions): number {
+export function rankOf(weight: Value, role: ParameterRole, options: ResolvedProjectionOptions): number {
   const width = weight.shape[0]!;
   const { rank, rankRatio } = options.overrides[role as CompressibleRole] ?? options;
   if (rankRatio !== undefined) return Math.min(width, Math.max(8, 8 * Math.round((rankRatio * width) / 8)));

@@ -1,0 +1,14 @@
+import type { DType, Graph, LinearLayer, Value } from '../../graph/index.js';
+import type { ClockRules } from '../clock.js';
+import type { UpdateContext } from '../method.js';
+import type { Optimizer } from '../optimizers/optimizer.js';
+
+/** The space in which weight gradients live, and when it changes. */
+export interface GradientSpace {
+  /** The weight gradient of a linear layer there; whatever it names is what the layer keeps. */
+  weightGradient(graph: Graph, linear: LinearLayer, gradientDtype: DType): Value;
+  /** Updates a parameter from its gradient there, by an optimizer. */
+  update(parameter: Value, gradient: Value, context: UpdateContext, optimizer: Optimizer): void;
+  /** Absent: the space never changes. */
+  readonly clocks?: Readonly<Record<string, ClockRules>>;
+}

@@ -1,0 +1,76 @@
+import * as v from 'valibot';
+import { adamDirection, adamW, scalar, type AdamMoments, type Value } from '../../graph/index.js';
+import { numberFrom, numberWithin, optional, type OptionTable } from '../../options.js';
+import { defineOptimizer } from './optimizer.js';
+import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from './step.js';
+
+/** Options of AdamW, in PyTorch's words. */
+export interface AdamWSettings {
+  /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
+  readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment. Default 1e-8; 1e-6 of `compact`. */
+  readonly epsilon?: number;
+}
+
+const momentFactor = numberWithin(0, 1);
+
+const adamWTable = {
+  betas: optional(
+    v.strictTuple([momentFactor, momentFactor], 'two numbers from 0 to below 1'),
+    () => [0.9, 0.999] as [number, number],
+  ),
+  epsilon: optional(numberFrom(0), 1e-8),
+} satisfies OptionTable<AdamWSettings>;
+
+/** Adam with decoupled weight decay: two moments of every element. */
+export const adamw = defineOptimizer<AdamWSettings>()({
+  name: 'adamw',
+  source: 'Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019',
+  table: adamWTable,
+
+  create: (options) => ({
+    update(parameter, gradient, { gradientScale }, updateScale = 1) {
+      const { betas, epsilon, seed } = options;
+      adamW(parameter, gradient, momentsOf(parameter, gradient.shape, options), {
+        learningRate: learningRateOf(parameter),
+        updateScale,
+        beta1: betas[0],
+        beta2: betas[1],
+        epsilon,
+        weightDecay: weightDecayOf(parameter, options),
+        step: scalar('step'),
+        gradientScale,
+        stochasticRounding: roundsStochastically(parameter, options)
+          ? { seed, tensorId: parameter.parameter!.tensorId }
+          : undefined,
+      });
+    },
+
+    direction(gradient, { parameter, gradientScale, firstMomentStep, dtype }) {
+      const { betas, epsilon } = options;
+      return adamDirection(gradient, momentsOf(parameter, gradient.shape, options), {
+        beta1: betas[0],
+        beta2: betas[1],
+        epsilon,
+        firstMomentStep,
+        secondMomentStep: scalar('step'),
+        gradientScale,
+        dtype,
+      });
+    },
+
+    firstMoment: (parameter, shape) => momentsOf(parameter, shape, options).expAvg,
+  }),
+});
+
+/** The two moments of a parameter's gradient, which start as zero. */
+function momentsOf(
+  { graph, name }: Value,
+  shape: readonly number[],
+  { stateDtype }: Pick<StepOptions, 'stateDtype'>,
+): AdamMoments {
+  return {
+    expAvg: graph.state(`${name}.expAvg`, shape, stateDtype, 'optimizerState'),
+    expAvgSq: graph.state(`${name}.expAvgSq`, shape, stateDtype, 'optimizerState'),
+  };
+}

@@ -1,0 +1,7 @@
+// Every optimizer: what this file exports is what methods offer, and what they can be told of it.
+import type { AdamWSettings } from './adamw.js';
+
+export { adamw } from './adamw.js';
+
+/** Settings of every optimizer; which of them may be given depends on the optimizer that is chosen. */
+export interface OptimizerSettings extends AdamWSettings {}

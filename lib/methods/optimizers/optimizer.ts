@@ -1,0 +1,42 @@
+import type { Attribute, DType, Value } from '../../graph/index.js';
+import type { OptionTable } from '../../options.js';
+import type { UpdateContext } from '../method.js';
+import type { StepOptions } from './step.js';
+
+/** How a gradient becomes a step. */
+export interface Optimizer {
+  /**
+   * Adds the update of a parameter from its full gradient.
+   * @param updateScale multiplies the learning rate, but not the decay
+   */
+  update(parameter: Value, gradient: Value, context: UpdateContext, updateScale?: number): void;
+  /** The direction of a step in a space that gradients are taken to, shaped as the gradient there. */
+  direction(gradient: Value, context: DirectionContext): Value;
+  /** The state that averages gradients of a shape, which a change of the space can carry over or reset. Absent: none. */
+  firstMoment?(parameter: Value, shape: readonly number[]): Value;
+}
+
+/** What a direction depends on beside its gradient. */
+export interface DirectionContext extends UpdateContext {
+  /** Whose gradient it is; states are named after it. */
+  readonly parameter: Value;
+  /** Steps that the first moment has seen, this one included. */
+  readonly firstMomentStep: Attribute;
+  /** Of the direction. */
+  readonly dtype: DType;
+}
+
+/** An optimizer as methods offer it: by name, with the words and defaults of its paper. */
+export interface OptimizerDefinition<Options = object, Name extends string = string> {
+  readonly name: Name;
+  /** Where it was published. */
+  readonly source: string;
+  readonly table: OptionTable<Options>;
+  create(options: Required<Options> & StepOptions): Optimizer;
+}
+
+/** The definition, with its name known to the type system. */
+export const defineOptimizer =
+  <Options>() =>
+  <const Name extends string>(definition: OptimizerDefinition<Options, Name>) =>
+    definition;

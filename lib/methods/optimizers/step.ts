@@ -1,0 +1,40 @@
+// What every optimizer does alike when it changes a weight: the rate that the parameter learns at, decay, rounding.
+import { scalar, type Attribute, type ParameterRole, type RoleRate, type Value } from '../../graph/index.js';
+import { flag, numberFrom, oneOf, optional, seedNumber, type OptionTable } from '../../options.js';
+
+/** Settings of a step that all optimizers share. */
+export interface StepOptions {
+  /** Decoupled; matrices only: norm weights and biases are never decayed. Default 0. */
+  readonly weightDecay: number;
+  /** Of the states of an optimizer. Default 'f32'. */
+  readonly stateDtype: 'f32' | 'bf16';
+  /** Round bf16 weights stochastically, so that small updates are not lost. Default true; f32 weights need none. */
+  readonly stochasticRounding: boolean;
+  /** Of everything random that a method does. Default 42. */
+  readonly seed: number;
+}
+
+export const stepTable = {
+  weightDecay: optional(numberFrom(0), 0),
+  stateDtype: optional(oneOf(['f32', 'bf16']), 'f32'),
+  stochasticRounding: optional(flag, true),
+  seed: optional(seedNumber, 42),
+} satisfies OptionTable<StepOptions>;
+
+const rateOfRole: Readonly<Partial<Record<ParameterRole, RoleRate>>> = {
+  embedding: 'embeddingLearningRate',
+  head: 'headLearningRate',
+  norm: 'normLearningRate',
+  bias: 'normLearningRate',
+};
+
+/** The rate that a parameter learns at; a table that is embedding and head at once is an embedding. */
+export const learningRateOf = (parameter: Value): Attribute =>
+  scalar(rateOfRole[parameter.parameter!.role] ?? 'learningRate');
+
+/** Norm weights and biases have one dimension and are left alone, as is common practice; embeddings are decayed. */
+export const weightDecayOf = (parameter: Value, { weightDecay }: StepOptions): number =>
+  parameter.shape.length > 1 ? weightDecay : 0;
+
+export const roundsStochastically = (parameter: Value, options: StepOptions): boolean =>
+  options.stochasticRounding && parameter.dtype === 'bf16';

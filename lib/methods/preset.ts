@@ -1,0 +1,116 @@
+import {
+  checkOptions,
+  checkValue,
+  oneOf,
+  optional,
+  optionInfos,
+  ownValues,
+  type CheckContext,
+  type OptionInfo,
+  type OptionTable,
+} from '../options.js';
+import type { GradientSpace } from './gradient-space/gradient-space.js';
+import type { Method } from './method.js';
+import * as optimizers from './optimizers/index.js';
+import type { OptimizerSettings } from './optimizers/index.js';
+import type { Optimizer, OptimizerDefinition } from './optimizers/optimizer.js';
+import { stepTable, type StepOptions } from './optimizers/step.js';
+import type { Saving } from './saving/saving.js';
+
+/** Name of an optimizer. */
+export type OptimizerName = (typeof optimizers)[keyof typeof optimizers]['name'];
+
+/** Every optimizer by name. */
+export const optimizerDefinitions: ReadonlyMap<string, OptimizerDefinition> = new Map(
+  Object.values(optimizers as unknown as Readonly<Record<string, OptimizerDefinition>>).map((definition) => [
+    definition.name,
+    definition,
+  ]),
+);
+
+/** What every method can be told: the optimizer with its own options, and what all steps have in common. */
+export interface MethodOptions extends OptimizerSettings, Partial<StepOptions> {
+  /** How gradients become steps. Default 'adamw'. */
+  readonly optimizer?: OptimizerName;
+}
+
+/** One choice on each axis: what a method is put together from. */
+export interface MethodParts {
+  readonly gradientSpace: GradientSpace;
+  readonly saving: Saving;
+}
+
+/** A method by its published name: choices on the axes with the words and defaults of its paper. */
+export interface PresetDefinition<Options extends object, Resolved extends object = Required<Options>> {
+  readonly name: string;
+  /** Where it was published. */
+  readonly source: string;
+  /** Options of its own. */
+  readonly table: OptionTable<Options>;
+  /** Error codes of wrong values of single options. Default ERR_COMPACT_CONFIG_VALUE. */
+  readonly codes?: CheckContext['codes'];
+  /** What to do about an option that it does not have. */
+  readonly remedyOf?: CheckContext['remedyOf'];
+  /** Defaults of optimizers that differ from their own, by optimizer. */
+  readonly optimizerDefaults?: Readonly<Partial<Record<OptimizerName, OptimizerSettings>>>;
+  /** What options say of each other. Absent: nothing. */
+  resolve?(checked: Options): Resolved;
+  /** The options of a run under the conditions of the paper's memory tables, as far as they differ. */
+  readonly published?: Options & Partial<StepOptions>;
+  compose(options: Resolved & StepOptions, optimizer: Optimizer): MethodParts;
+}
+
+/** Makes methods from options, and says what it is. */
+export type Preset<T extends object> = ((options?: T) => Method) & { readonly info: PresetInfo };
+
+/** What a preset is called, where it was published, and what it can be told beside the options of every method. */
+export interface PresetInfo {
+  readonly name: string;
+  readonly source: string;
+  /** Options of its own. */
+  readonly options: readonly OptionInfo[];
+}
+
+/** A preset that checks its options, the optimizer's and those of every step in one go. */
+export function preset<Options extends object, Resolved extends object>(
+  definition: PresetDefinition<Options, Resolved>,
+): Preset<Options & MethodOptions> {
+  const create = (given: Options & MethodOptions = {} as Options): Method => {
+    const options = checkMethodOptions(definition, given);
+    const optimizer = optimizerDefinitions.get(options.optimizer)!.create(options);
+    const { gradientSpace, saving } = definition.compose(options, optimizer);
+    return {
+      name: definition.name,
+      weightGradient: gradientSpace.weightGradient,
+      update: (_graph, parameter, gradient, context) =>
+        gradientSpace.update(parameter, gradient, context, optimizer),
+      saving,
+      clocks: gradientSpace.clocks,
+      published: () => create({ ...given, stateDtype: 'bf16', ...definition.published }),
+      describe: () => ({ name: definition.name, ...options }) as Readonly<Record<string, unknown>>,
+    };
+  };
+  const { name, source, table } = definition;
+  return Object.assign(create, { info: { name, source, options: optionInfos(table) } });
+}
+
+export const optimizerRow = optional(oneOf([...optimizerDefinitions.keys()]), 'adamw');
+
+function checkMethodOptions<Options extends object, Resolved extends object>(
+  { name, table, codes, remedyOf, optimizerDefaults = {}, resolve }: PresetDefinition<Options, Resolved>,
+  given: unknown,
+) {
+  const values = ownValues(given, { what: name });
+  const optimizer = checkValue(values.get('optimizer'), optimizerRow, 'optimizer') as OptimizerName;
+  const ofOptimizer = optimizerDefinitions.get(optimizer)!.table as Readonly<
+    Record<string, OptionTable<object>>
+  >;
+  const rows = { ...table, optimizer: optimizerRow, ...stepTable, ...ofOptimizer } as OptionTable<
+    Record<string, unknown>
+  >;
+  const withDefaults = { ...optimizerDefaults[optimizer], ...Object.fromEntries(values) };
+  const checked = checkOptions(withDefaults, rows, { what: name, codes, remedyOf });
+  const resolved = resolve?.(checked as unknown as Options) ?? checked;
+  return { ...checked, ...resolved } as unknown as Resolved &
+    StepOptions & { readonly optimizer: OptimizerName };
+}

@@ -1,6 +1,0 @@
-export {
-  ProjectionScheduler,
-  type ProjectionScalars,
-  type ProjectionState,
-  type RefreshOptions,
-} from './scheduler.js';
