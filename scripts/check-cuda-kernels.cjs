@@ -37,9 +37,14 @@ const problem = cudaBuild.build();
 if (problem !== undefined) {
   console.log(`skipped: the CUDA module was ${problem}`);
 } else {
-  const files = fs.readdirSync(sources).filter((name) => name.endsWith('.cu'));
+  const files = fs
+    .readdirSync(sources, { recursive: true })
+    .filter((name) => name.endsWith('.cu') && !name.startsWith('bench'));
   const entries = files.flatMap((name) =>
-    entriesOf(name, fs.readFileSync(path.join(cudaBuild.objects, `${name}.o.resources`), 'utf8')),
+    entriesOf(
+      path.basename(name),
+      fs.readFileSync(path.join(cudaBuild.objects, `${name}.o.resources`), 'utf8'),
+    ),
   );
   const architectures = [...new Set(entries.map(({ architecture }) => architecture))];
   const rows = summarize(entries);

@@ -2,7 +2,7 @@
 // is at hand. PTX has virtual registers and more moves than machine code; tensor-core, copy and memory instructions are
 // one to one.
 //
-//   node scripts/count-kernel-instructions.cjs [--arch 90a] cuda/gemm_update.cu ...     needs nvcc
+//   node scripts/count-kernel-instructions.cjs [--arch 90a] cuda/gemm/gemm_update.cu ...     needs nvcc
 'use strict';
 
 const { execFileSync } = require('node:child_process');

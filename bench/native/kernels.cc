@@ -18,9 +18,9 @@
 #include "native/backend/call.h"
 #include "native/base/bf16.h"
 #include "native/base/host_memory.h"
-#include "native/cpu/gemm.h"
-#include "native/cpu/peak.h"
-#include "native/cpu/projection.h"
+#include "native/cpu/gemm/gemm.h"
+#include "native/cpu/projection/projection.h"
+#include "native/cpu/runtime/peak.h"
 
 namespace compact::bench {
 namespace {

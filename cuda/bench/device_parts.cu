@@ -1,5 +1,5 @@
 #include "cuda/bench/device_parts.h"
-#include "cuda/projection.h"
+#include "cuda/projection/projection.h"
 
 namespace compact::bench {
 

@@ -10,8 +10,8 @@
 #include <exception>
 #include <string>
 
-#include "cuda/backend_cuda.h"
 #include "cuda/bench/timed_case.h"
+#include "cuda/runtime/backend_cuda.h"
 
 namespace compact::bench {
 namespace {

@@ -1,4 +1,4 @@
-// The emulation of cuda/hopper.h: copies and products are done when they return, addresses of
+// The emulation of cuda/simt/hopper.h: copies and products are done when they return, addresses of
 // shared memory are offsets from the block's dynamic part.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The part of the CUDA language that this project's kernels use, on the CPU. Included
-// by cuda/gpu.h in place of <cuda_runtime.h> when a .cu file is compiled as C++ (test-only).
+// by cuda/simt/gpu.h in place of <cuda_runtime.h> when a .cu file is compiled as C++ (test-only).
 #pragma once
 
 #include <algorithm>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "native/backend/backend.h"
-#include "native/cpu/cpu_device.h"
+#include "native/cpu/runtime/cpu_device.h"
 #include "native/test/check.h"
 
 // AddressSanitizer watches the guards of the emulation's memory.

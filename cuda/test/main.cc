@@ -10,7 +10,7 @@
 #include <exception>
 #include <set>
 
-#include "cuda/backend_cuda.h"
+#include "cuda/runtime/backend_cuda.h"
 #include "cuda/test/comparison.h"
 #include "cuda/test/large.h"
 #include "native/backend/registry.h"

@@ -17,16 +17,16 @@ set(COMPACT_CUDA_TEST_SOURCES
 )
 # What each of the two has beside them.
 set(COMPACT_EMULATION_TEST_SOURCES
-  test/test_blas_lt.cc
-  test/test_emulated_streams.cc
-  test/test_faults.cc
-  test/test_grids.cc
-  test/test_group_launches.cc
-  test/test_panels.cc
-  test/test_races.cc
-  test/test_runs.cc
-  test/thread_orders_emulated.cc
+  test/emulated/test_blas_lt.cc
+  test/emulated/test_emulated_streams.cc
+  test/emulated/test_faults.cc
+  test/emulated/test_grids.cc
+  test/emulated/test_group_launches.cc
+  test/emulated/test_panels.cc
+  test/emulated/test_races.cc
+  test/emulated/test_runs.cc
+  test/emulated/thread_orders.cc
 )
 set(COMPACT_GPU_TEST_SOURCES
-  test/thread_orders_gpu.cc
+  test/gpu/thread_orders.cc
 )

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cuda/backend_cuda.h"
+#include "cuda/runtime/backend_cuda.h"
 #include "cuda/test/comparison.h"
 #include "native/base/op_signatures.h"
 #include "native/test/sha256.h"

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <memory>
 
-#include "cuda/backend_cuda.h"
+#include "cuda/runtime/backend_cuda.h"
 #include "cuda/test/comparison.h"
 
 namespace compact::test {
@@ -122,7 +122,7 @@ TEST(cuda_narrow_tiles_of_projections) {
 }
 
 // Sums of integers are exact, in whatever order a kernel adds.
-TEST(cuda_tier2_matmul) {
+TEST(cuda_warpgroup_matmul) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
     const auto plain = machine_with("COMPACT_CUDA_TIER2", "0");
     const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
@@ -159,7 +159,7 @@ TEST(cuda_tier2_matmul) {
 }
 
 // Sums in fp32, in another order than those of the other kernel.
-TEST(cuda_tier2_projection) {
+TEST(cuda_warpgroup_projection) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
     const auto plain = machine_with("COMPACT_CUDA_TIER2", "0");
     const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");

@@ -8,7 +8,7 @@
 #include "native/binding/errors.h"
 #include "native/core/plan_check.h"
 #include "native/core/signature.h"
-#include "native/cpu/projection.h"
+#include "native/cpu/projection/projection.h"
 
 namespace compact {
 namespace {

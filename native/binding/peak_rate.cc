@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "native/binding/errors.h"
-#include "native/cpu/cpu_device.h"
-#include "native/cpu/peak.h"
-#include "native/cpu/thread_pool.h"
+#include "native/cpu/runtime/cpu_device.h"
+#include "native/cpu/runtime/peak.h"
+#include "native/cpu/runtime/thread_pool.h"
 
 namespace compact {
 namespace {

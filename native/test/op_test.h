@@ -11,7 +11,7 @@
 
 #include "native/backend/registry.h"
 #include "native/base/bf16.h"
-#include "native/cpu/cpu_device.h"
+#include "native/cpu/runtime/cpu_device.h"
 #include "native/test/check.h"
 
 namespace compact::test {

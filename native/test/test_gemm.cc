@@ -6,7 +6,7 @@
 
 #include "native/base/host_memory.h"
 #include "native/base/stochastic_rounding.h"
-#include "native/cpu/gemm.h"
+#include "native/cpu/gemm/gemm.h"
 #include "native/test/op_test.h"
 
 namespace compact::test {

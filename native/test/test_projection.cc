@@ -4,7 +4,7 @@
 
 #include "native/base/normal.h"
 #include "native/base/philox.h"
-#include "native/cpu/projection.h"
+#include "native/cpu/projection/projection.h"
 #include "native/test/op_test.h"
 #include "native/test/sha256.h"
 

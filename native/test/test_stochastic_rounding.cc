@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "native/base/stochastic_rounding.h"
-#include "native/cpu/projection.h"
+#include "native/cpu/projection/projection.h"
 #include "native/test/op_test.h"
 
 namespace compact::test {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "native/cpu/thread_pool.h"
+#include "native/cpu/runtime/thread_pool.h"
 #include "native/test/check.h"
 
 namespace compact::test {

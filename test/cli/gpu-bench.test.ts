@@ -431,7 +431,7 @@ describeWithPython('what goes wrong', () => {
 });
 
 describeWithPython('scripts/tune-kernels', () => {
-  const table = readFileSync(join(root, 'cuda', 'tuning.h'), 'utf8');
+  const table = readFileSync(join(root, 'cuda', 'gemm', 'tuning.h'), 'utf8');
   const machine = fakeMachine(newFile(), step);
   // 100 microseconds a kernel, less what Phat made in the product saves and what narrow tiles save.
   const binary = (inKernel: number, narrow: number): string =>
@@ -457,13 +457,13 @@ describeWithPython('scripts/tune-kernels', () => {
       code: 0,
       last: expect.stringContaining(row),
     });
-    expect(readFileSync(join(root, 'cuda', 'tuning.h'), 'utf8')).toBe(table);
+    expect(readFileSync(join(root, 'cuda', 'gemm', 'tuning.h'), 'utf8')).toBe(table);
   });
 
   test('a kernel that fails: says which, and changes nothing', () => {
     const failing = fakeBinary(newFile(), "echo 'a fault' >&2; exit 1");
     const outcome = start('tune-kernels', ['--binary', failing], machine.env);
     expect(outcome).toMatchObject({ code: 1, told: 'y = x W: a fault; the table stays as it is\n' });
-    expect(readFileSync(join(root, 'cuda', 'tuning.h'), 'utf8')).toBe(table);
+    expect(readFileSync(join(root, 'cuda', 'gemm', 'tuning.h'), 'utf8')).toBe(table);
   });
 });

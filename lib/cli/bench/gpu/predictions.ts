@@ -187,7 +187,7 @@ export function floorUs({ flops, bytes, values }: KernelPrediction, limits: Devi
   return 1e6 * Math.max(flops / limits.flopsPerSecond.bf16, bytes / limits.bytesPerSecond);
 }
 
-/** Of the tensor cores, by products of warpgroups (cuda/gemm_warpgroup.cuh) as they were first written. */
+/** Of the tensor cores, by products of warpgroups (cuda/gemm/gemm_warpgroup.cuh) as they were first written. */
 const warpgroup = 0.75 * aimed.product;
 const productShares = { vendor: aimed.product, tier2: warpgroup } as const;
 

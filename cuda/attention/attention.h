@@ -1,0 +1,76 @@
+// What the kernels of attention and its gradient share: sizes, operands, which key a query may see.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/runtime/device.h"
+
+namespace compact {
+
+// Positions within a sequence are 32-bit, places in memory 64-bit.
+struct AttentionShape {
+    int length, head_size;
+    int heads, kv_heads, group;  // group = query heads per key-value head
+    bool causal;
+    float scale;
+    const uint8_t* mask;            // (tokens) or null
+    int64_t query_width, kv_width;  // heads * head_size, kv_heads * head_size
+    int64_t sequences;
+
+    AttentionShape(const CpCall& call, const CpTensor& mask_input)
+        : length(static_cast<int>(attribute(call, "sequenceLength"))),
+          head_size(static_cast<int>(attribute(call, "headSize"))),
+          causal(attribute(call, "causal") != 0.0),
+          scale(static_cast<float>(attribute(call, "scale"))),
+          mask(data<uint8_t>(mask_input)),
+          query_width(call.inputs[0].shape[1]),
+          kv_width(call.inputs[1].shape[1]),
+          sequences(call.inputs[0].shape[0] / length) {
+        heads = static_cast<int>(query_width / head_size);
+        kv_heads = static_cast<int>(kv_width / head_size);
+        group = heads / kv_heads;
+    }
+
+    int64_t tiles(int64_t rows) const { return ceil_div(length, rows); }
+
+    // Keys that a tile of queries may see at all.
+    __device__ __forceinline__ int visible_keys(int first_query, int queries) const {
+        const int end = first_query + queries;
+        return causal && end < length ? end : length;
+    }
+    // Whether a query from `first_query` on may not see all of a tile of keys.
+    __device__ __forceinline__ bool hides_keys(int first_query, int first_key, int keys) const {
+        return mask != nullptr || first_key + keys > length ||
+               (causal && first_key + keys > first_query + 1);
+    }
+    // Keys from here on are hidden from a query.
+    __device__ __forceinline__ int end_of_keys(int query) const {
+        return causal && query + 1 < length ? query + 1 : length;
+    }
+    __device__ __forceinline__ bool unmasked(int64_t sequence, int key) const {
+        return mask == nullptr || mask[sequence * length + key] != 0;
+    }
+    __device__ __forceinline__ bool visible(int64_t sequence, int query, int key) const {
+        return key < end_of_keys(query) && unmasked(sequence, key);
+    }
+};
+
+inline constexpr int64_t kMaxSequenceLength = int64_t{1} << 30;
+
+// The conditions of every backend, and that positions are 32-bit.
+CpStatus check_attention_shape(const CpCall* call, const char* op, const CpTensor& lse,
+                               CpError* error);
+
+// Where a block of a one-dimensional grid (sequence, head, tile) stands. Later tiles come first:
+// with causal queries they take longest.
+struct TilePlace {
+    int64_t sequence;
+    int head, tile;
+
+    __device__ __forceinline__ TilePlace(int64_t block, int heads, int tiles)
+        : sequence(block / tiles / heads),
+          head(static_cast<int>(block / tiles % heads)),
+          tile(static_cast<int>(tiles - 1 - block % tiles)) {}
+};
+
+}  // namespace compact

@@ -1,0 +1,22 @@
+// multiply: y = a b. Three accesses per element; limit: memory bandwidth.
+#include "cuda/runtime/ops.h"
+#include "cuda/simt/elementwise.cuh"
+
+namespace compact {
+namespace {
+
+struct Multiply {
+    __device__ __forceinline__ void operator()(const float (&in)[2], float (&out)[1]) const {
+        out[0] = in[0] * in[1];
+    }
+};
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    return elementwise<2, 1>(*device, "multiply", *call, Multiply{}, error);
+}
+
+}  // namespace
+
+const CpOp kCudaMultiplyOp = {"multiply", no_workspace, nullptr, run};
+
+}  // namespace compact

@@ -1,0 +1,69 @@
+// Product on CUDA cores: any dtypes, sizes and strides, tiles of 64 x 64 x 16, 2 x 8 sums a thread.
+// The f32 path, and the reference of the tensor-core path on the device.
+#pragma once
+
+#include "cuda/gemm/gemm_epilogue.cuh"
+#include "cuda/gemm/gemm_tiles.cuh"
+#include "cuda/simt/gpu.h"
+
+namespace compact {
+
+inline constexpr int kSimpleTile = 64, kSimpleTileK = 16, kSimpleThreads = 256;
+static_assert(kSimpleThreads == 32 * kStoringWarps);
+inline constexpr int kSimpleBlocks = 3;  // on a multiprocessor: of four, each would spill
+
+template <class A, class B, class Epilogue>
+__global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
+    gemm_simple_kernel(const A* __restrict__ a, int64_t a_row, int64_t a_inner,
+                       const B* __restrict__ b, int64_t b_inner, int64_t b_column, int64_t m,
+                       int64_t n, int64_t k, int64_t k_per_split, Epilogue epilogue) {
+    CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_a);  // (inner, row)
+    CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_b);  // (inner, column)
+    const int thread = static_cast<int>(threadIdx.x);
+    const int row = thread / 8 * 2, column = thread % 8 * 8;
+    const GemmTile tile =
+        gemm_tile(blockIdx.x, static_cast<uint32_t>((m + kSimpleTile - 1) / kSimpleTile),
+                  static_cast<uint32_t>((n + kSimpleTile - 1) / kSimpleTile));
+    const int64_t row_begin = static_cast<int64_t>(tile.row) * kSimpleTile;
+    const int64_t column_begin = static_cast<int64_t>(tile.column) * kSimpleTile;
+    const int64_t k_begin = static_cast<int64_t>(blockIdx.y) * k_per_split;
+    const int64_t k_end = k_begin + k_per_split < k ? k_begin + k_per_split : k;
+    float sums[2][8] = {};
+    for (int64_t inner = k_begin; inner < k_end; inner += kSimpleTileK) {
+        for (int i = thread; i < kSimpleTileK * kSimpleTile; i += kSimpleThreads) {
+            // Neighbouring threads read neighbouring addresses whichever way A and B are stored.
+            const int ra = a_inner == 1 ? i / kSimpleTileK : i % kSimpleTile;
+            const int ka = a_inner == 1 ? i % kSimpleTileK : i / kSimpleTile;
+            const bool in_a = row_begin + ra < m && inner + ka < k_end;
+            tile_a[ka * kSimpleTile + ra] =
+                in_a ? load_element(a + (row_begin + ra) * a_row + (inner + ka) * a_inner) : 0.0f;
+            const int cb = b_column == 1 ? i % kSimpleTile : i / kSimpleTileK;
+            const int kb = b_column == 1 ? i / kSimpleTile : i % kSimpleTileK;
+            const bool in_b = column_begin + cb < n && inner + kb < k_end;
+            tile_b[kb * kSimpleTile + cb] =
+                in_b ? load_element(b + (inner + kb) * b_inner + (column_begin + cb) * b_column)
+                     : 0.0f;
+        }
+        __syncthreads();
+        CP_UNROLL
+        for (int p = 0; p < kSimpleTileK; ++p) {
+            CP_UNROLL
+            for (int i = 0; i < 2; ++i) {
+                const float va = tile_a[p * kSimpleTile + row + i];
+                CP_UNROLL
+                for (int j = 0; j < 8; ++j) {
+                    sums[i][j] = __fmaf_rn(va, tile_b[p * kSimpleTile + column + j], sums[i][j]);
+                }
+            }
+        }
+        __syncthreads();
+    }
+    float result = 0.0f;
+    CP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+        result += epilogue(row_begin + row + i, column_begin + column, sums[i], blockIdx.y);
+    }
+    epilogue.finish_warp(static_cast<int64_t>(blockIdx.x) * kStoringWarps + thread / 32, result);
+}
+
+}  // namespace compact

@@ -1,0 +1,87 @@
+// rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose
+// cosines and sines are given; inverse=1 rotates back, which is the gradient.
+// Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
+// Two accesses per element and the tables from the cache; limit: memory bandwidth.
+#include "cuda/runtime/ops.h"
+#include "cuda/simt/elementwise.cuh"
+#include "cuda/simt/launch_group.cuh"
+#include "native/backend/op_checks.h"
+
+namespace compact {
+namespace {
+
+template <class T>
+struct Rotation {
+    const T* x;            // (rows, heads, 2, half)
+    const float* cosines;  // (positions, half)
+    const float* sines;    // (positions, half)
+    T* y;                  // may be x
+    int64_t rows, heads, positions, half;
+    float direction;  // 1, or -1 for the inverse
+};
+
+// One thread has up to eight pairs of one head.
+template <class T>
+__global__ void __launch_bounds__(kElementwiseThreads)
+    rope_kernel(const CP_GRID_CONSTANT LaunchGroup<Rotation<T>> group) {
+    uint32_t block = 0;
+    const Rotation<T>& p = group.of_block(&block);
+    const int64_t packs = (p.half + kPackSize - 1) / kPackSize;
+    const int64_t thread = static_cast<int64_t>(block) * kElementwiseThreads + threadIdx.x;
+    const int64_t head = thread / packs, pair = thread % packs * kPackSize;
+    if (head >= p.rows * p.heads) return;
+    const int64_t position = head / p.heads % p.positions;
+    const int count = pack_count(p.half, pair);
+    const int64_t at = head * 2 * p.half + pair;
+    float a[kPackSize], b[kPackSize], c[kPackSize], s[kPackSize];
+    load_pack(p.x + at, count, a);
+    load_pack(p.x + at + p.half, count, b);
+    load_pack(p.cosines + position * p.half + pair, count, c);
+    load_pack(p.sines + position * p.half + pair, count, s);
+    CP_UNROLL
+    for (int i = 0; i < kPackSize; ++i) {
+        const float sine = p.direction * s[i];
+        const float first = a[i] * c[i] - b[i] * sine;
+        b[i] = b[i] * c[i] + a[i] * sine;
+        a[i] = first;
+    }
+    store_pack(p.y + at, count, a);
+    store_pack(p.y + at + p.half, count, b);
+}
+
+template <class T>
+void add_rotation(LaunchGroup<Rotation<T>>& group, const CpCall& call) {
+    const CpTensor& input = call.inputs[0];
+    const int64_t positions = call.inputs[1].shape[0], half = call.inputs[1].shape[1];
+    const int64_t rows = input.shape[0], heads = input.shape[1] / (2 * half);
+    group.add({data<T>(input), data<float>(call.inputs[1]), data<float>(call.inputs[2]),
+               data<T>(call.outputs[0]), rows, heads, positions, half,
+               attribute(call, "inverse") != 0.0 ? -1.0f : 1.0f},
+              ceil_div(rows * heads * ceil_div(half, kPackSize), kElementwiseThreads));
+}
+
+CpStatus run_group(CpDevice* device, const CpCall* calls, int32_t count, CpError* error) {
+    for (int32_t dtype : {CP_F32, CP_BF16}) {
+        dispatch(dtype, [&](auto* type) {
+            using T = std::remove_pointer_t<decltype(type)>;
+            LaunchGroup<Rotation<T>> group;
+            for (int32_t i = 0; i < count; ++i) {
+                if (calls[i].inputs[0].dtype == dtype) add_rotation(group, calls[i]);
+            }
+            if (group.count == 0) return;
+            CP_LAUNCH(rope_kernel<T>, dim3(group.num_blocks()), dim3(kElementwiseThreads), 0,
+                      device->stream, group);
+        });
+    }
+    return check_launch(*device, "rope", error);
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    return run_group(device, call, 1, error);
+}
+
+}  // namespace
+
+const CpOp kCudaRopeOp = {"rope", no_workspace, check_rope, run, nullptr, run_group};
+
+}  // namespace compact

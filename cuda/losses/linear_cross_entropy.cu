@@ -1,0 +1,215 @@
+// linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
+// the gradients of x and w in the same pass.
+//
+// Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
+// memory, each row in the dtype of x at the front of its fp32 row.
+//
+// Limit: tensor-core rate of the three products; the softmax adds 10 to 14 bytes per logit.
+#include <algorithm>
+
+#include "cuda/gemm/gemm.h"
+#include "cuda/losses/softmax_loss.h"
+#include "cuda/runtime/ops.h"
+#include "native/backend/op_checks.h"
+
+namespace compact {
+namespace {
+
+// Sizes of a call; x is (tokens, width), the weight (width, vocab) or, transposed, (vocab, width).
+struct Problem {
+    int64_t tokens, width, vocab, chunk;
+    int32_t dtype;
+    bool transposed;
+
+    explicit Problem(const CpCall& call)
+        : tokens(call.inputs[0].shape[0]),
+          width(call.inputs[0].shape[1]),
+          dtype(call.inputs[0].dtype),
+          transposed(attribute(call, "transposeWeight") != 0.0) {
+        vocab = call.inputs[1].shape[transposed ? 0 : 1];
+        const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
+        chunk = std::min(tokens, std::max<int64_t>(1, wanted));
+    }
+
+    int64_t losses_bytes() const { return aligned(tokens * 8); }
+    int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
+    int64_t weight_rows() const { return transposed ? vocab : width; }
+    int64_t weight_columns() const { return transposed ? width : vocab; }
+    int64_t last_chunk() const { return (tokens - 1) % chunk + 1; }
+};
+
+// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products.
+// ---------------
+
+int64_t forward_gemm_bytes(const Problem& p, int64_t count) {
+    return gemm_workspace_bytes(count, p.vocab, p.width, p.dtype);
+}
+
+int64_t backward_gemm_bytes(const Problem& p, int64_t count) {
+    return std::max({forward_gemm_bytes(p, count),
+                     gemm_workspace_bytes(count, p.width, p.vocab, p.dtype),
+                     gemm_workspace_bytes(p.weight_rows(), p.weight_columns(), count, p.dtype)});
+}
+
+int64_t forward_workspace_bytes(const CpCall* call, const CpLimits*) {
+    const Problem p(*call);
+    return p.losses_bytes() + p.logits_bytes() +
+           std::max(forward_gemm_bytes(p, p.chunk), forward_gemm_bytes(p, p.last_chunk()));
+}
+
+int64_t backward_workspace_bytes(const CpCall* call, const CpLimits*) {
+    const Problem p(*call);
+    return p.losses_bytes() + p.logits_bytes() +
+           std::max(backward_gemm_bytes(p, p.chunk), backward_gemm_bytes(p, p.last_chunk()));
+}
+
+struct Workspace {
+    double* losses;
+    float* logits;
+    void* gemm;
+
+    Workspace(const CpCall& call, const Problem& p) {
+        char* memory = static_cast<char*>(call.workspace);
+        losses = reinterpret_cast<double*>(memory);
+        logits = reinterpret_cast<float*>(memory + p.losses_bytes());
+        gemm = memory + p.losses_bytes() + p.logits_bytes();
+    }
+};
+
+// ---- The three products of a chunk of `count` tokens that begins at `token` --------------------
+
+CudaGemmOperand rows_of(const CpTensor& matrix, int64_t row, bool transposed) {
+    const int64_t width = matrix.shape[1];
+    return {data<char>(matrix) + row * width * dtype_bytes(matrix.dtype), matrix.dtype, width,
+            transposed};
+}
+
+// Gradients of the logits where they stand: elements of x's dtype in rows as long as the fp32 ones.
+CudaGemmOperand logit_gradients(const Problem& p, const Workspace& work, bool transposed) {
+    return {work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype), transposed};
+}
+
+// logits (count, vocab) = x w
+CpStatus compute_logits(CpDevice& device, const char* op, const CpCall& call, const Problem& p,
+                        const Workspace& work, int64_t token, int64_t count, CpError* error) {
+    CudaGemm product;
+    product.m = count;
+    product.n = p.vocab;
+    product.k = p.width;
+    product.a = rows_of(call.inputs[0], token, false);
+    product.b = rows_of(call.inputs[1], 0, p.transposed);
+    product.c = work.logits;
+    product.c_stride = p.vocab;
+    return gemm(device, op, product, work.gemm, error);
+}
+
+// dx (count, width) = dLogits w^T
+CpStatus compute_input_gradient(CpDevice& device, const char* op, const CpCall& call,
+                                const Problem& p, const Workspace& work, int64_t token,
+                                int64_t count, CpError* error) {
+    const CpTensor& output = call.outputs[1];
+    CudaGemm product;
+    product.m = count;
+    product.n = p.width;
+    product.k = p.vocab;
+    product.a = logit_gradients(p, work, false);
+    product.b = rows_of(call.inputs[1], 0, !p.transposed);
+    product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
+    product.c_dtype = output.dtype;
+    product.c_stride = p.width;
+    return gemm(device, op, product, work.gemm, error);
+}
+
+// dWeight [+]= x^T dLogits, or dLogits^T x for a transposed weight
+CpStatus compute_weight_gradient(CpDevice& device, const char* op, const CpCall& call,
+                                 const Problem& p, const Workspace& work, int64_t token,
+                                 int64_t count, bool accumulate, CpError* error) {
+    const CpTensor& output = call.outputs[2];
+    CudaGemm product;
+    product.m = p.weight_rows();
+    product.n = p.weight_columns();
+    product.k = count;
+    product.a =
+        p.transposed ? logit_gradients(p, work, true) : rows_of(call.inputs[0], token, true);
+    product.b =
+        p.transposed ? rows_of(call.inputs[0], token, false) : logit_gradients(p, work, false);
+    product.c = output.data;
+    product.c_dtype = output.dtype;
+    product.c_stride = p.weight_columns();
+    product.accumulate = accumulate;
+    return gemm(device, op, product, work.gemm, error);
+}
+
+// ---- Runs --------------------------------------------------------------------------------------
+
+SoftmaxRows rows_of_chunk(const CpCall& call, const Problem& p, const Workspace& work,
+                          const IndexCheck& check, int64_t first, int64_t count) {
+    SoftmaxRows rows;
+    rows.logits = work.logits;
+    rows.first_token = first;
+    rows.count = count;
+    rows.classes = p.vocab;
+    rows.targets = data<const int32_t>(call.inputs[2]);
+    rows.ignore_index = static_cast<int64_t>(attribute(call, "ignoreIndex"));
+    rows.losses = work.losses;
+    rows.check = check;
+    return rows;
+}
+
+CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
+    const char* op = "linearCrossEntropy";
+    const Problem p(*call);
+    const Workspace work(*call, p);
+    const IndexCheck check = check_indices(*device, op, "targets", p.vocab);
+    for (int64_t first = 0; first < p.tokens; first += p.chunk) {
+        const int64_t count = std::min(p.chunk, p.tokens - first);
+        const SoftmaxRows rows = rows_of_chunk(*call, p, work, check, first, count);
+        if (compute_logits(*device, op, *call, p, work, first, count, error) != CP_OK ||
+            softmax_losses(*device, op, rows, error) != CP_OK) {
+            return CP_FAILED;
+        }
+    }
+    return add_losses(*device, op, work.losses, p.tokens, attribute(*call, "lossScale"),
+                      data<float>(call->outputs[0]), error);
+}
+
+CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    const char* op = "linearCrossEntropyBackward";
+    const Problem p(*call);
+    const Workspace work(*call, p);
+    const IndexCheck check = check_indices(*device, op, "targets", p.vocab);
+    const double loss_scale = attribute(*call, "lossScale");
+    const bool accumulate = attribute(*call, "accumulate") != 0.0;
+    const SoftmaxGradient gradient{work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype),
+                                   static_cast<float>(loss_scale)};
+    for (int64_t first = 0; first < p.tokens; first += p.chunk) {
+        const int64_t count = std::min(p.chunk, p.tokens - first);
+        const SoftmaxRows rows = rows_of_chunk(*call, p, work, check, first, count);
+        if (compute_logits(*device, op, *call, p, work, first, count, error) != CP_OK ||
+            softmax_gradients(*device, op, rows, gradient, error) != CP_OK ||
+            compute_input_gradient(*device, op, *call, p, work, first, count, error) != CP_OK ||
+            compute_weight_gradient(*device, op, *call, p, work, first, count,
+                                    accumulate || first > 0, error) != CP_OK) {
+            return CP_FAILED;
+        }
+    }
+    return add_losses(*device, op, work.losses, p.tokens, loss_scale, data<float>(call->outputs[0]),
+                      error);
+}
+
+CpStatus check_forward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy(call, "linearCrossEntropy", error);
+}
+
+CpStatus check_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
+}
+
+}  // namespace
+
+const CpOp kCudaLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_bytes,
+                                        check_forward, run_forward};
+const CpOp kCudaLinearCrossEntropyBackwardOp = {
+    "linearCrossEntropyBackward", backward_workspace_bytes, check_backward, run_backward};
+
+}  // namespace compact

@@ -1,0 +1,151 @@
+// Limit: memory bandwidth; one access per logit for the loss, another and a store for the gradient.
+#include <cmath>
+
+#include "cuda/losses/softmax_loss.h"
+#include "cuda/simt/block_reduce.cuh"
+#include "cuda/simt/pack.cuh"
+
+namespace compact {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int64_t kStride = kThreads * kPackSize;
+
+struct RowSoftmax {
+    float shift, total;  // softmax = exp(logit - shift) / total
+};
+
+// Running maximum and sum, rescaled when the maximum moves.
+// Milakov, Gimelshein, "Online normalizer calculation for softmax", 2018.
+template <class T>
+__device__ __forceinline__ RowSoftmax row_softmax(const T* logits, int64_t classes,
+                                                  float* scratch) {
+    float maximum = -INFINITY, total = 0.0f;
+    for (int64_t column = static_cast<int64_t>(threadIdx.x) * kPackSize; column < classes;
+         column += kStride) {
+        const int count = pack_count(classes, column);
+        float values[kPackSize];
+        load_pack(logits + column, count, values);
+        float largest = maximum;
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) {
+            if (i < count) largest = fmaxf(largest, values[i]);
+        }
+        // Any finite shift gives zeros while everything is -infinity.
+        const float shift = largest == -INFINITY ? 0.0f : largest;
+        if (largest > maximum) total *= expf(maximum - shift);
+        maximum = largest;
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) {
+            if (i < count) total += expf(values[i] - shift);
+        }
+    }
+    const float largest = block_reduce(maximum, Maximum{}, scratch);
+    const float shift = largest == -INFINITY ? 0.0f : largest;
+    // A NaN total stays NaN; a thread that has seen nothing has total 0.
+    total = block_reduce(total * expf(maximum - shift), Sum{}, scratch);
+    return {shift, total};
+}
+
+// A block has one row. Returns whether the row counts.
+template <class T>
+__device__ __forceinline__ bool row_loss(const SoftmaxRows& rows, RowSoftmax* softmax,
+                                         int64_t* target, float* scratch) {
+    const int64_t token = rows.first_token + blockIdx.x;
+    const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.classes;
+    *target = rows.targets[token];
+    if (*target == rows.ignore_index || rows.check.bad(static_cast<int32_t>(*target), token)) {
+        if (threadIdx.x == 0) rows.losses[token] = 0.0;
+        return false;
+    }
+    *softmax = row_softmax(logits, rows.classes, scratch);
+    if (threadIdx.x == 0) {
+        rows.losses[token] = static_cast<double>(softmax->shift) +
+                             log(static_cast<double>(softmax->total)) -
+                             static_cast<double>(load_element(logits + *target));
+    }
+    return true;
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) softmax_loss_kernel(SoftmaxRows rows) {
+    CP_SHARED(float[kMaxWarps], scratch);
+    RowSoftmax softmax;
+    int64_t target;
+    row_loss<T>(rows, &softmax, &target, scratch);
+}
+
+template <class T, class D>
+__global__ void __launch_bounds__(kThreads)
+    softmax_gradient_kernel(SoftmaxRows rows, SoftmaxGradient gradient) {
+    CP_SHARED(float[kMaxWarps], scratch);
+    const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.classes;
+    D* gradients = static_cast<D*>(gradient.data) + blockIdx.x * gradient.stride;
+    RowSoftmax softmax;
+    int64_t target;
+    const bool counts = row_loss<T>(rows, &softmax, &target, scratch);
+    const float factor = counts ? gradient.scale / softmax.total : 0.0f;
+    for (int64_t first = 0; first < rows.classes; first += kStride) {
+        const int64_t column = first + static_cast<int64_t>(threadIdx.x) * kPackSize;
+        const int count = column < rows.classes ? pack_count(rows.classes, column) : 0;
+        float values[kPackSize] = {};
+        if (counts && count > 0) {
+            load_pack(logits + column, count, values);
+            CP_UNROLL
+            for (int i = 0; i < kPackSize; ++i) {
+                const float power = expf(values[i] - softmax.shift);
+                values[i] = column + i == target ? (power / softmax.total - 1.0f) * gradient.scale
+                                                 : power * factor;
+            }
+        }
+        // Gradients lie no further in memory than the logits that have been read by now.
+        __syncthreads();
+        if (count > 0) store_pack(gradients + column, count, values);
+    }
+}
+
+__global__ void __launch_bounds__(kThreads)
+    add_losses_kernel(const double* __restrict__ losses, int64_t tokens, double loss_scale,
+                      float* loss) {
+    CP_SHARED(double[kMaxWarps], scratch);
+    const int64_t per_thread = (tokens + kThreads - 1) / kThreads;
+    const int64_t begin = threadIdx.x * per_thread;
+    const int64_t end = begin + per_thread < tokens ? begin + per_thread : tokens;
+    double total = 0.0;
+    for (int64_t token = begin; token < end; ++token) total += losses[token];
+    total = block_reduce(total, Sum{}, scratch);
+    if (threadIdx.x == 0) *loss = static_cast<float>(total * loss_scale);
+}
+
+}  // namespace
+
+CpStatus softmax_losses(CpDevice& device, const char* op, const SoftmaxRows& rows, CpError* error) {
+    dispatch(rows.dtype, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        CP_LAUNCH(softmax_loss_kernel<T>, dim3(static_cast<unsigned>(rows.count)), dim3(kThreads),
+                  0, device.stream, rows);
+    });
+    return check_launch(device, op, error);
+}
+
+CpStatus softmax_gradients(CpDevice& device, const char* op, const SoftmaxRows& rows,
+                           const SoftmaxGradient& gradient, CpError* error) {
+    dispatch(rows.dtype, [&](auto* type) {
+        dispatch(gradient.dtype, [&](auto* gradient_type) {
+            using T = std::remove_pointer_t<decltype(type)>;
+            using D = std::remove_pointer_t<decltype(gradient_type)>;
+            CP_LAUNCH((softmax_gradient_kernel<T, D>), dim3(static_cast<unsigned>(rows.count)),
+                      dim3(kThreads), 0, device.stream, rows, gradient);
+        });
+    });
+    return check_launch(device, op, error);
+}
+
+CpStatus add_losses(CpDevice& device, const char* op, const double* losses, int64_t tokens,
+                    double loss_scale, float* loss, CpError* error) {
+    CP_LAUNCH(add_losses_kernel, dim3(1), dim3(kThreads), 0, device.stream, losses, tokens,
+              loss_scale, loss);
+    return check_launch(device, op, error);
+}
+
+}  // namespace compact

@@ -1,0 +1,40 @@
+// Softmax cross-entropy of rows of logits, for both losses.
+//
+//   loss = lse(logits) - logits[target],  dLogits = (softmax(logits) - onehot(target)) scale
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/runtime/device.h"
+
+namespace compact {
+
+// Rows [first_token, first_token + count) of the logits of all tokens.
+struct SoftmaxRows {
+    const void* logits = nullptr;  // (count, classes)
+    int32_t dtype = CP_F32;
+    int64_t first_token = 0, count = 0, classes = 0;
+    const int32_t* targets = nullptr;  // (tokens)
+    int64_t ignore_index = 0;
+    double* losses = nullptr;  // (tokens)
+    IndexCheck check{};
+};
+
+// Where the gradients of the rows go; their memory may begin where that of the logits does.
+struct SoftmaxGradient {
+    void* data = nullptr;  // (count, classes), rows `stride` elements apart
+    int32_t dtype = CP_F32;
+    int64_t stride = 0;
+    float scale = 1.0f;
+};
+
+// A row whose target is ignored, or bad, has loss 0 and gradient 0.
+CpStatus softmax_losses(CpDevice& device, const char* op, const SoftmaxRows& rows, CpError* error);
+CpStatus softmax_gradients(CpDevice& device, const char* op, const SoftmaxRows& rows,
+                           const SoftmaxGradient& gradient, CpError* error);
+
+// loss (1) = lossScale times the losses of all tokens, in a fixed order.
+CpStatus add_losses(CpDevice& device, const char* op, const double* losses, int64_t tokens,
+                    double loss_scale, float* loss, CpError* error);
+
+}  // namespace compact

@@ -1,0 +1,62 @@
+// sgd: b = momentumFactor b + g (g without momentum), w = w (1 - learningRate weightDecay)
+// - learningRate b. Three to five accesses per element; limit: memory bandwidth.
+#include "cuda/optimizers/weight_update.cuh"
+#include "cuda/runtime/ops.h"
+#include "cuda/simt/elementwise.cuh"
+
+namespace compact {
+namespace {
+
+struct Sgd {
+    WeightStore weight;
+    AnyTensor gradient, momentum;  // momentum may be absent: null
+    const float* scale;
+    int64_t count;
+    float keep;  // 1 - learning rate * weight decay
+    float rate, momentum_factor;
+};
+
+__global__ void __launch_bounds__(kElementwiseThreads) sgd_kernel(Sgd p) {
+    const int64_t first =
+        (static_cast<int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x) * kPackSize;
+    if (first >= p.count) return;
+    const int count = pack_count(p.count, first);
+    const float scale = gradient_scale(p.scale);
+    float w[kPackSize], g[kPackSize];
+    p.weight.weight.load(first, count, w);
+    p.gradient.load(first, count, g);
+    CP_UNROLL
+    for (int i = 0; i < kPackSize; ++i) g[i] *= scale;
+    if (p.momentum.data != nullptr) {
+        float b[kPackSize];
+        p.momentum.load(first, count, b);
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) g[i] = p.momentum_factor * b[i] + g[i];
+        p.momentum.store(first, count, g);
+    }
+    CP_UNROLL
+    for (int i = 0; i < kPackSize; ++i) w[i] = w[i] * p.keep - p.rate * g[i];
+    p.weight.store(first, count, w);
+}
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
+    const double learning_rate = attribute(*call, "learningRate");
+    const int64_t count = num_elements(call->inputs[0]);
+    const Sgd work{WeightStore(*call),
+                   AnyTensor(call->inputs[1]),
+                   AnyTensor(call->inputs[2]),
+                   data<const float>(call->inputs[3]),
+                   count,
+                   static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")),
+                   static_cast<float>(learning_rate),
+                   static_cast<float>(attribute(*call, "momentumFactor"))};
+    CP_LAUNCH(sgd_kernel, elementwise_grid(count), dim3(kElementwiseThreads), 0, device->stream,
+              work);
+    return check_launch(*device, "sgd", error);
+}
+
+}  // namespace
+
+const CpOp kCudaSgdOp = {"sgd", no_workspace, nullptr, run};
+
+}  // namespace compact

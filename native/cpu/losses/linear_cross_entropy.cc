@@ -1,0 +1,225 @@
+// linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
+// the gradients of x and w in the same pass.
+//
+// Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
+// memory, each row in the dtype of x at the front of its fp32 row.
+#include "native/cpu/gemm/gemm.h"
+#include "native/cpu/losses/softmax_loss.h"
+#include "native/cpu/runtime/ops.h"
+
+namespace compact::COMPACT_ISA {
+namespace {
+
+// Sizes of a call; x is (tokens, width), the weight (width, vocab) or, transposed, (vocab, width).
+struct Problem {
+    int64_t tokens, width, vocab, chunk;
+    int32_t dtype;
+    bool transposed;
+
+    explicit Problem(const CpCall& call)
+        : tokens(call.inputs[0].shape[0]),
+          width(call.inputs[0].shape[1]),
+          dtype(call.inputs[0].dtype),
+          transposed(attribute(call, "transposeWeight") != 0.0) {
+        vocab = call.inputs[1].shape[transposed ? 0 : 1];
+        const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
+        chunk = std::min(tokens, std::max<int64_t>(1, wanted));
+    }
+
+    int64_t losses_bytes() const { return aligned(tokens * static_cast<int64_t>(sizeof(double))); }
+    int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
+};
+
+// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products. --------------
+
+int64_t forward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
+    const Problem p(*call);
+    return p.losses_bytes() + p.logits_bytes() +
+           gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads);
+}
+
+int64_t backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
+    const Problem p(*call);
+    const int64_t threads = limits->threads;
+    const int64_t weight_rows = p.transposed ? p.vocab : p.width;
+    const int64_t weight_columns = p.transposed ? p.width : p.vocab;
+    return p.losses_bytes() + p.logits_bytes() +
+           std::max({gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, threads),
+                     gemm_workspace_bytes(p.chunk, p.width, p.vocab, p.dtype, threads),
+                     gemm_workspace_bytes(weight_rows, weight_columns, p.chunk, p.dtype, threads)});
+}
+
+struct Workspace {
+    double* losses;
+    float* logits;
+    void* gemm;
+
+    Workspace(const CpCall& call, const Problem& p) {
+        char* memory = static_cast<char*>(call.workspace);
+        losses = reinterpret_cast<double*>(memory);
+        logits = reinterpret_cast<float*>(memory + p.losses_bytes());
+        gemm = memory + p.losses_bytes() + p.logits_bytes();
+    }
+};
+
+// ---- Checks -------------------------------------------------------------------------------------
+
+CpStatus check_forward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy(call, "linearCrossEntropy", error);
+}
+
+CpStatus check_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
+}
+
+// ---- The three products of a chunk: `count` tokens from `token` ---------------------------------
+
+GemmOperand rows_of(const CpTensor& matrix, int64_t row) {
+    const int64_t width = matrix.shape[1];
+    GemmOperand operand;
+    operand.data = data<char>(matrix) + row * width * dtype_bytes(matrix.dtype);
+    operand.stride = width;
+    return operand;
+}
+
+GemmOperand transposed_if(GemmOperand operand, bool transposed) {
+    operand.transposed = transposed;
+    return operand;
+}
+
+// logits (count, vocab) = x w
+void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, const Workspace& work,
+                    int64_t token, int64_t count) {
+    Gemm product;
+    product.m = count;
+    product.n = p.vocab;
+    product.k = p.width;
+    product.dtype = p.dtype;
+    product.a = rows_of(call.inputs[0], token);
+    product.b = transposed_if(rows_of(call.inputs[1], 0), p.transposed);
+    product.c = work.logits;
+    product.c_stride = p.vocab;
+    gemm(device, product, work.gemm);
+}
+
+// Gradients of the logits where they stand: elements of x's dtype in rows as long as the fp32 ones.
+GemmOperand logit_gradients(const Problem& p, const Workspace& work) {
+    GemmOperand operand;
+    operand.data = work.logits;
+    operand.stride = p.vocab * 4 / dtype_bytes(p.dtype);
+    return operand;
+}
+
+// dx (count, width) = dLogits w^T
+void compute_input_gradient(CpDevice& device, const CpCall& call, const Problem& p,
+                            const Workspace& work, int64_t token, int64_t count) {
+    const CpTensor& output = call.outputs[1];
+    Gemm product;
+    product.m = count;
+    product.n = p.width;
+    product.k = p.vocab;
+    product.dtype = p.dtype;
+    product.a = logit_gradients(p, work);
+    product.b = transposed_if(rows_of(call.inputs[1], 0), !p.transposed);
+    product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
+    product.c_dtype = output.dtype;
+    product.c_stride = p.width;
+    gemm(device, product, work.gemm);
+}
+
+// dWeight [+]= x^T dLogits, or dLogits^T x for a transposed weight
+void compute_weight_gradient(CpDevice& device, const CpCall& call, const Problem& p,
+                             const Workspace& work, int64_t token, int64_t count, bool accumulate) {
+    const CpTensor& output = call.outputs[2];
+    const GemmOperand x = rows_of(call.inputs[0], token);
+    Gemm product;
+    product.m = output.shape[0];
+    product.n = output.shape[1];
+    product.k = count;
+    product.dtype = p.dtype;
+    product.a = transposed_if(p.transposed ? logit_gradients(p, work) : x, true);
+    product.b = p.transposed ? x : logit_gradients(p, work);
+    product.c = output.data;
+    product.c_dtype = output.dtype;
+    product.c_stride = output.shape[1];
+    product.accumulate = accumulate;
+    gemm(device, product, work.gemm);
+}
+
+// ---- Runs ---------------------------------------------------------------------------------------
+
+CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
+    const Problem p(*call);
+    const Targets targets(*call, call->inputs[2], p.vocab);
+    if (targets.check("linearCrossEntropy", error) != CP_OK) return CP_FAILED;
+    const Workspace work(*call, p);
+    for (int64_t first = 0; first < p.tokens; first += p.chunk) {
+        const int64_t count = std::min(p.chunk, p.tokens - first);
+        compute_logits(*device, *call, p, work, first, count);
+        for_chunks(*device, count, rows_per_chunk(p.vocab), [&](int64_t begin, int64_t end, int) {
+            for (int64_t row = begin; row < end; ++row) {
+                const int64_t token = first + row;
+                float total;
+                work.losses[token] = targets.ignored(token)
+                                         ? 0.0
+                                         : row_loss(work.logits + row * p.vocab, p.vocab,
+                                                    targets.ids[token], nullptr, &total);
+            }
+        });
+    }
+    *data<float>(call->outputs[0]) =
+        total_loss(work.losses, p.tokens, attribute(*call, "lossScale"));
+    return CP_OK;
+}
+
+// Turns the logits of a row into their gradients, in place; returns the row's loss.
+template <class T>
+double differentiate_row(float* logits, int64_t vocab, const Targets& targets, int64_t token,
+                         float scale) {
+    T* gradients = reinterpret_cast<T*>(logits);
+    if (targets.ignored(token)) {
+        zero_row(gradients, vocab);
+        return 0.0;
+    }
+    float total;
+    const int64_t target = targets.ids[token];
+    const double loss = row_loss(logits, vocab, target, logits, &total);
+    row_gradient(logits, total, vocab, target, scale, gradients);
+    return loss;
+}
+
+CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    const Problem p(*call);
+    const Targets targets(*call, call->inputs[2], p.vocab);
+    if (targets.check("linearCrossEntropyBackward", error) != CP_OK) return CP_FAILED;
+    const Workspace work(*call, p);
+    const double loss_scale = attribute(*call, "lossScale");
+    const bool accumulate = attribute(*call, "accumulate") != 0.0;
+    for (int64_t first = 0; first < p.tokens; first += p.chunk) {
+        const int64_t count = std::min(p.chunk, p.tokens - first);
+        compute_logits(*device, *call, p, work, first, count);
+        with_dtype(p.dtype, [&](auto type) {
+            for_chunks(*device, count, rows_per_chunk(p.vocab),
+                       [&](int64_t begin, int64_t end, int) {
+                           for (int64_t row = begin; row < end; ++row) {
+                               work.losses[first + row] = differentiate_row<decltype(type)>(
+                                   work.logits + row * p.vocab, p.vocab, targets, first + row,
+                                   static_cast<float>(loss_scale));
+                           }
+                       });
+        });
+        compute_input_gradient(*device, *call, p, work, first, count);
+        compute_weight_gradient(*device, *call, p, work, first, count, accumulate || first > 0);
+    }
+    *data<float>(call->outputs[0]) = total_loss(work.losses, p.tokens, loss_scale);
+    return CP_OK;
+}
+
+}  // namespace
+
+const CpOp kLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_bytes, check_forward,
+                                    run_forward};
+const CpOp kLinearCrossEntropyBackwardOp = {"linearCrossEntropyBackward", backward_workspace_bytes,
+                                            check_backward, run_backward};
+
+}  // namespace compact::COMPACT_ISA

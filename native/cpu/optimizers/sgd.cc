@@ -1,0 +1,43 @@
+// sgd: b = momentumFactor b + g (g without momentum), w = w (1 - learningRate weightDecay)
+// - learningRate b
+#include "native/cpu/optimizers/weight_update.h"
+#include "native/cpu/runtime/ops.h"
+
+namespace compact::COMPACT_ISA {
+namespace {
+
+CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
+    const CpTensor &weight = call->outputs[0], &gradient = call->inputs[1];
+    const CpTensor& momentum = call->inputs[2];
+    const Vec scale = splat(gradient_scale(call->inputs[3]));
+    const double learning_rate = attribute(*call, "learningRate");
+    const Vec decay =
+        splat(static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")));
+    const Vec rate = splat(static_cast<float>(learning_rate));
+    const Vec factor = splat(static_cast<float>(attribute(*call, "momentumFactor")));
+    with_dtype(weight.dtype, [&](auto weight_type) {
+        with_dtype(gradient.dtype, [&](auto gradient_type) {
+            with_dtype(momentum.dtype, [&](auto state_type) {
+                using W = decltype(weight_type);
+                const W* w = data<W>(weight);
+                const auto* g = data<decltype(gradient_type)>(gradient);
+                auto* b = data<decltype(state_type)>(momentum);
+                update_weight<W>(*device, *call, [=](int64_t i, auto lanes) {
+                    Vec direction = load(g + i, lanes) * scale;
+                    if (b != nullptr) {
+                        direction = factor * load(b + i, lanes) + direction;
+                        store(b + i, direction, lanes);
+                    }
+                    return load(w + i, lanes) * decay - rate * direction;
+                });
+            });
+        });
+    });
+    return CP_OK;
+}
+
+}  // namespace
+
+const CpOp kSgdOp = {"sgd", no_workspace, nullptr, run};
+
+}  // namespace compact::COMPACT_ISA

@@ -1,0 +1,65 @@
+// What the optimizers share: the clipping factor, and the store of a new weight with nearest or
+// stochastic rounding.
+#pragma once
+
+#include <type_traits>
+
+#include "native/base/stochastic_rounding.h"
+#include "native/cpu/simd/loops.h"
+#include "native/cpu/simd/random_words.h"
+
+namespace compact::COMPACT_ISA {
+
+// The factor on every gradient: one fp32, or 1 when the input is absent.
+inline float gradient_scale(const CpTensor& input) {
+    return input.data == nullptr ? 1.0f : *data<float>(input);
+}
+
+inline constexpr int64_t kRoundingPiece = 1024;  // columns whose random numbers are made at a time
+
+// Random numbers for columns [column, column + count) of a row; returns the first one's place.
+inline const uint16_t* rounding_halves(const RoundingKey& key, int64_t row, int64_t column,
+                                       int64_t count, uint32_t* words) {
+    const int64_t group = column / 8;
+    const int64_t groups = (column + count + 7) / 8 - group;
+    random_words({{static_cast<uint32_t>(group), static_cast<uint32_t>(row),
+                   key.tensor_id | kRoundingStream, key.step}},
+                 key.seed, 0, groups, words);
+    return reinterpret_cast<const uint16_t*>(words) + column % 8;
+}
+
+// Stores new_weight(i, lanes) for every element, in parallel. The function may store other things
+// of the same elements (moments); it reads before anything of these elements is written.
+template <class W, class NewWeight>
+inline void update_weight(CpDevice& device, const CpCall& call, NewWeight new_weight) {
+    const CpTensor& weight = call.outputs[0];
+    W* w = data<W>(weight);
+    const int64_t count = num_elements(weight);
+    if constexpr (std::is_same_v<W, BFloat16>) {
+        if (attribute(call, "stochasticRounding") != 0.0) {
+            const RoundingKey key = {attribute_word(call, "roundingSeed"),
+                                     attribute_word(call, "tensorId"),
+                                     attribute_word(call, "step")};
+            const int64_t columns = weight.num_dims > 0 ? weight.shape[weight.num_dims - 1] : 1;
+            for_chunks(device, count, kChunkElements, [&](int64_t begin, int64_t end, int) {
+                // Room for a piece that starts within a group, in whole blocks, plus one vector.
+                uint32_t words[kRoundingPiece / 2 + 8 * kPhiloxBlock];
+                while (begin < end) {
+                    const int64_t row = begin / columns, column = begin % columns;
+                    const int64_t size = std::min({kRoundingPiece, end - begin, columns - column});
+                    const uint16_t* random = rounding_halves(key, row, column, size, words);
+                    for_lanes(size, [&](int64_t i, auto lanes) {
+                        store_stochastic(w + begin + i, new_weight(begin + i, lanes), random + i,
+                                         lanes);
+                    });
+                    begin += size;
+                }
+            });
+            return;
+        }
+    }
+    for_elements(device, count,
+                 [&](int64_t i, auto lanes) { store(w + i, new_weight(i, lanes), lanes); });
+}
+
+}  // namespace compact::COMPACT_ISA
