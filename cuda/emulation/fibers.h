@@ -1,10 +1,5 @@
-// Runs the threads of CUDA kernels on the CPU, for tests: one fiber per CUDA thread, real barriers,
-// real warp collectives. Test-only; never part of a shipped binary.
-//
-// What it finds: out-of-bounds accesses (with AddressSanitizer), races between barriers (with
-// ThreadSanitizer, or by a changed result under another fiber order), divergent barriers and
-// collectives (it stops and names the line). What it cannot show: timing, occupancy, bank
-// conflicts, the finer points of the memory model.
+// Runs the threads of CUDA kernels on the CPU: one fiber per CUDA thread, real barriers, real warp
+// collectives.
 #pragma once
 
 #include <cstddef>

@@ -10,8 +10,6 @@
 
 #if defined(__CUDACC__)
 #include <cuda.h>  // types alone; nothing of it is linked
-#else
-#include "cuda/emulation/hopper.h"
 #endif
 
 // Kernels have a body where this is defined.

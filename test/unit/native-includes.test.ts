@@ -57,3 +57,10 @@ describe('a native folder includes only what the table lists', () => {
     expect(hasNapi).toBe(words.includes('napi.h'));
   });
 });
+
+test('CUDA sources know of their emulation by one header', () => {
+  const users = includesOf('cuda').filter(
+    ({ file, header }) => header.startsWith('cuda/emulation/') && !file.startsWith('cuda/emulation/'),
+  );
+  expect(users).toEqual([{ file: 'cuda/simt/gpu.h', header: 'cuda/emulation/emulation.h' }]);
+});

@@ -1,5 +1,26 @@
-// The part of the CUDA language that this project's kernels use, on the CPU. Included
-// by cuda/simt/gpu.h in place of <cuda_runtime.h> when a .cu file is compiled as C++ (test-only).
+// The emulation: CUDA on the CPU, so that kernels can be tested where there is no GPU. It is a tool
+// of the tests, in no package; cuda/simt/gpu.h includes this header, and no other of this folder,
+// where a .cu file is compiled as C++.
+//
+// This header has the part of the CUDA language that the kernels use. Beside it:
+//   fibers.h          threads, a fiber each, with barriers and warp collectives
+//   host_runtime.h    the host's calls, over machines that can be given faults
+//   streams.h         streams, events and graphs
+//   tensor_core.h     instructions of a warp on small matrices
+//   hopper.h          what compute capability 9.0 alone has
+//   fake_cublaslt.cc  a library in the place of cuBLASLt
+//
+// What it refuses: it stops the process, and says where, when threads of a block or lanes of a warp
+// reach different barriers or collectives, a shuffle reads a lane outside its mask, an address is
+// not aligned, a tile is in another layout than the instruction reads, or a thread waits for what
+// will not come. A call that CUDA would refuse, such as a launch beyond a device's limits or what
+// must not be recorded, gives CUDA's error.
+//
+// What it finds beside that: accesses out of bounds (with AddressSanitizer), races between barriers
+// (with ThreadSanitizer, or by a changed result under another fiber order).
+//
+// What it cannot show: timing, occupancy, bank conflicts, the finer points of the memory model, the
+// last bits of exp and its kin.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +33,9 @@
 #include <utility>
 
 #include "cuda/emulation/fibers.h"
+#include "cuda/emulation/hopper.h"
 #include "cuda/emulation/host_runtime.h"
+#include "cuda/emulation/tensor_core.h"
 
 #define __global__
 #define __device__
@@ -145,3 +168,33 @@ T atomicMin(T* target, T value) {
     }
     return old;
 }
+
+// What cuda/simt/gpu.h has words for. Slots are numbered per kernel file by the counter.
+static constexpr int kFirstSharedSlot = __COUNTER__ + 1;
+#define CP_SHARED(T, name)                          \
+    using name##_type = T;                          \
+    name##_type& name = *static_cast<name##_type*>( \
+        compact::emulation::shared_slot(__COUNTER__ - kFirstSharedSlot, sizeof(name##_type)))
+#define CP_SHARED_DYNAMIC(T, name) T* name = static_cast<T*>(compact::emulation::dynamic_shared())
+#define CP_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
+    compact::emulation::launch_kernel(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
+#define CP_UNROLL
+#define CP_GRID_CONSTANT
+
+namespace compact::emulation {
+
+template <class... Parameters, class... Arguments>
+void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+                   cudaStream_t stream, Arguments&&... arguments) {
+    const Index3 blocks{grid.x, grid.y, grid.z}, threads{block.x, block.y, block.z};
+    if (!can_launch(blocks, threads)) return;
+    // Each thread gets its own copy of the parameters, as on the device.
+    const std::tuple<std::remove_cv_t<Parameters>...> parameters(
+        std::forward<Arguments>(arguments)...);
+    enqueue(stream, WorkKind::kKernel, [=] {
+        if (!begin_launch()) return;
+        launch(blocks, threads, shared_bytes, [&] { std::apply(kernel, parameters); });
+    });
+}
+
+}  // namespace compact::emulation
