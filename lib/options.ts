@@ -134,7 +134,7 @@ export interface OptionInfo {
   readonly name: string;
   /** What it may be, in words. */
   readonly type: string;
-  /** Undefined where it has to be given, or leaving it out means something else than any value. */
+  /** Null where it has to be given, or leaving it out means something else than any value. */
   readonly default: unknown;
   readonly isRequired: boolean;
 }
@@ -146,7 +146,7 @@ export const optionInfos = (table: Table): readonly OptionInfo[] =>
     return {
       name,
       type: expectationOf(row),
-      default: typeof otherwise === 'function' ? (otherwise as () => unknown)() : otherwise,
+      default: (typeof otherwise === 'function' ? (otherwise as () => unknown)() : otherwise) ?? null,
       isRequired: type !== 'optional',
     };
   });

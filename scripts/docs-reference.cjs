@@ -29,7 +29,7 @@ function sentencesOf(file, ...interfaces) {
 /** A default in the words of a recipe, undefined where there is none that is a value. */
 function defaultOf({ default: value }) {
   if (typeof value === 'number' && value > 0 && value < 1e-4) return value.toExponential();
-  return value === undefined ? undefined : JSON.stringify(value).replaceAll('"', "'").replaceAll(',', ', ');
+  return value === null ? undefined : JSON.stringify(value).replaceAll('"', "'").replaceAll(',', ', ');
 }
 
 /** @param options of one mapping (`optionInfos`) */

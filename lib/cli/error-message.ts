@@ -1,5 +1,5 @@
 import type { CommanderError } from 'commander';
-import { compactError, isCompactError, type CompactError } from '../errors.js';
+import { compactError, isCompactError, nearestName, type CompactError } from '../errors.js';
 import { screenColumns, type Terminal } from './terminal.js';
 import { wrapWords } from './text-layout.js';
 
@@ -15,9 +15,15 @@ export function printError(terminal: Terminal, error: unknown): void {
 /** A complaint of the argument parser in the words of our own errors. */
 export function fromCommander(error: CommanderError, usage: string): CompactError {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
-  const suggestion = rest.join(' ').match(/Did you mean (?:one of )?(.*)\?/)?.[1];
+  const suggestion = rest.join(' ').match(/Did you mean (?:one of )?(.*)\?/)?.[1] ?? nearestChoice(first);
   const remedy = suggestion === undefined ? `See ${usage} --help` : `Did you mean ${suggestion}?`;
   return compactError('ERR_COMPACT_ARGUMENT', first, { remedy });
+}
+
+/** The choice that a wrong one is nearest to. */
+function nearestChoice(complaint: string): string | undefined {
+  const [, given, choices] = /argument '(.*)' is invalid\. Allowed choices are (.*)\.$/.exec(complaint) ?? [];
+  return given === undefined ? undefined : nearestName(given, choices!.split(', '));
 }
 
 function errorObject(error: unknown): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import type { CompileOptions, RecomputePolicy } from '../compile/index.js';
-import { compact, dense } from '../methods/index.js';
+import { compact, dense, methodCatalogue, type MethodOptions } from '../methods/index.js';
+import { describeMethod } from './describe-method.js';
 
 /** One way of training a model, to be planned beside others. */
 export interface PlanVariant {
@@ -20,7 +21,12 @@ export function alternatives(options: CompileOptions): PlanVariant[] {
     variant({
       ...options,
       recompute,
-      method: compact({ ...rankOf(options), stateDtype: stateDtype(options), store }),
+      method: compact({
+        ...optimizerOf(options),
+        ...rankOf(options),
+        stateDtype: stateDtype(options),
+        store,
+      }),
     });
   return [
     ...baselines(options),
@@ -32,7 +38,7 @@ export function alternatives(options: CompileOptions): PlanVariant[] {
 }
 
 export const variant = (options: CompileOptions): PlanVariant => ({
-  name: describeVariant(options),
+  name: describeMethod(options.method, options.recompute),
   options,
 });
 
@@ -42,27 +48,19 @@ const denseVariant = (options: CompileOptions, recompute: RecomputePolicy): Plan
 const stateDtype = ({ method }: CompileOptions): 'f32' | 'bf16' =>
   method.describe()['stateDtype'] === 'bf16' ? 'bf16' : 'f32';
 
+/** The optimizer that was asked for, with its settings, where compact takes it; AdamW else. */
+function optimizerOf({ method }: CompileOptions): MethodOptions {
+  const { methods, optimizers } = methodCatalogue();
+  const described = method.describe();
+  const optimizer = optimizers.find(({ name }) => name === described['optimizer']);
+  const taken = methods.find(({ name }) => name === 'compact')!.composesWith;
+  if (optimizer === undefined || !taken.includes(optimizer.name)) return {};
+  const keys = ['optimizer', ...optimizer.options.map(({ name }) => name)];
+  return Object.fromEntries(keys.map((key) => [key, described[key]]));
+}
+
 /** The rank that was asked for, else a quarter. */
 function rankOf({ method }: CompileOptions): { rank: number } | { rankRatio: number } {
   const { rank, rankRatio } = method.describe() as { rank?: number; rankRatio?: number };
   return rank === undefined ? { rankRatio: rankRatio ?? 0.25 } : { rank };
-}
-
-const policies = { none: '', cheap: ', selective recompute', layer: ', layer checkpointing' } as const;
-
-function describeVariant({ method, recompute = 'none' }: CompileOptions): string {
-  const { name, rank, rankRatio, store } = method.describe() as {
-    name: string;
-    rank?: number;
-    rankRatio?: number;
-    store?: string;
-  };
-  if (name === 'dense') return recompute === 'none' ? 'dense, plain' : `dense${policies[recompute]}`;
-  return `${name} ${describeRank(rank, rankRatio)}, ${store}${policies[recompute]}`;
-}
-
-function describeRank(rank: number | undefined, rankRatio = 1): string {
-  if (rank !== undefined) return `rank ${rank}`;
-  const denominator = 1 / rankRatio;
-  return Number.isInteger(denominator) ? `n/${denominator}` : `${rankRatio} n`;
 }

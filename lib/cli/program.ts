@@ -3,6 +3,7 @@ import { registerBench } from './bench/index.js';
 import { registerEval } from './commands/eval.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
+import { registerMethods } from './commands/methods.js';
 import { registerPlan } from './commands/plan.js';
 import { registerSample } from './commands/sample.js';
 import { registerTrain } from './commands/train.js';
@@ -84,6 +85,7 @@ export function createProgram(context: CommandContext): Command {
   registerEval(program, terminal);
   registerSample(program, terminal);
   registerLs(program, terminal);
+  registerMethods(program, terminal);
   registerInspect(program, terminal);
   registerBench(program, terminal);
   return program;

@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { compactError } from '../errors.js';
+import { methodCatalogue } from '../methods/index.js';
 import { blasChoices, graphChoices } from '../runtime/index.js';
 import { byteCount, numberFromZero, positiveInteger, ratio, wholeNumber } from './options.js';
 import { setRecipeValue, type RecipeFile } from './recipe-file.js';
@@ -13,25 +14,29 @@ interface RecipeFlag {
   readonly parse?: (text: string) => unknown;
   /** Whether it decides what a plan needs, so that `plan` has it, too. */
   readonly plans?: true;
-  /** Whether only the method compact has it. */
-  readonly ofCompact?: true;
+  /** The method that is meant by it where none is named. */
+  readonly means?: string;
 }
 
 const dtypes = ['f32', 'bf16'] as const;
+const { methods, optimizers } = methodCatalogue();
+const namesOf = (entries: readonly { readonly name: string }[]): string[] => entries.map(({ name }) => name);
 
 // prettier-ignore
 const recipeFlags: readonly RecipeFlag[] = [
   { flags: '-m, --model <preset>', key: 'model', plans: true, description: 'model by name; see compact-train ls' },
   // A method comes before its options: the order in which flags are applied.
-  { flags: '--method <method>', key: 'method', choices: ['dense', 'compact'], plans: true,
-    description: 'method, with its defaults' },
-  { flags: '-r, --rank-ratio <ratio>', key: 'method.rankRatio', parse: ratio, plans: true, ofCompact: true,
+  { flags: '--method <method>', key: 'method', choices: namesOf(methods), plans: true,
+    description: 'method, with its defaults; see compact-train methods' },
+  { flags: '--optimizer <optimizer>', key: 'method.optimizer', choices: namesOf(optimizers), plans: true,
+    description: 'how gradients become steps' },
+  { flags: '-r, --rank-ratio <ratio>', key: 'method.rankRatio', parse: ratio, plans: true, means: 'compact',
     description: "rank as a share of a layer's input width, e.g. 0.25 or 1/4 (compact)" },
-  { flags: '--rank <count>', key: 'method.rank', parse: positiveInteger, plans: true, ofCompact: true,
+  { flags: '--rank <count>', key: 'method.rank', parse: positiveInteger, plans: true, means: 'compact',
     description: 'rank as a count, instead of the ratio (compact)' },
-  { flags: '--store <store>', key: 'method.store', choices: ['stored', 'lazy'], plans: true, ofCompact: true,
+  { flags: '--store <store>', key: 'method.store', choices: ['stored', 'lazy'], plans: true, means: 'compact',
     description: 'keep compressed inputs, or rebuild them in backward (compact)' },
-  { flags: '--sharing <sharing>', key: 'method.sharing', choices: ['input', 'weight'], plans: true, ofCompact: true,
+  { flags: '--sharing <sharing>', key: 'method.sharing', choices: ['input', 'weight'], plans: true, means: 'compact',
     description: 'one projection for each layer input, or for each weight (compact)' },
   { flags: '--state-dtype <type>', key: 'method.stateDtype', choices: dtypes, plans: true,
     description: "of the optimizer's moments" },
@@ -98,9 +103,9 @@ export function addRecipeFlags(command: Command, which: 'all' | 'plan' = 'all'):
 export type RecipeFlags = Readonly<Record<string, unknown>> & { readonly set?: readonly string[] };
 
 /**
- * A recipe with the given flags written over it; --set comes last and wins. A rank, or another option of compact alone,
- * means compact where no method is named.
- * @throws ERR_COMPACT_ARGUMENT for an option of compact beside the method dense
+ * A recipe with the given flags written over it; --set comes last and wins. A rank, or another option of compact, means
+ * compact where no method is named.
+ * @throws ERR_COMPACT_ARGUMENT for an option that the method does not have
  */
 export function withRecipeFlags(file: RecipeFile, given: RecipeFlags): RecipeFile {
   const { values } = file;
@@ -109,10 +114,11 @@ export function withRecipeFlags(file: RecipeFile, given: RecipeFlags): RecipeFil
     const value = given[option.attributeName()];
     return value === undefined ? [] : [{ ...flag, name: option.long!, value }];
   });
-  const ofCompact = found.find((flag) => flag.ofCompact);
   const method = (given['method'] as string | undefined) ?? methodName(values);
-  if (ofCompact !== undefined && method === 'dense') throw notOfDense(ofCompact.name, given['method']);
-  if (ofCompact !== undefined && method === undefined) values['method'] = { name: 'compact' };
+  const foreign = found.find(({ key, means }) => means !== undefined && !hasOption(method ?? means, key));
+  if (foreign !== undefined) throw notOf(method, foreign.name, given['method']);
+  const { means } = found.find((flag) => flag.means !== undefined) ?? {};
+  if (means !== undefined && method === undefined) values['method'] = { name: means };
   for (const { key, value } of found) {
     // The method that a recipe names already keeps the recipe's options.
     if (key === 'method' && value === methodName(values)) continue;
@@ -152,9 +158,15 @@ export function methodName({ method }: Record<string, unknown>): unknown {
   return typeof method === 'object' && method !== null ? (method as { name?: unknown }).name : method;
 }
 
-function notOfDense(name: string, flag: unknown): Error {
-  const remedy = `${flag === undefined ? 'The recipe says dense: add' : 'Give'} --method compact, or leave out ${name}`;
-  return compactError('ERR_COMPACT_ARGUMENT', `the method dense has no use for ${name}`, {
+/** Whether a method has the option of a key below `method`; of unknown methods others complain. */
+function hasOption(method: unknown, key: string): boolean {
+  const known = methods.find(({ name }) => name === method);
+  return known?.options.some(({ name }) => key === `method.${name}`) ?? true;
+}
+
+function notOf(method: unknown, name: string, flag: unknown): Error {
+  const remedy = `${flag === undefined ? `The recipe says ${String(method)}: add` : 'Give'} --method compact, or leave out ${name}`;
+  return compactError('ERR_COMPACT_ARGUMENT', `the method ${String(method)} has no use for ${name}`, {
     op: name,
     remedy,
   });

@@ -4,12 +4,13 @@ import type { Method } from './method.js';
 import type { Preset } from './preset.js';
 import * as presets from './presets/index.js';
 
-const byName: ReadonlyMap<string, Preset<object>> = new Map(
+/** Every preset by name. */
+export const presetsByName: ReadonlyMap<string, Preset<object>> = new Map(
   Object.values<Preset<object>>(presets).map((preset) => [preset.info.name, preset]),
 );
 
 /** Names of all methods. */
-export const methodNames: readonly string[] = [...byName.keys()];
+export const methodNames: readonly string[] = [...presetsByName.keys()];
 
 /**
  * The method that a plain description names: `{ name, ...options }`, as `describe()` gives it and recipes hold it.
@@ -18,7 +19,7 @@ export const methodNames: readonly string[] = [...byName.keys()];
 export function methodFromDescription(description: Readonly<Record<string, unknown>>): Method {
   const values = new Map(ownValues(description, { what: 'a method' }));
   const name = values.get('name');
-  const preset = typeof name === 'string' ? byName.get(name) : undefined;
+  const preset = typeof name === 'string' ? presetsByName.get(name) : undefined;
   if (preset !== undefined) {
     values.delete('name');
     return preset(Object.fromEntries(values));

@@ -1,3 +1,4 @@
+export { type CatalogueEntry, type MethodCatalogue, methodCatalogue } from './catalogue.js';
 export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
 export { methodFromDescription, methodNames } from './from-description.js';
 export {
