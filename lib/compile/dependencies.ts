@@ -60,7 +60,7 @@ class Accesses {
 
 /** Outputs of which a node writes one element, with its number. */
 function elementUpdates(node: Node): (readonly [Value, number])[] {
-  return (definitionOf(node).elementUpdates ?? []).flatMap(([index, attribute]) => {
+  return definitionOf(node).elementUpdates.flatMap(([index, attribute]) => {
     const output = node.outputs[index]; // absent as its input
     const element = node.attributes[attribute];
     return output !== undefined && typeof element === 'number' ? [[output, element] as const] : [];

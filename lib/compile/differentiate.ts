@@ -198,11 +198,11 @@ class GatheredGradients {
     if (known === undefined && !this.#hasWindow(target)) return false;
     const definition = definitionOf(producer);
     const output = producer.outputs.indexOf(contribution);
-    const slot = definition.accumulators?.find(([candidate]) => candidate === output)?.[1];
+    const slot = definition.accumulators.find(([candidate]) => candidate === output)?.[1];
     if (slot === undefined || (known !== undefined && known.value.dtype !== contribution.dtype)) return false;
     const sum = known?.value ?? this.#windowOf(target, contribution);
     const accumulate: Attribute = known === undefined ? scalar('accumulate') : 1;
-    const taken = definition.accumulators!.some(([, input]) => producer.inputs[input] !== undefined);
+    const taken = definition.accumulators.some(([, input]) => producer.inputs[input] !== undefined);
     if (taken && JSON.stringify(producer.attributes.accumulate) !== JSON.stringify(accumulate)) return false;
     if (taken) this.superseded.add(producer);
     const { result: outputs, nodes } = this.#graph.collect(() =>

@@ -1,6 +1,7 @@
 import { compactError } from '../errors.js';
 import type { Attributes, Node, Phase } from './node.js';
 import type { OpDefinition } from './op.js';
+import { checkOperands } from './operands.js';
 import { dtypeBytes, numElements } from './value.js';
 import type { DType, ParameterInfo, Value, ValueKind } from './value.js';
 
@@ -72,7 +73,10 @@ export class Graph {
     return this.#persistentValue({ name, shape, dtype, kind }, undefined);
   }
 
-  /** Adds one call of an op; pure calls that were made before return their first outputs. */
+  /**
+   * Adds one call of an op; pure calls that were made before return their first outputs.
+   * @throws ERR_COMPACT_ARGUMENT, ERR_COMPACT_TYPE, ERR_COMPACT_SHAPE for operands that the op's signature forbids
+   */
   apply(
     definition: OpDefinition,
     inputs: readonly (Value | undefined)[],
@@ -86,6 +90,7 @@ export class Graph {
           `${definition.name}: ${input.name} belongs to another graph`,
         );
     }
+    checkOperands(definition, inputs, outputs);
     const key = definition.pure ? this.#key(definition, inputs, attributes, outputs) : undefined;
     const known = key === undefined ? undefined : this.#merged.get(key);
     if (known !== undefined) return known.outputs;
@@ -99,6 +104,7 @@ export class Graph {
   overwrite(definition: OpDefinition, target: Value, attributes: Attributes): void {
     if (target.graph !== this || !target.persistent)
       throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${target.name} is not persistent here`);
+    checkOperands(definition, [], [target]);
     (this.#node(definition, [], attributes).outputs as Value[]).push(target);
   }
 

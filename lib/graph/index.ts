@@ -4,5 +4,7 @@ export * from './node.js';
 export * from './op.js';
 export * from './program.js';
 export * from './seed.js';
+export type { Operand, OutputOperand, Signature } from './signature.js';
 export * from './value.js';
+export * from './ops/definitions.js';
 export * from './ops/index.js';

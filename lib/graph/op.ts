@@ -1,5 +1,6 @@
 import type { Node } from './node.js';
-import type { DType, Value } from './value.js';
+import type { Signature } from './signature.js';
+import type { DType, Value, ValueKind } from './value.js';
 
 /** What a gradient rule may ask and tell. */
 export interface GradientContext {
@@ -29,23 +30,52 @@ export interface LinearLayer {
   readonly weight: Value;
 }
 
-/** Everything the compiler knows about an op beyond its name; one file per op under ops/. */
-export interface OpDefinition {
+/** What siblings of one op, layer and phase have in common. */
+export type SiblingKey = readonly unknown[];
+
+/** The families of ops, each a table of docs/operations.md. */
+export const opFamilies = ['products', 'layers', 'losses', 'optimizers', 'plumbing'] as const;
+/** One of `opFamilies`. */
+export type OpFamily = (typeof opFamilies)[number];
+
+/** Everything there is to know of an op beside its kernels; one file per op under ops/. */
+export interface OpFacts {
   readonly name: string;
+  readonly family: OpFamily;
+  /** What it computes, a row of docs/operations.md: Markdown without full stop. */
+  readonly computes: string;
+  /** Inputs and outputs, e.g. `x:T[n,h] weight:T[h] -> y:T[n,h]`; lib/graph/signature.ts has the grammar. */
+  readonly operands: string;
+  /** Attributes with their defaults, e.g. `transposeA=0 alpha=1`. Default: none. */
+  readonly attributes?: string;
+  /**
+   * Outputs that may take over the memory of an input that dies here, e.g. `y=gate y=up`: of exactly its bytes, beyond
+   * the updates and accumulators of `operands`. Default: none.
+   */
+  readonly mayShare?: string;
+  /** Attributes that tell one tensor from another, and change nothing else. Default: none. */
+  readonly identifiedBy?: string;
   /** Whether rebuilding its outputs in backward is element-wise work ('cheap') or a product ('costly'). */
   readonly recompute: 'cheap' | 'costly';
   /** Equal calls give equal results and may be merged; false for in-place updates. */
   readonly pure: boolean;
-  /** Outputs that must be the memory of an input: [output, input]. */
-  readonly updates?: readonly (readonly [number, number])[];
-  /** Of `updates`, those of a single element: [output, the attribute that is its number]. */
-  readonly elementUpdates?: readonly (readonly [number, string])[];
-  /** Outputs that may take over the memory of an input that dies here: [output, input]. */
-  readonly inPlace?: readonly (readonly [number, number])[];
-  /** Outputs that can add into an optional accumulator input: [output, input]; such ops have the attribute `accumulate`. */
-  readonly accumulators?: readonly (readonly [number, number])[];
+  /** Category of its kernel's scratch. Default 'workspace'. */
+  readonly workspaceKind?: ValueKind;
+  /** Two ops of which one call gives the bits: the second reads the first output of the first as its first input. */
+  readonly fusionOf?: readonly [OpDefinition, OpDefinition];
   /** Floating-point operations of one call. */
   flops(node: Node): number;
+  /**
+   * Calls of equal keys, in one layer and phase, can run as one where a target groups the op; undefined for a call that
+   * stays alone, as all do by default.
+   * @param keyOfReader of the first node with a key that reads a value
+   */
+  siblingKey?(node: Node, keyOfReader: (value: Value) => SiblingKey | undefined): SiblingKey | undefined;
+  /**
+   * Builds a call again such that it also writes the sum of the squares of its first output to squares[index]; returns
+   * the new first output.
+   */
+  withSquares?(node: Node, squares: Value, index: number): Value;
   /** Gradients of the inputs, in order; undefined for inputs without one. Absent: the op has no gradient. */
   gradient?(context: GradientContext): readonly (Value | undefined)[];
   /**
@@ -56,4 +86,19 @@ export interface OpDefinition {
     readonly loss: Value;
     readonly inputGradients: readonly (Value | undefined)[];
   };
+}
+
+/** The facts of an op, and what follows from its `operands`. */
+export interface OpDefinition extends OpFacts {
+  readonly signature: Signature;
+  /** Outputs that must be the memory of an input: [output, input]. */
+  readonly updates: readonly (readonly [number, number])[];
+  /** Of `updates`, those of a single element: [output, the attribute that is its number]. */
+  readonly elementUpdates: readonly (readonly [number, string])[];
+  /** Outputs that can add into an optional accumulator input: [output, input]; such ops have the attribute `accumulate`. */
+  readonly accumulators: readonly (readonly [number, number])[];
+  /** Outputs that may take over the memory of an input that dies here: [output, input]. */
+  readonly inPlace: readonly (readonly [number, number])[];
+  /** Attributes that tell one tensor or element from another: calls that differ in them alone need the same scratch. */
+  readonly identity: readonly string[];
 }

@@ -1,7 +1,7 @@
 import type { Graph } from './graph.js';
 import type { Node } from './node.js';
 import type { OpDefinition } from './op.js';
-import { opDefinitions } from './ops/index.js';
+import { opDefinitions } from './ops/definitions.js';
 import type { Value } from './value.js';
 
 /**
@@ -46,7 +46,7 @@ export function readersOf(nodes: readonly Node[]): ReadonlyMap<Value, readonly N
 
 /** The pairs [output, input] of a node that must share memory: updates in place, and accumulators that are present. */
 export function requiredAliases(node: Node): (readonly [Value, Value])[] {
-  const { updates = [], accumulators = [] } = definitionOf(node);
+  const { updates, accumulators } = definitionOf(node);
   const aliases: (readonly [Value, Value])[] = [];
   for (const [output, input] of [...updates, ...accumulators]) {
     const target = node.inputs[input];

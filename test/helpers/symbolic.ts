@@ -157,11 +157,7 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
 
 function checkOverlaps(plan: Plan, instruction: PlanInstruction, where: string): void {
   const definition = opDefinitions.get(instruction.op)!;
-  const shared = [
-    ...(definition.updates ?? []),
-    ...(definition.accumulators ?? []),
-    ...(definition.inPlace ?? []),
-  ];
+  const shared = [...definition.updates, ...definition.accumulators, ...definition.inPlace];
   const outputs = instruction.outputs.map((id) => plan.values[id]!);
   const { offset, bytes } = instruction.workspace;
   const workspace = { name: 'its workspace', region: 'arena', offset, bytes } as const;

@@ -198,7 +198,7 @@ describe.each([...signatures.values()])('$op', (signature) => {
         else expect(operand.isOptional).toBe(true);
       const present = signature.outputs.filter(({ updates }) => {
         const operand = signature.inputs.findIndex(({ name }) => name === updates);
-        const isUpdate = opDefinitions.get(op)!.updates?.some(([, input]) => input === operand);
+        const isUpdate = opDefinitions.get(op)!.updates.some(([, input]) => input === operand);
         return !isUpdate || inputs[operand] !== undefined;
       });
       expect(outputs).toHaveLength(present.length);
@@ -223,7 +223,7 @@ describe.each([...signatures.values()])('$op', (signature) => {
   });
 
   test('updates, accumulators and outputs in place agree with the tables', () => {
-    const { updates = [], accumulators = [], inPlace = [] } = opDefinitions.get(signature.op)!;
+    const { updates, accumulators, inPlace } = opDefinitions.get(signature.op)!;
     const named = (pairs: readonly (readonly [number, number])[]) =>
       pairs
         .map(([output, input]) => `${signature.outputs[output]!.name} on ${signature.inputs[input]!.name}`)
@@ -314,6 +314,28 @@ describe('wrong operands are refused with a typed error', () => {
       'ERR_COMPACT_ARGUMENT',
     ],
     ['a partial sum out of range', () => ops.sumOfSquares(wide, vector, 4), 'ERR_COMPACT_ARGUMENT'],
+    ['an operand too few', () => graph.apply(ops.addOp, [wide], {}, [wide]), 'ERR_COMPACT_ARGUMENT'],
+    [
+      'an operand that is missing',
+      () => graph.apply(ops.addOp, [wide, undefined], {}, [wide]),
+      'ERR_COMPACT_TYPE',
+    ],
+    [
+      'an output too many',
+      () => graph.apply(ops.addOp, [wide, wide], {}, [wide, wide]),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+    [
+      'an output of another size',
+      () => graph.apply(ops.addOp, [wide, wide], {}, [vector]),
+      'ERR_COMPACT_SHAPE',
+    ],
+    ['an output of another dtype', () => graph.apply(ops.addOp, [wide, wide], {}, [ids]), 'ERR_COMPACT_TYPE'],
+    [
+      'integers filled with a number',
+      () => ops.fillPersistent(graph.state('integers', [4], 'i32', 'input'), 0),
+      'ERR_COMPACT_TYPE',
+    ],
     [
       'an initial value of a value that is not persistent',
       () => ops.fillPersistent(wide, 0),

@@ -57,7 +57,7 @@ export function kernelPlan(graph: Graph, target: Target): Plan {
 function inPlaceOutputs(graph: Graph): ReadonlyMap<Value, Value> {
   return new Map(
     graph.nodes.flatMap((node) =>
-      (definitionOf(node).updates ?? []).map(
+      definitionOf(node).updates.map(
         ([output, input]) => [node.outputs[output]!, node.inputs[input]!] as const,
       ),
     ),

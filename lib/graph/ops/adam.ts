@@ -1,16 +1,11 @@
 // Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019): m = b1 m + (1 - b1) g,
 // v = b2 v + (1 - b2) g^2, direction = (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon).
+import { defineOp } from '../define-op.js';
 import type { Attribute } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
-import {
-  firstInputElements,
-  floatDtypes,
-  requireAlike,
-  requireDtype,
-  requireSameElements,
-  requireShape,
-} from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 import { roundingAttributes } from './project.js';
 
 /** The two moving averages of Adam: states that `adamDirection` and `adamW` update in place, f32 or bf16. */
@@ -40,17 +35,9 @@ export interface AdamDirectionOptions {
 export function adamDirection(gradient: Value, moments: AdamMoments, options: AdamDirectionOptions): Value {
   const { gradientScale, dtype = gradient.dtype, ...attributes } = options;
   const { expAvg, expAvgSq } = moments;
-  checkOperands('adamDirection', gradient, moments, gradientScale);
-  const [direction] = gradient.graph.apply(
-    adamDirectionOp,
-    [gradient, expAvg, expAvgSq, gradientScale],
-    attributes,
-    [
-      { name: 'direction', shape: gradient.shape, dtype, kind: 'gradient' },
-      { name: expAvg.name, shape: expAvg.shape, dtype: expAvg.dtype, kind: expAvg.kind },
-      { name: expAvgSq.name, shape: expAvgSq.shape, dtype: expAvgSq.dtype, kind: expAvgSq.kind },
-    ],
-  );
+  const inputs = [gradient, expAvg, expAvgSq, gradientScale] as const;
+  const outputs = { direction: { dtype, kind: 'gradient' } } as const;
+  const [direction] = callOp(adamDirectionOp, inputs, attributes, outputs);
   return direction!;
 }
 
@@ -77,9 +64,6 @@ export interface AdamWOptions {
 export function adamW(weight: Value, gradient: Value, moments: AdamMoments, options: AdamWOptions): Value {
   const { gradientScale, stochasticRounding, updateScale = 1, weightDecay = 0, step, ...constants } = options;
   const { expAvg, expAvgSq } = moments;
-  requireDtype('adamW', weight, ...floatDtypes);
-  requireSameElements('adamW', weight, gradient);
-  checkOperands('adamW', gradient, moments, gradientScale);
   const rounding = stochasticRounding && { seed: stochasticRounding.seed, step };
   const attributes = {
     ...constants,
@@ -89,49 +73,41 @@ export function adamW(weight: Value, gradient: Value, moments: AdamMoments, opti
     step,
     tensorId: stochasticRounding?.tensorId ?? 0,
   };
-  const [updated] = weight.graph.apply(
-    adamWOp,
-    [weight, gradient, expAvg, expAvgSq, gradientScale],
-    attributes,
-    [weight, expAvg, expAvgSq].map(({ name, shape, dtype, kind }) => ({ name, shape, dtype, kind })),
-  );
+  const [updated] = callOp(adamWOp, [weight, gradient, expAvg, expAvgSq, gradientScale], attributes);
   return updated!;
 }
 
-function checkOperands(
-  op: string,
-  gradient: Value,
-  { expAvg, expAvgSq }: AdamMoments,
-  gradientScale?: Value,
-): void {
-  requireDtype(op, gradient, ...floatDtypes);
-  requireSameElements(op, gradient, expAvg);
-  requireAlike(op, expAvg, expAvgSq);
-  if (gradientScale === undefined) return;
-  requireDtype(op, gradientScale, 'f32');
-  requireShape(op, gradientScale, [1]);
-}
-
-export const adamDirectionOp: OpDefinition = {
+export const adamDirectionOp: OpDefinition = defineOp({
   name: 'adamDirection',
+  family: 'optimizers',
+  computes:
+    '`m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; direction = (m / (1-b1^firstMomentStep)) / (sqrt(v / ' +
+    '(1-b2^secondMomentStep)) + epsilon)`',
+  operands:
+    'gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> direction:D[#e] =expAvg =expAvgSq',
+  attributes: 'beta1 beta2 epsilon firstMomentStep secondMomentStep',
+  mayShare: 'direction=gradient',
   recompute: 'costly',
   pure: false,
-  updates: [
-    [1, 1],
-    [2, 2],
-  ],
-  inPlace: [[0, 0]],
+  // Directions that one projection carries back belong together.
+  siblingKey: ({ outputs: [direction] }, keyOfReader) => keyOfReader(direction!),
   flops: (node) => 11 * firstInputElements(node),
-};
+});
 
-export const adamWOp: OpDefinition = {
+export const adamWOp: OpDefinition = defineOp({
   name: 'adamW',
+  family: 'optimizers',
+  computes:
+    '`adamDirection` with one `step`, then `w = w (1 - learningRate*weightDecay) - ' +
+    'learningRate*updateScale*direction`',
+  operands:
+    'weight:W[#e] gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> =weight =expAvg ' +
+    '=expAvgSq',
+  attributes:
+    'learningRate updateScale=1 beta1 beta2 epsilon weightDecay=0 step stochasticRounding=0 ' +
+    'roundingSeed=0 tensorId=0',
+  identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: false,
-  updates: [
-    [0, 0],
-    [1, 2],
-    [2, 3],
-  ],
   flops: (node) => 14 * firstInputElements(node),
-};
+});

@@ -1,6 +1,10 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireAlike, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { addOp } from './add.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
+import { rmsNormOp } from './rms-norm.js';
 
 /** The sum, its norm, and the reciprocal root mean square of each row. */
 export interface AddRmsNormOutputs {
@@ -17,29 +21,22 @@ export interface AddRmsNormOutputs {
  * Models build the two ops, of which the compiler makes this one once gradients are there; it has no gradient itself.
  */
 export function addRmsNorm(a: Value, b: Value, weight: Value, epsilon: number): AddRmsNormOutputs {
-  const [tokens, hidden] = requireMatrix('addRmsNorm', a);
-  requireAlike('addRmsNorm', a, b);
-  requireShape('addRmsNorm', b, a.shape);
-  requireDtype('addRmsNorm', weight, a.dtype);
-  requireShape('addRmsNorm', weight, [hidden]);
-  const [sum, y, rstd] = a.graph.apply(addRmsNormOp, [a, b, weight], { epsilon }, [
-    { name: 'sum', shape: a.shape, dtype: a.dtype, kind: a.kind },
-    { name: 'y', shape: a.shape, dtype: a.dtype },
-    { name: 'rstd', shape: [tokens], dtype: 'f32' },
-  ]);
+  const [sum, y, rstd] = callOp(addRmsNormOp, [a, b, weight], { epsilon }, { sum: { kind: a.kind } });
   return { sum: sum!, y: y!, rstd: rstd! };
 }
 
-export const addRmsNormOp: OpDefinition = {
+export const addRmsNormOp: OpDefinition = defineOp({
   name: 'addRmsNorm',
+  family: 'layers',
+  computes:
+    '`sum = a + b`, rounded to its dtype as `add` rounds it, and the `rmsNorm` of the rounded sum: the ' +
+    'bits of the two ops. Made by the compiler, never by models',
+  operands: 'a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]',
+  attributes: 'epsilon',
+  // Two operands that die here leave room for both results, as an addition and a norm apart would.
+  mayShare: 'sum=a sum=b y=a y=b',
   recompute: 'cheap',
   pure: true,
-  // Two operands that die here leave room for both results, as an addition and a norm apart would.
-  inPlace: [
-    [0, 0],
-    [0, 1],
-    [1, 0],
-    [1, 1],
-  ],
+  fusionOf: [addOp, rmsNormOp],
   flops: (node) => 5 * firstInputElements(node),
-};
+});

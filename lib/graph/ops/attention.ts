@@ -1,15 +1,10 @@
 import { compactError } from '../../errors.js';
+import { defineOp } from '../define-op.js';
 import type { Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import {
-  firstInputElements,
-  requireAlike,
-  requireArgument,
-  requireDtype,
-  requireMatrix,
-  requireShape,
-} from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
 
 /** The shape of attention, and which tokens see which. */
 export interface AttentionOptions {
@@ -30,16 +25,9 @@ export interface AttentionOptions {
  */
 export function attention(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
   const { sequenceLength, headSize, causal = true, scale = 1 / Math.sqrt(headSize), mask } = options;
-  const tokens = checkOperands('attention', q, k, v, sequenceLength, headSize);
-  if (mask !== undefined) {
-    requireDtype('attention', mask, 'u8');
-    requireShape('attention', mask, [tokens]);
-  }
+  const lse = { shape: statisticsShape('attention', q, k, sequenceLength, headSize) };
   const attributes: Attributes = { sequenceLength, headSize, causal: Number(causal), scale };
-  const [o] = q.graph.apply(attentionOp, [q, k, v, mask], attributes, [
-    { name: 'o', shape: q.shape, dtype: q.dtype },
-    { name: 'lse', shape: [tokens, q.shape[1]! / headSize], dtype: 'f32' },
-  ]);
+  const [o] = callOp(attentionOp, [q, k, v, mask], attributes, { lse });
   return o!;
 }
 
@@ -57,32 +45,22 @@ export function attentionBackward(
 ): AttentionGradients {
   const { q, k, v, o, lse, dO, mask } = operands;
   const { sequenceLength, headSize } = attributes as Record<string, number>;
-  const tokens = checkOperands('attentionBackward', q, k, v, sequenceLength!, headSize!);
-  requireAlike('attentionBackward', q, o, dO);
-  requireDtype('attentionBackward', lse, 'f32');
-  requireShape('attentionBackward', lse, [tokens, q.shape[1]! / headSize!]);
-  const [dq, dk, dv] = q.graph.apply(attentionBackwardOp, [q, k, v, o, lse, dO, mask], attributes, [
-    { name: 'dq', shape: q.shape, dtype: q.dtype },
-    { name: 'dk', shape: k.shape, dtype: k.dtype },
-    { name: 'dv', shape: v.shape, dtype: v.dtype },
-  ]);
+  const shape = statisticsShape('attentionBackward', q, k, sequenceLength!, headSize!);
+  requireShape('attentionBackward', lse, shape);
+  const [dq, dk, dv] = callOp(attentionBackwardOp, [q, k, v, o, lse, dO, mask], attributes);
   return { dq: dq!, dk: dk!, dv: dv! };
 }
 
-/** Returns the number of tokens. */
-function checkOperands(
+/** (tokens, heads): one number for each row of scores. */
+function statisticsShape(
   op: string,
   q: Value,
   k: Value,
-  v: Value,
   sequenceLength: number,
   headSize: number,
-): number {
+): readonly [number, number] {
   const [tokens, width] = requireMatrix(op, q);
   const [, kvWidth] = requireMatrix(op, k);
-  requireDtype(op, k, q.dtype);
-  requireShape(op, k, [tokens, undefined]);
-  requireAlike(op, k, v);
   requireArgument(op, 'headSize', headSize, headSize > 0 && width % headSize === 0, `a divisor of ${width}`);
   if (kvWidth % headSize !== 0 || width % kvWidth !== 0)
     throw compactError('ERR_COMPACT_SHAPE', `${op}: key and value heads do not divide the query heads`, {
@@ -92,7 +70,7 @@ function checkOperands(
     });
   const whole = sequenceLength > 0 && tokens % sequenceLength === 0;
   requireArgument(op, 'sequenceLength', sequenceLength, whole, `a divisor of the ${tokens} tokens`);
-  return tokens;
+  return [tokens, width / headSize];
 }
 
 /** One of the products over all pairs of positions that the mask of causality leaves. */
@@ -101,8 +79,18 @@ function productFlops(node: Node): number {
   return (2 * firstInputElements(node) * sequenceLength!) / (causal ? 2 : 1);
 }
 
-export const attentionOp: OpDefinition = {
+export const attentionOp: OpDefinition = defineOp({
   name: 'attention',
+  family: 'layers',
+  computes:
+    'per sequence and head `o = softmax(scale q k^T) v`, fp32 inside, online softmax, no T x T matrix ' +
+    '(bf16 on tensor cores and on AMX: the probabilities, and the score gradients of the backward ' +
+    'pass, are rounded to bf16 before they are multiplied). `w = heads*headSize`, `u = ' +
+    'kvHeads*headSize`, `headSize` a multiple of 8 up to 256, head `i` uses kv head `i / ' +
+    '(heads/kvHeads)`. `mask[n]` 1 where a token may be attended to. `lse` is the log-sum-exp; a row ' +
+    'with nothing to attend to gives o = 0, lse = -inf',
+  operands: 'q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] -> o:T[n,w] lse:f32[n,a]',
+  attributes: 'sequenceLength headSize causal=1 scale',
   recompute: 'costly',
   pure: true,
   flops: (node) => 2 * productFlops(node),
@@ -113,12 +101,17 @@ export const attentionOp: OpDefinition = {
     const { dq, dk, dv } = attentionBackward(operands, node.attributes);
     return [needs(0) ? dq : undefined, needs(1) ? dk : undefined, needs(2) ? dv : undefined, undefined];
   },
-};
+});
 
-export const attentionBackwardOp: OpDefinition = {
+export const attentionBackwardOp: OpDefinition = defineOp({
   name: 'attentionBackward',
+  family: 'layers',
+  computes: '`dq, dk, dv`; probabilities rebuilt from `lse`',
+  operands:
+    'q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]',
+  attributes: 'sequenceLength headSize causal=1 scale',
   recompute: 'costly',
   pure: true,
   // Scores and probability gradients are rebuilt, then one product for each of dq, dk and dv.
   flops: (node) => 5 * productFlops(node),
-};
+});

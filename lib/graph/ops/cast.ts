@@ -1,22 +1,25 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
-import { firstInputElements, floatDtypes, requireDtype } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** The same numbers in another floating-point dtype, rounded to nearest even. */
 export function cast(x: Value, dtype: DType): Value {
-  requireDtype('cast', x, ...floatDtypes);
-  const [y] = x.graph.apply(castOp, [x], {}, [{ name: 'y', shape: x.shape, dtype, kind: x.kind }]);
+  const [y] = callOp(castOp, [x], {}, { y: { dtype, kind: x.kind } });
   return y!;
 }
 
-export const castOp: OpDefinition = {
+export const castOp: OpDefinition = defineOp({
   name: 'cast',
+  family: 'plumbing',
+  computes: 'the same numbers in another dtype; in place only where both have the same width',
+  operands: 'x:A[#e] -> y:B[#e]',
+  mayShare: 'y=x',
   recompute: 'cheap',
   pure: true,
-  // Only where both dtypes have the same width; the compiler compares bytes.
-  inPlace: [[0, 0]],
   flops: firstInputElements,
   gradient: ({ node, outputGradients, needs }) => [
     needs(0) ? cast(outputGradients[0]!, node.inputs[0]!.dtype) : undefined,
   ],
-};
+});

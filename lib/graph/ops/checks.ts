@@ -2,13 +2,15 @@ import { compactError } from '../../errors.js';
 import { shown } from '../../options.js';
 import { numElements, type DType, type Value } from '../value.js';
 
-// What builders check of their operands. A wrong shape is a mistake of the model's author, so the error names the op,
-// the value and both shapes; the engine checks every instruction of a plan once more against its own table.
+// Checks of operands, by signatures and by builders: a builder checks what its op's signature cannot say.
+
+/** What is checked of a value, or of one that is to be. */
+export type Tensor = Pick<Value, 'name' | 'shape' | 'dtype'>;
 
 export const floatDtypes: readonly DType[] = ['f32', 'bf16'];
 
 /** A shape, with undefined for a dimension of any size. */
-export function requireShape(op: string, value: Value, expected: readonly (number | undefined)[]): void {
+export function requireShape(op: string, value: Tensor, expected: readonly (number | undefined)[]): void {
   const fits =
     value.shape.length === expected.length &&
     expected.every((size, index) => size === undefined || size === value.shape[index]);
@@ -20,7 +22,7 @@ export function requireShape(op: string, value: Value, expected: readonly (numbe
     });
 }
 
-export function requireDtype(op: string, value: Value, ...expected: readonly DType[]): void {
+export function requireDtype(op: string, value: Tensor, ...expected: readonly DType[]): void {
   if (!expected.includes(value.dtype))
     throw compactError('ERR_COMPACT_TYPE', `${op}: ${value.name} has the wrong dtype`, {
       op,
@@ -36,16 +38,7 @@ export function requireMatrix(op: string, value: Value): readonly [number, numbe
   return value.shape as readonly [number, number];
 }
 
-/** Operands of an element-wise op: as many elements and the same floating-point dtype as the first. */
-export function requireAlike(op: string, first: Value, ...others: readonly Value[]): void {
-  requireDtype(op, first, ...floatDtypes);
-  for (const other of others) {
-    requireDtype(op, other, first.dtype);
-    requireSameElements(op, first, other);
-  }
-}
-
-export function requireSameElements(op: string, first: Value, other: Value): void {
+export function requireSameElements(op: string, first: Tensor, other: Tensor): void {
   if (numElements(other.shape) !== numElements(first.shape))
     throw compactError('ERR_COMPACT_SHAPE', `${op}: ${other.name} and ${first.name} differ in size`, {
       op,

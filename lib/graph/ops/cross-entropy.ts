@@ -1,7 +1,9 @@
+import { defineOp } from '../define-op.js';
 import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** Scale of the loss, and the target that counts for nothing. */
 export interface CrossEntropyOptions {
@@ -14,9 +16,8 @@ export interface CrossEntropyOptions {
 /** Cross-entropy of logits (rows, classes) that exist, for classification; targets i32 (rows). Returns the loss, f32 (1). */
 export function crossEntropy(logits: Value, targets: Value, options: CrossEntropyOptions = {}): Value {
   const { lossScale = 1, ignoreIndex = -100 } = options;
-  checkOperands('crossEntropy', logits, targets);
   const attributes = { lossScale, ignoreIndex };
-  const [loss] = logits.graph.apply(crossEntropyOp, [logits, targets], attributes, [lossOutput]);
+  const [loss] = callOp(crossEntropyOp, [logits, targets], attributes, { loss: { kind: 'output' } });
   return loss!;
 }
 
@@ -34,24 +35,19 @@ export function crossEntropyBackward(
   targets: Value,
   attributes: Attributes,
 ): CrossEntropyGradients {
-  checkOperands('crossEntropyBackward', logits, targets);
-  const [loss, dLogits] = logits.graph.apply(crossEntropyBackwardOp, [logits, targets], attributes, [
-    lossOutput,
-    { name: 'dLogits', shape: logits.shape, dtype: logits.dtype, kind: 'logits' },
-  ]);
+  const [loss, dLogits] = callOp(crossEntropyBackwardOp, [logits, targets], attributes, {
+    loss: { kind: 'output' },
+    dLogits: { kind: 'logits' },
+  });
   return { loss: loss!, dLogits: dLogits! };
 }
 
-const lossOutput = { name: 'loss', shape: [1], dtype: 'f32', kind: 'output' } as const;
-
-function checkOperands(op: string, logits: Value, targets: Value): void {
-  const [rows] = requireMatrix(op, logits);
-  requireDtype(op, targets, 'i32');
-  requireShape(op, targets, [rows]);
-}
-
-export const crossEntropyOp: OpDefinition = {
+export const crossEntropyOp: OpDefinition = defineOp({
   name: 'crossEntropy',
+  family: 'losses',
+  computes: '`lossScale * sum(lse(logits) - logits[target])`, of logits that exist (classification)',
+  operands: 'logits:T[n,c] targets:i32[n] -> loss:f32[1]',
+  attributes: 'lossScale=1 ignoreIndex=-100',
   recompute: 'costly',
   pure: true,
   flops: (node) => 4 * firstInputElements(node),
@@ -60,11 +56,15 @@ export const crossEntropyOp: OpDefinition = {
     const { loss, dLogits } = crossEntropyBackward(logits, targets, node.attributes);
     return { loss, inputGradients: [needs(0) ? dLogits : undefined, undefined] };
   },
-};
+});
 
-export const crossEntropyBackwardOp: OpDefinition = {
+export const crossEntropyBackwardOp: OpDefinition = defineOp({
   name: 'crossEntropyBackward',
+  family: 'losses',
+  computes: 'the loss and the gradient of the logits in one pass',
+  operands: 'logits:T[n,c] targets:i32[n] -> loss:f32[1] dLogits:T[n,c]',
+  attributes: 'lossScale=1 ignoreIndex=-100',
   recompute: 'costly',
   pure: true,
   flops: (node) => 6 * firstInputElements(node),
-};
+});

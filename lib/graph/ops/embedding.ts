@@ -1,15 +1,12 @@
+import { defineOp } from '../define-op.js';
 import type { DType, Value } from '../value.js';
 import type { OpDefinition } from '../op.js';
-import { firstInputElements, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** y[i] = table[ids[i]]: table (vocabulary, hidden), ids i32 (tokens); ids are checked on the host before a run. */
 export function embedding(table: Value, ids: Value): Value {
-  const [, hidden] = requireMatrix('embedding', table);
-  requireDtype('embedding', ids, 'i32');
-  requireShape('embedding', ids, [undefined]);
-  const [y] = table.graph.apply(embeddingOp, [table, ids], {}, [
-    { name: 'y', shape: [ids.shape[0]!, hidden], dtype: table.dtype },
-  ]);
+  const [y] = callOp(embeddingOp, [table, ids]);
   return y!;
 }
 
@@ -20,17 +17,18 @@ export function embeddingBackward(
   vocabularySize: number,
   gradientDtype: DType,
 ): Value {
-  const [tokens, hidden] = requireMatrix('embeddingBackward', dy);
-  requireDtype('embeddingBackward', ids, 'i32');
-  requireShape('embeddingBackward', ids, [tokens]);
-  const [dTable] = dy.graph.apply(embeddingBackwardOp, [ids, dy, undefined], {}, [
-    { name: 'dTable', shape: [vocabularySize, hidden], dtype: gradientDtype, kind: 'gradient' },
-  ]);
+  const gradient = { shape: [vocabularySize, dy.shape[1]!], dtype: gradientDtype, kind: 'gradient' } as const;
+  const [dTable] = callOp(embeddingBackwardOp, [ids, dy, undefined], {}, { dTable: gradient });
   return dTable!;
 }
 
-export const embeddingOp: OpDefinition = {
+export const embeddingOp: OpDefinition = defineOp({
   name: 'embedding',
+  family: 'layers',
+  computes:
+    'row `ids[i]` of the table. Ids are checked on the host before the run; a bad one that reaches a ' +
+    'GPU is passed over and reported when the run ends',
+  operands: 'table:T[v,h] ids:i32[n] -> y:T[n,h]',
   // No arithmetic, but it reads a table that an update may have changed by then; its output is not worth that care.
   recompute: 'costly',
   pure: true,
@@ -42,12 +40,16 @@ export const embeddingOp: OpDefinition = {
       undefined,
     ];
   },
-};
+});
 
-export const embeddingBackwardOp: OpDefinition = {
+export const embeddingBackwardOp: OpDefinition = defineOp({
   name: 'embeddingBackward',
+  family: 'layers',
+  computes:
+    '`dTable[t] = sum of dy rows with id t`, summed in ascending token position, zero rows for absent ids',
+  operands: 'ids:i32[n] dy:T[n,h] accumulator?:G[v,h] -> dTable=accumulator:G[v,h]',
+  attributes: 'accumulate=0',
   recompute: 'costly',
   pure: true,
-  accumulators: [[0, 2]],
   flops: ({ inputs }) => firstInputElements({ inputs: inputs.slice(1) }),
-};
+});

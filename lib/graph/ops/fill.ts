@@ -1,3 +1,4 @@
+import { defineOp } from '../define-op.js';
 import type { Graph, OutputSpec } from '../graph.js';
 import type { Attribute } from '../node.js';
 import type { OpDefinition } from '../op.js';
@@ -13,10 +14,14 @@ export function fillPersistent(target: Value, value: Attribute): void {
   target.graph.overwrite(fillOp, target, { value });
 }
 
-export const fillOp: OpDefinition = {
+export const fillOp: OpDefinition = defineOp({
   name: 'fill',
+  family: 'plumbing',
+  computes: 'every element is `value`',
+  operands: '-> y:T[#e]',
+  attributes: 'value',
   recompute: 'cheap',
   // Equal constants are not one tensor: each may be updated in place.
   pure: false,
   flops: () => 0,
-};
+});

@@ -1,6 +1,8 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireAlike } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** Which of the two forms of GELU. */
 export interface GeluOptions {
@@ -10,42 +12,41 @@ export interface GeluOptions {
 
 /** y = x Phi(x), Phi the normal distribution function. */
 export function gelu(x: Value, { approximate = false }: GeluOptions = {}): Value {
-  requireAlike('gelu', x);
-  const [y] = x.graph.apply(geluOp, [x], { approximate: Number(approximate) }, [
-    { name: 'y', shape: x.shape, dtype: x.dtype },
-  ]);
+  const [y] = callOp(geluOp, [x], { approximate: Number(approximate) });
   return y!;
 }
 
 /** Gradient of x, shaped as x, from the gradient of y. */
 export function geluBackward(x: Value, dy: Value, { approximate = false }: GeluOptions = {}): Value {
-  requireAlike('geluBackward', x, dy);
-  const [dx] = x.graph.apply(geluBackwardOp, [x, dy], { approximate: Number(approximate) }, [
-    { name: 'dx', shape: x.shape, dtype: x.dtype },
-  ]);
+  const [dx] = callOp(geluBackwardOp, [x, dy], { approximate: Number(approximate) });
   return dx!;
 }
 
-export const geluOp: OpDefinition = {
+export const geluOp: OpDefinition = defineOp({
   name: 'gelu',
+  family: 'layers',
+  computes: '`x Phi(x)`, exact (`erf`), or the tanh form with `approximate=1`',
+  operands: 'x:T[#e] -> y:T[#e]',
+  attributes: 'approximate=0',
+  mayShare: 'y=x',
   recompute: 'cheap',
   pure: true,
-  inPlace: [[0, 0]],
   flops: (node) => 8 * firstInputElements(node),
   gradient: ({ node, outputGradients, needs }) => [
     needs(0)
       ? geluBackward(node.inputs[0]!, outputGradients[0]!, { approximate: node.attributes.approximate === 1 })
       : undefined,
   ],
-};
+});
 
-export const geluBackwardOp: OpDefinition = {
+export const geluBackwardOp: OpDefinition = defineOp({
   name: 'geluBackward',
+  family: 'layers',
+  computes: '`dy` times the derivative of either form',
+  operands: 'x:T[#e] dy:T[#e] -> dx:T[#e]',
+  attributes: 'approximate=0',
+  mayShare: 'dx=x dx=dy',
   recompute: 'cheap',
   pure: true,
-  inPlace: [
-    [0, 0],
-    [0, 1],
-  ],
   flops: (node) => 14 * firstInputElements(node),
-};
+});

@@ -1,19 +1,12 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
-import { firstInputElements, requireAlike, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** y = (x - mean) rstd weight + bias: x (tokens, hidden), weight and bias (hidden). */
 export function layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Value {
-  const [tokens, hidden] = requireMatrix('layerNorm', x);
-  for (const vector of [weight, bias]) {
-    requireDtype('layerNorm', vector, x.dtype);
-    requireShape('layerNorm', vector, [hidden]);
-  }
-  const [y] = x.graph.apply(layerNormOp, [x, weight, bias], { epsilon }, [
-    { name: 'y', shape: x.shape, dtype: x.dtype },
-    { name: 'mean', shape: [tokens], dtype: 'f32' },
-    { name: 'rstd', shape: [tokens], dtype: 'f32' },
-  ]);
+  const [y] = callOp(layerNormOp, [x, weight, bias], { epsilon });
   return y!;
 }
 
@@ -33,29 +26,19 @@ export function layerNormBackward(
   gradientDtype: DType,
 ): LayerNormGradients {
   const { x, weight, mean, rstd, dy } = operands;
-  const [tokens, hidden] = requireMatrix('layerNormBackward', x);
-  requireDtype('layerNormBackward', weight, x.dtype);
-  requireShape('layerNormBackward', weight, [hidden]);
-  for (const statistic of [mean, rstd]) {
-    requireDtype('layerNormBackward', statistic, 'f32');
-    requireShape('layerNormBackward', statistic, [tokens]);
-  }
-  requireAlike('layerNormBackward', x, dy);
-  const [dx, dWeight, dBias] = x.graph.apply(
-    layerNormBackwardOp,
-    [x, weight, mean, rstd, dy, undefined, undefined],
-    {},
-    [
-      { name: 'dx', shape: x.shape, dtype: x.dtype },
-      { name: 'dWeight', shape: weight.shape, dtype: gradientDtype, kind: 'gradient' },
-      { name: 'dBias', shape: weight.shape, dtype: gradientDtype, kind: 'gradient' },
-    ],
-  );
+  const inputs = [x, weight, mean, rstd, dy, undefined, undefined] as const;
+  const gradient = { dtype: gradientDtype, kind: 'gradient' } as const;
+  const outputs = { dWeight: gradient, dBias: gradient };
+  const [dx, dWeight, dBias] = callOp(layerNormBackwardOp, inputs, {}, outputs);
   return { dx: dx!, dWeight: dWeight!, dBias: dBias! };
 }
 
-export const layerNormOp: OpDefinition = {
+export const layerNormOp: OpDefinition = defineOp({
   name: 'layerNorm',
+  family: 'layers',
+  computes: '`rstd = 1/sqrt(mean((x - mean)^2) + epsilon)`, `y = (x - mean) * rstd * weight + bias`',
+  operands: 'x:T[n,h] weight:T[h] bias:T[h] -> y:T[n,h] mean:f32[n] rstd:f32[n]',
+  attributes: 'epsilon',
   recompute: 'cheap',
   pure: true,
   flops: (node) => 7 * firstInputElements(node),
@@ -66,15 +49,19 @@ export const layerNormOp: OpDefinition = {
     const { dx, dWeight, dBias } = layerNormBackward(operands, gradientDtype);
     return [needs(0) ? dx : undefined, needs(1) ? dWeight : undefined, needs(2) ? dBias : undefined];
   },
-};
+});
 
-export const layerNormBackwardOp: OpDefinition = {
+export const layerNormBackwardOp: OpDefinition = defineOp({
   name: 'layerNormBackward',
+  family: 'layers',
+  computes:
+    'with `xhat = (x - mean) * rstd`: `dx = rstd*(dy*weight - mean(dy*weight) - ' +
+    'xhat*mean(dy*weight*xhat))`, `dWeight = sum over rows of dy*xhat`, `dBias = sum over rows of dy`',
+  operands:
+    'x:T[n,h] weight:T[h] mean:f32[n] rstd:f32[n] dy:T[n,h] accumulator?:G[h] biasAccumulator?:G[h] -> ' +
+    'dx:T[n,h] dWeight=accumulator:G[h] dBias=biasAccumulator:G[h]',
+  attributes: 'accumulate=0',
   recompute: 'costly',
   pure: true,
-  accumulators: [
-    [1, 5],
-    [2, 6],
-  ],
   flops: (node) => 14 * firstInputElements(node),
-};
+});

@@ -1,7 +1,9 @@
+import { defineOp } from '../define-op.js';
 import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
-import { firstInputElements, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements, requireMatrix, requireShape } from './checks.js';
 
 /** Layout of the weight, scale of the loss, and the size of a chunk. */
 export interface LinearCrossEntropyOptions {
@@ -27,8 +29,8 @@ export function linearCrossEntropy(
 ): Value {
   const { transposeWeight = false, lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
   const attributes = { transposeWeight: Number(transposeWeight), lossScale, ignoreIndex, chunkTokens };
-  checkOperands('linearCrossEntropy', x, weight, targets, transposeWeight);
-  const [loss] = x.graph.apply(linearCrossEntropyOp, [x, weight, targets], attributes, [lossOutput]);
+  checkWeight('linearCrossEntropy', x, weight, transposeWeight);
+  const [loss] = callOp(linearCrossEntropyOp, [x, weight, targets], attributes, { loss: { kind: 'output' } });
   return loss!;
 }
 
@@ -50,24 +52,18 @@ export function linearCrossEntropyBackward(
   attributes: Attributes,
   gradientDtype: DType,
 ): LinearCrossEntropyGradients {
-  checkOperands('linearCrossEntropyBackward', x, weight, targets, attributes.transposeWeight === 1);
-  const inputs = [x, weight, targets, undefined];
-  const [loss, dx, dWeight] = x.graph.apply(linearCrossEntropyBackwardOp, inputs, attributes, [
-    lossOutput,
-    { name: 'dx', shape: x.shape, dtype: x.dtype },
-    { name: 'dWeight', shape: weight.shape, dtype: gradientDtype, kind: 'gradient' },
-  ]);
+  checkWeight('linearCrossEntropyBackward', x, weight, attributes.transposeWeight === 1);
+  const inputs = [x, weight, targets, undefined] as const;
+  const [loss, dx, dWeight] = callOp(linearCrossEntropyBackwardOp, inputs, attributes, {
+    loss: { kind: 'output' },
+    dWeight: { shape: weight.shape, dtype: gradientDtype, kind: 'gradient' },
+  });
   return { loss: loss!, dx: dx!, dWeight: dWeight! };
 }
 
-const lossOutput = { name: 'loss', shape: [1], dtype: 'f32', kind: 'output' } as const;
-
-function checkOperands(op: string, x: Value, weight: Value, targets: Value, transposeWeight: boolean): void {
-  const [tokens, hidden] = requireMatrix(op, x);
-  requireDtype(op, weight, x.dtype);
+function checkWeight(op: string, x: Value, weight: Value, transposeWeight: boolean): void {
+  const [, hidden] = requireMatrix(op, x);
   requireShape(op, weight, transposeWeight ? [undefined, hidden] : [hidden, undefined]);
-  requireDtype(op, targets, 'i32');
-  requireShape(op, targets, [tokens]);
 }
 
 /** tokens * hidden * vocabulary, twice: the product that gives the logits. */
@@ -75,10 +71,17 @@ function logitFlops(inputs: readonly (Value | undefined)[], transposeWeight: boo
   return 2 * firstInputElements({ inputs }) * inputs[1]!.shape[transposeWeight ? 0 : 1]!;
 }
 
-export const linearCrossEntropyOp: OpDefinition = {
+export const linearCrossEntropyOp: OpDefinition = defineOp({
   name: 'linearCrossEntropy',
+  family: 'losses',
+  computes:
+    '`lossScale * sum(lse(x w) - (x w)[target])`, logits (chunkTokens, v) in workspace only, fp32. ' +
+    '`weight` is (h,v), or (v,h) with `transposeWeight=1`',
+  operands: 'x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1]',
+  attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
   recompute: 'costly',
   pure: true,
+  workspaceKind: 'logits',
   flops: ({ inputs, attributes }) => logitFlops(inputs, attributes.transposeWeight === 1),
   fusedLossGradient({ node, needs, gradientDtype }) {
     const [x, weight, targets] = node.inputs as [Value, Value, Value];
@@ -91,12 +94,18 @@ export const linearCrossEntropyOp: OpDefinition = {
     );
     return { loss, inputGradients: [needs(0) ? dx : undefined, needs(1) ? dWeight : undefined, undefined] };
   },
-};
+});
 
-export const linearCrossEntropyBackwardOp: OpDefinition = {
+export const linearCrossEntropyBackwardOp: OpDefinition = defineOp({
   name: 'linearCrossEntropyBackward',
+  family: 'losses',
+  computes: 'the loss and the gradients of x and weight in one pass over the chunks',
+  operands:
+    'x:T[n,h] weight:T[*,*] targets:i32[n] accumulator?:G[*,*] -> loss:f32[1] dx:T[n,h] ' +
+    'dWeight=accumulator:G[*,*]',
+  attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0',
   recompute: 'costly',
   pure: true,
-  accumulators: [[2, 3]],
+  workspaceKind: 'logits',
   flops: ({ inputs, attributes }) => 3 * logitFlops(inputs, attributes.transposeWeight === 1),
-};
+});

@@ -1,8 +1,10 @@
 import { compactError } from '../../errors.js';
+import { defineOp } from '../define-op.js';
 import type { Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value, ValueKind } from '../value.js';
-import { firstInputElements, requireArgument, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements, requireArgument, requireMatrix } from './checks.js';
 
 /** Orientation of the operands, and what the result is. */
 export interface MatmulOptions {
@@ -25,7 +27,6 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
   const [m, k] = oriented(a, transposeA);
   const [kb, n] = oriented(b, transposeB);
-  requireDtype('matmul', b, a.dtype);
   if (k !== kb)
     throw compactError('ERR_COMPACT_SHAPE', `matmul: inner sizes of ${a.name} and ${b.name} differ`, {
       op: 'matmul',
@@ -33,9 +34,10 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
       received: `${kb}`,
     });
   const attributes: Attributes = { transposeA: Number(transposeA), transposeB: Number(transposeB), alpha };
-  const [c] = a.graph.apply(matmulOp, [a, b, undefined, undefined], attributes, [
-    { name: options.name ?? 'product', shape: [m, n], dtype: options.dtype ?? a.dtype, kind: options.kind },
-  ]);
+  const { name = 'product', dtype = a.dtype, kind } = options;
+  const [c] = callOp(matmulOp, [a, b, undefined, undefined], attributes, {
+    c: { name, shape: [m, n], dtype, kind },
+  });
   return c!;
 }
 
@@ -47,21 +49,13 @@ export const linear = (x: Value, weight: Value, name?: string): Value => matmul(
  * squares[index], f32 (any number), updated in place. Returns the new result.
  */
 export function withSquares(product: Node, squares: Value, index: number): Value {
-  const [a, b, accumulator] = product.inputs;
-  const [{ name, shape, dtype, kind }] = product.outputs as [Value];
-  requireDtype('matmul', squares, 'f32');
-  requireShape('matmul', squares, [undefined]);
+  const [a, b, accumulator] = product.inputs as [Value, Value, Value | undefined];
   const fits = Number.isSafeInteger(index) && index >= 0 && index < squares.shape[0]!;
   requireArgument('matmul', 'squaresIndex', index, fits, `below ${squares.shape[0]!}`);
-  const [c] = squares.graph.apply(
-    { ...matmulOp, pure: false },
-    [a, b, accumulator, squares],
-    { ...product.attributes, squaresIndex: index },
-    [
-      { name, shape, dtype, kind },
-      { name: squares.name, shape: squares.shape, dtype: 'f32', kind: squares.kind },
-    ],
-  );
+  const attributes = { ...product.attributes, squaresIndex: index };
+  const [c] = callOp({ ...matmulOp, pure: false }, [a, b, accumulator, squares], attributes, {
+    c: product.outputs[0]!,
+  });
   return c!;
 }
 
@@ -70,14 +64,25 @@ function oriented(value: Value, transpose: boolean): readonly [number, number] {
   return transpose ? [columns, rows] : [rows, columns];
 }
 
-export const matmulOp: OpDefinition = {
+export const matmulOp: OpDefinition = defineOp({
   name: 'matmul',
+  family: 'products',
+  computes:
+    '`c = alpha * op(a) op(b)`, `op` transposes when the attribute is 1. `a` is (m,k), or (k,m) when ' +
+    'transposed; `b` (k,n) or (n,k). With `squares`, `squares[squaresIndex]` becomes the sum of the ' +
+    'squares of `c` as it is stored (fixed order; fp64, on a GPU over up to 128 squares at a time in ' +
+    'fp32), the other sums stay',
+  operands:
+    'a:T[*,*] b:T[*,*] accumulator?:C[m,n] squares?:f32[p] -> c=accumulator:C[m,n] =squares[squaresIndex]',
+  attributes: 'transposeA=0 transposeB=0 alpha=1 accumulate=0 squaresIndex=0',
   recompute: 'costly',
   pure: true,
-  accumulators: [[0, 2]],
-  // The second output is absent, as its input, where no squares are wanted.
-  updates: [[1, 3]],
-  elementUpdates: [[1, 'squaresIndex']],
+  // Dense weight gradients stay apart, so that only one of them is alive.
+  siblingKey({ inputs: [a], outputs: [c], attributes }) {
+    const isDense = c!.kind === 'gradient' && a!.kind !== 'compressedActivation';
+    return isDense ? undefined : [a!.id, attributes.transposeA, attributes.transposeB];
+  },
+  withSquares,
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
   gradient(context) {
     const [a, b] = context.node.inputs as [Value, Value];
@@ -91,4 +96,4 @@ export const matmulOp: OpDefinition = {
       context.needs(1) ? context.weightGradient({ input: a, outputGradient: dy, weight: b }) : undefined,
     ];
   },
-};
+});

@@ -2,11 +2,13 @@
 // pure function of seed, tensorId and epoch and is never a value of the graph: the three ops that use it generate it.
 import { compactError } from '../../errors.js';
 import { shown } from '../../options.js';
+import { defineOp } from '../define-op.js';
 import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
 import type { Value } from '../value.js';
-import { firstInputElements, floatDtypes, requireArgument, requireDtype, requireMatrix } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
 
 /** Laws of the entries, in the order of their numbers in plans. `identity` gives P = I when the rank is the width. */
 export const distributions = ['gaussian', 'rademacher', 'identity'] as const;
@@ -29,14 +31,9 @@ export function project(x: Value, projection: Projection, epoch: Attribute): Val
   const [tokens, width] = requireMatrix('project', x);
   requireRank('project', x, width, projection.rank);
   const attributes = { ...keyAttributes(projection), epoch };
-  const [z] = x.graph.apply(projectOp, [x], attributes, [
-    {
-      name: 'compressedInput',
-      shape: [tokens, projection.rank],
-      dtype: x.dtype,
-      kind: 'compressedActivation',
-    },
-  ]);
+  const [z] = callOp(projectOp, [x], attributes, {
+    z: { name: 'compressedInput', shape: [tokens, projection.rank], kind: 'compressedActivation' },
+  });
   return z!;
 }
 
@@ -64,18 +61,8 @@ export function projectBackUpdate(
   options: ProjectBackUpdateOptions,
 ): Value {
   const [width, columns] = requireMatrix('projectBackUpdate', weight);
-  const [rank, directionColumns] = requireMatrix('projectBackUpdate', direction);
   requireRank('projectBackUpdate', weight, width, projection.rank);
-  if (rank !== projection.rank || directionColumns !== columns)
-    throw compactError(
-      'ERR_COMPACT_SHAPE',
-      `projectBackUpdate: ${direction.name} does not fit ${weight.name}`,
-      {
-        op: 'projectBackUpdate',
-        expected: `[${projection.rank}, ${columns}]`,
-        received: `[${direction.shape.join(', ')}]`,
-      },
-    );
+  requireShape('projectBackUpdate', direction, [projection.rank, columns]);
   const { epoch, learningRate, updateScale = 1, weightDecay = 0, stochasticRounding } = options;
   const attributes: Attributes = {
     ...keyAttributes(projection),
@@ -85,9 +72,7 @@ export function projectBackUpdate(
     weightDecay,
     ...roundingAttributes(stochasticRounding),
   };
-  const [updated] = weight.graph.apply(projectBackUpdateOp, [weight, direction], attributes, [
-    { name: weight.name, shape: weight.shape, dtype: weight.dtype, kind: weight.kind },
-  ]);
+  const [updated] = callOp(projectBackUpdateOp, [weight, direction], attributes);
   return updated!;
 }
 
@@ -107,10 +92,7 @@ export function projectTransfer(
 ): Value {
   const [rank] = requireMatrix('projectTransfer', moment);
   requireArgument('projectTransfer', 'rank', rank, rank === projection.rank, `${projection.rank}`);
-  const attributes = { ...keyAttributes(projection), ...options };
-  const [moved] = moment.graph.apply(projectTransferOp, [moment], attributes, [
-    { name: moment.name, shape: moment.shape, dtype: moment.dtype, kind: moment.kind },
-  ]);
+  const [moved] = callOp(projectTransferOp, [moment], { ...keyAttributes(projection), ...options });
   return moved!;
 }
 
@@ -125,7 +107,6 @@ function keyAttributes({ seed, tensorId, distribution }: Projection) {
 }
 
 function requireRank(op: string, value: Value, width: number, rank: number): void {
-  requireDtype(op, value, ...floatDtypes);
   if (!Number.isSafeInteger(rank) || rank < 1 || rank > width)
     throw compactError('ERR_COMPACT_RANK', `${op}: the rank does not fit ${value.name}`, {
       op,
@@ -134,26 +115,52 @@ function requireRank(op: string, value: Value, width: number, rank: number): voi
     });
 }
 
-export const projectOp: OpDefinition = {
+export const projectOp: OpDefinition = defineOp({
   name: 'project',
+  family: 'products',
+  computes:
+    '`z = x P`, `P = Phat / sqrt(r)`, `Phat` (k,r) from `(seed, tensorId, epoch)`; never stored whole. ' +
+    'The factor `1/sqrt(r)` is applied in fp32 after the sum',
+  operands: 'x:T[n,k] -> z:T[n,r]',
+  attributes: 'seedLow seedHigh tensorId epoch distribution=0',
+  identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: true,
+  workspaceKind: 'projectionScratch',
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
-};
+});
 
-export const projectBackUpdateOp: OpDefinition = {
+export const projectBackUpdateOp: OpDefinition = defineOp({
   name: 'projectBackUpdate',
+  family: 'products',
+  computes:
+    '`w = w (1 - learningRate*weightDecay) - learningRate*updateScale*(P direction)`, `P` (n,r) regenerated',
+  operands: 'weight:W[n,m] direction:D[r,m] -> =weight',
+  attributes:
+    'seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 ' +
+    'stochasticRounding=0 roundingSeed=0 step=0',
+  identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: false,
-  updates: [[0, 0]],
+  workspaceKind: 'projectionScratch',
+  siblingKey({ inputs: [weight, direction], attributes }) {
+    const { seedLow, seedHigh, tensorId, epoch, distribution } = attributes;
+    return [seedLow, seedHigh, tensorId, epoch, distribution, weight!.shape[0], direction!.shape[0]];
+  },
   flops: (node) => 2 * firstInputElements(node) * node.inputs[1]!.shape[0]!,
-};
+});
 
-export const projectTransferOp: OpDefinition = {
+export const projectTransferOp: OpDefinition = defineOp({
   name: 'projectTransfer',
+  family: 'products',
+  computes:
+    '`moment = P_new^T P_old moment`, both (rows,r): carries a first moment to the basis of a new epoch',
+  operands: 'moment:S[r,m] -> =moment',
+  attributes: 'rows seedLow seedHigh tensorId oldEpoch newEpoch distribution=0',
+  identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: false,
-  updates: [[0, 0]],
+  workspaceKind: 'projectionScratch',
   // Two products of (rows, rank) with (rank, out_features).
   flops: (node) => 4 * firstInputElements(node) * (node.attributes.rows as number),
-};
+});

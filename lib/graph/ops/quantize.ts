@@ -1,6 +1,8 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import { numElements, type DType, type Value } from '../value.js';
-import { firstInputElements, floatDtypes, requireArgument, requireDtype, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements, requireArgument, requireShape } from './checks.js';
 
 /** A tensor in eight bits per element. */
 export interface Quantized {
@@ -12,27 +14,22 @@ export interface Quantized {
 
 /** Eight bits per element: scale = max|x| / 127 and code = round(x / scale) per group of consecutive elements. */
 export function quantize(x: Value, groupSize: number): Quantized {
-  requireDtype('quantize', x, ...floatDtypes);
-  const [codes, scales] = x.graph.apply(quantizeOp, [x], { groupSize }, [
-    { name: 'codes', shape: x.shape, dtype: 'i8', kind: 'compressedActivation' },
+  const [codes, scales] = callOp(
+    quantizeOp,
+    [x],
+    { groupSize },
     {
-      name: 'scales',
-      shape: [numGroups('quantize', x, groupSize)],
-      dtype: 'f32',
-      kind: 'compressedActivation',
+      codes: { kind: 'compressedActivation' },
+      scales: { shape: [numGroups('quantize', x, groupSize)], kind: 'compressedActivation' },
     },
-  ]);
+  );
   return { codes: codes!, scales: scales! };
 }
 
 /** y = code scale, in `dtype` and shaped as the codes, with the group size of `quantize`. */
 export function dequantize({ codes, scales }: Quantized, groupSize: number, dtype: DType): Value {
-  requireDtype('dequantize', codes, 'i8');
-  requireDtype('dequantize', scales, 'f32');
   requireShape('dequantize', scales, [numGroups('dequantize', codes, groupSize)]);
-  const [y] = codes.graph.apply(dequantizeOp, [codes, scales], { groupSize }, [
-    { name: 'y', shape: codes.shape, dtype },
-  ]);
+  const [y] = callOp(dequantizeOp, [codes, scales], { groupSize }, { y: { dtype } });
   return y!;
 }
 
@@ -47,16 +44,26 @@ function numGroups(op: string, value: Value, groupSize: number): number {
   return Math.ceil(numElements(value.shape) / groupSize);
 }
 
-export const quantizeOp: OpDefinition = {
+export const quantizeOp: OpDefinition = defineOp({
   name: 'quantize',
+  family: 'plumbing',
+  computes:
+    'per group of `groupSize` consecutive elements: `scale = max|x| / 127`, `code = round(x / scale)` ' +
+    'half to even; the last group may be short; `g = ceil(e / groupSize)`',
+  operands: 'x:T[#e] -> codes:i8[#e] scales:f32[g]',
+  attributes: 'groupSize',
   recompute: 'cheap',
   pure: true,
   flops: (node) => 3 * firstInputElements(node),
-};
+});
 
-export const dequantizeOp: OpDefinition = {
+export const dequantizeOp: OpDefinition = defineOp({
   name: 'dequantize',
+  family: 'plumbing',
+  computes: '`y = code * scale` of its group',
+  operands: 'codes:i8[#e] scales:f32[g] -> y:T[#e]',
+  attributes: 'groupSize',
   recompute: 'cheap',
   pure: true,
   flops: firstInputElements,
-};
+});

@@ -1,3 +1,4 @@
+import { defineOp } from '../define-op.js';
 import { numElements, type Value } from '../value.js';
 import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
@@ -23,9 +24,16 @@ export function randomNormalPersistent(target: Value, options: RandomNormalOptio
   target.graph.overwrite(randomNormalOp, target, { ...splitSeed(seed), tensorId, standardDeviation });
 }
 
-export const randomNormalOp: OpDefinition = {
+export const randomNormalOp: OpDefinition = defineOp({
   name: 'randomNormal',
+  family: 'plumbing',
+  computes:
+    "`standardDeviation * z`, `z` the fp32 value before rounding of the projection's inverse CDF, " +
+    'element `e` = half `e mod 8` of counter `(e/8 low 32 bits, e/8 high, tensorId, 0xffffffff)`',
+  operands: '-> y:T[#e]',
+  attributes: 'seedLow seedHigh tensorId standardDeviation',
+  identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: false,
   flops: ({ outputs }) => 6 * numElements(outputs[0]!.shape),
-};
+});

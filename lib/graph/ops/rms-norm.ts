@@ -1,16 +1,12 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
-import { firstInputElements, requireAlike, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** y = x rstd weight with rstd = 1 / sqrt(mean(x^2) + epsilon): x (tokens, hidden), weight (hidden). */
 export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
-  const [tokens, hidden] = requireMatrix('rmsNorm', x);
-  requireDtype('rmsNorm', weight, x.dtype);
-  requireShape('rmsNorm', weight, [hidden]);
-  const [y] = x.graph.apply(rmsNormOp, [x, weight], { epsilon }, [
-    { name: 'y', shape: x.shape, dtype: x.dtype },
-    { name: 'rstd', shape: [tokens], dtype: 'f32' },
-  ]);
+  const [y] = callOp(rmsNormOp, [x, weight], { epsilon });
   return y!;
 }
 
@@ -28,26 +24,18 @@ export function rmsNormBackward(
   gradientDtype: DType,
 ): RmsNormGradients {
   const { x, weight, rstd, dy, residualGradient } = operands;
-  const [tokens, hidden] = requireMatrix('rmsNormBackward', x);
-  requireDtype('rmsNormBackward', weight, x.dtype);
-  requireShape('rmsNormBackward', weight, [hidden]);
-  requireDtype('rmsNormBackward', rstd, 'f32');
-  requireShape('rmsNormBackward', rstd, [tokens]);
-  requireAlike('rmsNormBackward', x, dy, ...(residualGradient === undefined ? [] : [residualGradient]));
-  const [dx, dWeight] = x.graph.apply(
-    rmsNormBackwardOp,
-    [x, weight, rstd, dy, residualGradient, undefined],
-    {},
-    [
-      { name: 'dx', shape: x.shape, dtype: x.dtype },
-      { name: 'dWeight', shape: weight.shape, dtype: gradientDtype, kind: 'gradient' },
-    ],
-  );
+  const inputs = [x, weight, rstd, dy, residualGradient, undefined] as const;
+  const gradient = { dtype: gradientDtype, kind: 'gradient' } as const;
+  const [dx, dWeight] = callOp(rmsNormBackwardOp, inputs, {}, { dWeight: gradient });
   return { dx: dx!, dWeight: dWeight! };
 }
 
-export const rmsNormOp: OpDefinition = {
+export const rmsNormOp: OpDefinition = defineOp({
   name: 'rmsNorm',
+  family: 'layers',
+  computes: '`rstd = 1/sqrt(mean(x^2) + epsilon)`, `y = x * rstd * weight`',
+  operands: 'x:T[n,h] weight:T[h] -> y:T[n,h] rstd:f32[n]',
+  attributes: 'epsilon',
   recompute: 'cheap',
   pure: true,
   flops: (node) => 4 * firstInputElements(node),
@@ -65,16 +53,20 @@ export const rmsNormOp: OpDefinition = {
     );
     return [needs(0) ? dx : undefined, needs(1) ? dWeight : undefined];
   },
-};
+});
 
-export const rmsNormBackwardOp: OpDefinition = {
+export const rmsNormBackwardOp: OpDefinition = defineOp({
   name: 'rmsNormBackward',
+  family: 'layers',
+  computes:
+    '`dx = rstd*(dy*weight - x*rstd^2*mean(dy*weight*x)) (+ residualGradient)`, `dWeight = sum over ' +
+    'rows of dy*x*rstd`',
+  operands:
+    'x:T[n,h] weight:T[h] rstd:f32[n] dy:T[n,h] residualGradient?:T[n,h] accumulator?:G[h] -> ' +
+    'dx:T[n,h] dWeight=accumulator:G[h]',
+  attributes: 'accumulate=0',
+  mayShare: 'dx=dy dx=residualGradient',
   recompute: 'costly',
   pure: true,
-  inPlace: [
-    [0, 3],
-    [0, 4],
-  ],
-  accumulators: [[1, 5]],
   flops: (node) => 10 * firstInputElements(node),
-};
+});

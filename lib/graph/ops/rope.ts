@@ -1,6 +1,8 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireArgument, requireDtype, requireMatrix, requireShape } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
 
 /** Width of a head, and the direction of the rotation. */
 export interface RopeOptions {
@@ -19,26 +21,29 @@ export function rope(x: Value, cos: Value, sin: Value, options: RopeOptions): Va
   const [, width] = requireMatrix('rope', x);
   const fits = headSize > 0 && headSize % 2 === 0 && width % headSize === 0;
   requireArgument('rope', 'headSize', headSize, fits, `an even divisor of ${width}`);
-  for (const table of [cos, sin]) {
-    requireDtype('rope', table, 'f32');
-    requireShape('rope', table, [cos.shape[0], headSize / 2]);
-  }
-  const [y] = x.graph.apply(ropeOp, [x, cos, sin], { headSize, inverse: Number(inverse) }, [
-    { name, shape: x.shape, dtype: x.dtype },
-  ]);
+  requireShape('rope', cos, [undefined, headSize / 2]);
+  const attributes = { headSize, inverse: Number(inverse) };
+  const [y] = callOp(ropeOp, [x, cos, sin], attributes, { y: { name } });
   return y!;
 }
 
-export const ropeOp: OpDefinition = {
+export const ropeOp: OpDefinition = defineOp({
   name: 'rope',
+  family: 'layers',
+  computes:
+    'rotates the pair `(i, i + headSize/2)` of each head by the table row `position = row mod s`; ' +
+    '`inverse=1` rotates back (the gradient). `d = headSize/2`, `w` a multiple of headSize',
+  operands: 'x:T[n,w] cos:f32[s,d] sin:f32[s,d] -> y:T[n,w]',
+  attributes: 'headSize inverse=0',
+  mayShare: 'y=x',
   recompute: 'cheap',
   pure: true,
-  inPlace: [[0, 0]],
   flops: (node) => 3 * firstInputElements(node),
+  siblingKey: ({ inputs: [, cos, sin], attributes }) => [cos!.id, sin!.id, attributes.inverse],
   gradient({ node, outputGradients, needs }) {
     const [, cos, sin] = node.inputs as [Value, Value, Value];
     const { headSize, inverse } = node.attributes as Record<'headSize' | 'inverse', number>;
     const turnBack = { headSize, inverse: inverse === 0, name: 'dx' };
     return [needs(0) ? rope(outputGradients[0]!, cos, sin, turnBack) : undefined, undefined, undefined];
   },
-};
+});

@@ -1,24 +1,27 @@
+import { defineOp } from '../define-op.js';
 import type { Attribute } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireAlike } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** y = factor x. */
 export function scale(x: Value, factor: Attribute): Value {
-  requireAlike('scale', x);
-  const [y] = x.graph.apply(scaleOp, [x], { factor }, [
-    { name: 'y', shape: x.shape, dtype: x.dtype, kind: x.kind },
-  ]);
+  const [y] = callOp(scaleOp, [x], { factor }, { y: { kind: x.kind } });
   return y!;
 }
 
-export const scaleOp: OpDefinition = {
+export const scaleOp: OpDefinition = defineOp({
   name: 'scale',
+  family: 'layers',
+  computes: '`factor * x`',
+  operands: 'x:T[#e] -> y:T[#e]',
+  attributes: 'factor',
+  mayShare: 'y=x',
   recompute: 'cheap',
   pure: true,
-  inPlace: [[0, 0]],
   flops: firstInputElements,
   gradient: ({ node, outputGradients, needs }) => [
     needs(0) ? scale(outputGradients[0]!, node.attributes.factor!) : undefined,
   ],
-};
+});

@@ -1,18 +1,22 @@
+import { defineOp } from '../define-op.js';
 import type { Attribute } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { requireMatrix } from './checks.js';
+import { callOp } from './call-op.js';
 
 /** One row of x: (tokens, features) to (1, features). */
 export function selectRow(x: Value, row: Attribute): Value {
-  const [, features] = requireMatrix('selectRow', x);
-  const [y] = x.graph.apply(selectRowOp, [x], { row }, [{ name: 'y', shape: [1, features], dtype: x.dtype }]);
+  const [y] = callOp(selectRowOp, [x], { row });
   return y!;
 }
 
-export const selectRowOp: OpDefinition = {
+export const selectRowOp: OpDefinition = defineOp({
   name: 'selectRow',
+  family: 'layers',
+  computes: 'one row of x',
+  operands: 'x:T[n,h] -> y:T[1,h]',
+  attributes: 'row',
   recompute: 'cheap',
   pure: true,
   flops: () => 0,
-};
+});

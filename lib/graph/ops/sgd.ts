@@ -1,13 +1,9 @@
+import { defineOp } from '../define-op.js';
 import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import {
-  firstInputElements,
-  floatDtypes,
-  requireDtype,
-  requireSameElements,
-  requireShape,
-} from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 import { roundingAttributes } from './project.js';
 
 /** Constants and scalars of `sgd`. */
@@ -29,18 +25,6 @@ export interface SgdOptions {
 /** buffer = factor buffer + gradient; weight = weight (1 - learningRate weightDecay) - learningRate buffer; in place. */
 export function sgd(weight: Value, gradient: Value, options: SgdOptions): Value {
   const { learningRate, momentum, weightDecay = 0, gradientScale, stochasticRounding } = options;
-  const buffer = momentum?.buffer;
-  requireDtype('sgd', weight, ...floatDtypes);
-  requireDtype('sgd', gradient, ...floatDtypes);
-  requireSameElements('sgd', weight, gradient);
-  if (buffer !== undefined) {
-    requireDtype('sgd', buffer, ...floatDtypes);
-    requireSameElements('sgd', gradient, buffer);
-  }
-  if (gradientScale !== undefined) {
-    requireDtype('sgd', gradientScale, 'f32');
-    requireShape('sgd', gradientScale, [1]);
-  }
   const attributes: Attributes = {
     learningRate,
     momentumFactor: momentum?.factor ?? 0,
@@ -48,24 +32,21 @@ export function sgd(weight: Value, gradient: Value, options: SgdOptions): Value 
     ...roundingAttributes(stochasticRounding),
     tensorId: stochasticRounding?.tensorId ?? 0,
   };
-  const updated = buffer === undefined ? [weight] : [weight, buffer];
-  const [result] = weight.graph.apply(
-    sgdOp,
-    [weight, gradient, buffer, gradientScale],
-    attributes,
-    updated.map(({ name, shape, dtype, kind }) => ({ name, shape, dtype, kind })),
-  );
-  return result!;
+  const [updated] = callOp(sgdOp, [weight, gradient, momentum?.buffer, gradientScale], attributes);
+  return updated!;
 }
 
-export const sgdOp: OpDefinition = {
+export const sgdOp: OpDefinition = defineOp({
   name: 'sgd',
+  family: 'optimizers',
+  computes:
+    '`b = momentumFactor b + g` (or `g` without momentum), `w = w (1 - learningRate*weightDecay) - ' +
+    'learningRate*b`',
+  operands: 'weight:W[#e] gradient:G[#e] momentum?:S[#e] gradientScale?:f32[1] -> =weight =momentum',
+  attributes:
+    'learningRate momentumFactor=0 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 tensorId=0',
+  identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: false,
-  // The second output is absent, as its input, when there is no momentum.
-  updates: [
-    [0, 0],
-    [1, 2],
-  ],
   flops: (node) => 5 * firstInputElements(node),
-};
+});

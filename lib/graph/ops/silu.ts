@@ -1,39 +1,42 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireAlike } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** y = x / (1 + exp(-x)). */
 export function silu(x: Value): Value {
-  requireAlike('silu', x);
-  const [y] = x.graph.apply(siluOp, [x], {}, [{ name: 'y', shape: x.shape, dtype: x.dtype }]);
+  const [y] = callOp(siluOp, [x]);
   return y!;
 }
 
 /** Gradient of x, shaped as x, from the gradient of y. */
 export function siluBackward(x: Value, dy: Value): Value {
-  requireAlike('siluBackward', x, dy);
-  const [dx] = x.graph.apply(siluBackwardOp, [x, dy], {}, [{ name: 'dx', shape: x.shape, dtype: x.dtype }]);
+  const [dx] = callOp(siluBackwardOp, [x, dy]);
   return dx!;
 }
 
-export const siluOp: OpDefinition = {
+export const siluOp: OpDefinition = defineOp({
   name: 'silu',
+  family: 'layers',
+  computes: '`x / (1 + exp(-x))`',
+  operands: 'x:T[#e] -> y:T[#e]',
+  mayShare: 'y=x',
   recompute: 'cheap',
   pure: true,
-  inPlace: [[0, 0]],
   flops: (node) => 4 * firstInputElements(node),
   gradient: ({ node, outputGradients, needs }) => [
     needs(0) ? siluBackward(node.inputs[0]!, outputGradients[0]!) : undefined,
   ],
-};
+});
 
-export const siluBackwardOp: OpDefinition = {
+export const siluBackwardOp: OpDefinition = defineOp({
   name: 'siluBackward',
+  family: 'layers',
+  computes: '`dy * s * (1 + x * (1 - s))`, `s = 1 / (1 + exp(-x))`',
+  operands: 'x:T[#e] dy:T[#e] -> dx:T[#e]',
+  mayShare: 'dx=x dx=dy',
   recompute: 'cheap',
   pure: true,
-  inPlace: [
-    [0, 0],
-    [0, 1],
-  ],
   flops: (node) => 7 * firstInputElements(node),
-};
+});

@@ -1,13 +1,12 @@
+import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
-import { firstInputElements, requireAlike } from './checks.js';
+import { callOp } from './call-op.js';
+import { firstInputElements } from './checks.js';
 
 /** y = silu(gate) up, element by element; silu(x) = x / (1 + exp(-x)). */
 export function swiglu(gate: Value, up: Value): Value {
-  requireAlike('swiglu', gate, up);
-  const [y] = gate.graph.apply(swigluOp, [gate, up], {}, [
-    { name: 'y', shape: gate.shape, dtype: gate.dtype },
-  ]);
+  const [y] = callOp(swigluOp, [gate, up]);
   return y!;
 }
 
@@ -19,39 +18,33 @@ export interface SwigluGradients {
 
 /** Gradients of gate and up from that of y, all of one shape. */
 export function swigluBackward(gate: Value, up: Value, dy: Value): SwigluGradients {
-  requireAlike('swigluBackward', gate, up, dy);
-  const [dGate, dUp] = gate.graph.apply(swigluBackwardOp, [gate, up, dy], {}, [
-    { name: 'dGate', shape: gate.shape, dtype: gate.dtype },
-    { name: 'dUp', shape: up.shape, dtype: up.dtype },
-  ]);
+  const [dGate, dUp] = callOp(swigluBackwardOp, [gate, up, dy], {}, { dUp: { shape: up.shape } });
   return { dGate: dGate!, dUp: dUp! };
 }
 
-export const swigluOp: OpDefinition = {
+export const swigluOp: OpDefinition = defineOp({
   name: 'swiglu',
+  family: 'layers',
+  computes: '`silu(gate) * up`',
+  operands: 'gate:T[#e] up:T[#e] -> y:T[#e]',
+  mayShare: 'y=gate y=up',
   recompute: 'cheap',
   pure: true,
-  inPlace: [
-    [0, 0],
-    [0, 1],
-  ],
   flops: (node) => 5 * firstInputElements(node),
   gradient({ node, outputGradients, needs }) {
     const [gate, up] = node.inputs as [Value, Value];
     const { dGate, dUp } = swigluBackward(gate, up, outputGradients[0]!);
     return [needs(0) ? dGate : undefined, needs(1) ? dUp : undefined];
   },
-};
+});
 
-export const swigluBackwardOp: OpDefinition = {
+export const swigluBackwardOp: OpDefinition = defineOp({
   name: 'swigluBackward',
+  family: 'layers',
+  computes: '`dGate` and `dUp`, `silu(gate)` rebuilt',
+  operands: 'gate:T[#e] up:T[#e] dy:T[#e] -> dGate:T[#e] dUp:T[#e]',
+  mayShare: 'dGate=gate dGate=dy dUp=up dUp=dy',
   recompute: 'cheap',
   pure: true,
-  inPlace: [
-    [0, 0],
-    [0, 2],
-    [1, 1],
-    [1, 2],
-  ],
   flops: (node) => 10 * firstInputElements(node),
-};
+});
