@@ -1,4 +1,4 @@
-import { type Graph, type Node, type Value, matmulOp, producersOf, withSquares } from '../graph/index.js';
+import { type Graph, type Node, type Value, definitionOf, producersOf } from '../graph/index.js';
 import type { Differentiated } from './differentiate.js';
 
 /**
@@ -14,7 +14,11 @@ export function squaredGradients({
   gradients,
 }: Pick<Differentiated, 'nodes' | 'gradients'>): ReadonlySet<Value> {
   const producers = producersOf(nodes);
-  return new Set([...gradients.values()].filter((gradient) => producers.get(gradient)?.op === matmulOp.name));
+  const isSquared = (gradient: Value) => {
+    const producer = producers.get(gradient);
+    return producer !== undefined && definitionOf(producer).withSquares !== undefined;
+  };
+  return new Set([...gradients.values()].filter(isSquared));
 }
 
 /**
@@ -30,7 +34,9 @@ export function squareGradients(program: Differentiated): Differentiated {
     if (!squared.has(gradient)) return [parameter, gradient];
     const product = producers.get(gradient)!;
     const { result, nodes } = program.graph.collect(() =>
-      program.graph.at(product.layer, product.phase, () => withSquares(product, squares, index)),
+      program.graph.at(product.layer, product.phase, () =>
+        definitionOf(product).withSquares!(product, squares, index),
+      ),
     );
     replaced.set(product, nodes[0]!);
     return [parameter, result];

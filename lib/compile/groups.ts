@@ -1,4 +1,11 @@
-import { type Node, type Program, type Value, producersOf, readersOf } from '../graph/index.js';
+import {
+  type Node,
+  type Program,
+  type SiblingKey,
+  type Value,
+  definitionOf,
+  readersOf,
+} from '../graph/index.js';
 import { dependenciesOf } from './dependencies.js';
 
 /** Members of a group at most (CP_MAX_GROUP in native/backend/backend.h). */
@@ -6,15 +13,8 @@ const maxMembers = 4;
 
 /**
  * Moves calls that a target can run as one next to each other, and marks them. Earlier ones go down to the place of the
- * last, and what depends on them follows; everything else keeps its order.
- *
- * | op | siblings |
- * |---|---|
- * | `matmul` | products of one layer with the same first operand, stored the same way; gradients only if compressed |
- * | `adamDirection`, `projectBackUpdate` | weights of one layer with the same projection |
- * | `rope` | values of one layer |
- *
- * Dense weight gradients stay apart, so that only one of them is alive.
+ * last, and what depends on them follows; everything else keeps its order. Siblings are calls of one op in one layer and
+ * phase with equal keys, by the `siblingKey` of their op.
  * @param isGrouped which calls the target can run as one with others of their op
  */
 export function group(program: Program, isGrouped: (node: Node) => boolean): Program {
@@ -45,32 +45,17 @@ function siblings(nodes: readonly Node[], program: Program): Group[] {
   });
 }
 
-/** What siblings of one op, layer and phase have in common; undefined for nodes that stay alone. */
-function siblingKeys({ nodes }: Program) {
-  const producers = producersOf(nodes);
+function siblingKeys({ nodes }: Program): (node: Node) => SiblingKey | undefined {
   const readers = readersOf(nodes);
-  return function keyOf({ op, inputs, outputs, attributes }: Node): readonly unknown[] | undefined {
-    const [first, second, third] = inputs as readonly Value[];
-    switch (op) {
-      case 'matmul': {
-        const isDense = outputs[0]!.kind === 'gradient' && producers.get(first!)?.op !== 'project';
-        return isDense ? undefined : [first!.id, attributes.transposeA, attributes.transposeB];
-      }
-      case 'adamDirection': {
-        const update = readers.get(outputs[0]!)?.find((reader) => reader.op === 'projectBackUpdate');
-        return update && keyOf(update);
-      }
-      case 'projectBackUpdate': {
-        const { seedLow, seedHigh, tensorId, epoch, distribution } = attributes;
-        const [[rows], [rank]] = [first!.shape, second!.shape];
-        return [seedLow, seedHigh, tensorId, epoch, distribution, rows, rank];
-      }
-      case 'rope':
-        return [second!.id, third!.id, attributes.inverse];
-      default:
-        return undefined;
+  const keyOf = (node: Node) => definitionOf(node).siblingKey?.(node, keyOfReader);
+  function keyOfReader(value: Value): SiblingKey | undefined {
+    for (const reader of readers.get(value) ?? []) {
+      const key = keyOf(reader);
+      if (key !== undefined) return key;
     }
-  };
+    return undefined;
+  }
+  return keyOf;
 }
 
 /** Emits nodes in their old order, but for groups, which wait until all of their members can run. */

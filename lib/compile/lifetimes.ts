@@ -46,14 +46,6 @@ export interface Lifetimes {
   readonly lowerBoundBytes: number;
 }
 
-const workspaceKinds: Readonly<Record<string, ValueKind>> = {
-  linearCrossEntropy: 'logits',
-  linearCrossEntropyBackward: 'logits',
-  project: 'projectionScratch',
-  projectBackUpdate: 'projectionScratch',
-  projectTransfer: 'projectionScratch',
-};
-
 /**
  * Finds which values share memory, and from when to when memory is in use. Members of a group may run at the same time:
  * what one of them reads, writes or works in is in use from the first to the last.
@@ -69,7 +61,7 @@ export function lifetimes(
   const storages = shareInPlace(program, spans);
   const workspaces = nodes.map((node, index): Workspace => {
     const rawBytes = workspaceBytes(node);
-    const kind = workspaceKinds[node.op] ?? 'workspace';
+    const { workspaceKind: kind = 'workspace' } = definitionOf(node);
     return { bytes: aligned(rawBytes), rawBytes, kind, ...spans[index]! };
   });
   const live = liveBytes([...storages, ...workspaces], nodes.length);
@@ -159,7 +151,7 @@ function shareInPlace({ nodes, outputs }: Program, spans: readonly Span[]): Stor
       const dying = results.has(output)
         ? undefined
         : definitionOf(node)
-            .inPlace?.filter(([candidate]) => candidate === position)
+            .inPlace.filter(([candidate]) => candidate === position)
             .map(([, input]) => node.inputs[input])
             .find((input) => {
               if (input === undefined || taken.has(input) || lastReads.get(input) !== index) return false;

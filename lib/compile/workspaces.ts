@@ -1,4 +1,4 @@
-import type { Node, Value } from '../graph/index.js';
+import { type Node, type Value, definitionOf } from '../graph/index.js';
 import { checkValue, wholeNumber } from '../options.js';
 import type { Target } from './options.js';
 
@@ -25,8 +25,10 @@ const checkedBytes = (op: string, bytes: number): number =>
 
 const shapeOf = (value: Value | undefined) => value && `${value.dtype}[${value.shape.join()}]`;
 
-function callKey({ op, inputs, outputs, attributes }: Node): string {
+function callKey(node: Node): string {
+  const { op, inputs, outputs, attributes } = node;
+  const { identity } = definitionOf(node);
   // Which tensor it is cannot change what a kernel needs.
-  const others = JSON.stringify({ ...attributes, tensorId: 0, index: 0 });
+  const others = JSON.stringify(Object.entries(attributes).filter(([name]) => !identity.includes(name)));
   return `${op} ${inputs.map(shapeOf).join()} ${outputs.map(shapeOf).join()} ${others}`;
 }
