@@ -1,4 +1,4 @@
-import { product } from './matmul.js';
+import { product } from './product.js';
 import { accumulated, mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 /** Loss and gradient of logits (n, c): lossScale times the sum of lse - logit of the target. */

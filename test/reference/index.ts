@@ -1,38 +1,33 @@
-/** All twins by the name of their op. */
-import { gelu, geluBackward, silu, siluBackward, swiglu, swigluBackward } from './activations.js';
+/** All twins by the name of their op: all that the files of twins export. */
+import * as activations from './activations.js';
 import * as attention from './attention.js';
 import * as crossEntropy from './cross-entropy.js';
-import { dropout } from './dropout.js';
+import * as dropout from './dropout.js';
 import * as elementwise from './elementwise.js';
 import * as embedding from './embedding.js';
-import { matmul } from './matmul.js';
+import * as matmul from './matmul.js';
 import * as norm from './norm.js';
 import * as optimizers from './optimizers.js';
 import * as plumbing from './plumbing.js';
 import * as project from './project.js';
 import * as quantize from './quantize.js';
-import { rope } from './rope.js';
+import * as rope from './rope.js';
 import { exact, type Inputs, type Numbers, type Outputs, type Round, type Twin } from './tensor.js';
 
 const twins: Readonly<Record<string, Twin>> = {
+  ...activations,
   ...attention,
   ...crossEntropy,
+  ...dropout,
   ...elementwise,
   ...embedding,
+  ...matmul,
   ...norm,
   ...optimizers,
   ...plumbing,
   ...project,
   ...quantize,
-  dropout,
-  gelu,
-  geluBackward,
-  matmul,
-  rope,
-  silu,
-  siluBackward,
-  swiglu,
-  swigluBackward,
+  ...rope,
 };
 
 /** The outputs of one op by name, in double precision or, with Math.fround, as a naive fp32 loop gives them. */

@@ -1,4 +1,4 @@
-import { product } from './matmul.js';
+import { product } from './product.js';
 import { projection, type ProjectionKey } from './projection.js';
 import { type StochasticRounding, stochasticallyRounded } from './stochastic-rounding.js';
 import { mapElements, type Numbers, type Round, type Tensor } from './tensor.js';

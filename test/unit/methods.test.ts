@@ -22,7 +22,7 @@ import { evaluateNodes, type Scalars } from '../helpers/evaluate-graph.js';
 import { randomTensor } from '../helpers/random.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
 import { type Tensor, tensor } from '../reference/index.js';
-import { product } from '../reference/matmul.js';
+import { product } from '../reference/product.js';
 import { projection } from '../reference/projection.js';
 import { exact } from '../reference/tensor.js';
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { randomTensor } from '../helpers/random.js';
 import { signatures } from '../helpers/signatures.js';
-import { erf } from '../reference/activations.js';
+import { erf } from '../reference/erf.js';
 import { computeTwin, mapElements, type Tensor, tensor, twinNames } from '../reference/index.js';
 
 test('every op of the table has a twin, and there is no other', () => {
