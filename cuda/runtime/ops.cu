@@ -2,8 +2,8 @@
 
 namespace compact {
 
-#define COMPACT_ENTRY(name) name,
-const CpOp kCudaOps[] = {COMPACT_CUDA_OPS(COMPACT_ENTRY)};
+#define COMPACT_ENTRY(Name) kCuda##Name##Op,
+const CpOp kCudaOps[] = {COMPACT_OPS(COMPACT_ENTRY)};
 #undef COMPACT_ENTRY
 const int32_t kNumCudaOps = sizeof kCudaOps / sizeof kCudaOps[0];
 

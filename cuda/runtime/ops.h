@@ -4,55 +4,12 @@
 #include <cstdint>
 
 #include "native/backend/backend.h"
-
-#define COMPACT_CUDA_OPS(X)              \
-    X(kCudaMatmulOp)                     \
-    X(kCudaProjectOp)                    \
-    X(kCudaProjectBackUpdateOp)          \
-    X(kCudaProjectTransferOp)            \
-    X(kCudaRandomNormalOp)               \
-    X(kCudaEmbeddingOp)                  \
-    X(kCudaEmbeddingBackwardOp)          \
-    X(kCudaRmsNormOp)                    \
-    X(kCudaAddRmsNormOp)                 \
-    X(kCudaRmsNormBackwardOp)            \
-    X(kCudaLayerNormOp)                  \
-    X(kCudaLayerNormBackwardOp)          \
-    X(kCudaRopeOp)                       \
-    X(kCudaAttentionOp)                  \
-    X(kCudaAttentionBackwardOp)          \
-    X(kCudaSwigluOp)                     \
-    X(kCudaSwigluBackwardOp)             \
-    X(kCudaSiluOp)                       \
-    X(kCudaSiluBackwardOp)               \
-    X(kCudaGeluOp)                       \
-    X(kCudaGeluBackwardOp)               \
-    X(kCudaAddOp)                        \
-    X(kCudaMultiplyOp)                   \
-    X(kCudaScaleOp)                      \
-    X(kCudaBiasOp)                       \
-    X(kCudaColumnSumOp)                  \
-    X(kCudaDropoutOp)                    \
-    X(kCudaSelectRowOp)                  \
-    X(kCudaLinearCrossEntropyOp)         \
-    X(kCudaLinearCrossEntropyBackwardOp) \
-    X(kCudaCrossEntropyOp)               \
-    X(kCudaCrossEntropyBackwardOp)       \
-    X(kCudaAdamDirectionOp)              \
-    X(kCudaAdamWOp)                      \
-    X(kCudaSgdOp)                        \
-    X(kCudaSumOfSquaresOp)               \
-    X(kCudaGradientNormOp)               \
-    X(kCudaCastOp)                       \
-    X(kCudaCopyOp)                       \
-    X(kCudaFillOp)                       \
-    X(kCudaQuantizeOp)                   \
-    X(kCudaDequantizeOp)
+#include "native/base/op_table.h"
 
 namespace compact {
 
-#define COMPACT_DECLARE_OP(name) extern const CpOp name;
-COMPACT_CUDA_OPS(COMPACT_DECLARE_OP)
+#define COMPACT_DECLARE_OP(Name) extern const CpOp kCuda##Name##Op;
+COMPACT_OPS(COMPACT_DECLARE_OP)
 #undef COMPACT_DECLARE_OP
 
 extern const CpOp kCudaOps[];

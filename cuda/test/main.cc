@@ -14,7 +14,7 @@
 #include "cuda/test/comparison.h"
 #include "cuda/test/large.h"
 #include "native/backend/registry.h"
-#include "native/base/op_signatures.h"
+#include "native/base/op_table.h"
 
 namespace compact::test {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "cuda/runtime/backend_cuda.h"
 #include "cuda/test/comparison.h"
-#include "native/base/op_signatures.h"
+#include "native/base/op_table.h"
 #include "native/test/sha256.h"
 
 namespace compact::test {

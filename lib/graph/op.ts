@@ -33,8 +33,18 @@ export interface LinearLayer {
 /** What siblings of one op, layer and phase have in common. */
 export type SiblingKey = readonly unknown[];
 
-/** The families of ops, each a table of docs/operations.md. */
-export const opFamilies = ['products', 'layers', 'losses', 'optimizers', 'plumbing'] as const;
+/** The families of ops: folders of their kernels, and tables of docs/operations.md. */
+export const opFamilies = [
+  'gemm',
+  'projection',
+  'attention',
+  'layers',
+  'elementwise',
+  'losses',
+  'optimizers',
+  'plumbing',
+  'quantization',
+] as const;
 /** One of `opFamilies`. */
 export type OpFamily = (typeof opFamilies)[number];
 

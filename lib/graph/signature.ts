@@ -35,7 +35,7 @@ export interface Signature {
   readonly inputs: readonly Operand[];
   readonly outputs: readonly OutputOperand[];
   /** Attributes by name with their defaults; undefined: must be given. */
-  readonly attributes: ReadonlyMap<string, number | undefined>;
+  readonly attributes: Readonly<Record<string, number | undefined>>;
 }
 
 export function parseSignature(operands: string, attributes = ''): Signature {
@@ -44,7 +44,7 @@ export function parseSignature(operands: string, attributes = ''): Signature {
   return {
     inputs,
     outputs: wordsOf(right).map((word) => parseOutput(word, inputs)),
-    attributes: new Map(
+    attributes: Object.fromEntries(
       wordsOf(attributes).map((word) => {
         const [name, value] = word.split('=') as [string, string?];
         return [name, value === undefined ? undefined : Number(value)];

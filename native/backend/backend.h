@@ -101,7 +101,7 @@ typedef struct {
 } CpBackendInfo;
 
 typedef struct {
-    const char* name;  // as in native/base/op_signatures.h
+    const char* name;  // as in native/base/op_table.h
     // Bytes of scratch the op needs for these shapes (data pointers may be NULL).
     int64_t (*workspace_bytes)(const CpCall* call, const CpLimits* limits);
     // Extra conditions that the signature cannot say (width = heads * head size, ...). May be NULL.

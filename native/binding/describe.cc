@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "native/backend/registry.h"
-#include "native/base/op_signatures.h"
+#include "native/base/op_table.h"
 #include "native/binding/errors.h"
 #include "native/core/plan_check.h"
 #include "native/core/signature.h"

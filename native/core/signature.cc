@@ -6,8 +6,7 @@
 #include <sstream>
 
 #include "native/backend/call.h"
-#include "native/base/op_aliases.h"
-#include "native/base/op_signatures.h"
+#include "native/base/op_table.h"
 
 namespace compact {
 namespace {

@@ -1,4 +1,4 @@
-// The signatures of native/base/op_signatures.h, parsed, and the checks that follow from them.
+// The signatures of native/base/op_table.h, parsed, and the checks that follow from them.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
 // Element-wise ops against fp64 over awkward sizes, and every alias that they allow.
-#include "native/base/op_aliases.h"
+#include "native/base/op_table.h"
 #include "native/base/philox.h"
 #include "native/test/op_test.h"
 

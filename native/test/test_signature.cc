@@ -1,6 +1,5 @@
 // Every line of the op table parses into something that can be checked.
-#include "native/base/op_aliases.h"
-#include "native/base/op_signatures.h"
+#include "native/base/op_table.h"
 #include "native/core/signature.h"
 #include "native/test/check.h"
 

@@ -1,7 +1,7 @@
 /** Runs nodes of a graph with the float64 twins: gradient rules, methods and models can be tested without an engine. */
 import { type Node, type RuntimeScalar, scalarValue, type Value } from '../../lib/graph/index.js';
 import { computeTwin, numElements, type Tensor, tensor } from '../reference/index.js';
-import { signatures } from './signatures.js';
+import { sharedInput, signatures } from './signatures.js';
 
 export type Scalars = Readonly<Partial<Record<RuntimeScalar, number>>>;
 
@@ -23,10 +23,11 @@ export function evaluateNodes(
       attributesOf(node, scalars),
     );
     for (const [index, output] of node.outputs.entries()) {
-      const { name, updates } = signature.outputs[index]!;
-      const result = tensor(output.shape, outputs[name]!.data);
+      const operand = signature.outputs[index]!;
+      const result = tensor(output.shape, outputs[operand.name]!.data);
       tensors.set(output, result);
-      const updated = signature.inputs.findIndex((input) => input.name === updates);
+      const shared = sharedInput(signature, operand);
+      const updated = signature.inputs.findIndex((input) => input.name === shared);
       if (node.inputs[updated] !== undefined) tensors.set(node.inputs[updated], result);
     }
   }

@@ -7,8 +7,9 @@ import {
   type Outputs,
   type Tensor,
 } from '../reference/index.js';
+import type { Operand as OperandSignature, OutputOperand, Signature } from '../../lib/graph/index.js';
 import { roundToBf16 } from '../reference/bf16.js';
-import { type OperandSignature, type Signature, signatures } from './signatures.js';
+import { sharedInput, signatures } from './signatures.js';
 import { type DType, elementBytes, rounded } from './storage.js';
 
 export interface OpCaseOptions {
@@ -56,8 +57,8 @@ export interface OpCase {
 /** The case in every mixture of f32 and bf16 that the signature allows, or in those given. */
 export function opCases(options: OpCaseOptions, mixtures?: readonly string[]): OpCase[] {
   const signature = signatures.get(options.op)!;
-  const isPresent = ({ name, isOptional, updates }: OperandSignature) =>
-    options.inputs[updates ?? name] !== undefined || !isOptional;
+  const isPresent = (operand: OutputOperand) =>
+    options.inputs[sharedInput(signature, operand) ?? operand.name] !== undefined || !operand.isOptional;
   const used = [...signature.inputs.filter(isPresent), ...signature.outputs.filter(isPresent)];
   const letters = [...new Set(used.map(({ dtype }) => dtype).filter((dtype) => /^[A-Z]$/.test(dtype)))];
   const wanted = mixtures ?? allMixtures(letters.length);
@@ -97,7 +98,7 @@ function opCase(
   const outputs = signature.outputs
     .filter(({ name }) => right[name] !== undefined)
     .map((operand): Operand => {
-      const updates = options.inPlace?.[operand.name] ?? operand.updates;
+      const updates = options.inPlace?.[operand.name] ?? sharedInput(signature, operand);
       const isShared = updates !== undefined && values[updates] !== undefined;
       const { name } = operand;
       return { name, dtype: dtypeOf(operand), shape: right[name]!.shape, ...(isShared && { updates }) };

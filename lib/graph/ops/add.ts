@@ -12,7 +12,7 @@ export function add(a: Value, b: Value): Value {
 
 export const addOp: OpDefinition = defineOp({
   name: 'add',
-  family: 'layers',
+  family: 'elementwise',
   computes: '`a + b`',
   operands: 'a:T[#e] b:T[#e] -> y:T[#e]',
   mayShare: 'y=a y=b',

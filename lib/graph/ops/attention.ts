@@ -81,7 +81,7 @@ function productFlops(node: Node): number {
 
 export const attentionOp: OpDefinition = defineOp({
   name: 'attention',
-  family: 'layers',
+  family: 'attention',
   computes:
     'per sequence and head `o = softmax(scale q k^T) v`, fp32 inside, online softmax, no T x T matrix ' +
     '(bf16 on tensor cores and on AMX: the probabilities, and the score gradients of the backward ' +
@@ -105,7 +105,7 @@ export const attentionOp: OpDefinition = defineOp({
 
 export const attentionBackwardOp: OpDefinition = defineOp({
   name: 'attentionBackward',
-  family: 'layers',
+  family: 'attention',
   computes: '`dq, dk, dv`; probabilities rebuilt from `lse`',
   operands:
     'q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]',

@@ -19,7 +19,7 @@ export function columnSum(x: Value, gradientDtype: DType): Value {
 
 export const biasOp: OpDefinition = defineOp({
   name: 'bias',
-  family: 'layers',
+  family: 'elementwise',
   computes: '`x + bias` on every row',
   operands: 'x:T[n,m] bias:T[m] -> y:T[n,m]',
   mayShare: 'y=x',
@@ -34,7 +34,7 @@ export const biasOp: OpDefinition = defineOp({
 
 export const columnSumOp: OpDefinition = defineOp({
   name: 'columnSum',
-  family: 'layers',
+  family: 'elementwise',
   computes: 'sum over rows (the gradient of a bias)',
   operands: 'x:T[n,m] accumulator?:G[m] -> y=accumulator:G[m]',
   attributes: 'accumulate=0',

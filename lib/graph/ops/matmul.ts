@@ -66,7 +66,7 @@ function oriented(value: Value, transpose: boolean): readonly [number, number] {
 
 export const matmulOp: OpDefinition = defineOp({
   name: 'matmul',
-  family: 'products',
+  family: 'gemm',
   computes:
     '`c = alpha * op(a) op(b)`, `op` transposes when the attribute is 1. `a` is (m,k), or (k,m) when ' +
     'transposed; `b` (k,n) or (n,k). With `squares`, `squares[squaresIndex]` becomes the sum of the ' +

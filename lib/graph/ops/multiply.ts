@@ -12,7 +12,7 @@ export function multiply(a: Value, b: Value): Value {
 
 export const multiplyOp: OpDefinition = defineOp({
   name: 'multiply',
-  family: 'layers',
+  family: 'elementwise',
   computes: '`a * b`',
   operands: 'a:T[#e] b:T[#e] -> y:T[#e]',
   mayShare: 'y=a y=b',

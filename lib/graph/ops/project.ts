@@ -117,7 +117,7 @@ function requireRank(op: string, value: Value, width: number, rank: number): voi
 
 export const projectOp: OpDefinition = defineOp({
   name: 'project',
-  family: 'products',
+  family: 'projection',
   computes:
     '`z = x P`, `P = Phat / sqrt(r)`, `Phat` (k,r) from `(seed, tensorId, epoch)`; never stored whole. ' +
     'The factor `1/sqrt(r)` is applied in fp32 after the sum',
@@ -132,7 +132,7 @@ export const projectOp: OpDefinition = defineOp({
 
 export const projectBackUpdateOp: OpDefinition = defineOp({
   name: 'projectBackUpdate',
-  family: 'products',
+  family: 'projection',
   computes:
     '`w = w (1 - learningRate*weightDecay) - learningRate*updateScale*(P direction)`, `P` (n,r) regenerated',
   operands: 'weight:W[n,m] direction:D[r,m] -> =weight',
@@ -152,7 +152,7 @@ export const projectBackUpdateOp: OpDefinition = defineOp({
 
 export const projectTransferOp: OpDefinition = defineOp({
   name: 'projectTransfer',
-  family: 'products',
+  family: 'projection',
   computes:
     '`moment = P_new^T P_old moment`, both (rows,r): carries a first moment to the basis of a new epoch',
   operands: 'moment:S[r,m] -> =moment',

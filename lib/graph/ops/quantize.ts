@@ -46,7 +46,7 @@ function numGroups(op: string, value: Value, groupSize: number): number {
 
 export const quantizeOp: OpDefinition = defineOp({
   name: 'quantize',
-  family: 'plumbing',
+  family: 'quantization',
   computes:
     'per group of `groupSize` consecutive elements: `scale = max|x| / 127`, `code = round(x / scale)` ' +
     'half to even; the last group may be short; `g = ceil(e / groupSize)`',
@@ -59,7 +59,7 @@ export const quantizeOp: OpDefinition = defineOp({
 
 export const dequantizeOp: OpDefinition = defineOp({
   name: 'dequantize',
-  family: 'plumbing',
+  family: 'quantization',
   computes: '`y = code * scale` of its group',
   operands: 'codes:i8[#e] scales:f32[g] -> y:T[#e]',
   attributes: 'groupSize',

@@ -26,7 +26,7 @@ export function randomNormalPersistent(target: Value, options: RandomNormalOptio
 
 export const randomNormalOp: OpDefinition = defineOp({
   name: 'randomNormal',
-  family: 'plumbing',
+  family: 'projection',
   computes:
     "`standardDeviation * z`, `z` the fp32 value before rounding of the projection's inverse CDF, " +
     'element `e` = half `e mod 8` of counter `(e/8 low 32 bits, e/8 high, tensorId, 0xffffffff)`',

@@ -13,7 +13,7 @@ export function scale(x: Value, factor: Attribute): Value {
 
 export const scaleOp: OpDefinition = defineOp({
   name: 'scale',
-  family: 'layers',
+  family: 'elementwise',
   computes: '`factor * x`',
   operands: 'x:T[#e] -> y:T[#e]',
   attributes: 'factor',

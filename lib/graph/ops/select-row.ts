@@ -12,7 +12,7 @@ export function selectRow(x: Value, row: Attribute): Value {
 
 export const selectRowOp: OpDefinition = defineOp({
   name: 'selectRow',
-  family: 'layers',
+  family: 'plumbing',
   computes: 'one row of x',
   operands: 'x:T[n,h] -> y:T[1,h]',
   attributes: 'row',

@@ -35,11 +35,11 @@ CpOp op() {
 
 OpTable cpu_ops() {
 #if defined(COMPACT_X86)
-#define COMPACT_ENTRY(name) op<scalar::name, avx2::name, avx512::name>(),
+#define COMPACT_ENTRY(Name) op<scalar::k##Name##Op, avx2::k##Name##Op, avx512::k##Name##Op>(),
 #else
-#define COMPACT_ENTRY(name) op<scalar::name, scalar::name, scalar::name>(),
+#define COMPACT_ENTRY(Name) op<scalar::k##Name##Op, scalar::k##Name##Op, scalar::k##Name##Op>(),
 #endif
-#define COMPACT_PLAIN_ENTRY(name) op<name, name, name>(),
+#define COMPACT_PLAIN_ENTRY(Name) op<k##Name##Op, k##Name##Op, k##Name##Op>(),
     // Made on the first call and never changed.
     static const CpOp table[] = {COMPACT_CPU_OPS(COMPACT_PLAIN_ENTRY)
                                      COMPACT_CPU_ISA_OPS(COMPACT_ENTRY)};

@@ -3,56 +3,25 @@
 #pragma once
 
 #include "native/backend/backend.h"
+#include "native/base/op_table.h"
 
-#define COMPACT_CPU_OPS(X)  \
-    X(kMatmulOp)            \
-    X(kProjectOp)           \
-    X(kProjectBackUpdateOp) \
-    X(kProjectTransferOp)   \
-    X(kRandomNormalOp)
+// By families, as CMakeLists.txt compiles their folders.
+#define COMPACT_CPU_OPS(X) \
+    COMPACT_GEMM_OPS(X)    \
+    COMPACT_PROJECTION_OPS(X)
 
-#define COMPACT_CPU_ISA_OPS(X)       \
-    X(kEmbeddingOp)                  \
-    X(kEmbeddingBackwardOp)          \
-    X(kRmsNormOp)                    \
-    X(kAddRmsNormOp)                 \
-    X(kRmsNormBackwardOp)            \
-    X(kLayerNormOp)                  \
-    X(kLayerNormBackwardOp)          \
-    X(kRopeOp)                       \
-    X(kAttentionOp)                  \
-    X(kAttentionBackwardOp)          \
-    X(kSwigluOp)                     \
-    X(kSwigluBackwardOp)             \
-    X(kSiluOp)                       \
-    X(kSiluBackwardOp)               \
-    X(kGeluOp)                       \
-    X(kGeluBackwardOp)               \
-    X(kAddOp)                        \
-    X(kMultiplyOp)                   \
-    X(kScaleOp)                      \
-    X(kBiasOp)                       \
-    X(kColumnSumOp)                  \
-    X(kDropoutOp)                    \
-    X(kSelectRowOp)                  \
-    X(kLinearCrossEntropyOp)         \
-    X(kLinearCrossEntropyBackwardOp) \
-    X(kCrossEntropyOp)               \
-    X(kCrossEntropyBackwardOp)       \
-    X(kAdamDirectionOp)              \
-    X(kAdamWOp)                      \
-    X(kSgdOp)                        \
-    X(kSumOfSquaresOp)               \
-    X(kGradientNormOp)               \
-    X(kCastOp)                       \
-    X(kCopyOp)                       \
-    X(kFillOp)                       \
-    X(kQuantizeOp)                   \
-    X(kDequantizeOp)
+#define COMPACT_CPU_ISA_OPS(X) \
+    COMPACT_ATTENTION_OPS(X)   \
+    COMPACT_LAYERS_OPS(X)      \
+    COMPACT_ELEMENTWISE_OPS(X) \
+    COMPACT_LOSSES_OPS(X)      \
+    COMPACT_OPTIMIZERS_OPS(X)  \
+    COMPACT_PLUMBING_OPS(X)    \
+    COMPACT_QUANTIZATION_OPS(X)
 
 namespace compact {
 
-#define COMPACT_DECLARE_OP(name) extern const CpOp name;
+#define COMPACT_DECLARE_OP(Name) extern const CpOp k##Name##Op;
 
 namespace scalar {
 COMPACT_CPU_ISA_OPS(COMPACT_DECLARE_OP)

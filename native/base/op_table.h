@@ -1,0 +1,260 @@
+// Every op of the package: written by scripts/generate-ops.cjs from the definitions in
+// lib/graph/ops, never by hand (npm run generate:ops).
+//
+// The engine checks each instruction of a plan against this table before anything runs, for every
+// backend. lib/graph/signature.ts has the grammar of operands and attributes; docs/operations.md
+// states what each op computes.
+#pragma once
+
+// clang-format off
+
+// The ops of each family, a folder of a backend.
+#define COMPACT_GEMM_OPS(X) \
+    X(Matmul)
+#define COMPACT_PROJECTION_OPS(X) \
+    X(Project) \
+    X(ProjectBackUpdate) \
+    X(ProjectTransfer) \
+    X(RandomNormal)
+#define COMPACT_ATTENTION_OPS(X) \
+    X(Attention) \
+    X(AttentionBackward)
+#define COMPACT_LAYERS_OPS(X) \
+    X(AddRmsNorm) \
+    X(Dropout) \
+    X(Embedding) \
+    X(EmbeddingBackward) \
+    X(Gelu) \
+    X(GeluBackward) \
+    X(LayerNorm) \
+    X(LayerNormBackward) \
+    X(RmsNorm) \
+    X(RmsNormBackward) \
+    X(Rope) \
+    X(Silu) \
+    X(SiluBackward) \
+    X(Swiglu) \
+    X(SwigluBackward)
+#define COMPACT_ELEMENTWISE_OPS(X) \
+    X(Add) \
+    X(Bias) \
+    X(ColumnSum) \
+    X(Multiply) \
+    X(Scale)
+#define COMPACT_LOSSES_OPS(X) \
+    X(CrossEntropy) \
+    X(CrossEntropyBackward) \
+    X(LinearCrossEntropy) \
+    X(LinearCrossEntropyBackward)
+#define COMPACT_OPTIMIZERS_OPS(X) \
+    X(AdamDirection) \
+    X(AdamW) \
+    X(GradientNorm) \
+    X(Sgd) \
+    X(SumOfSquares)
+#define COMPACT_PLUMBING_OPS(X) \
+    X(Cast) \
+    X(Copy) \
+    X(Fill) \
+    X(SelectRow)
+#define COMPACT_QUANTIZATION_OPS(X) \
+    X(Dequantize) \
+    X(Quantize)
+#define COMPACT_OPS(X) \
+    COMPACT_GEMM_OPS(X) \
+    COMPACT_PROJECTION_OPS(X) \
+    COMPACT_ATTENTION_OPS(X) \
+    COMPACT_LAYERS_OPS(X) \
+    COMPACT_ELEMENTWISE_OPS(X) \
+    COMPACT_LOSSES_OPS(X) \
+    COMPACT_OPTIMIZERS_OPS(X) \
+    COMPACT_PLUMBING_OPS(X) \
+    COMPACT_QUANTIZATION_OPS(X)
+
+namespace compact {
+
+struct OpSignature {
+    const char* name;
+    const char* operands;
+    const char* attributes;
+};
+
+inline constexpr OpSignature kOpSignatures[] = {
+    {"matmul",
+     "a:T[*,*] b:T[*,*] accumulator?:C[m,n] squares?:f32[p] -> c=accumulator:C[m,n] "
+     "=squares[squaresIndex]",
+     "transposeA=0 transposeB=0 alpha=1 accumulate=0 squaresIndex=0"},
+    {"project",
+     "x:T[n,k] -> z:T[n,r]",
+     "seedLow seedHigh tensorId epoch distribution=0"},
+    {"projectBackUpdate",
+     "weight:W[n,m] direction:D[r,m] -> =weight",
+     "seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 "
+     "stochasticRounding=0 roundingSeed=0 step=0"},
+    {"projectTransfer",
+     "moment:S[r,m] -> =moment",
+     "rows seedLow seedHigh tensorId oldEpoch newEpoch distribution=0"},
+    {"randomNormal",
+     "-> y:T[#e]",
+     "seedLow seedHigh tensorId standardDeviation"},
+    {"attention",
+     "q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] -> o:T[n,w] lse:f32[n,a]",
+     "sequenceLength headSize causal=1 scale"},
+    {"attentionBackward",
+     "q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] -> dq:T[n,w] "
+     "dk:T[n,u] dv:T[n,u]",
+     "sequenceLength headSize causal=1 scale"},
+    {"addRmsNorm",
+     "a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]",
+     "epsilon"},
+    {"dropout",
+     "x:T[#e] -> y:T[#e]",
+     "probability seedLow seedHigh tensorId step"},
+    {"embedding",
+     "table:T[v,h] ids:i32[n] -> y:T[n,h]",
+     ""},
+    {"embeddingBackward",
+     "ids:i32[n] dy:T[n,h] accumulator?:G[v,h] -> dTable=accumulator:G[v,h]",
+     "accumulate=0"},
+    {"gelu",
+     "x:T[#e] -> y:T[#e]",
+     "approximate=0"},
+    {"geluBackward",
+     "x:T[#e] dy:T[#e] -> dx:T[#e]",
+     "approximate=0"},
+    {"layerNorm",
+     "x:T[n,h] weight:T[h] bias:T[h] -> y:T[n,h] mean:f32[n] rstd:f32[n]",
+     "epsilon"},
+    {"layerNormBackward",
+     "x:T[n,h] weight:T[h] mean:f32[n] rstd:f32[n] dy:T[n,h] accumulator?:G[h] "
+     "biasAccumulator?:G[h] -> dx:T[n,h] dWeight=accumulator:G[h] dBias=biasAccumulator:G[h]",
+     "accumulate=0"},
+    {"rmsNorm",
+     "x:T[n,h] weight:T[h] -> y:T[n,h] rstd:f32[n]",
+     "epsilon"},
+    {"rmsNormBackward",
+     "x:T[n,h] weight:T[h] rstd:f32[n] dy:T[n,h] residualGradient?:T[n,h] accumulator?:G[h] "
+     "-> dx:T[n,h] dWeight=accumulator:G[h]",
+     "accumulate=0"},
+    {"rope",
+     "x:T[n,w] cos:f32[s,d] sin:f32[s,d] -> y:T[n,w]",
+     "headSize inverse=0"},
+    {"silu",
+     "x:T[#e] -> y:T[#e]",
+     ""},
+    {"siluBackward",
+     "x:T[#e] dy:T[#e] -> dx:T[#e]",
+     ""},
+    {"swiglu",
+     "gate:T[#e] up:T[#e] -> y:T[#e]",
+     ""},
+    {"swigluBackward",
+     "gate:T[#e] up:T[#e] dy:T[#e] -> dGate:T[#e] dUp:T[#e]",
+     ""},
+    {"add",
+     "a:T[#e] b:T[#e] -> y:T[#e]",
+     ""},
+    {"bias",
+     "x:T[n,m] bias:T[m] -> y:T[n,m]",
+     ""},
+    {"columnSum",
+     "x:T[n,m] accumulator?:G[m] -> y=accumulator:G[m]",
+     "accumulate=0"},
+    {"multiply",
+     "a:T[#e] b:T[#e] -> y:T[#e]",
+     ""},
+    {"scale",
+     "x:T[#e] -> y:T[#e]",
+     "factor"},
+    {"crossEntropy",
+     "logits:T[n,c] targets:i32[n] -> loss:f32[1]",
+     "lossScale=1 ignoreIndex=-100"},
+    {"crossEntropyBackward",
+     "logits:T[n,c] targets:i32[n] -> loss:f32[1] dLogits:T[n,c]",
+     "lossScale=1 ignoreIndex=-100"},
+    {"linearCrossEntropy",
+     "x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1]",
+     "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+    {"linearCrossEntropyBackward",
+     "x:T[n,h] weight:T[*,*] targets:i32[n] accumulator?:G[*,*] -> loss:f32[1] dx:T[n,h] "
+     "dWeight=accumulator:G[*,*]",
+     "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0"},
+    {"adamDirection",
+     "gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> direction:D[#e] "
+     "=expAvg =expAvgSq",
+     "beta1 beta2 epsilon firstMomentStep secondMomentStep"},
+    {"adamW",
+     "weight:W[#e] gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> "
+     "=weight =expAvg =expAvgSq",
+     "learningRate updateScale=1 beta1 beta2 epsilon weightDecay=0 step stochasticRounding=0 "
+     "roundingSeed=0 tensorId=0"},
+    {"gradientNorm",
+     "partials:f32[p] -> norm:f32[1] scale:f32[1]",
+     "maxNorm"},
+    {"sgd",
+     "weight:W[#e] gradient:G[#e] momentum?:S[#e] gradientScale?:f32[1] -> =weight =momentum",
+     "learningRate momentumFactor=0 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 "
+     "tensorId=0"},
+    {"sumOfSquares",
+     "x:T[#e] partials:f32[p] -> =partials[index]",
+     "index"},
+    {"cast",
+     "x:A[#e] -> y:B[#e]",
+     ""},
+    {"copy",
+     "x:T[#e] -> y:T[#e]",
+     ""},
+    {"fill",
+     "-> y:T[#e]",
+     "value"},
+    {"selectRow",
+     "x:T[n,h] -> y:T[1,h]",
+     "row"},
+    {"dequantize",
+     "codes:i8[#e] scales:f32[g] -> y:T[#e]",
+     "groupSize"},
+    {"quantize",
+     "x:T[#e] -> codes:i8[#e] scales:f32[g]",
+     "groupSize"},
+};
+
+// Which output of an op may take the memory of one of its inputs, beyond the updates and
+// accumulators that its signature names. Only exactly the same bytes are allowed, never a part.
+struct OpAlias {
+    const char* op;
+    const char* output;
+    const char* input;
+};
+
+inline constexpr OpAlias kOpAliases[] = {
+    {"addRmsNorm", "sum", "a"},
+    {"addRmsNorm", "sum", "b"},
+    {"addRmsNorm", "y", "a"},
+    {"addRmsNorm", "y", "b"},
+    {"dropout", "y", "x"},
+    {"gelu", "y", "x"},
+    {"geluBackward", "dx", "x"},
+    {"geluBackward", "dx", "dy"},
+    {"rmsNormBackward", "dx", "dy"},
+    {"rmsNormBackward", "dx", "residualGradient"},
+    {"rope", "y", "x"},
+    {"silu", "y", "x"},
+    {"siluBackward", "dx", "x"},
+    {"siluBackward", "dx", "dy"},
+    {"swiglu", "y", "gate"},
+    {"swiglu", "y", "up"},
+    {"swigluBackward", "dGate", "gate"},
+    {"swigluBackward", "dGate", "dy"},
+    {"swigluBackward", "dUp", "up"},
+    {"swigluBackward", "dUp", "dy"},
+    {"add", "y", "a"},
+    {"add", "y", "b"},
+    {"bias", "y", "x"},
+    {"multiply", "y", "a"},
+    {"multiply", "y", "b"},
+    {"scale", "y", "x"},
+    {"adamDirection", "direction", "gradient"},
+    {"cast", "y", "x"},
+};
+
+}  // namespace compact
