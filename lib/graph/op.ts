@@ -63,7 +63,7 @@ export interface OpFacts {
    * the updates and accumulators of `operands`. Default: none.
    */
   readonly mayShare?: string;
-  /** Attributes that tell one tensor from another, and change nothing else. Default: none. */
+  /** Attributes that tell one tensor from another, on which no size of scratch depends. Default: none. */
   readonly identifiedBy?: string;
   /** Whether rebuilding its outputs in backward is element-wise work ('cheap') or a product ('costly'). */
   readonly recompute: 'cheap' | 'costly';
