@@ -50,6 +50,8 @@ interface Span {
  * is a function of the number of sequences that were consumed before it, which is all that a checkpoint has to hold.
  */
 export class Dataset implements AsyncDisposable {
+  /** Names of the arrays of its batches. */
+  static readonly fields: readonly string[] = ['tokens', 'targets'];
   readonly tokenizer: Tokenizer;
   readonly numTokens: number;
   /** Sentences on what may not be as the user thinks: text left out, unknown, or not separated. */
@@ -208,8 +210,7 @@ export class Dataset implements AsyncDisposable {
     };
     await Promise.all(indices.map(read));
     return {
-      tokens,
-      targets,
+      inputs: { tokens, targets },
       numCountedTokens: indices.filter((index) => index !== undefined).length * length,
     };
   }

@@ -59,12 +59,13 @@ export interface Tokenizer {
   files(): Readonly<Record<string, string>>;
 }
 
-/** Token ids of `count` packed sequences, flattened, and the ids that should follow them. */
+/** What a model reads in one run, by name. */
 export interface Batch {
-  /** (count, sequenceLength). */
-  readonly tokens: Int32Array;
-  /** (count, sequenceLength); `ignoreIndex` where nothing is to be predicted. */
-  readonly targets: Int32Array;
+  /**
+   * Of packed sequences of text, `count` of them, flattened: `tokens` (count, sequenceLength), the ids, and `targets`
+   * (count, sequenceLength), the ids that should follow them; `ignoreIndex` where nothing is to be predicted.
+   */
+  readonly inputs: Readonly<Record<string, Int32Array>>;
   /** Targets that are not `ignoreIndex`. */
   readonly numCountedTokens: number;
 }

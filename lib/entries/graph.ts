@@ -11,4 +11,4 @@ export * from '../compile/index.js';
 export * from '../graph/index.js';
 export * from '../memory/index.js';
 export * from '../methods/index.js';
-export { modelFromDescription } from '../models/index.js';
+export { modelFromDescription, modelFromPretrainedConfig } from '../models/index.js';

@@ -3,7 +3,7 @@ import type { CompactError } from '../errors.js';
 
 /** What was being done to a file or folder when the system refused. */
 export type FileErrorCode =
-  'ERR_COMPACT_CHECKPOINT_WRITE' | 'ERR_COMPACT_CHECKPOINT_READ' | 'ERR_COMPACT_DATA_READ';
+  'ERR_COMPACT_CHECKPOINT_WRITE' | 'ERR_COMPACT_CHECKPOINT_READ' | 'ERR_COMPACT_DATA_READ' | 'ERR_COMPACT_MODEL_READ';
 
 const remedies: Readonly<Record<string, string>> = {
   ENOSPC: 'Free some space on that disk; earlier checkpoints are intact',
@@ -29,6 +29,11 @@ const others: Readonly<Record<FileErrorCode, { what: string; denied: string; rem
     what: 'could not be read',
     denied: 'Give this user the right to read it',
     remedy: 'Check that it exists and that its disk works',
+  },
+  ERR_COMPACT_MODEL_READ: {
+    what: 'could not be read',
+    denied: 'Give this user the right to read it',
+    remedy: 'Name a config.json, or a folder that holds one',
   },
 };
 

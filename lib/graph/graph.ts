@@ -2,8 +2,9 @@ import { compactError } from '../errors.js';
 import type { Attributes, Node, Phase } from './node.js';
 import type { OpDefinition } from './op.js';
 import { checkOperands } from './operands.js';
+import { parameterId } from './parameter-id.js';
 import { dtypeBytes, numElements } from './value.js';
-import type { DType, ParameterInfo, Value, ValueKind } from './value.js';
+import type { DType, ParameterInfo, ParameterOptions, Value, ValueKind } from './value.js';
 
 /** An output that a node is to have: its name, shape, dtype, and category ('activation' by default). */
 export interface OutputSpec {
@@ -25,6 +26,7 @@ export class Graph {
   readonly values: Value[] = [];
   readonly #persistent = new Map<string, Value>();
   readonly #merged = new Map<string, Node>();
+  readonly #parameterNames = new Map<number, string>();
   #layer = '';
   #phase: Phase = 'forward';
 
@@ -63,9 +65,26 @@ export class Graph {
     return this.#value({ name, shape, dtype, kind: 'input' });
   }
 
-  /** A trainable tensor; asking for the same name again returns the same value (tied weights). */
-  parameter(name: string, shape: readonly number[], dtype: DType, info: ParameterInfo): Value {
-    return this.#persistentValue({ name, shape, dtype, kind: 'parameter' }, info);
+  /**
+   * A trainable tensor; asking for the same name again returns the same value (tied weights).
+   * @throws ERR_COMPACT_ARGUMENT when another parameter has a name of the same `parameterId`
+   */
+  parameter(name: string, shape: readonly number[], dtype: DType, options: ParameterOptions): Value {
+    const tensorId = parameterId(name);
+    const other = this.#parameterNames.get(tensorId) ?? name;
+    if (other !== name)
+      throw compactError(
+        'ERR_COMPACT_ARGUMENT',
+        `the parameters ${other} and ${name} would share their seeds`,
+        {
+          op: name,
+          expected: 'names that parameterId tells apart',
+          received: `${tensorId} for both`,
+          remedy: 'Rename one of them',
+        },
+      );
+    this.#parameterNames.set(tensorId, name);
+    return this.#persistentValue({ name, shape, dtype, kind: 'parameter' }, { ...options, tensorId });
   }
 
   /** Any other tensor that outlives a run: moments, gradients of a window, constant tables. */

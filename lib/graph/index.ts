@@ -1,10 +1,13 @@
+export * from './batch-field.js';
 export * from './graph.js';
 export * from './model.js';
 export * from './node.js';
 export * from './op.js';
+export * from './parameter-id.js';
 export * from './program.js';
 export * from './seed.js';
 export type { Operand, OutputOperand, Signature } from './signature.js';
 export * from './value.js';
 export * from './ops/definitions.js';
+export * from './weight-map.js';
 export * from './ops/index.js';

@@ -1,7 +1,28 @@
 import * as v from 'valibot';
+import { wholeNumber } from '../options.js';
+import type { BatchField } from './batch-field.js';
 import type { Model } from './model.js';
+import type { WeightMap } from './weight-map.js';
 
-/** A model is an object of functions, so only its outline can be checked. */
+const batchFields: v.GenericSchema<BatchField[]> = v.array(
+  v.strictObject({
+    name: v.string(),
+    dtype: v.literal('i32'),
+    shape: v.array(v.picklist(['batchSize', 'sequenceLength'])),
+    numIds: wholeNumber(1),
+  }),
+);
+
+const weights: v.GenericSchema<WeightMap> = v.array(
+  v.strictObject({
+    parameter: v.string(),
+    tensor: v.string(),
+    layout: v.picklist(['same', 'transposed']),
+    tiedTensors: v.optional(v.array(v.string())),
+  }),
+);
+
+/** A model is an object of functions, so beside its plain parts only its outline can be checked. */
 export const modelSchema = v.custom<Model>(isModel, "a model, e.g. llama('llama-demo')");
 
 function isModel(value: unknown): boolean {
@@ -14,6 +35,8 @@ function isModel(value: unknown): boolean {
     ) &&
     [rest.build, rest.constants, rest.describe, rest.pretrainedConfig].every(
       (part) => typeof part === 'function',
-    )
+    ) &&
+    v.is(batchFields, rest.batchFields) &&
+    v.is(weights, rest.weights)
   );
 }

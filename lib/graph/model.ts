@@ -1,5 +1,7 @@
+import type { BatchField } from './batch-field.js';
 import type { Graph } from './graph.js';
 import type { DType, Value } from './value.js';
+import type { WeightMap } from './weight-map.js';
 
 /** What a model has to know to build its forward pass. */
 export interface BuildOptions {
@@ -30,7 +32,11 @@ export interface Model {
   readonly vocabularySize: number;
   readonly maxSequenceLength: number;
   readonly numParameters: number;
-  /** Inputs are named `tokens` and `targets` (i32, batchSize * sequenceLength). Returns the loss, or logits (1, vocabulary). */
+  /** What it reads from a batch, for a loss; what is to be predicted is not read where it generates. */
+  readonly batchFields: readonly BatchField[];
+  /** How its parameters stand in files of weights. */
+  readonly weights: WeightMap;
+  /** Inputs are fields of the batch (`batchInput`). Returns the loss, or logits (1, vocabulary). */
   build(graph: Graph, options: BuildOptions): Value;
   /** Host-made tables (rope) that are written once after load: value name to fp32 data. */
   constants(sequenceLength: number): Readonly<Record<string, Float32Array>>;

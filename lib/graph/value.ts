@@ -42,17 +42,21 @@ export type Initializer =
   | { readonly type: 'normal'; readonly standardDeviation: number }
   | { readonly type: 'constant'; readonly value: number };
 
-/** What the methods and the initialisation have to know of a parameter. */
-export interface ParameterInfo {
+/** What a model says of a parameter. */
+export interface ParameterOptions {
   readonly role: ParameterRole;
   readonly initializer: Initializer;
-  /** Number of this tensor in seeded streams (projection, initialisation, rounding): below 2^31, unique per model. */
-  readonly tensorId: number;
   /**
-   * Equal for the weights that multiply the same input (query, key and value): the tensorId of the first of them.
-   * Methods can share by it what they make of that input. Default: shared with nobody.
+   * Name of the first of the weights that multiply the same input (query, for key and value); absent for that one and
+   * for weights that share their input with nobody. Methods can share by it what they make of that input.
    */
-  readonly inputTensorId?: number;
+  readonly sharesInputWith?: string;
+}
+
+/** What the methods and the initialisation have to know of a parameter. */
+export interface ParameterInfo extends ParameterOptions {
+  /** Number of this tensor in seeded streams (projection, initialisation, rounding): `parameterId` of its name. */
+  readonly tensorId: number;
 }
 
 /** One tensor of a graph: written once by its producer, or persistent (parameters, states, tables). */

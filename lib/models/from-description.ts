@@ -1,8 +1,6 @@
-import { compactError, nearestName } from '../errors.js';
 import type { Model } from '../graph/index.js';
-import { ownValues, shown } from '../options.js';
-import { llama } from './llama.js';
-import type { LlamaConfig } from './llama-config.js';
+import { ownValues } from '../options.js';
+import { architectureNamed } from './architectures.js';
 
 /**
  * The model whose `describe()` gave this, e.g. as found in a checkpoint.
@@ -10,16 +8,7 @@ import type { LlamaConfig } from './llama-config.js';
  */
 export function modelFromDescription(description: Readonly<Record<string, unknown>>): Model {
   const values = new Map(ownValues(description, { what: 'a model' }));
-  const architecture = values.get('architecture');
-  if (architecture !== 'llama') {
-    const nearest = typeof architecture === 'string' ? nearestName(architecture, ['llama']) : undefined;
-    throw compactError('ERR_COMPACT_MODEL_UNKNOWN', 'unknown architecture of a model', {
-      op: 'architecture',
-      expected: "'llama'",
-      received: shown(architecture),
-      remedy: nearest && `Did you mean '${nearest}'?`,
-    });
-  }
+  const architecture = architectureNamed(values.get('architecture'), 'architecture');
   values.delete('architecture');
-  return llama(Object.fromEntries(values) as unknown as LlamaConfig);
+  return architecture.create(Object.fromEntries(values));
 }

@@ -1,5 +1,6 @@
 export type { BuildOptions, Model } from '../graph/index.js';
 export { modelFromDescription } from './from-description.js';
-export { llama } from './llama.js';
-export type { LlamaConfig } from './llama-config.js';
-export { type LlamaPreset, type LlamaPresetName, llamaPresets } from './presets.js';
+export { modelFromPretrainedConfig } from './from-pretrained.js';
+export { llama } from './llama/model.js';
+export type { LlamaConfig } from './llama/config.js';
+export { type LlamaPreset, type LlamaPresetName, llamaPresets } from './llama/presets.js';

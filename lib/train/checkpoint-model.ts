@@ -9,6 +9,7 @@ import { dense } from '../methods/index.js';
 import { modelFromDescription } from '../models/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import type { EngineOptions } from '../runtime/index.js';
+import { vocabularyOf } from './batch-fields.js';
 import { listCheckpoints } from './checkpoint-folder.js';
 import { readState } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
@@ -33,7 +34,7 @@ export async function readCheckpointModel(folder: string): Promise<CheckpointMod
   const state = await readState(checkpoint);
   const model = describedModel(checkpoint, state.model);
   const tokenizer = await loadTokenizer(tokenizerOf(checkpoint, state));
-  checkVocabulary(tokenizer, model.vocabularySize);
+  checkVocabulary(tokenizer, vocabularyOf(model));
   return { checkpoint, state, model, tokenizer };
 }
 

@@ -5,8 +5,8 @@ import { closeQuietly, onPath, openRegular, systemCode } from '../formats/index.
 import { required, shown, wholeNumber } from '../options.js';
 import { trainerTable } from './trainer-table.js';
 
-/** Raised when a checkpoint's meaning changes; older ones stay readable or are refused by name. */
-export const checkpointFormatVersion = 1;
+/** Raised when a checkpoint's meaning changes; others are refused. 2: seeds of a parameter follow from its name. */
+export const checkpointFormatVersion = 2;
 export const stateFileName = 'trainer.json';
 /** Far more than a run has to say. */
 const maxStateBytes = 2 ** 20;
@@ -108,10 +108,19 @@ function readText(checkpoint: string, path: string): Promise<string> {
 
 function checkVersion(path: string, state: unknown): void {
   const version = (state as { formatVersion?: unknown } | null)?.formatVersion;
-  if (typeof version === 'number' && version > checkpointFormatVersion)
-    throw compactError('ERR_COMPACT_CHECKPOINT_VERSION', `${path} was made by a newer version`, {
+  if (typeof version !== 'number' || version === checkpointFormatVersion) return;
+  const isNewer = version > checkpointFormatVersion;
+  throw compactError(
+    'ERR_COMPACT_CHECKPOINT_VERSION',
+    isNewer
+      ? `${path} was made by a newer version`
+      : `${path} was made by an older version, which numbered projections and seeds in another way`,
+    {
       expected: `format ${checkpointFormatVersion}`,
       received: `format ${version}`,
-      remedy: 'Update compact-train: npm install compact-train@latest',
-    });
+      remedy: isNewer
+        ? 'Update compact-train: npm install compact-train@latest'
+        : 'Go on with the version that wrote it; its weights, model.safetensors with config.json, open in other programs as before',
+    },
+  );
 }

@@ -24,12 +24,8 @@ export async function evaluateLoss(
   let numTokens = 0;
   let next = dataset.validationBatch(0, batchSize, limit);
   for (let first = 0; first < count; first += batchSize) {
-    const { tokens, targets, numCountedTokens } = await next;
-    const running = engine.run('evaluate', {
-      inputs: { tokens, targets },
-      scalars: { lossScale: 1 },
-      signal,
-    });
+    const { inputs, numCountedTokens } = await next;
+    const running = engine.run('evaluate', { inputs, scalars: { lossScale: 1 }, signal });
     if (first + batchSize < count) next = dataset.validationBatch(first + batchSize, batchSize, limit);
     const [, { outputs }] = await Promise.all([next, running]);
     sum += outputs['loss']![0]!;

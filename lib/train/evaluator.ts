@@ -3,6 +3,7 @@ import { Dataset } from '../data/index.js';
 import type { DataOptions } from '../data/index.js';
 import { checkOptions, checkValue, optional, path, wholeNumber, type OptionTable } from '../options.js';
 import { engineTable } from '../runtime/options.js';
+import { vocabularyOf } from './batch-fields.js';
 import { loadCheckpointModel, readCheckpointModel, tokenizerOf } from './checkpoint-model.js';
 import { evaluateLoss } from './evaluate.js';
 import { Resources } from './resources.js';
@@ -66,13 +67,12 @@ export async function evaluateCheckpoint(given: EvaluateOptions): Promise<Checkp
   } = others;
   const found = await readCheckpointModel(folder);
   const { checkpoint, state, model } = found;
-  const { vocabularySize, maxSequenceLength } = model;
   const sequenceLength = wantedLength ?? state.training.sequenceLength;
-  checkValue(sequenceLength, wholeNumber(1, maxSequenceLength), 'sequenceLength');
+  checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
   const tokenizer = tokenizerOf(checkpoint, state);
   const prepared = await Dataset.prepare(
     { train: data, tokenizer, textField, splitSpecialTokens },
-    { sequenceLength, vocabularySize, seed: 0, isHeldOut: true },
+    { sequenceLength, vocabularySize: vocabularyOf(model), seed: 0, isHeldOut: true },
   );
   await using resources = new Resources();
   const { threads } = engineOptions;

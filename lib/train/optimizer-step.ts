@@ -45,10 +45,10 @@ export async function runOptimizerStep(
   };
   const start = performance.now();
   const begin = async (index: number): Promise<{ readonly running: Promise<RunResult> }> => {
-    const { tokens, targets } = await microBatch(index);
+    const { inputs } = await microBatch(index);
     const running = engine.run(entryOf(isOneRun ? 'step' : 'accumulate'), {
       ...options,
-      inputs: { tokens, targets },
+      inputs,
       scalars: { ...scalars, lossScale, accumulate: index === 0 ? 0 : 1 },
     });
     running.catch(() => undefined); // told when its turn comes

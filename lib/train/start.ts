@@ -6,6 +6,7 @@ import { compactError } from '../errors.js';
 import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
+import { vocabularyOf } from './batch-fields.js';
 import {
   checkpointBytes,
   checkpointPath,
@@ -59,11 +60,10 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
 
 async function start(settings: TrainerSettings, resources: Resources): Promise<TrainerParts> {
   const { model, sequenceLength, seed, outputDirectory, signal } = settings;
-  const { vocabularySize } = model;
   checkAborted(signal);
   const prepared = await Dataset.prepare(settings.data, {
     sequenceLength,
-    vocabularySize,
+    vocabularySize: vocabularyOf(model),
     seed,
     sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
     needsValidation: settings.evalSteps > 0,

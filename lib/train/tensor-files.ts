@@ -2,7 +2,7 @@ import type { Plan, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
 import type { TensorSource } from '../formats/index.js';
-import { dtypeBytes, Graph } from '../graph/index.js';
+import { dtypeBytes } from '../graph/index.js';
 import type { DType, Model } from '../graph/index.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
@@ -10,8 +10,8 @@ import { firstNotFinite } from './finite.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
- * of Hugging Face's checkpoints, where a linear weight is (out_features, in_features) and so the transpose of ours;
- * optimizer.safetensors holds the optimizer's states as they are.
+ * that the model's weight map gives them, those of Hugging Face's checkpoints; optimizer.safetensors holds the
+ * optimizer's states as they are.
  */
 export const tensorFiles = [
   { name: 'model.safetensors', kind: 'parameter' },
@@ -22,7 +22,11 @@ export type TensorFileName = (typeof tensorFiles)[number]['name'];
 /** A persistent tensor and how it stands in its file. */
 interface StoredTensor {
   readonly value: PlanValue;
+  /** Its name in the file. */
+  readonly name: string;
   readonly isTransposed: boolean;
+  /** Names under which the file may hold it once more. */
+  readonly tiedNames: readonly string[];
 }
 
 /** Bytes that travel between engine and disk at a time. */
@@ -57,12 +61,15 @@ export async function openTensors(
   try {
     const tensors = storedTensors(plan, model, fileName);
     for (const tensor of tensors) {
-      const found = file.tensors.get(tensor.value.name);
       const expected = describe(tensor.value.dtype, fileShape(tensor));
-      const received = found === undefined ? 'no such tensor' : describe(found.dtype, found.shape);
-      if (expected !== received) throw mismatch(path, tensor.value.name, expected, received);
+      const tied = tensor.tiedNames.filter((name) => file.tensors.has(name));
+      for (const name of [tensor.name, ...tied]) {
+        const found = file.tensors.get(name);
+        const received = found === undefined ? 'no such tensor' : describe(found.dtype, found.shape);
+        if (expected !== received) throw mismatch(path, name, expected, received);
+      }
     }
-    const known = new Set(tensors.map(({ value }) => value.name));
+    const known = new Set(tensors.flatMap(({ name, tiedNames }) => [name, ...tiedNames]));
     const extra = [...file.tensors.keys()].find((name) => !known.has(name));
     if (extra !== undefined)
       throw mismatch(path, extra, 'no such tensor', 'one that this run has no place for');
@@ -85,18 +92,18 @@ export async function loadTensors(
   file: SafetensorsFile,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (const { value, isTransposed } of storedTensors(plan, model, fileName)) {
+  for (const { value, name, isTransposed } of storedTensors(plan, model, fileName)) {
     checkAborted(signal);
     if (isTransposed) {
       const [rows, columns] = value.shape as [number, number];
-      const bytes = transpose(await readFinite(file, value), value.dtype, columns, rows);
+      const bytes = transpose(await readFinite(file, name, value.dtype), value.dtype, columns, rows);
       await engine.write(value.name, hostArray(value.dtype, bytes));
       continue;
     }
     for (const range of pieces(tensorBytes(value)))
       await engine.write(
         value.name,
-        hostArray(value.dtype, await readFinite(file, value, range)),
+        hostArray(value.dtype, await readFinite(file, name, value.dtype, range)),
         range.byteOffset,
       );
   }
@@ -104,7 +111,8 @@ export async function loadTensors(
 
 async function readFinite(
   file: SafetensorsFile,
-  { name, dtype }: PlanValue,
+  name: string,
+  dtype: DType,
   range?: { byteOffset: number; byteLength: number },
 ): Promise<Uint8Array> {
   const bytes = await file.read(name, range);
@@ -148,26 +156,19 @@ export async function zeroTensors(
 
 function storedTensors(plan: Plan, model: Model, fileName: TensorFileName): StoredTensor[] {
   const { kind } = tensorFiles.find(({ name }) => name === fileName)!;
-  const linear = linearWeights(model);
+  const stored = new Map(kind === 'parameter' ? model.weights.map((entry) => [entry.parameter, entry]) : []);
   return plan.values
     .filter((value) => value.region === 'persistent' && value.kind === kind)
-    .map((value) => ({ value, isTransposed: kind === 'parameter' && linear.has(value.name) }));
-}
-
-/** Names of the matrices that multiply: all but embedding tables. */
-function linearWeights(model: Model): ReadonlySet<string> {
-  const graph = new Graph();
-  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'evaluate' });
-  const linear = graph.parameters.filter(
-    ({ shape, parameter }) => shape.length === 2 && parameter?.role !== 'embedding',
-  );
-  return new Set(linear.map(({ name }) => name));
+    .map((value) => {
+      const { tensor = value.name, layout = 'same', tiedTensors = [] } = stored.get(value.name) ?? {};
+      return { value, name: tensor, isTransposed: layout === 'transposed', tiedNames: tiedTensors };
+    });
 }
 
 function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSource {
-  const { value, isTransposed } = tensor;
+  const { value, name, isTransposed } = tensor;
   return {
-    name: value.name,
+    name,
     dtype: value.dtype,
     shape: fileShape(tensor),
     async *read() {

@@ -230,7 +230,7 @@ async function trainHere(file: string): Promise<number[]> {
     tensors.push(stored(name, extents, (await engine.read(name)) as Float32Array));
   writeFileSync(file, safetensors(tensors));
   const numTokens = shape.batch * shape.sequence;
-  const inputs = randomBatch(numTokens, shape.vocab);
+  const inputs = randomBatch(model, numTokens);
   const losses: number[] = [];
   for (let step = 1; step <= steps; step++) {
     const scalars = { learningRate, step, accumulate: 0, lossScale: 1 / numTokens };

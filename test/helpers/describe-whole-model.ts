@@ -79,8 +79,7 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
         });
         await withMachine(plan, async (machine) => {
           await startTiny(machine, plan);
-          const { tokens, targets, numCountedTokens } = batches[0]!;
-          const inputs = { tokens, targets };
+          const { inputs, numCountedTokens } = batches[0]!;
           const lossScale = 1 / numCountedTokens;
           const { outputs } = await machine.run('accumulate', {
             inputs,
@@ -149,8 +148,7 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
         await putWeights(machine, plan, twin.persistent, tinyModel().constants(sequenceLength));
         const run = { microBatches: 1, learningRates: [0.001, 0.001, 0.001], roleRates };
         const data = words.map((word) => ({
-          tokens: numbers(`${word} tokens`),
-          targets: numbers(`${word} targets`),
+          inputs: { tokens: numbers(`${word} tokens`), targets: numbers(`${word} targets`) },
           numCountedTokens: shape[0]!,
         }));
         const { losses } = await trainTiny(machine, plan, method, run, data);
@@ -276,9 +274,9 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
         const plan = tinyPlan(methodOf({ name: 'dense' }), target, options);
         await withMachine(plan, async (machine) => {
           await startTiny(machine, plan);
-          const { tokens, targets, numCountedTokens } = batches[0]!;
+          const { inputs, numCountedTokens } = batches[0]!;
           const scalars = { accumulate: 0, lossScale: 1 / numCountedTokens };
-          const { outputs } = await machine.run('accumulate', { inputs: { tokens, targets }, scalars });
+          const { outputs } = await machine.run('accumulate', { inputs, scalars });
           expect(Math.abs(outputs.loss![0]! / loss - 1)).toBeLessThan(0.01);
           for (const name of Object.keys(naiveErrors)) {
             const right = tinyTensors.get(`untied.${name}`)!.data;
@@ -358,8 +356,10 @@ async function inOrder<T, R>(items: readonly T[], body: (item: T) => Promise<R>)
 function mergeBatches(first: number, count: number): (typeof batches)[number] {
   const parts = batches.slice(first, first + count);
   return {
-    tokens: Int32Array.from(parts.flatMap(({ tokens }) => [...tokens])),
-    targets: Int32Array.from(parts.flatMap(({ targets }) => [...targets])),
+    inputs: {
+      tokens: Int32Array.from(parts.flatMap(({ inputs }) => [...inputs.tokens])),
+      targets: Int32Array.from(parts.flatMap(({ inputs }) => [...inputs.targets])),
+    },
     numCountedTokens: parts.reduce((sum, { numCountedTokens }) => sum + numCountedTokens, 0),
   };
 }

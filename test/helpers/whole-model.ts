@@ -53,8 +53,7 @@ export const tinyLlama = readJson('tiny-llama.json') as TinyLlama;
 export const tinyTensors = readTensors('tiny-llama.safetensors');
 
 export const batches = tinyLlama.batches.map(({ tokens, targets }) => ({
-  tokens: Int32Array.from(tokens),
-  targets: Int32Array.from(targets),
+  inputs: { tokens: Int32Array.from(tokens), targets: Int32Array.from(targets) },
   numCountedTokens: targets.filter((target) => target !== -100).length,
 }));
 

@@ -40,7 +40,7 @@ function planOf(dtype: 'f32' | 'bf16' = 'f32', trained: Model = model, by: Metho
 
 function stateOf(step: number): CheckpointState {
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     step,
     numSequencesSeen: step,
     numTokensSeen: 8 * step,
@@ -225,7 +225,8 @@ describe('checkpoints', () => {
   });
 
   test.each<[string, (state: Record<string, unknown>) => void, string]>([
-    ['of a newer format', (state) => (state['formatVersion'] = 2), 'VERSION'],
+    ['of a newer format', (state) => (state['formatVersion'] = 3), 'VERSION'],
+    ['of an older format', (state) => (state['formatVersion'] = 1), 'VERSION'],
     ['without a format', (state) => delete state['formatVersion'], 'INVALID'],
     ['with a step that is no number', (state) => (state['step'] = '1'), 'INVALID'],
     ['with a negative position', (state) => (state['numSequencesSeen'] = -1), 'INVALID'],

@@ -135,7 +135,9 @@ describe('numbers that are not finite', () => {
       if (kind === 'gradient' && region === 'persistent')
         await engine.write(name, new Float32Array(bytes / 4).fill(NaN));
     const tokens = new Int32Array(32);
-    const dataset = { trainBatch: async () => ({ tokens, targets: tokens, numCountedTokens: 32 }) };
+    const dataset = {
+      trainBatch: async () => ({ inputs: { tokens, targets: tokens }, numCountedTokens: 32 }),
+    };
     const state = new TrainingState({
       ...{ engine, plan, dataset, method, ...sizes, gradientAccumulationSteps: 1 },
       ratesAt: learningRates({ ...tinyRun(text), lrSchedulerType: 'constant' }),

@@ -26,8 +26,7 @@ const planWith = (...entries: string[]): Plan =>
   ({ entries: Object.fromEntries(entries.map((name) => [name, {}])) }) as unknown as Plan;
 
 const batch = (targets: number[], numCountedTokens = targets.length): Batch => ({
-  tokens: new Int32Array(targets.length),
-  targets: Int32Array.from(targets),
+  inputs: { tokens: new Int32Array(targets.length), targets: Int32Array.from(targets) },
   numCountedTokens,
 });
 

@@ -19,7 +19,7 @@ class CountingData {
     await new Promise(setImmediate);
     if (position === this.failAt) throw new Error(`unreadable at ${position}`);
     const tokens = new Int32Array(4 * count).fill(position);
-    return { tokens, targets: tokens, numCountedTokens: 4 * count };
+    return { inputs: { tokens, targets: tokens }, numCountedTokens: 4 * count };
   };
 }
 

@@ -44,6 +44,8 @@ function toyModel(body: (x: Value, weight: Weight) => Value): Model {
     vocabularySize: vocabulary,
     maxSequenceLength: tokens,
     numParameters: 0,
+    batchFields: [],
+    weights: [],
     constants: () => ({}),
     describe: () => ({}),
     pretrainedConfig: () => ({}),
@@ -52,7 +54,6 @@ function toyModel(body: (x: Value, weight: Weight) => Value): Model {
         graph.parameter(name, shape, 'f32', {
           role: 'linear',
           initializer: { type: 'normal', standardDeviation: 1 },
-          tensorId: 0,
         });
       const table = weight('table', vocabulary, hidden);
       const x = embedding(table, graph.input('tokens', [tokens], 'i32'));

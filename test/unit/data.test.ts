@@ -31,9 +31,9 @@ async function openDataset(data: DataOptions, options: Partial<DatasetOptions> =
 }
 
 const rows = (batch: Batch, length: number): number[][] =>
-  Array.from({ length: batch.tokens.length / length }, (_, i) => [
-    ...batch.tokens.subarray(i * length, (i + 1) * length),
-    ...batch.targets.subarray(i * length, (i + 1) * length),
+  Array.from({ length: batch.inputs.tokens!.length / length }, (_, i) => [
+    ...batch.inputs.tokens!.subarray(i * length, (i + 1) * length),
+    ...batch.inputs.targets!.subarray(i * length, (i + 1) * length),
   ]);
 
 /** Bytes 0.. of a text whose every window is unique, so that a row tells where it came from. */
@@ -293,11 +293,11 @@ describe('datasets', () => {
     await using dataset = await openDataset({ train: path, validationFraction: 0.1 });
     expect(dataset.numTrainSequences).toBe(90);
     expect(dataset.numValidationSequences).toBe(10);
-    const largest = Math.max(...(await dataset.trainBatch(0, 90)).tokens);
+    const largest = Math.max(...(await dataset.trainBatch(0, 90)).inputs.tokens!);
     const held = await dataset.validationBatch(0, 12);
-    expect(Math.min(...held.tokens.subarray(0, 40))).toBeGreaterThanOrEqual(largest);
+    expect(Math.min(...held.inputs.tokens!.subarray(0, 40))).toBeGreaterThanOrEqual(largest);
     expect(held.numCountedTokens).toBe(40);
-    expect([...held.targets.subarray(40)]).toEqual(Array.from({ length: 8 }, () => ignoreIndex));
+    expect([...held.inputs.targets!.subarray(40)]).toEqual(Array.from({ length: 8 }, () => ignoreIndex));
     expect((await dataset.validationBatch(4, 4, 6)).numCountedTokens).toBe(8);
   });
 
@@ -440,15 +440,15 @@ describe('datasets', () => {
       );
     await using dataset = await openDataset({ train: 'addresses' }, { sequenceLength: 256 });
     expect(dataset.numTokens).toBeGreaterThan(900_000);
-    const { tokens } = await dataset.trainBatch(0, 4);
-    expect(dataset.tokenizer.decode([...tokens])).toMatch(/ the /);
+    const { inputs } = await dataset.trainBatch(0, 4);
+    expect(dataset.tokenizer.decode([...inputs.tokens!])).toMatch(/ the /);
   });
 
   test('the corpus of a package beside this one is real text', async () => {
     await using dataset = await openDataset({ train: 'sotu' }, { sequenceLength: 256 });
     expect(dataset.numTokens).toBeGreaterThan(10_000_000);
-    const { tokens } = await dataset.trainBatch(0, 4);
-    expect(dataset.tokenizer.decode([...tokens])).toMatch(/ the /);
+    const { inputs } = await dataset.trainBatch(0, 4);
+    expect(dataset.tokenizer.decode([...inputs.tokens!])).toMatch(/ the /);
   });
 
   test('tokenised text is used again, made anew when the file changed or the cache is damaged', async () => {

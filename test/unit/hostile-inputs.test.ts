@@ -16,7 +16,7 @@ import { Dataset, loadTokenizer } from '../../lib/data/index.js';
 import { SafetensorsFile } from '../../lib/formats/index.js';
 import { largestBatch, memoryReport, remedies } from '../../lib/memory/index.js';
 import { compact, dense, methodFromDescription, StepClock } from '../../lib/methods/index.js';
-import { llama, modelFromDescription } from '../../lib/models/index.js';
+import { llama, modelFromDescription, modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { learningRateSchedule } from '../../lib/optim/index.js';
 import {
   cpuTarget,
@@ -31,6 +31,7 @@ import { readState } from '../../lib/train/checkpoint-state.js';
 import {
   evaluateCheckpoint,
   listCheckpoints,
+  loadModel,
   optionsFromRecipe,
   Sampler,
   Trainer,
@@ -240,6 +241,14 @@ const entries: readonly Entry[] = [
     share: 4,
   },
   {
+    name: 'modelFromPretrainedConfig',
+    call: modelFromPretrainedConfig,
+    args: () => [llama(config).pretrainedConfig('f32'), { hiddenSize: 96 }],
+    share: 3,
+    alternatives: /./, // null is left out, and what says nothing of the mathematics may be anything
+  },
+  { name: 'loadModel', call: loadModel, args: () => ['llama-demo', { hiddenSize: 96 }], share: 1 },
+  {
     name: 'methodFromDescription',
     call: methodFromDescription,
     args: () => [{ name: 'compact', ...compactOptions }],
@@ -435,7 +444,7 @@ const shares = entries.reduce((sum, { share }) => sum + share, 0);
 const counts = new Map<string, { calls: number; refused: number; slowestMs: number }>();
 
 const stateOfRun = () => ({
-  formatVersion: 1,
+  formatVersion: 2,
   step: 2,
   numSequencesSeen: 4,
   numTokensSeen: 64,

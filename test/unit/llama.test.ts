@@ -1,7 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { type BuildOptions, Graph, numElements, type Value } from '../../lib/graph/index.js';
 import { dense } from '../../lib/methods/index.js';
-import { llama, type LlamaConfig, llamaPresets, modelFromDescription } from '../../lib/models/index.js';
+import {
+  llama,
+  type LlamaConfig,
+  llamaPresets,
+  modelFromDescription,
+  modelFromPretrainedConfig,
+} from '../../lib/models/index.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
 
 const tiny: LlamaConfig = {
@@ -30,6 +36,7 @@ describe('presets', () => {
     ['llama-350m', 367.97],
     ['llama-1b', 1339.08],
     ['llama-7b', 6738.42],
+    ['llama-3-8b', 8030.26],
     ['llama-13b', 13015.86],
   ])('%s has %d million parameters', (name, millions) => {
     expect(Math.abs(llama(name).numParameters / 1e6 - millions)).toBeLessThan(0.005);
@@ -51,7 +58,7 @@ describe('presets', () => {
 
   test('all names are there, small ones first', () => {
     const sizes = Object.keys(llamaPresets).map((name) => llama(name).numParameters);
-    expect(Object.keys(llamaPresets)).toHaveLength(13);
+    expect(Object.keys(llamaPresets)).toHaveLength(14);
     expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
     expect(sizes[0]).toBeGreaterThan(1e6);
     expect(sizes[0]).toBeLessThan(3e6);
@@ -96,6 +103,9 @@ describe('configuration', () => {
     expect(() => modelFromDescription({ architecture: 'gpt' })).toThrow(
       expect.objectContaining({ code: 'ERR_COMPACT_MODEL_UNKNOWN' }),
     );
+    expect(() => modelFromDescription({ architecture: 'lama' })).toThrow(
+      expect.objectContaining({ op: 'architecture', remedy: "Did you mean 'llama'?" }),
+    );
   });
 });
 
@@ -131,6 +141,125 @@ describe('config.json', () => {
     });
     expect(llama(tiny).pretrainedConfig('f32')).toMatchObject({ bos_token_id: null, eos_token_id: null });
   });
+
+  // As published with Llama 3 8B, and one as transformers 4.28 wrote them.
+  const llama3 = {
+    architectures: ['LlamaForCausalLM'],
+    attention_bias: false,
+    attention_dropout: 0.0,
+    bos_token_id: 128000,
+    eos_token_id: 128001,
+    hidden_act: 'silu',
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 14336,
+    max_position_embeddings: 8192,
+    model_type: 'llama',
+    num_attention_heads: 32,
+    num_hidden_layers: 32,
+    num_key_value_heads: 8,
+    pretraining_tp: 1,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 500000.0,
+    tie_word_embeddings: false,
+    torch_dtype: 'bfloat16',
+    transformers_version: '4.40.0.dev0',
+    use_cache: true,
+    vocab_size: 128256,
+  };
+  const old = {
+    _name_or_path: 'somewhere/llama-7b',
+    architectures: ['LlamaForCausalLM'],
+    bos_token_id: 1,
+    eos_token_id: 2,
+    hidden_act: 'silu',
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 11008,
+    max_position_embeddings: 2048,
+    model_type: 'llama',
+    num_attention_heads: 32,
+    num_hidden_layers: 32,
+    pad_token_id: 0,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: false,
+    torch_dtype: 'float16',
+    transformers_version: '4.28.1',
+    use_cache: true,
+    vocab_size: 32000,
+  };
+  const read = (config: object) => modelFromPretrainedConfig(config).describe();
+
+  test('published ones are the presets', () => {
+    expect(read(llama3)).toEqual(llama('llama-3-8b').describe());
+    expect(read(old)).toEqual(llama('llama-7b').describe());
+  });
+
+  test.each([
+    ['grouped-query, untied', tiny],
+    [
+      'every option',
+      {
+        ...tiny,
+        maxPositionEmbeddings: 64,
+        rmsNormEps: 1e-4,
+        ropeTheta: 5000,
+        tieWordEmbeddings: true,
+        initializerRange: 0.5,
+      },
+    ],
+  ])('what is written is read: %s', (_what, config) => {
+    const written = JSON.parse(JSON.stringify(llama(config).pretrainedConfig('bf16', { eos: 3 }))) as object;
+    expect(read(written)).toEqual(llama(config).describe());
+  });
+
+  test('the rotary base may stand flat or inside, and nothing has to be said of it', () => {
+    const { rope_theta: _, ...without } = llama3;
+    const inside = { rope_type: 'default', rope_theta: 500000 };
+    expect(read({ ...without, rope_parameters: inside })).toEqual(read(llama3));
+    expect(read({ ...llama3, rope_parameters: inside })).toEqual(read(llama3));
+    expect(read(without)).toMatchObject({ ropeTheta: 10000 });
+  });
+
+  test.each<[string, unknown]>([
+    ['hidden_act', 'gelu'],
+    ['attention_bias', true],
+    ['mlp_bias', true],
+    ['attention_dropout', 0.1],
+    ['head_dim', 64],
+    ['rope_scaling.rope_type', { rope_type: 'llama3', factor: 8 }],
+    ['rope_scaling.type', { type: 'linear', factor: 2 }],
+    ['rope_parameters.partial_rotary_factor', { rope_type: 'default', partial_rotary_factor: 0.5 }],
+    ['rope_parameters.factor', { rope_type: 'default', factor: 2 }],
+    ['rope_parameters.rope_theta', { rope_theta: 10000 }],
+    ['sliding_window', 4096],
+    ['quantization_config', { bits: 4 }],
+    ['vocab_size', null],
+    ['hidden_size', '4096'],
+    ['rms_norm_eps', 0],
+    ['rope_theta', '10000'],
+  ])('%s is refused by name when it is not what is computed here', (field, value) => {
+    const code = expect.stringMatching(/^ERR_COMPACT_CONFIG_(VALUE|UNKNOWN_KEY)$/);
+    expect(() => read({ ...llama3, [field.split('.')[0]!]: value })).toThrow(
+      expect.objectContaining({ code, op: field }),
+    );
+  });
+
+  test('fields that are off, private or say nothing of the mathematics are passed over', () => {
+    const more = { sliding_window: null, use_sliding_window: false, _attn: 'sdpa', head_dim: 128 };
+    expect(read({ ...llama3, ...more })).toEqual(read(llama3));
+  });
+
+  test('its architecture is told by model_type', () => {
+    const { model_type: _, ...without } = llama3;
+    expect(() => read(without)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'model_type' }),
+    );
+    expect(() => read({ ...llama3, model_type: 'lama' })).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_MODEL_UNKNOWN', remedy: "Did you mean 'llama'?" }),
+    );
+  });
 });
 
 describe('graph', () => {
@@ -153,13 +282,54 @@ describe('graph', () => {
     expect(Object.keys(shapes)).toHaveLength(2 * 9 + 3);
   });
 
-  test('tensor ids are unique, and weights of one input know it', () => {
-    const { parameters } = build(tiny).graph;
-    const infos = parameters.map(({ parameter }) => parameter!);
-    expect(new Set(infos.map(({ tensorId }) => tensorId)).size).toBe(infos.length);
-    const layer = infos.filter(({ tensorId }) => Math.floor(tensorId / 16) === 1);
-    const inputs = Object.fromEntries(layer.map(({ role, inputTensorId }) => [role, inputTensorId]));
-    expect(inputs).toMatchObject({ query: 16, key: 16, value: 16, output: 19, gate: 20, up: 20, down: 22 });
+  test('weights of one input name the first of them, and no two parameters have one id', () => {
+    const parameters = build({ ...tiny, numHiddenLayers: 256 }).graph.parameters;
+    expect(new Set(parameters.map(({ parameter }) => parameter!.tensorId)).size).toBe(256 * 9 + 3);
+    const shared = parameters
+      .filter(({ name, parameter }) => name.includes('.1.') && parameter!.sharesInputWith !== undefined)
+      .map(({ name, parameter }) => [name, parameter!.sharesInputWith]);
+    const prefix = 'model.layers.1';
+    expect(shared).toEqual([
+      [`${prefix}.self_attn.k_proj.weight`, `${prefix}.self_attn.q_proj.weight`],
+      [`${prefix}.self_attn.v_proj.weight`, `${prefix}.self_attn.q_proj.weight`],
+      [`${prefix}.mlp.up_proj.weight`, `${prefix}.mlp.gate_proj.weight`],
+    ]);
+  });
+
+  test.each([false, true])('every parameter stands once in the weight map (tied head: %p)', (tied) => {
+    const config = { ...tiny, tieWordEmbeddings: tied };
+    const { weights } = llama(config);
+    const { parameters } = build(config).graph;
+    expect(weights.map(({ parameter }) => parameter).sort()).toEqual(
+      parameters.map(({ name }) => name).sort(),
+    );
+    expect(new Set(weights.map(({ tensor }) => tensor)).size).toBe(weights.length);
+    const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
+    const inFile = weights.map(({ parameter, tensor, layout }) => [
+      tensor,
+      layout === 'transposed' ? shapes.get(parameter)!.toReversed() : shapes.get(parameter)!,
+    ]);
+    // (out_features, in_features), as torch.nn.Linear has it.
+    expect(Object.fromEntries(inFile)).toMatchObject({
+      'model.embed_tokens.weight': [11, 8],
+      'model.layers.1.self_attn.k_proj.weight': [4, 8],
+      'model.layers.1.mlp.gate_proj.weight': [12, 8],
+      'model.layers.1.mlp.down_proj.weight': [8, 12],
+      'model.norm.weight': [8],
+      ...(tied ? {} : { 'lm_head.weight': [11, 8] }),
+    });
+    expect(weights.flatMap(({ tiedTensors = [] }) => tiedTensors)).toEqual(tied ? ['lm_head.weight'] : []);
+  });
+
+  test('inputs are the fields of a batch that the model declares', () => {
+    const inputs = build(tiny).graph.values.filter(({ kind, persistent }) => kind === 'input' && !persistent);
+    expect(llama(tiny).batchFields).toMatchObject([
+      { name: 'tokens', dtype: 'i32', numIds: 11 },
+      { name: 'targets', dtype: 'i32', numIds: 11 },
+    ]);
+    expect(inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape }))).toEqual(
+      llama(tiny).batchFields.map(({ name, dtype }) => ({ name, dtype, shape: [8] })),
+    );
   });
 
   test('layers are named', () => {

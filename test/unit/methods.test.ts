@@ -6,6 +6,7 @@ import {
   type ParameterRole,
   type Value,
   matmul,
+  parameterId,
   scalar,
   sgd,
 } from '../../lib/graph/index.js';
@@ -40,7 +41,7 @@ function linearLayer(method: Method, role: ParameterRole = 'query', dtype: 'f32'
   const graph = new Graph();
   const input = graph.at('layers.0', 'forward', () => graph.input('x', [5, 24], dtype));
   const outputGradient = graph.input('dy', [5, 6], dtype);
-  const info = { role, initializer: { type: 'constant', value: 0 }, tensorId: 3, inputTensorId: 2 } as const;
+  const info = { role, initializer: { type: 'constant', value: 0 }, sharesInputWith: 'first' } as const;
   const weight = graph.parameter('weight', [24, 6], dtype, info);
   const gradient = graph.at('layers.0', 'backward', () =>
     method.weightGradient(graph, { input, outputGradient, weight }, 'f32'),
@@ -59,7 +60,7 @@ const roundingOf = (method: Method, dtype: 'f32' | 'bf16') =>
 function rankOf(options: Partial<CompactOptions>, role: ParameterRole = 'query', width = 24) {
   const graph = new Graph();
   const x = graph.input('x', [2, width], 'f32');
-  const info = { role, initializer: { type: 'constant', value: 0 }, tensorId: 0 } as const;
+  const info = { role, initializer: { type: 'constant', value: 0 } } as const;
   const weight = graph.parameter('weight', [width, 4], 'f32', info);
   const linear = { input: x, outputGradient: graph.input('dy', [2, 4], 'f32'), weight };
   return compact(options).weightGradient(graph, linear, 'f32').shape[0];
@@ -88,7 +89,7 @@ describe('dense', () => {
       weightDecay: 0.1,
       epsilon: 1e-8,
       stochasticRounding: 1,
-      tensorId: 3,
+      tensorId: parameterId('weight'),
     });
     expect(dense().saving.recompute).toBe('none');
     expect(dense().clocks).toBeUndefined();
@@ -225,7 +226,7 @@ describe('compact: what it keeps and makes', () => {
     });
     const { forward, update, weight, graph } = linearLayer(method);
     method.clocks!.projection!.entries!.refresh!(graph, weight);
-    const key = { seedLow: 9, seedHigh: 1, tensorId: 2, distribution: 1 };
+    const key = { seedLow: 9, seedHigh: 1, tensorId: parameterId('first'), distribution: 1 };
     expect(forward[0]!.attributes).toEqual({ ...key, epoch: { scalar: 'projectionEpoch' } });
     expect(update[1]!.attributes).toMatchObject({ ...key, epoch: { scalar: 'projectionEpoch' } });
     expect(graph.nodes.at(-1)!.attributes).toEqual({
@@ -287,7 +288,8 @@ describe('compact: mathematics, with the float64 twins', () => {
     );
     evaluateNodes(inOrder, tensors, scalars);
 
-    const p = projection(24, 7, { seedLow: 5, seedHigh: 0, tensorId: 2, epoch: 4, distribution: 0 });
+    const tensorId = parameterId('first');
+    const p = projection(24, 7, { seedLow: 5, seedHigh: 0, tensorId, epoch: 4, distribution: 0 });
     const full = product(x, dy, exact, true);
     const compressed = product(p, full, exact, true); // P^T (x^T dy) is (x P)^T dy
     for (const [i, value] of numbersOf(tensors, gradient).entries())
@@ -373,8 +375,9 @@ describe('compact: refresh', () => {
     const old = randomTensor('moment', [8, 6]);
     const tensors = new Map([[moment, old]]);
     evaluateNodes(graph.nodes.slice(before), tensors, { previousProjectionEpoch: 1, projectionEpoch: 2 });
+    const tensorId = parameterId('first');
     const [from, to] = [1, 2].map((epoch) =>
-      projection(24, 8, { seedLow: 42, seedHigh: 0, tensorId: 2, epoch, distribution: 0 }),
+      projection(24, 8, { seedLow: 42, seedHigh: 0, tensorId, epoch, distribution: 0 }),
     ) as [Tensor, Tensor];
     const expected = product(to, product(from, old, exact), exact, true);
     for (const [i, value] of numbersOf(tensors, moment).entries())

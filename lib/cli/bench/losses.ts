@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { Dataset } from '../../data/index.js';
 import { llama } from '../../models/index.js';
+import { vocabularyOf } from '../../train/batch-fields.js';
 import { Trainer, type TrainerOptions } from '../../train/index.js';
 import { positiveInteger, positiveNumber } from '../options.js';
 import { describeRequest, methodOf } from '../plan-request.js';
@@ -91,13 +92,13 @@ async function writeInputs(
   await using trainer = await Trainer.create({ ...options, outputDirectory: folder });
   const { path } = await trainer.save();
   const { sequenceLength, batchSize, maxSteps, seed = 42, model } = options;
-  const { vocabularySize } = model;
+  const vocabularySize = vocabularyOf(model);
   const prepared = await Dataset.prepare(options.data, { sequenceLength, vocabularySize, seed });
   await using dataset = await Dataset.open(prepared, join(folder, 'data'));
   const parts: Int32Array[] = [];
   for (let step = 0; step < maxSteps; step++) {
-    const { tokens, targets } = await dataset.trainBatch(step * batchSize, batchSize);
-    parts.push(tokens, targets);
+    const { inputs } = await dataset.trainBatch(step * batchSize, batchSize);
+    parts.push(inputs['tokens']!, inputs['targets']!);
   }
   const batches = join(folder, 'batches.i32');
   await writeFile(batches, Buffer.concat(parts.map(({ buffer }) => Buffer.from(buffer))));

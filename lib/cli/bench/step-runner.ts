@@ -53,7 +53,7 @@ class StepEngine implements AsyncDisposable {
     this.engine = engine;
     this.#numTokens = numTokens;
     this.#clock = new StepClock(method);
-    this.#inputs = randomBatch(numTokens, model.vocabularySize);
+    this.#inputs = randomBatch(model, numTokens);
   }
 
   static async open(options: EngineOptions): Promise<StepEngine> {
@@ -170,18 +170,18 @@ export async function timeInTurns(
   return pairs;
 }
 
-/** Token ids from a small linear congruential generator: the same batch in every run. */
+/** Ids from a small linear congruential generator, one for each token and field: the same batch in every run. */
 export function randomBatch(
-  count: number,
-  vocabularySize: number,
-): { tokens: Int32Array; targets: Int32Array } {
+  { batchFields }: Pick<Model, 'batchFields'>,
+  numTokens: number,
+): Record<string, Int32Array> {
   let state = 1;
-  const next = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * vocabularySize);
-  };
-  return {
-    tokens: Int32Array.from({ length: count }, next),
-    targets: Int32Array.from({ length: count }, next),
-  };
+  const fields = batchFields.map(({ name, numIds }) => {
+    const next = (): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * numIds);
+    };
+    return [name, Int32Array.from({ length: numTokens }, next)] as const;
+  });
+  return Object.fromEntries(fields);
 }

@@ -4,6 +4,7 @@
 import {
   fillPersistent,
   matmul,
+  parameterId,
   project,
   projectBackUpdate,
   projectTransfer,
@@ -34,13 +35,14 @@ export function randomProjection(
 
   /** The projection of a weight's input, (in_features, rank); undefined for weights that stay dense. */
   function projectionOf(weight: Value): Projection | undefined {
-    const { role, tensorId, inputTensorId = tensorId } = weight.parameter!;
+    const { role, tensorId, sharesInputWith } = weight.parameter!;
     const isTarget =
       role === 'output'
         ? options.outputProjection === 'lazy'
         : options.targetModules.includes(role as CompressibleRole);
     if (!isTarget) return undefined;
-    const id = options.sharing === 'input' ? inputTensorId : tensorId;
+    const isShared = options.sharing === 'input' && sharesInputWith !== undefined;
+    const id = isShared ? parameterId(sharesInputWith) : tensorId;
     return { seed, tensorId: id, rank: rankOf(weight, role, options), distribution };
   }
 

@@ -1,4 +1,4 @@
-import type { LlamaConfig } from './llama-config.js';
+import type { LlamaConfig } from './config.js';
 
 /** A language model of 32,000 tokens as the LLaMA and CompAct papers shape it. */
 const llama32k = (
@@ -27,6 +27,17 @@ export const llamaPresets = {
   'llama-1b': llama32k(2048, 5461, 32, 24),
   'llama-3b': llama32k(2560, 6848, 32, 32),
   'llama-7b': llama32k(4096, 11008, 32, 32),
+  'llama-3-8b': {
+    vocabSize: 128256,
+    hiddenSize: 4096,
+    intermediateSize: 14336,
+    numAttentionHeads: 32,
+    numHiddenLayers: 32,
+    numKeyValueHeads: 8,
+    maxPositionEmbeddings: 8192,
+    rmsNormEps: 1e-5,
+    ropeTheta: 500000,
+  },
   'llama-13b': llama32k(5120, 13824, 40, 40),
   'llama-33b': llama32k(6656, 17920, 52, 60),
   'llama-65b': llama32k(8192, 22016, 64, 80),

@@ -1,5 +1,4 @@
-import { compactError, nearestName } from '../errors.js';
-import type { ControlTokenIds, DType } from '../graph/index.js';
+import { compactError, nearestName } from '../../errors.js';
 import {
   checkOptions,
   flag,
@@ -9,7 +8,7 @@ import {
   shown,
   wholeNumber,
   type OptionTable,
-} from '../options.js';
+} from '../../options.js';
 import { llamaPresets } from './presets.js';
 
 /** The shape of a LLaMA-like model, in the words of Hugging Face's config.json. */
@@ -99,38 +98,13 @@ function requireDivisor(key: keyof LlamaConfig, divisor: number, of: number, exp
   });
 }
 
-/**
- * A configuration in the words of Hugging Face's `config.json`. Ids of control tokens are always told: where they are
- * absent, readers take those of LLaMA. The rotary base stands in the form of transformers 5 and in the one before it.
- */
-export const pretrainedLlamaConfig = (
-  config: Required<LlamaConfig>,
-  dtype: DType,
-  { bos, eos, pad }: ControlTokenIds = {},
-): Record<string, unknown> => ({
-  architectures: ['LlamaForCausalLM'],
-  model_type: 'llama',
-  vocab_size: config.vocabSize,
-  hidden_size: config.hiddenSize,
-  intermediate_size: config.intermediateSize,
-  num_hidden_layers: config.numHiddenLayers,
-  num_attention_heads: config.numAttentionHeads,
-  num_key_value_heads: config.numKeyValueHeads,
-  head_dim: config.hiddenSize / config.numAttentionHeads,
-  max_position_embeddings: config.maxPositionEmbeddings,
-  rms_norm_eps: config.rmsNormEps,
-  rope_theta: config.ropeTheta,
-  rope_parameters: { rope_type: 'default', rope_theta: config.ropeTheta },
-  tie_word_embeddings: config.tieWordEmbeddings,
-  initializer_range: config.initializerRange,
-  hidden_act: 'silu',
-  attention_bias: false,
-  mlp_bias: false,
-  bos_token_id: bos ?? null,
-  eos_token_id: eos ?? null,
-  pad_token_id: pad ?? null,
-  dtype: pretrainedDType[dtype],
-  torch_dtype: pretrainedDType[dtype],
-});
+/** Features of one attention head. */
+export const headSizeOf = ({ hiddenSize, numAttentionHeads }: LlamaConfig): number =>
+  hiddenSize / numAttentionHeads;
 
-const pretrainedDType: Readonly<Record<string, string>> = { f32: 'float32', bf16: 'bfloat16' };
+export function countParameters(config: Required<LlamaConfig>): number {
+  const { hiddenSize: hidden, intermediateSize, vocabSize, numHiddenLayers, tieWordEmbeddings } = config;
+  const keyValueWidth = config.numKeyValueHeads * headSizeOf(config);
+  const layer = 2 * hidden * hidden + 2 * hidden * keyValueWidth + 3 * hidden * intermediateSize + 2 * hidden;
+  return vocabSize * hidden * (tieWordEmbeddings ? 1 : 2) + numHiddenLayers * layer + hidden;
+}

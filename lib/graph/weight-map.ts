@@ -1,0 +1,14 @@
+/** How one parameter stands in a file of weights, for reading and for writing. */
+export interface StoredParameter {
+  /** Name of the parameter in the graph. */
+  readonly parameter: string;
+  /** Name of the tensor in the file. */
+  readonly tensor: string;
+  /** 'transposed': (out_features, in_features) in the file, (in_features, out_features) in the graph. */
+  readonly layout: 'same' | 'transposed';
+  /** Names of tensors tied to this one: a file may hold them too, with the same content, but need not. */
+  readonly tiedTensors?: readonly string[];
+}
+
+/** Every parameter of a model, each once. */
+export type WeightMap = readonly StoredParameter[];

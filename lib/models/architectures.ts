@@ -1,0 +1,25 @@
+import { compactError, nearestName } from '../errors.js';
+import { shown } from '../options.js';
+import type { Architecture } from './architecture.js';
+import { llamaArchitecture } from './llama/model.js';
+
+/** By the name that they have in descriptions of models and as `model_type` in Hugging Face's `config.json`. */
+export const architectures: Readonly<Record<string, Architecture>> = {
+  llama: llamaArchitecture,
+};
+
+/**
+ * @param op where the name stood, for the error
+ * @throws ERR_COMPACT_MODEL_UNKNOWN with the nearest name
+ */
+export function architectureNamed(name: unknown, op: string): Architecture {
+  if (typeof name === 'string' && Object.hasOwn(architectures, name)) return architectures[name]!;
+  const names = Object.keys(architectures);
+  const nearest = typeof name === 'string' ? nearestName(name, names) : undefined;
+  throw compactError('ERR_COMPACT_MODEL_UNKNOWN', 'unknown architecture of a model', {
+    op,
+    expected: names.map((known) => `'${known}'`).join(' or '),
+    received: shown(name),
+    remedy: nearest && `Did you mean '${nearest}'?`,
+  });
+}

@@ -1,0 +1,72 @@
+// The head of a language model: each row of hidden states predicts the token that follows.
+import {
+  batchInput,
+  linearCrossEntropy,
+  matmul,
+  scalar,
+  selectRow,
+  type BatchField,
+  type BuildOptions,
+  type Graph,
+  type Value,
+  type WeightMap,
+} from '../../graph/index.js';
+import type { HiddenStates } from './hidden-states.js';
+
+/** What the head has to know of its model. */
+export interface CausalHead {
+  readonly vocabularySize: number;
+  /** The embedding table (vocabulary, hidden) that is the head's weight, transposed; undefined: a weight of its own. */
+  readonly tiedTable: Value | undefined;
+  /** Standard deviation of the initial weight. */
+  readonly initializerRange: number;
+}
+
+const weightName = 'lm_head.weight';
+
+const targets = (vocabularySize: number): BatchField => ({
+  name: 'targets',
+  dtype: 'i32',
+  shape: ['batchSize', 'sequenceLength'],
+  numIds: vocabularySize,
+});
+
+/** The ids that are to be predicted; `ignoreIndex` where nothing is. Read for a loss only. */
+export const causalFields = (vocabularySize: number): readonly BatchField[] => [targets(vocabularySize)];
+
+/** The head's own weight in files; a tied one is the body's. */
+export const causalWeights = (isTied: boolean): WeightMap =>
+  isTied ? [] : [{ parameter: weightName, tensor: weightName, layout: 'transposed' }];
+
+/** Where files may hold the head's weight, if it is tied, once more. */
+export const tiedHeadTensors: readonly string[] = [weightName];
+
+/** The loss, summed over the targets that count and times `lossScale`; to generate, the logits (1, vocabulary) of a row. */
+export function causalHead(
+  graph: Graph,
+  { states, norm }: HiddenStates,
+  { vocabularySize, tiedTable, initializerRange }: CausalHead,
+  options: BuildOptions,
+): Value {
+  const isTied = tiedTable !== undefined;
+  const shape = [states.shape[1]!, vocabularySize];
+  const weight =
+    tiedTable ??
+    graph.parameter(weightName, shape, options.dtype, {
+      role: 'head',
+      initializer: { type: 'normal', standardDeviation: initializerRange },
+    });
+  if (options.purpose === 'generate')
+    return matmul(norm(selectRow(states, scalar('row'))), weight, {
+      transposeB: isTied,
+      dtype: 'f32',
+      kind: 'logits',
+      name: 'logits',
+    });
+  const rows = norm(states);
+  return linearCrossEntropy(rows, weight, batchInput(graph, targets(vocabularySize), options), {
+    transposeWeight: isTied,
+    lossScale: scalar('lossScale'),
+    chunkTokens: options.lossChunkTokens,
+  });
+}
