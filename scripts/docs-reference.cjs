@@ -92,8 +92,8 @@ const chaptersOf = (definitions) =>
 function recipePage(load) {
   const { recipeTable } = load('train/recipe');
   const { dataTable } = load('data/data-table');
-  const { llamaTable } = load('models/llama-config');
-  const { llamaPresets } = load('models/presets');
+  const { llamaTable } = load('models/llama/config');
+  const { llamaPresets } = load('models/llama/presets');
   const { engineTable } = load('runtime/options');
   const { optionInfos } = load('options');
   const presets = Object.values(load('methods/presets/index')).map(({ info }) =>
@@ -111,7 +111,7 @@ function recipePage(load) {
       sentencesOf('train/types.ts', 'TrainerOptions'),
     ],
     data: [optionInfos(dataTable), sentencesOf('data/types.ts', 'DataOptions')],
-    model: [optionInfos(llamaTable), sentencesOf('models/llama-config.ts', 'LlamaConfig')],
+    model: [optionInfos(llamaTable), sentencesOf('models/llama/config.ts', 'LlamaConfig')],
     method: [
       optionInfos({ optimizer: optimizerRow, ...stepTable }),
       {

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { promises } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compile } from '../../lib/compile/index.js';
 import type { Plan } from '../../lib/compile/index.js';
 import { loadTokenizer } from '../../lib/data/index.js';
-import { SafetensorsFile } from '../../lib/formats/index.js';
+import { SafetensorsFile, writeSafetensors } from '../../lib/formats/index.js';
 import type { Model } from '../../lib/graph/index.js';
 import { compact, dense } from '../../lib/methods/index.js';
 import type { Method } from '../../lib/methods/index.js';
@@ -24,14 +24,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const model = llama({
+const config = {
   vocabSize: 260,
   hiddenSize: 16,
   intermediateSize: 24,
   numHiddenLayers: 2,
   numAttentionHeads: 2,
   numKeyValueHeads: 1,
-});
+};
+const model = llama(config);
 const method = compact({ rank: 8 });
 
 function planOf(dtype: 'f32' | 'bf16' = 'f32', trained: Model = model, by: Method = method): Plan {
@@ -152,6 +153,66 @@ describe('checkpoints', () => {
     expect(file.metadata).toEqual({ format: 'pt' });
   });
 
+  test('tensors have the names that the weight map of the model gives them, in both directions', async () => {
+    const weights = model.weights.map((stored) => ({
+      ...stored,
+      tensor: stored.tensor.replace('self_attn.q_proj', 'attention.wq'),
+    }));
+    const renamed = { ...model, weights };
+    const plan = planOf();
+    const engine = new MemoryEngine(plan);
+    engine.scramble(1);
+    const subject = { plan, model: renamed };
+    const { path } = await saveCheckpoint(folder, engine, subject, await loadTokenizer(), stateOf(1));
+    await using file = await SafetensorsFile.open(join(path, 'model.safetensors'));
+    expect(file.tensors.has('model.layers.1.attention.wq.weight')).toBe(true);
+    expect(file.tensors.has('model.layers.1.self_attn.q_proj.weight')).toBe(false);
+    const other = new MemoryEngine(plan);
+    await using checkpoint = await openCheckpoint(path, subject);
+    await checkpoint.loadInto(other);
+    const name = 'model.layers.1.self_attn.q_proj.weight';
+    expect(Buffer.compare(other.tensors.get(name)!, engine.tensors.get(name)!)).toBe(0);
+    await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CHECKPOINT_MISMATCH',
+    });
+  });
+
+  test('a file may hold a tied head once more, in the shape of the table, and need not', async () => {
+    const tied = llama({ ...config, tieWordEmbeddings: true });
+    const subject = { plan: planOf('f32', tied), model: tied };
+    const engine = new MemoryEngine(subject.plan);
+    engine.scramble(1);
+    const state = { ...stateOf(1), model: tied.describe() };
+    const { path } = await saveCheckpoint(folder, engine, subject, await loadTokenizer(), state);
+    const file = join(path, 'model.safetensors');
+    const [table, head] = ['model.embed_tokens.weight', 'lm_head.weight'] as const;
+    const addHead = async (shape: readonly number[]): Promise<void> => {
+      await using saved = await SafetensorsFile.open(file);
+      const sourceOf = (from: string, change: object = {}) => ({
+        name: from,
+        ...saved.tensors.get(from)!,
+        ...change,
+        async *read() {
+          yield await saved.read(from);
+        },
+      });
+      const others = [...saved.tensors.keys()].filter((name) => name !== head);
+      const sources = [...others.map((name) => sourceOf(name)), sourceOf(table, { name: head, shape })];
+      await writeSafetensors(`${file}.new`, sources);
+      await rename(`${file}.new`, file);
+    };
+    await addHead([260, 16]);
+    const other = new MemoryEngine(subject.plan);
+    await using checkpoint = await openCheckpoint(path, subject);
+    await checkpoint.loadInto(other);
+    expect(Buffer.compare(other.tensors.get(table)!, engine.tensors.get(table)!)).toBe(0);
+    await addHead([16, 260]);
+    await expect(openCheckpoint(path, subject)).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CHECKPOINT_MISMATCH',
+      message: expect.stringContaining(head),
+    });
+  });
+
   test('a save that fails leaves nothing behind and the older one whole', async () => {
     const plan = planOf();
     const older = await save(1, plan);
@@ -225,8 +286,6 @@ describe('checkpoints', () => {
   });
 
   test.each<[string, (state: Record<string, unknown>) => void, string]>([
-    ['of a newer format', (state) => (state['formatVersion'] = 3), 'VERSION'],
-    ['of an older format', (state) => (state['formatVersion'] = 1), 'VERSION'],
     ['without a format', (state) => delete state['formatVersion'], 'INVALID'],
     ['with a step that is no number', (state) => (state['step'] = '1'), 'INVALID'],
     ['with a negative position', (state) => (state['numSequencesSeen'] = -1), 'INVALID'],
@@ -242,6 +301,20 @@ describe('checkpoints', () => {
     await edit(path, change);
     await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
       code: `ERR_COMPACT_CHECKPOINT_${code}`,
+    });
+  });
+
+  test.each([
+    [3, 'was made by a newer version', /^Update/],
+    [1, 'was made by an older version', /^Go on with the version that wrote it.*model\.safetensors/],
+  ])('format %d is refused with a word', async (version, what, remedy) => {
+    const plan = planOf();
+    const path = await save(1, plan);
+    await edit(path, (state) => (state['formatVersion'] = version));
+    await expect(openCheckpoint(path, { plan, model })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CHECKPOINT_VERSION',
+      message: expect.stringContaining(what),
+      remedy: expect.stringMatching(remedy),
     });
   });
 

@@ -20,6 +20,26 @@ test('a text of one sequence is refused before the first step when the run evalu
   expect((await trainer.run()).step).toBe(1);
 });
 
+test('a model that reads what text does not give is refused, and the field is named', async () => {
+  const { model, ...options } = tinyRun(text);
+  const images = { name: 'images', dtype: 'i32', shape: ['batchSize'], numIds: 256 } as const;
+  const seeing = { ...model, batchFields: [...model.batchFields, images] };
+  await expect(Trainer.create({ ...options, model: seeing })).rejects.toMatchObject({
+    code: 'ERR_COMPACT_CONFIG_VALUE',
+    op: 'model',
+    received: 'images',
+  });
+});
+
+test('ids of a text are below those of every field that the model reads', async () => {
+  const { model, ...options } = tinyRun(text);
+  const batchFields = model.batchFields.map((field) => ({ ...field, numIds: 256 }));
+  await expect(Trainer.create({ ...options, model: { ...model, batchFields } })).rejects.toMatchObject({
+    code: 'ERR_COMPACT_TOKENIZER',
+    expected: 'ids below 256',
+  });
+});
+
 test('what may not be as the user thinks is told with the data', async () => {
   await using trainer = await Trainer.create(
     tinyRun(shortText(70), {

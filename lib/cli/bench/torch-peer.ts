@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { llamaPresets, type LlamaPreset } from '../../models/index.js';
+import { compactError } from '../../errors.js';
+import { type LlamaConfig, llamaPresets, type LlamaPreset } from '../../models/index.js';
 import { packageDirectory } from '../package-info.js';
 import type { Stepper } from './step-runner.js';
 
@@ -65,10 +66,17 @@ export class TorchPeer implements Stepper {
   /**
    * Resolves when warm-up steps are over.
    * @throws {Error} where the program cannot run
+   * @throws ERR_COMPACT_ARGUMENT for a model that it does not have
    */
   static async start({ mode, loss }: TorchVariant, options: TorchPeerOptions): Promise<TorchPeer> {
     const { model, batch, sequence, threads, dtype } = options;
-    const shape = llamaPresets[model];
+    const shape: LlamaConfig = llamaPresets[model];
+    if (shape.numKeyValueHeads !== undefined)
+      throw compactError('ERR_COMPACT_ARGUMENT', 'the PyTorch program has no grouped-query attention', {
+        op: 'model',
+        expected: 'a model with a key and value head for each head',
+        received: model,
+      });
     const peer = new TorchPeer({
       vocab: shape.vocabSize,
       hidden: shape.hiddenSize,
