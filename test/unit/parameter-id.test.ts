@@ -1,5 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { compile } from '../../lib/compile/index.js';
 import { Graph, parameterId } from '../../lib/graph/index.js';
+import { dense } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { planTarget } from '../helpers/plan-target.js';
 
 const initializer = { type: 'constant', value: 0 } as const;
 
@@ -42,4 +46,23 @@ test('a graph refuses two names with one id, and names both', () => {
     }),
   );
   expect(first.parameter!.tensorId).toBe(parameterId('costarring'));
+});
+
+test('initial weights come from it, the same in a model of more layers', () => {
+  const idsOf = (numHiddenLayers: number): Record<string, number> => {
+    const model = llama('llama-demo', { numHiddenLayers });
+    const sizes = { batchSize: 1, sequenceLength: 4, dtype: 'f32' } as const;
+    const plan = compile({ ...sizes, model, method: dense(), target: planTarget, entries: ['initialize'] });
+    const filled = plan.entries.initialize!.instructions.filter(({ op }) => op === 'randomNormal');
+    return Object.fromEntries(
+      filled.map(({ outputs, attributes }) => [
+        plan.values[outputs[0]!]!.name,
+        attributes['tensorId'] as number,
+      ]),
+    );
+  };
+  const [one, two] = [idsOf(1), idsOf(2)];
+  expect(Object.keys(two)).toHaveLength(2 * 7 + 2);
+  expect(two).toMatchObject(one);
+  for (const [name, id] of Object.entries(two)) expect(id).toBe(parameterId(name));
 });

@@ -68,7 +68,7 @@ const pretrainedDType: Readonly<Record<string, string>> = { f32: 'float32', bf16
  * @throws ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_CONFIG_UNKNOWN_KEY naming the field
  */
 export function llamaFromPretrained(fields: ReadonlyMap<PropertyKey, unknown>): LlamaConfig {
-  const given = new Map([...fields].filter(([, value]) => value !== null));
+  const given = withoutNull(fields);
   for (const [field, value] of given) {
     if (value !== false && !known.includes(String(field)) && !String(field).startsWith('_'))
       throw unknownField(String(field));
@@ -86,12 +86,8 @@ function ropeThetaOf(given: ReadonlyMap<PropertyKey, unknown>): number | undefin
   let theta = given.get('rope_theta');
   for (const form of ropeFields) {
     if (!given.has(form)) continue;
-    const rope = new Map<string, unknown>(
-      Object.entries(checkValue(given.get(form), section, form)).map(([key, value]) => [
-        `${form}.${key}`,
-        value,
-      ]),
-    );
+    const parts = Object.entries(checkValue(given.get(form), section, form));
+    const rope = withoutNull(parts.map(([key, value]) => [`${form}.${key}`, value]));
     const inside = `${form}.rope_theta`;
     const rules = {
       [`${form}.rope_type`]: 'default',
@@ -106,6 +102,9 @@ function ropeThetaOf(given: ReadonlyMap<PropertyKey, unknown>): number | undefin
   }
   return theta === undefined ? undefined : checkValue(theta, numberAbove(0), 'rope_theta');
 }
+
+const withoutNull = <K>(fields: Iterable<readonly [K, unknown]>): ReadonlyMap<K, unknown> =>
+  new Map([...fields].filter(([, value]) => value !== null));
 
 /** Where a field is given, it has to have the value. */
 function checkFixed(given: ReadonlyMap<PropertyKey, unknown>, field: string, value: unknown): void {

@@ -1,4 +1,4 @@
-import type { WeightMap } from '../../graph/index.js';
+import type { StoredParameter, WeightMap } from '../../graph/index.js';
 import { causalWeights, tiedHeadTensors } from '../heads/causal.js';
 import type { LlamaConfig } from './config.js';
 
@@ -27,24 +27,23 @@ const normNames = (layer: number) => ({
 /** Names of the parameters of a layer. */
 export const layerNames = (layer: number) => ({ ...linearNames(layer), ...normNames(layer) });
 
+const stored = (parameter: string, layout: StoredParameter['layout']): StoredParameter => ({
+  parameter,
+  tensor: parameter,
+  layout,
+});
+
 /** How the parameters stand in files. */
-export function llamaWeights({
-  numHiddenLayers,
-  tieWordEmbeddings,
-}: Pick<Required<LlamaConfig>, 'numHiddenLayers' | 'tieWordEmbeddings'>): WeightMap {
-  const as = (layout: 'same' | 'transposed') => (name: string) => ({
-    parameter: name,
-    tensor: name,
-    layout,
-  });
+export function llamaWeights({ numHiddenLayers, tieWordEmbeddings }: Required<LlamaConfig>): WeightMap {
   const layers = Array.from({ length: numHiddenLayers }, (_, layer) => [
-    ...Object.values(linearNames(layer)).map(as('transposed')),
-    ...Object.values(normNames(layer)).map(as('same')),
+    ...Object.values(linearNames(layer)).map((name) => stored(name, 'transposed')),
+    ...Object.values(normNames(layer)).map((name) => stored(name, 'same')),
   ]);
+  const table = stored(embeddingName, 'same');
   return [
-    { ...as('same')(embeddingName), ...(tieWordEmbeddings ? { tiedTensors: tiedHeadTensors } : {}) },
+    tieWordEmbeddings ? { ...table, tiedTensors: tiedHeadTensors } : table,
     ...layers.flat(),
-    as('same')(lastNormName),
+    stored(lastNormName, 'same'),
     ...causalWeights(tieWordEmbeddings),
   ];
 }
