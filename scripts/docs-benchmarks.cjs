@@ -12,7 +12,8 @@ const usage = `usage: node scripts/docs-benchmarks.cjs [--check] [--ledger FILE]
   --ledger FILE     instead of bench/results/gpu.jsonl
   --output FOLDER   where docs/ is, instead of the repository`;
 
-const { generatedDocuments } = require(path.join(root, 'dist', 'cli', 'bench', 'gpu', 'files.js'));
+require('../bench/typescript.cjs');
+const { generatedDocuments } = require('../bench/document/files.ts');
 
 function options() {
   try {

@@ -17,7 +17,7 @@ class QualityRun:
         self.runner, self.cell = runner, cell
 
     def settings(self):
-        """All that decides the losses, as words of `bench losses`, but the device."""
+        """All that decides the losses, as words of `scripts/bench losses`, but the device."""
         cell, model = self.cell, self.cell.model
         sizes = ["--batch", cell.batch, "--steps", cell.steps, "--learning-rate", cell.learning_rate]
         return [*self.runner.own_words(cell), *sizes, "--layers", model["layers"]]

@@ -15,7 +15,8 @@ from quality import QualityRun
 
 PEER = ROOT / "bench" / "peers" / "cell.py"
 PEER_KERNELS = ROOT / "bench" / "peers" / "kernels.py"
-COMMAND = ROOT / "dist" / "cli" / "main.js"
+COMMAND = ROOT / "scripts" / "bench"
+LIBRARY = ROOT / "dist"  # what the command measures
 RESOLUTION = 16  # a largest batch is found to a sixteenth
 
 
@@ -37,7 +38,7 @@ class Runner:
         if isinstance(cell, Kernels) and cell.is_own:
             return self.build_problem
         needs_node = cell.is_own or isinstance(cell, Quality)
-        if needs_node and (shutil.which("node") is None or not COMMAND.exists()):
+        if needs_node and (shutil.which("node") is None or not LIBRARY.exists()):
             return "node or dist/ is missing: npm install"
         if not cell.is_own and importlib.util.find_spec("torch") is None:
             return "PyTorch is missing"
@@ -96,7 +97,7 @@ class Runner:
         return ["--device", self.options.device, "--blas", blas]
 
     def own_command(self, *words):
-        return [shutil.which("node") or "node", COMMAND, "bench", *words, "--json"]
+        return [shutil.which("node") or "node", COMMAND, *words, "--json"]
 
     def peer_device(self):
         return "cuda" if self.options.device == "cuda" else "cpu"

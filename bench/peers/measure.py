@@ -22,7 +22,7 @@ def batch(shape, sequences, device):
 
 
 def read_batches(path, shape, sequences, device):
-    """Tokens and targets of each step, as `compact-train bench losses --inputs` writes them."""
+    """Tokens and targets of each step, as `scripts/bench losses --inputs` writes them."""
     numbers = torch.from_file(path, size=os.path.getsize(path) // 4, dtype=torch.int32)
     steps = numbers.view(-1, 2, sequences, shape.sequence).long().to(device)
     return [tuple(parts) for parts in steps]

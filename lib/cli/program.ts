@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import type { Command } from 'commander';
 import { registerBench } from './bench/index.js';
 import { registerEval } from './commands/eval.js';
 import { registerInspect } from './commands/inspect.js';
@@ -8,11 +8,9 @@ import { registerPlan } from './commands/plan.js';
 import { registerSample } from './commands/sample.js';
 import { registerTrain } from './commands/train.js';
 import type { CommandContext } from './command-context.js';
-import { fromCommander, printError } from './error-message.js';
-import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.js';
-import { surviveOutputErrors, Terminal } from './terminal.js';
-import { packageVersion } from './package-info.js';
-import { addHelpAfter, formatHelpItem } from './text-layout.js';
+import type { ExitCode } from './exit-codes.js';
+import { emptyProgram, runProgram } from './run-program.js';
+import { addHelpAfter } from './text-layout.js';
 
 const help = {
   prose: () => `
@@ -34,51 +32,14 @@ Environment: NO_COLOR and FORCE_COLOR are honoured.`,
 } as const;
 
 /** Runs one command line; every outcome is an exit code. */
-export async function main(args: readonly string[]): Promise<ExitCode> {
-  const isGiven = (...flags: string[]): boolean => flags.some((flag) => args.includes(flag));
-  // Known before parsing, because complaints about the arguments follow them too.
-  const terminal = new Terminal({ json: isGiven('--json'), quiet: isGiven('--quiet', '-q') });
-  let code: ExitCode = exitCodes.done;
-  const program = createProgram({ terminal, args, finish: (result) => (code = result) });
-  surviveOutputErrors((reason) => {
-    process.stderr.write(`standard output cannot be written (${reason}): nothing more is printed\n`);
-    // What a run trained stands in its folder; every other command has printed its result, or failed.
-    if (nameOfCommand(program, args) !== 'compact-train train')
-      process.once('exit', () => (process.exitCode ||= exitCodes.failed));
-  });
-  try {
-    await program.parseAsync(args, { from: 'user' });
-    return code;
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done; // --help, --version
-    if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage; // was printed
-    const known =
-      error instanceof CommanderError ? fromCommander(error, nameOfCommand(program, args)) : error;
-    terminal.clearStatus();
-    printError(terminal, known);
-    return exitCodeOf(known);
-  }
-}
+export const main = (args: readonly string[]): Promise<ExitCode> => runProgram(args, createProgram);
 
 /** All commands with their flags and help. */
 export function createProgram(context: CommandContext): Command {
   const { terminal } = context;
-  const program = new Command('compact-train')
-    .description('Train transformers in far less memory, planned to the byte.')
-    .version(packageVersion)
-    .option('--json', 'results for programs: JSON on standard output, and nothing else there')
-    .option('-q, --quiet', 'no output but errors (and JSON, when asked for)')
-    .exitOverride()
-    .configureOutput({
-      outputError: () => {}, // printed by main, once
-      getOutHasColors: () => terminal.hasColours,
-      getErrHasColors: () => terminal.hasColours,
-    })
-    .configureHelp({
-      showGlobalOptions: true,
-      styleTitle: (title) => terminal.style('bold', title),
-      formatItem: formatHelpItem,
-    });
+  const program = emptyProgram('compact-train', terminal).description(
+    'Train transformers in far less memory, planned to the byte.',
+  );
   addHelpAfter(program, help);
   registerPlan(program, context);
   registerTrain(program, context);
@@ -89,16 +50,4 @@ export function createProgram(context: CommandContext): Command {
   registerInspect(program, terminal);
   registerBench(program, terminal);
   return program;
-}
-
-/** The words that name the command of a line, e.g. 'compact-train bench kernels'. */
-function nameOfCommand(program: Command, args: readonly string[]): string {
-  const names = [program.name()];
-  let command: Command | undefined = program;
-  for (const word of args) {
-    command = command.commands.find((candidate) => candidate.name() === word);
-    if (command === undefined) break;
-    names.push(word);
-  }
-  return names.join(' ');
 }

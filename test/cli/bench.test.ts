@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BenchReport } from '../../lib/cli/bench/report.js';
+import type { BenchReport } from '../../lib/cli/bench/memory/report.js';
 import { runCommand } from './run-command.js';
 
 // Each benchmark trains or times something small, in processes of its own, and test machines may be busy.

@@ -9,7 +9,7 @@ import {
   type Timeline,
   type TimelineBlock,
   type TimelineInstruction,
-} from '../../lib/cli/bench/report.js';
+} from '../../lib/cli/bench/memory/report.js';
 
 /** A report with made-up but plausible numbers, to draw and to print without training anything. */
 export function fixtureReport(): BenchReport {

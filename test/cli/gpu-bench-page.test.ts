@@ -4,12 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { benchmarksDocument, gpuFigures } from '../../lib/cli/bench/gpu/document.js';
-import { generatedDocuments } from '../../lib/cli/bench/gpu/files.js';
-import { capCellName, cellName, qualityCellName, readGrid } from '../../lib/cli/bench/gpu/grid.js';
-import { readGpuRows, type GpuRow, type KernelProvider } from '../../lib/cli/bench/gpu/gpu-rows.js';
-import { floorUs, ideal, kernelPredictions, stepMs } from '../../lib/cli/bench/gpu/predictions.js';
-import { gpuLimits } from '../../lib/cli/bench/gpu-limits.js';
+import { benchmarksDocument, gpuFigures } from '../../bench/document/document.js';
+import { generatedDocuments } from '../../bench/document/files.js';
+import { capCellName, cellName, qualityCellName, readGrid } from '../../bench/document/grid.js';
+import { readGpuRows, type GpuRow, type KernelProvider } from '../../bench/document/gpu-rows.js';
+import { floorUs, ideal, kernelPredictions, stepMs } from '../../bench/document/predictions.js';
+import { gpuLimits } from '../../lib/cli/bench/steps/gpu-limits.js';
 import { llamaPresets } from '../../lib/models/index.js';
 
 const root = join(__dirname, '..', '..');

@@ -2,17 +2,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { demoMethods } from '../../lib/cli/bench/demo.js';
-import { compactMethod, denseMethod, tunedRecipe } from '../../lib/cli/bench/demo-recipe.js';
+import { demoMethods } from '../../lib/cli/bench/memory/demo.js';
+import { compactMethod, denseMethod, tunedRecipe } from '../../lib/cli/bench/training/demo-recipe.js';
 import { benchDevice } from '../../lib/cli/bench/device.js';
-import { QualityLedger } from '../../lib/cli/bench/quality-ledger.js';
+import { QualityLedger } from '../../lib/cli/bench/quality/quality-ledger.js';
 import {
   bestResults,
   sweep,
   type QualityCell,
   type QualityGrid,
   type QualityRun,
-} from '../../lib/cli/bench/quality-sweep.js';
+} from '../../lib/cli/bench/quality/quality-sweep.js';
 
 const grid: QualityGrid = {
   variants: ['dense', 'compact'],

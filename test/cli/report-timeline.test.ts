@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { timelineOf } from '../../lib/cli/bench/timeline.js';
+import { timelineOf } from '../../lib/cli/bench/training/timeline.js';
 import { compile, type Plan, type PlanInstruction } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';

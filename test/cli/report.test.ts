@@ -1,15 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import { reportFigure } from '../../lib/cli/bench/charts/figure.js';
-import { axisNote, lossPlot, type LossRun } from '../../lib/cli/bench/charts/loss-curves.js';
-import { arenaMap, memoryTimeline } from '../../lib/cli/bench/charts/memory-timeline.js';
-import { groupBytes, kindGroups } from '../../lib/cli/bench/charts/palette.js';
-import { peakBars } from '../../lib/cli/bench/charts/peak-bars.js';
-import { ticks } from '../../lib/cli/bench/charts/svg.js';
-import { gpuLimits } from '../../lib/cli/bench/gpu-limits.js';
-import { opProfile } from '../../lib/cli/bench/op-profile.js';
-import { publishedSavingBytes } from '../../lib/cli/bench/published-figures.js';
+import { reportFigure } from '../../lib/cli/bench/memory/charts/figure.js';
+import { axisNote, lossPlot, type LossRun } from '../../lib/cli/bench/memory/charts/loss-curves.js';
+import { arenaMap, memoryTimeline } from '../../lib/cli/bench/memory/charts/memory-timeline.js';
+import { groupBytes, kindGroups } from '../../lib/cli/bench/memory/charts/palette.js';
+import { peakBars } from '../../lib/cli/bench/memory/charts/peak-bars.js';
+import { ticks } from '../../lib/cli/bench/memory/charts/svg.js';
+import { gpuLimits } from '../../lib/cli/bench/steps/gpu-limits.js';
+import { opProfile } from '../../lib/cli/bench/steps/op-profile.js';
+import { publishedSavingBytes } from '../../lib/cli/bench/memory/published-figures.js';
 import { quantiles } from '../../lib/cli/bench/quantiles.js';
-import type { NamedTimeline } from '../../lib/cli/bench/report.js';
+import type { NamedTimeline } from '../../lib/cli/bench/memory/report.js';
 import { valueKinds } from '../../lib/graph/index.js';
 import { fixtureReport } from './fixture-report.js';
 

@@ -1,8 +1,8 @@
 /** The profile of a training step, on every device that runs here. */
 import { describe, expect, test } from '@jest/globals';
 import { benchDevice } from '../../lib/cli/bench/device.js';
-import { opProfile } from '../../lib/cli/bench/op-profile.js';
-import { timeSteps } from '../../lib/cli/bench/step-runner.js';
+import { opProfile } from '../../lib/cli/bench/steps/op-profile.js';
+import { timeSteps } from '../../lib/cli/bench/steps/step-runner.js';
 import { compile } from '../../lib/compile/index.js';
 import { compact } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';

@@ -1,7 +1,19 @@
 import { availableParallelism } from 'node:os';
 import { environment } from '../../runtime/index.js';
 import type { BenchDevice } from './device.js';
-import type { Machine } from './report.js';
+
+export interface Machine {
+  readonly version: string; // of this package
+  readonly node: string;
+  readonly platform: string; // e.g. linux-x64
+  readonly cpu: string;
+  /** That the engines ran on, if they did. */
+  readonly gpu?: string;
+  readonly cores: number;
+  readonly threads: number; // of the engine
+  readonly instructionSet: string;
+  readonly memoryBytes: number;
+}
 
 /** What every figure has to be read against. */
 export function thisMachine({ gpu }: Pick<BenchDevice, 'gpu'>): Machine {

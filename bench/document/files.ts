@@ -1,0 +1,41 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageDirectory } from '../../lib/cli/package-info.js';
+import { benchmarksDocument, gpuFigures, kernelPredictionTable } from './document.js';
+import { readGpuRows } from './gpu-rows.js';
+import { resourceTable, type KernelResources } from './resources.js';
+
+const at = (...parts: readonly string[]): string => join(packageDirectory, ...parts);
+
+/** What the ledger makes of the documents: name in the repository to contents. */
+export function generatedDocuments(
+  ledger: string = at('bench', 'results', 'gpu.jsonl'),
+): Record<string, string> {
+  const rows = readGpuRows(ledger);
+  const figures = Object.entries(gpuFigures(rows)).map(([name, svg]) => [`docs/images/${name}`, `${svg}\n`]);
+  const diary = readFileSync(at('docs', 'kernels.md'), 'utf8');
+  return {
+    'docs/benchmarks.md': benchmarksDocument(rows),
+    'docs/kernels.md': replacePart(
+      replacePart(diary, 'predictions', kernelPredictionTable(rows)),
+      'resources',
+      resourceTable(resources()),
+    ),
+    ...Object.fromEntries(figures),
+  };
+}
+
+function resources(): readonly KernelResources[] {
+  const file = at('bench', 'results', 'cuda-resources.json');
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as KernelResources[]) : [];
+}
+
+/** The lines between the two comments of that name. */
+function replacePart(document: string, name: string, contents: string): string {
+  const begin = `<!-- ${name}: generated -->`;
+  const end = `<!-- ${name}: end -->`;
+  const [before, rest] = document.split(begin);
+  const after = rest?.split(end)[1];
+  if (after === undefined) throw new Error(`the document has no part ${name}`);
+  return `${before}${begin}\n\n${contents}\n\n${end}${after}`;
+}

@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import type { CommandContext } from '../lib/cli/command-context.js';
+import type { ExitCode } from '../lib/cli/exit-codes.js';
+import { emptyProgram, runProgram } from '../lib/cli/run-program.js';
+import { registerCellBench } from './commands/cell.js';
+import { registerKernelsBench } from './commands/kernels.js';
+import { registerLossesBench } from './commands/losses.js';
+
+/** Runs one command line of `scripts/bench`. */
+export const main = (args: readonly string[]): Promise<ExitCode> => runProgram(args, createProgram);
+
+/** Benchmarks for work on this repository; those for users are `compact-train bench`. */
+export function createProgram({ terminal }: CommandContext): Command {
+  const program = emptyProgram('scripts/bench', terminal).description(
+    'Benchmarks for work on this repository. Those of `compact-train bench` come with the package.',
+  );
+  registerKernelsBench(program, terminal);
+  registerCellBench(program, terminal);
+  registerLossesBench(program, terminal);
+  return program;
+}
