@@ -6,7 +6,7 @@ module.exports = {
   // One less by default, and so a single one on two cores.
   maxWorkers: '100%',
   coverageProvider: 'v8',
-  collectCoverageFrom: ['lib/**/*.ts'],
+  collectCoverageFrom: ['lib/**/*.ts', 'bench/**/*.ts'],
   transform: {
     '^.+\\.[cm]?tsx?$': [
       '@swc/jest',

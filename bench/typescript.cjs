@@ -17,8 +17,10 @@ require.extensions['.ts'] = (module, filename) => {
   const { code } = transformSync(fs.readFileSync(filename, 'utf8'), { ...options, filename });
   const placed = code.replace(/\brequire\("(\.[^"]+)\.js"\)/g, (_, name) => {
     const [folder, ...rest] = path.relative(root, path.resolve(path.dirname(filename), name)).split(path.sep);
-    const file = folder === 'lib' ? path.join(root, 'dist', ...rest) : path.join(root, folder, ...rest) + '.ts';
+    const file =
+      folder === 'lib' ? path.join(root, 'dist', ...rest) : path.join(root, folder, ...rest) + '.ts';
     return `require(${JSON.stringify(file)})`;
   });
+  // oxlint-disable-next-line no-underscore-dangle -- the name that Node gave it
   module._compile(placed, filename);
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs the tests of training, command line and engines once for each instruction set of this CPU, as a lesser CPU would
+// Runs the tests of training, command line, benchmarks and engines once for each instruction set of this CPU, as a lesser CPU would
 // run them: what holds on the machine that it was written on has to hold on others. (The tests of ops go through all
 // instruction sets by themselves.)
 //
@@ -15,7 +15,7 @@ const isQuick = args.includes('--quick');
 const others = args.filter((arg) => arg !== '--quick');
 const suites = isQuick
   ? ['test/train/trainer.test.ts', 'test/train/resume.test.ts']
-  : ['test/train', 'test/cli', 'test/lifecycle'];
+  : ['test/train', 'test/cli', 'test/bench', 'test/lifecycle'];
 
 const { environment } = require(path.join(root, 'dist', 'index.js'));
 const { instructionSets, chosen } = environment().cpu;

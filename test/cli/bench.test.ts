@@ -101,20 +101,6 @@ test('bench quality tunes both methods over one grid, and trains nothing twice',
   expect(readFileSync(ledger, 'utf8')).toBe(rows);
 });
 
-test('bench kernels times each operation and fills the ledger', async () => {
-  const ledger = join(folder, 'kernels.jsonl');
-  const size = ['--tokens', '64', '--hidden', '32', '--ffn', '64', '--heads', '2', '--vocabulary', '100'];
-  const { rows } = await benchJson<{ rows: { op: string; p50: number }[] }>(
-    'kernels', ...size, '--repeats', '2', '--ledger', ledger,
-  ); // prettier-ignore
-  expect(rows.map(({ op }) => op)).toEqual(expect.arrayContaining(['matmul', 'project', 'attention']));
-  for (const { p50 } of rows) expect(p50).toBeGreaterThan(0);
-  expect(ledgerRows(ledger)).toHaveLength(rows.length);
-  expect(ledgerRows(ledger)[0]).toMatchObject({
-    case: 'matmul', unit: 'us', dtype: 'f32', device: expect.any(String), date: expect.any(String),
-  }); // prettier-ignore
-});
-
 test('bench step-time compares with dense and says why PyTorch was left out', async () => {
   const args = [
     '--model',

@@ -2,13 +2,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { createProgram as createBench } from '../../bench/program.js';
 import { createProgram } from '../../lib/cli/program.js';
 import { Terminal } from '../../lib/cli/terminal.js';
 import { codeOf } from '../helpers/markdown.js';
 
 const root = join(__dirname, '..', '..');
 const terminal = new Terminal({ json: false, quiet: true });
-const program = createProgram({ terminal, args: [], finish: () => {} });
+const context = { terminal, args: [], finish: () => {} };
+const programs = [createProgram(context), createBench(context)];
 
 const below = (folder: string, extension: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -20,11 +22,13 @@ const files = [
   ...below('bench', '.md'),
   ...below('recipes', '.yaml'),
   ...below('lib/cli', '.ts'),
+  ...below('bench', '.ts'),
+  ...below('bench', '.py'),
 ];
 
-/** The words of each command line, without the name of the program: at the begin of a line, a string or a comment. */
+/** The words of each command line: at the begin of a line, a string or a comment. */
 const linesOf = (text: string): string[][] =>
-  [...text.matchAll(/(?:^(?:# *| +)?|'|npx )compact-train (\w[^\n'`|#(;&]*)/gm)]
+  [...text.matchAll(/(?:^(?:# *| +)?|['`]|npx )((?:compact-train|scripts\/bench) \w[^\n'`|#(;&]*)/gm)]
     .map(([, words]) => words!.split(/ {2,}/)[0]!) // what follows wide space says what it does
     .map((line) =>
       line
@@ -39,7 +43,8 @@ const linesIn = (file: string): string[][] => {
 };
 
 /** What of a line does not exist: its command, or some of its flags. */
-function unknownIn(words: readonly string[]): string[] {
+function unknownIn([name, ...words]: readonly string[]): string[] {
+  const program = programs.find((candidate) => candidate.name() === name)!;
   let command: Command = program;
   const known: Command[] = [program];
   for (const word of words) {
@@ -57,10 +62,13 @@ function unknownIn(words: readonly string[]): string[] {
 
 test('command lines are found, and mistakes in them', () => {
   expect(files.flatMap(linesIn).length).toBeGreaterThan(30);
-  expect(linesOf('# compact-train plan --modell x   says what')).toEqual([['plan', '--modell', 'x']]);
-  expect(unknownIn(['plan', '--modell', 'x'])).toEqual(['--modell']);
-  expect(unknownIn(['bench', 'memory', '--quick', '--json'])).toEqual([]);
-  expect(unknownIn(['tain'])).toEqual(['tain']);
+  expect(linesOf('# compact-train plan --modell x   says what')).toEqual([
+    ['compact-train', 'plan', '--modell', 'x'],
+  ]);
+  expect(unknownIn(['compact-train', 'plan', '--modell', 'x'])).toEqual(['--modell']);
+  expect(unknownIn(['compact-train', 'bench', 'memory', '--quick', '--json'])).toEqual([]);
+  expect(unknownIn(['compact-train', 'tain'])).toEqual(['tain']);
+  expect(unknownIn(['scripts/bench', 'cell', '--modell'])).toEqual(['--modell']);
 });
 
 test.each(files)('%s', (file) => {

@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-const mainFile = join(__dirname, '..', '..', 'dist', 'cli', 'main.js');
+const root = join(__dirname, '..', '..');
+const mainFile = join(root, 'dist', 'cli', 'main.js');
 
 export interface CommandOutcome {
   readonly code: number | null;
@@ -29,7 +30,12 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
   return collect(process.execPath, [mainFile, ...args], options);
 }
 
-/** The same on a terminal of its own (the `script` program makes one). */
+/** Runs a benchmark that is in no package. */
+export function runBench(args: readonly string[], options: CommandOptions = {}): Promise<CommandOutcome> {
+  return collect(process.execPath, [join(root, 'scripts', 'bench'), ...args], options);
+}
+
+/** `runCommand` on a terminal of its own (the `script` program makes one). */
 export function runOnTerminal(
   args: readonly string[],
   options: CommandOptions = {},

@@ -33,10 +33,7 @@ describe('help', () => {
     [['methods']],
     [['bench', 'memory']],
     [['bench', 'step-time']],
-    [['bench', 'kernels']],
     [['bench', 'quality']],
-    [['bench', 'cell']],
-    [['bench', 'losses']],
   ])('of %s shows an example and the global options', async (command) => {
     const { code, stdout } = await runCommand([...command, '--help']);
     expect(code).toBe(0);

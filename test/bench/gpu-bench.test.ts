@@ -8,7 +8,7 @@ import { cellName, readGrid } from '../../bench/document/grid.js';
 import type { GpuRow } from '../../bench/document/gpu-rows.js';
 import { llamaPresets } from '../../lib/models/index.js';
 import { fakeBinary, fakeMachine } from './fake-gpu.js';
-import { runCommand } from './run-command.js';
+import { runBench } from '../cli/run-command.js';
 
 const root = join(__dirname, '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'compact-gpu-bench-'));
@@ -261,7 +261,7 @@ describeWithPython('losses beside the CPU', () => {
   test('was recorded with what is trained now: the first losses are those of this CPU', async () => {
     const { settings, losses } = recorded.findLast((row) => row.settings.includes('compact'))!;
     const words = settings.map((word, index) => (settings[index - 1] === '--steps' ? '2' : word));
-    const { code, stdout } = await runCommand(['bench', 'losses', ...words, '--json']);
+    const { code, stdout } = await runBench(['losses', ...words, '--json']);
     expect(code).toBe(0);
     const found = (JSON.parse(stdout) as { readonly losses: readonly number[] }).losses;
     // Instruction sets add in different orders, and AMX rounds to bf16 where others do not: less than one rounding of
