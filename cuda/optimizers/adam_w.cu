@@ -15,8 +15,7 @@ struct AdamW {
     AnyTensor gradient, exp_avg, exp_avg_sq;
     const float* scale;
     int64_t count;
-    float keep;  // 1 - learning rate * weight decay
-    float rate;
+    StepSize size;
     AdamFactors<float> factors;
 };
 
@@ -34,7 +33,7 @@ __global__ void __launch_bounds__(kElementwiseThreads) adam_w_kernel(AdamW p) {
     CP_UNROLL
     for (int i = 0; i < kPackSize; ++i) {
         const float direction = adam_direction(g[i] * scale, m[i], v[i], p.factors);
-        w[i] = w[i] * p.keep - p.rate * direction;
+        w[i] = stepped(w[i], direction, p.size);
     }
     p.exp_avg.store(first, count, m);
     p.exp_avg_sq.store(first, count, v);
@@ -42,7 +41,6 @@ __global__ void __launch_bounds__(kElementwiseThreads) adam_w_kernel(AdamW p) {
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    const double learning_rate = attribute(*call, "learningRate");
     const double step = attribute(*call, "step");
     const int64_t count = num_elements(call->inputs[0]);
     const AdamW work{WeightStore(*call),
@@ -51,8 +49,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                      AnyTensor(call->outputs[2]),
                      data<const float>(call->inputs[4]),
                      count,
-                     static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")),
-                     static_cast<float>(learning_rate * attribute(*call, "updateScale")),
+                     step_size(*call, attribute(*call, "updateScale")),
                      adam_factors(attribute(*call, "beta1"), attribute(*call, "beta2"),
                                   attribute(*call, "epsilon"), step, step)};
     CP_LAUNCH(adam_w_kernel, elementwise_grid(count), dim3(kElementwiseThreads), 0, device->stream,

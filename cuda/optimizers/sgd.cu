@@ -12,8 +12,8 @@ struct Sgd {
     AnyTensor gradient, momentum;  // momentum may be absent: null
     const float* scale;
     int64_t count;
-    float keep;  // 1 - learning rate * weight decay
-    float rate, momentum_factor;
+    StepSize size;
+    float momentum_factor;
 };
 
 __global__ void __launch_bounds__(kElementwiseThreads) sgd_kernel(Sgd p) {
@@ -35,20 +35,18 @@ __global__ void __launch_bounds__(kElementwiseThreads) sgd_kernel(Sgd p) {
         p.momentum.store(first, count, g);
     }
     CP_UNROLL
-    for (int i = 0; i < kPackSize; ++i) w[i] = w[i] * p.keep - p.rate * g[i];
+    for (int i = 0; i < kPackSize; ++i) w[i] = stepped(w[i], g[i], p.size);
     p.weight.store(first, count, w);
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    const double learning_rate = attribute(*call, "learningRate");
     const int64_t count = num_elements(call->inputs[0]);
     const Sgd work{WeightStore(*call),
                    AnyTensor(call->inputs[1]),
                    AnyTensor(call->inputs[2]),
                    data<const float>(call->inputs[3]),
                    count,
-                   static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")),
-                   static_cast<float>(learning_rate),
+                   step_size(*call, 1.0),
                    static_cast<float>(attribute(*call, "momentumFactor"))};
     CP_LAUNCH(sgd_kernel, elementwise_grid(count), dim3(kElementwiseThreads), 0, device->stream,
               work);

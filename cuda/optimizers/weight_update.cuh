@@ -1,5 +1,5 @@
-// What the optimizers share: settings of Adam, the clipping factor, and the store of new weights
-// with nearest or stochastic rounding.
+// What the optimizers share: settings of Adam, the clipping factor, the step along a direction, and
+// the store of new weights with nearest or stochastic rounding.
 #pragma once
 
 #include <cmath>
@@ -27,6 +27,23 @@ inline AdamFactors<float> adam_factors(double beta1, double beta2, double epsilo
 // The factor on every gradient: one fp32, or 1 when the input is absent.
 __device__ __forceinline__ float gradient_scale(const float* scale) {
     return scale == nullptr ? 1.0f : *scale;
+}
+
+// How far a weight moves.
+struct StepSize {
+    float keep;  // 1 - learning rate * weight decay
+    float rate;
+};
+
+// Products and differences are taken in fp64, as 1 - 1e-9 in fp32 would be 1.
+inline StepSize step_size(const CpCall& call, double update_scale) {
+    const double learning_rate = attribute(call, "learningRate");
+    return {static_cast<float>(1.0 - learning_rate * attribute(call, "weightDecay")),
+            static_cast<float>(learning_rate * update_scale)};
+}
+
+__device__ __forceinline__ float stepped(float weight, float direction, const StepSize& size) {
+    return weight * size.keep - size.rate * direction;
 }
 
 // The 16 random bits of one column among those of its group.

@@ -118,6 +118,29 @@ TEST(cuda_sgd) {
     }
 }
 
+TEST(cuda_weight_update) {
+    for (const auto& shape : kWeights) {
+        for (int mixture = 0; mixture < 8; ++mixture) {
+            Numbers numbers(static_cast<uint64_t>(elements(shape)));
+            Tensor weight = numbers.tensor(shape, kDtypes[mixture & 1]);
+            Tensor direction = numbers.tensor(shape, kDtypes[mixture >> 1 & 1], 0.03);
+            CHECK(Comparison("weightUpdate")
+                      .input(weight)
+                      .input(direction)
+                      .absent()
+                      .output_on(0)
+                      .attribute("learningRate", 0.003)
+                      .attribute("updateScale", 0.25)
+                      .attribute("weightDecay", 0.1)
+                      .attribute("step", 4)
+                      .attribute("stochasticRounding", mixture >> 2)
+                      .attribute("roundingSeed", 5)
+                      .attribute("tensorId", 17)
+                      .agrees(0));
+        }
+    }
+}
+
 TEST(cuda_norms_of_gradients) {
     for (int32_t dtype : kDtypes) {
         for (int64_t count : {1, 9, 16384, 16385, 40000}) {

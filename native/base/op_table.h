@@ -51,7 +51,8 @@
     X(AdamW) \
     X(GradientNorm) \
     X(Sgd) \
-    X(SumOfSquares)
+    X(SumOfSquares) \
+    X(WeightUpdate)
 #define COMPACT_PLUMBING_OPS(X) \
     X(Cast) \
     X(Copy) \
@@ -198,6 +199,10 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"sumOfSquares",
      "x:T[#e] partials:f32[p] -> =partials[index]",
      "index"},
+    {"weightUpdate",
+     "weight:W[#e] direction:D[#e] gradientScale?:f32[1] -> =weight",
+     "learningRate updateScale=1 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 "
+     "tensorId=0"},
     {"cast",
      "x:A[#e] -> y:B[#e]",
      ""},

@@ -61,6 +61,7 @@ const cases = (): OpCase[] => [
   ...withNaN('linearCrossEntropy', { x, weight: randomTensor('head', [columns, 5]), targets }, 'x'),
   ...withNaN('adamW', { weight: x, ...states }, 'gradient', { ...adam, step: 2 }),
   ...withNaN('sgd', { weight: x, gradient: x }, 'gradient', { learningRate: 1 }),
+  ...withNaN('weightUpdate', { weight: x, direction: x }, 'direction', { learningRate: 1 }),
   ...withNaN('sumOfSquares', { x, partials: tensor([1]) }, 'x', { index: 0 }),
   ...withNaN('gradientNorm', { partials: row }, 'partials', { maxNorm: 1 }),
 ];

@@ -78,6 +78,21 @@ describeOps('sgd', () =>
   }),
 );
 
+describeOps('weightUpdate', () =>
+  shapes.flatMap((shape) => {
+    const inputs = { weight: randomTensor('weight', shape), direction: randomTensor('direction', shape) };
+    return [
+      ...opCases({ op: 'weightUpdate', inputs, attributes: { ...decay, updateScale: 0.25 } }),
+      ...opCases({
+        op: 'weightUpdate',
+        label: 'clipped',
+        inputs: { ...inputs, gradientScale },
+        attributes: { learningRate: 0.1 },
+      }),
+    ];
+  }),
+);
+
 describeOps('sumOfSquares and gradientNorm', () => [
   ...shapes.flatMap((shape) =>
     opCases({

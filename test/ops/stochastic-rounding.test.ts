@@ -23,11 +23,23 @@ function exactCases(shape: readonly number[]): OpCase[] {
     { op: 'sgd', inputs: { weight, gradient }, attributes: { ...rounding, learningRate: 0.5 } },
     ['bf16 f32'],
   );
-  if (shape.length === 1) return sgd;
+  const along = opCases(
+    {
+      op: 'weightUpdate',
+      inputs: { weight, direction: gradient },
+      attributes: { ...rounding, learningRate: 0.5 },
+    },
+    ['bf16 f32'],
+  );
+  if (shape.length === 1) return [...sgd, ...along];
   const identity = { seedLow: 1, seedHigh: 0, epoch: 0, distribution: 2, learningRate: 0.5 };
   const direction = mapElements(powersOfTwo([rows, columns]), (value) => value * 2 ** -11);
   const update = { op: 'projectBackUpdate', inputs: { weight, direction } };
-  return [...sgd, ...opCases({ ...update, attributes: { ...rounding, ...identity } }, ['bf16 f32'])];
+  return [
+    ...sgd,
+    ...along,
+    ...opCases({ ...update, attributes: { ...rounding, ...identity } }, ['bf16 f32']),
+  ];
 }
 
 describe('stochastic rounding', () => {

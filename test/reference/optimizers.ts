@@ -48,6 +48,25 @@ export function adamW(
   return { weight: stochasticallyRounded(updated, attributes), expAvg, expAvgSq };
 }
 
+interface WeightUpdateInputs {
+  readonly weight: Tensor;
+  readonly direction: Tensor;
+  readonly gradientScale?: Tensor;
+}
+
+export function weightUpdate(
+  { weight, direction, gradientScale }: WeightUpdateInputs,
+  attributes: Numbers & StochasticRounding,
+  round: Round,
+) {
+  const rate = round(attributes.learningRate! * attributes.updateScale!);
+  const scale = gradientScale?.data[0] ?? 1;
+  const updated = mapElements(decayed(weight, attributes, round), (w, i) =>
+    round(w - round(rate * round(direction.data[i]! * scale))),
+  );
+  return { weight: stochasticallyRounded(updated, attributes) };
+}
+
 interface SgdInputs {
   readonly weight: Tensor;
   readonly gradient: Tensor;

@@ -140,6 +140,13 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
       stochasticRounding: rounding,
     });
   }),
+  weightUpdate: [false, true].map((isFull) => (make: Make) => {
+    const [weight, direction] = [make('weight', [6, 8], 'bf16'), make('direction', [6, 8])];
+    return ops.weightUpdate(weight, direction, {
+      learningRate: 0.1,
+      ...(isFull && { gradientScale: make('gradientScale', [1]), stochasticRounding: rounding }),
+    });
+  }),
   sumOfSquares: [(make) => ops.sumOfSquares(make('x', [5, 8], 'bf16'), make('partials', [3]), 2)],
   gradientNorm: [(make) => ops.gradientNorm(make('partials', [3]), 1)],
   cast: [(make) => ops.cast(make('x', [5, 8]), 'bf16')],

@@ -26,3 +26,4 @@ export * from './select-row.js';
 export * from './sgd.js';
 export * from './silu.js';
 export * from './swiglu.js';
+export * from './weight-update.js';

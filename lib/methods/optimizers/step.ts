@@ -1,5 +1,12 @@
 // What every optimizer does alike when it changes a weight: the rate that the parameter learns at, decay, rounding.
-import { scalar, type Attribute, type ParameterRole, type RoleRate, type Value } from '../../graph/index.js';
+import {
+  scalar,
+  weightUpdate,
+  type Attribute,
+  type ParameterRole,
+  type RoleRate,
+  type Value,
+} from '../../graph/index.js';
 import { flag, numberFrom, oneOf, optional, seedNumber, type OptionTable } from '../../options.js';
 
 /** Settings of a step that all optimizers share. */
@@ -38,3 +45,27 @@ export const weightDecayOf = (parameter: Value, { weightDecay }: StepOptions): n
 
 export const roundsStochastically = (parameter: Value, options: StepOptions): boolean =>
   options.stochasticRounding && parameter.dtype === 'bf16';
+
+/**
+ * Moves a parameter along a direction: the end of every update whose direction is a value of the graph.
+ * @param updateScale multiplies the learning rate, but not the decay
+ * @param gradientScale the clipping factor, where the direction is the gradient itself
+ */
+export function stepAlong(
+  parameter: Value,
+  direction: Value,
+  options: StepOptions,
+  updateScale = 1,
+  gradientScale?: Value,
+): void {
+  const { tensorId } = parameter.parameter!;
+  weightUpdate(parameter, direction, {
+    learningRate: learningRateOf(parameter),
+    updateScale,
+    weightDecay: weightDecayOf(parameter, options),
+    gradientScale,
+    stochasticRounding: roundsStochastically(parameter, options)
+      ? { seed: options.seed, tensorId, step: scalar('step') }
+      : undefined,
+  });
+}

@@ -11,11 +11,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor &weight = call->outputs[0], &gradient = call->inputs[1];
     const CpTensor &exp_avg = call->outputs[1], &exp_avg_sq = call->outputs[2];
     const Vec scale = splat(gradient_scale(call->inputs[4]));
-    const double learning_rate = attribute(*call, "learningRate");
     const double step = attribute(*call, "step");
-    const Vec decay =
-        splat(static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")));
-    const Vec rate = splat(static_cast<float>(learning_rate * attribute(*call, "updateScale")));
+    const StepSize size = step_size(*call, attribute(*call, "updateScale"));
     const AdamFactors<Vec> factors =
         adam_factors({attribute(*call, "beta1"), attribute(*call, "beta2"),
                       attribute(*call, "epsilon"), step, step});
@@ -33,7 +30,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
                         adam_direction(load(g + i, lanes) * scale, first, second, factors);
                     store(m + i, first, lanes);
                     store(v + i, second, lanes);
-                    return load(w + i, lanes) * decay - rate * direction;
+                    return stepped(load(w + i, lanes), direction, size);
                 });
             });
         });

@@ -10,10 +10,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor &weight = call->outputs[0], &gradient = call->inputs[1];
     const CpTensor& momentum = call->inputs[2];
     const Vec scale = splat(gradient_scale(call->inputs[3]));
-    const double learning_rate = attribute(*call, "learningRate");
-    const Vec decay =
-        splat(static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay")));
-    const Vec rate = splat(static_cast<float>(learning_rate));
+    const StepSize size = step_size(*call, 1.0);
     const Vec factor = splat(static_cast<float>(attribute(*call, "momentumFactor")));
     with_dtype(weight.dtype, [&](auto weight_type) {
         with_dtype(gradient.dtype, [&](auto gradient_type) {
@@ -28,7 +25,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
                         direction = factor * load(b + i, lanes) + direction;
                         store(b + i, direction, lanes);
                     }
-                    return load(w + i, lanes) * decay - rate * direction;
+                    return stepped(load(w + i, lanes), direction, size);
                 });
             });
         });

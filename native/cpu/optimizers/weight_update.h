@@ -1,5 +1,5 @@
-// What the optimizers share: the clipping factor, and the store of a new weight with nearest or
-// stochastic rounding.
+// What the optimizers share: the clipping factor, the step along a direction, and the store of a
+// new weight with nearest or stochastic rounding.
 #pragma once
 
 #include <type_traits>
@@ -13,6 +13,23 @@ namespace compact::COMPACT_ISA {
 // The factor on every gradient: one fp32, or 1 when the input is absent.
 inline float gradient_scale(const CpTensor& input) {
     return input.data == nullptr ? 1.0f : *data<float>(input);
+}
+
+// How far a weight moves.
+struct StepSize {
+    Vec keep;  // 1 - learning rate * weight decay
+    Vec rate;
+};
+
+// Products and differences are taken in fp64, as 1 - 1e-9 in fp32 would be 1.
+inline StepSize step_size(const CpCall& call, double update_scale) {
+    const double learning_rate = attribute(call, "learningRate");
+    return {splat(static_cast<float>(1.0 - learning_rate * attribute(call, "weightDecay"))),
+            splat(static_cast<float>(learning_rate * update_scale))};
+}
+
+inline Vec stepped(Vec weight, Vec direction, const StepSize& size) {
+    return weight * size.keep - size.rate * direction;
 }
 
 inline constexpr int64_t kRoundingPiece = 1024;  // columns whose random numbers are made at a time
