@@ -24,7 +24,8 @@ const namesOf = (entries: readonly { readonly name: string }[]): string[] => ent
 
 // prettier-ignore
 const recipeFlags: readonly RecipeFlag[] = [
-  { flags: '-m, --model <preset>', key: 'model', plans: true, description: 'model by name; see compact-train ls' },
+  { flags: '-m, --model <model>', key: 'model', plans: true,
+    description: 'a preset (see compact-train ls), or the path of a config.json or of its folder' },
   // A method comes before its options: the order in which flags are applied.
   { flags: '--method <method>', key: 'method', choices: namesOf(methods), plans: true,
     description: 'method, with its defaults; see compact-train methods' },

@@ -3,7 +3,10 @@ import type { CompactError } from '../errors.js';
 
 /** What was being done to a file or folder when the system refused. */
 export type FileErrorCode =
-  'ERR_COMPACT_CHECKPOINT_WRITE' | 'ERR_COMPACT_CHECKPOINT_READ' | 'ERR_COMPACT_DATA_READ' | 'ERR_COMPACT_MODEL_READ';
+  | 'ERR_COMPACT_CHECKPOINT_WRITE'
+  | 'ERR_COMPACT_CHECKPOINT_READ'
+  | 'ERR_COMPACT_DATA_READ'
+  | 'ERR_COMPACT_MODEL_READ';
 
 const remedies: Readonly<Record<string, string>> = {
   ENOSPC: 'Free some space on that disk; earlier checkpoints are intact',

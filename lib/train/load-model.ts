@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { compactError, isCompactError, nearestName } from '../errors.js';
-import { closeQuietly, onPath, openRegular, systemCode } from '../formats/index.js';
+import { fileError, systemCode } from '../formats/index.js';
 import type { Model } from '../graph/index.js';
 import { architectures } from '../models/architectures.js';
 import { modelFromPretrainedConfig } from '../models/index.js';
@@ -19,17 +19,14 @@ const maxConfigBytes = 2 ** 20;
  * @throws ERR_COMPACT_MODEL_UNKNOWN for a name that is neither, and for a model_type that is not known, both with the
  *   nearest one; ERR_COMPACT_MODEL_READ for a file that cannot be read or is not JSON; ERR_COMPACT_TYPE,
  *   ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, naming the field that is missing or is not possible
- * @example const model = await loadModel('downloads/my-llama', { maxPositionEmbeddings: 4096 });
+ * @example const model = loadModel('downloads/my-llama', { maxPositionEmbeddings: 4096 });
  */
-export async function loadModel(
-  source: string,
-  overrides: Readonly<Record<string, unknown>> = {},
-): Promise<Model> {
+export function loadModel(source: string, overrides: Readonly<Record<string, unknown>> = {}): Model {
   checkValue(source, path, 'model', 'ERR_COMPACT_ARGUMENT');
   const owner = Object.values(architectures).find(({ presets }) => presets.includes(source));
   if (owner !== undefined) return owner.create(source, overrides);
-  const file = await onPath('ERR_COMPACT_MODEL_READ', source, () => configFileOf(source));
-  const config = parse(file, await readText(file));
+  const { file, text } = readConfig(source);
+  const config = parse(file, text);
   try {
     return modelFromPretrainedConfig(config, overrides);
   } catch (error) {
@@ -39,33 +36,34 @@ export async function loadModel(
   }
 }
 
-async function configFileOf(source: string): Promise<string> {
+function readConfig(source: string): { readonly file: string; readonly text: string } {
+  let file = source;
   try {
-    return (await stat(source)).isDirectory() ? join(source, configFileName) : source;
+    if (statSync(source).isDirectory()) file = join(source, configFileName);
   } catch (cause) {
-    if (systemCode(cause) !== 'ENOENT' && systemCode(cause) !== 'ENOTDIR') throw cause;
-    const presets = Object.values(architectures).flatMap((architecture) => architecture.presets);
-    const nearest = nearestName(source, presets);
-    throw compactError('ERR_COMPACT_MODEL_UNKNOWN', `no preset and no file has the name ${shown(source)}`, {
-      op: 'model',
-      expected: `one of ${presets.join(', ')}, or the path of a ${configFileName} or of its folder`,
-      received: shown(source),
-      remedy: nearest && `Did you mean '${nearest}'?`,
-      cause,
-    });
+    if (systemCode(cause) !== 'ENOENT' && systemCode(cause) !== 'ENOTDIR')
+      throw fileError('ERR_COMPACT_MODEL_READ', source, cause);
+    throw unknownModel(source, cause);
   }
+  try {
+    // Reading from a pipe could wait for ever.
+    const status = statSync(file);
+    if (status.isFile() && status.size <= maxConfigBytes) return { file, text: readFileSync(file, 'utf8') };
+  } catch (cause) {
+    throw fileError('ERR_COMPACT_MODEL_READ', file, cause);
+  }
+  throw notJson(file, `no regular file of at most ${maxConfigBytes} bytes`);
 }
 
-function readText(file: string): Promise<string> {
-  return onPath('ERR_COMPACT_MODEL_READ', file, async () => {
-    const handle = await openRegular(file);
-    try {
-      if (handle !== undefined && (await handle.stat()).size <= maxConfigBytes)
-        return await handle.readFile('utf8');
-    } finally {
-      if (handle !== undefined) await closeQuietly(handle);
-    }
-    throw notJson(file, `no regular file of at most ${maxConfigBytes} bytes`);
+function unknownModel(source: string, cause: unknown): Error {
+  const presets = Object.values(architectures).flatMap((architecture) => architecture.presets);
+  const nearest = nearestName(source, presets);
+  return compactError('ERR_COMPACT_MODEL_UNKNOWN', `no preset and no file has the name ${shown(source)}`, {
+    op: 'preset',
+    expected: `one of ${presets.join(', ')}, or the path of a ${configFileName} or of its folder`,
+    received: shown(source),
+    remedy: nearest && `Did you mean '${nearest}'?`,
+    cause,
   });
 }
 

@@ -2,7 +2,8 @@ import { dataTable } from '../data/data-table.js';
 import { compactError, isCompactError } from '../errors.js';
 import { methodFromDescription } from '../methods/index.js';
 import { llama, type LlamaConfig, type Model } from '../models/index.js';
-import { checkOptions, checkValue, ownValues, section, text } from '../options.js';
+import { checkOptions, checkValue, ownValues, path, section } from '../options.js';
+import { loadModel } from './load-model.js';
 import { resolveOptions } from './options.js';
 import { trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
@@ -14,10 +15,10 @@ export const recipeTable = { ...plainRows, model: section, method: section, data
 
 /**
  * The options of a trainer that plain values describe, as a recipe file holds them. `model: 'llama-demo'` is short for
- * `{ preset: 'llama-demo' }`, `method: 'compact'` for `{ name: 'compact' }`, and `data: 'a.txt'` for `{ train: 'a.txt' }`.
+ * `{ preset: 'llama-demo' }`, where a path of a `config.json` or of its folder may stand, too (`loadModel`), `method: 'compact'` for `{ name: 'compact' }`, and `data: 'a.txt'` for `{ train: 'a.txt' }`.
  *
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY (with the nearest known key), ERR_COMPACT_CONFIG_VALUE,
- *   ERR_COMPACT_RANK, ERR_COMPACT_MODEL_UNKNOWN; `op` is the path of the key, e.g. 'method.rankRatio'
+ *   ERR_COMPACT_RANK, ERR_COMPACT_MODEL_UNKNOWN, ERR_COMPACT_MODEL_READ; `op` is the path of the key, e.g. 'method.rankRatio'
  */
 export function optionsFromRecipe(recipe: unknown): TrainerOptions {
   const values = new Map(ownValues(recipe, { what: 'a recipe' }));
@@ -47,7 +48,12 @@ function modelFromSection(section: Readonly<Record<string, unknown>>): Model {
   const preset = values.get('preset');
   values.delete('preset');
   const config = Object.fromEntries(values) as unknown as LlamaConfig;
-  return preset === undefined ? llama(config) : llama(checkValue(preset, text, 'preset'), config);
+  return preset === undefined
+    ? llama(config)
+    : loadModel(
+        checkValue(preset, path, 'preset'),
+        Object.fromEntries(values as ReadonlyMap<string, unknown>),
+      );
 }
 
 /** Adds the section to the name of the key that a model or a method complains of. */

@@ -238,7 +238,7 @@ describe('flags over a recipe', () => {
       }
       return '';
     };
-    expect(complaint({ model: 'llama-60n' })).toMatch(/^--model: unknown model/);
+    expect(complaint({ model: 'llama-60n' })).toMatch(/^--model: no preset and no file/);
     expect(complaint({ sequenceLength: 4096 })).toMatch(/^--sequence-length: /);
     expect(complaint({ set: ['maxSteps=0'] })).toMatch(/^--set maxSteps: /);
     expect(complaint({ rankRatio: 0.5 })).toMatch(/^the method dense has no use for --rank-ratio/);

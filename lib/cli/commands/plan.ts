@@ -4,6 +4,7 @@ import { compactError } from '../../errors.js';
 import { largestBatch, memoryReport, remedies } from '../../memory/index.js';
 import { llamaPresets } from '../../models/index.js';
 import { deviceTarget } from '../../runtime/index.js';
+import { loadModel } from '../../train/load-model.js';
 import { resolveOptions } from '../../train/options.js';
 import { compileOptionsOf } from '../../train/start.js';
 import type { CommandContext } from '../command-context.js';
@@ -100,9 +101,11 @@ const flagsAlone = (): RecipeFile => ({
   locate: () => 'compact-train plan',
 });
 
-/** A preset is planned at any length of sequence. */
+/** A model is planned at any length of sequence. */
 function longEnough({ model, sequenceLength }: Record<string, unknown>): unknown {
-  const isLong = typeof model === 'string' && Number(sequenceLength) > 2048;
+  if (typeof model !== 'string') return model;
+  const { maxSequenceLength } = loadModel(model);
+  const isLong = Number(sequenceLength) > maxSequenceLength;
   return isLong ? { preset: model, maxPositionEmbeddings: sequenceLength } : model;
 }
 
