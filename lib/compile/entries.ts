@@ -1,4 +1,11 @@
-import { Graph, type Program, type Value, fillPersistent, randomNormalPersistent } from '../graph/index.js';
+import {
+  Graph,
+  type Program,
+  type Value,
+  fillPersistent,
+  parametersOf,
+  randomNormalPersistent,
+} from '../graph/index.js';
 import type { Method } from '../methods/index.js';
 import { applyUpdates, buildUpdate, persistentCopy } from './apply-method.js';
 import { differentiate } from './differentiate.js';
@@ -16,7 +23,7 @@ export function buildEntries(options: CompileOptions): Program[] {
   const training = () =>
     buildForward('step', model, { ...shared, batchSize: options.batchSize, purpose: 'train' }, method);
   const plain = training();
-  const { parameters } = plain.graph;
+  const parameters = parametersOf(plain);
   if (entries.includes('initialize')) programs.push(buildInitialize(parameters, options.seed ?? 42));
   if (entries.includes('train')) {
     programs.push(...buildStep('', plain, method, options));

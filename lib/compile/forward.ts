@@ -1,6 +1,7 @@
 import { compactError } from '../errors.js';
 import { type BuildOptions, Graph, type Model, type Program, type Value } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
+import { withoutDeadNodes } from './dead-nodes.js';
 
 export interface Forward extends Program {
   /** The loss, or the logits of one row. */
@@ -18,7 +19,7 @@ export function buildForward(
   const result = ownValue(graph, model.build(graph, options), `build() of the model ${model.name}`);
   const resultName = options.purpose === 'generate' ? 'logits' : 'loss';
   const built = { name, graph, nodes: [...graph.nodes], outputs: new Map([[resultName, result]]) };
-  const rewritten = rewriteForward(built);
+  const rewritten = withoutDeadNodes(rewriteForward(built));
   return { ...rewritten, result: rewritten.outputs.get(resultName)! };
 }
 

@@ -60,6 +60,11 @@ export class Graph {
     return { result, nodes: this.nodes.slice(first) };
   }
 
+  /** Merges what is built from now on with nothing that was built before, which a program may have dropped or moved. */
+  forgetCalls(): void {
+    this.#merged.clear();
+  }
+
   /** A tensor that the caller writes before each run (token ids, targets). */
   input(name: string, shape: readonly number[], dtype: DType): Value {
     return this.#value({ name, shape, dtype, kind: 'input' });

@@ -5,6 +5,7 @@ export * from './node.js';
 export * from './op.js';
 export * from './parameter-id.js';
 export * from './program.js';
+export * from './rewrite.js';
 export * from './seed.js';
 export type { Operand, OutputOperand, Signature } from './signature.js';
 export * from './value.js';

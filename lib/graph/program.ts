@@ -44,6 +44,12 @@ export function readersOf(nodes: readonly Node[]): ReadonlyMap<Value, readonly N
   return readers;
 }
 
+/** The parameters that a program reads, in the order in which they were named. */
+export function parametersOf({ graph, nodes }: Program): readonly Value[] {
+  const readers = readersOf(nodes);
+  return graph.parameters.filter((parameter) => readers.has(parameter));
+}
+
 /** The pairs [output, input] of a node that must share memory: updates in place, and accumulators that are present. */
 export function requiredAliases(node: Node): (readonly [Value, Value])[] {
   const { updates, accumulators } = definitionOf(node);
