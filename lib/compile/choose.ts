@@ -16,7 +16,8 @@ export type Fate = 'keep' | 'recompute' | { readonly encodedBy: Codec };
 /**
  * Decides for every value that forward makes and backward reads whether it is kept, made again, or kept in another form.
  * A value is made again by a copy of its producer in backward, which may need copies of earlier nodes, until everything
- * that is read is kept or persistent.
+ * that is read is kept or persistent. The method's codec is asked for what is kept, but for first gradients and for a
+ * few numbers per row beside a result (a norm's deviations), which stay as they are.
  *
  * | policy | what survives forward |
  * |---|---|
@@ -30,14 +31,25 @@ export function choose(program: Program, policy: RecomputePolicy, saving: Saving
     policyOf(program, policy === 'none' ? saving.recompute : policy),
   );
   const producers = producersOf(program.nodes);
+  const results = resultNodes(program);
+  const codecOf = (value: Value): Codec | undefined => {
+    const producer = producers.get(value)!;
+    return results.has(producer) || !isMostOf(producer, new Set([value])) ? undefined : saving.codec?.(value);
+  };
   return new Map(
     [...needed].map((value): [Value, Fate] => {
       if (rebuilt.has(producers.get(value)!)) return [value, 'recompute'];
-      const codec = saving.codec?.(value);
+      const codec = codecOf(value);
       return [value, codec === undefined ? 'keep' : { encodedBy: codec }];
     }),
   );
 }
+
+/** The node of the loss, which makes the first gradients too. */
+const resultNodes = ({ nodes, outputs }: Program): ReadonlySet<Node> => {
+  const results = new Set(outputs.values());
+  return new Set(nodes.filter((node) => node.outputs.some((output) => results.has(output))));
+};
 
 type Wish = 'keep' | 'recompute' | 'recompute-if-cheap';
 type Decide = (value: Value) => Wish;
@@ -60,7 +72,7 @@ export function blockOf(layer: string): string {
   return /^[^.]*\.\d+/.exec(layer)?.[0] ?? layer;
 }
 
-/** Whether what backward reads of a node is worth a copy of it: a few numbers per row beside a result are not. */
+/** Whether what backward reads of a node is worth work on it: a few numbers per row beside a result are not. */
 function isMostOf(node: Node, needed: ReadonlySet<Value>): boolean {
   let neededBytes = 0;
   let allBytes = 0;
@@ -82,8 +94,7 @@ function rebuiltNodes(
     const producer = value && producers.get(value);
     return producer?.phase === 'forward' ? producer : undefined;
   };
-  // The node of the loss also makes the first gradients: there is nothing to gain by a second one.
-  const results = new Set([...program.outputs.values()].map((output) => producers.get(output)));
+  const results = resultNodes(program); // there is nothing to gain by a second one
 
   /** The producers of `needed` values that are copied rather than their results kept. */
   const rebuiltFor = (needed: ReadonlySet<Value>): Set<Node> => {

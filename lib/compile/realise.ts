@@ -28,7 +28,10 @@ export function realise(program: Program, fates: ReadonlyMap<Value, Fate>): Prog
       const { encodedBy: codec } = fate;
       const codes = encoded.get(value) ?? graph.at(producer.layer, 'forward', () => codec.encode(value));
       encoded.set(value, codes);
-      const decode = () => [graph.at(producer.layer, 'backward', () => codec.decode(codes, value))];
+      const decode = () => {
+        graph.forgetCalls(); // equal calls of two blocks are two
+        return [graph.at(producer.layer, 'backward', () => codec.decode(codes, value))];
+      };
       return once(`${block}|decoded ${value.id}`, decode)[0]!;
     }
     const outputs = once(`${block}|${producer.id}`, () => {

@@ -15,5 +15,6 @@ export type { OptimizerSettings } from './optimizers/index.js';
 export type { MethodOptions, OptimizerName, Preset, PresetInfo } from './preset.js';
 export type { CompactOptions } from './presets/compact.js';
 export type { DenseOptions } from './presets/dense.js';
+export type { Int8GroupsOptions, MesaOptions } from './presets/mesa.js';
 export * from './presets/index.js';
 export type { Codec, Saving } from './saving/saving.js';

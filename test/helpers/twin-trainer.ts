@@ -1,14 +1,30 @@
 /** Trains a model with a method on the float64 twins: the mathematics of both, without compiler order or engine. */
-import { applyUpdates } from '../../lib/compile/apply-method.js';
+import { applyUpdates, persistentCopy } from '../../lib/compile/apply-method.js';
+import { choose } from '../../lib/compile/choose.js';
 import { differentiate, type Differentiated } from '../../lib/compile/differentiate.js';
 import { buildForward } from '../../lib/compile/forward.js';
-import { producersOf, type BuildOptions, type Model, type Value } from '../../lib/graph/index.js';
+import type { RecomputePolicy } from '../../lib/compile/index.js';
+import { order } from '../../lib/compile/order.js';
+import { realise } from '../../lib/compile/realise.js';
+import {
+  Graph,
+  producersOf,
+  type BuildOptions,
+  type Model,
+  type Program,
+  type Value,
+} from '../../lib/graph/index.js';
 import type { Method } from '../../lib/methods/index.js';
 import { type Tensor, tensor } from '../reference/index.js';
 import { evaluateNodes, type Scalars } from './evaluate-graph.js';
 import { randomIntegers, randomTensor } from './random.js';
 
-export type TwinOptions = Pick<BuildOptions, 'batchSize' | 'sequenceLength' | 'fuseSwiglu'>;
+export interface TwinOptions extends Pick<BuildOptions, 'batchSize' | 'sequenceLength' | 'fuseSwiglu'> {
+  /** Steps go through the passes that decide what is held between forward and backward. Absent: all is held as it is. */
+  readonly recompute?: RecomputePolicy;
+  /** What backward reads in the place of what forward made, instead of those passes. */
+  readonly heldAs?: (value: Value, made: Tensor) => Tensor;
+}
 
 export class TwinTrainer {
   /** Weights, moments and tables by name. */
@@ -41,7 +57,7 @@ export class TwinTrainer {
   /** Loss and gradients by parameter name, without an update. */
   gradients(batch: string, scalars: Scalars = {}) {
     const program = this.differentiated();
-    const tensors = this.#evaluate(program, batch, scalars);
+    const tensors = this.#evaluate(this.#realised(program), batch, scalars);
     const gradients = [...program.gradients].map(
       ([{ name }, gradient]) => [name, tensors.get(gradient)!] as const,
     );
@@ -50,10 +66,31 @@ export class TwinTrainer {
 
   /** One optimizer step on tokens that the name of the batch stands for; returns the loss before it. */
   step(batch: string, scalars: Scalars): number {
-    const program = applyUpdates(this.differentiated(), this.#method);
+    const program = this.#realised(applyUpdates(this.differentiated(), this.#method));
     const tensors = this.#evaluate(program, batch, scalars);
     for (const value of program.graph.persistentValues) this.persistent.set(value.name, tensors.get(value)!);
     return tensors.get(program.outputs.get('loss')!)!.data[0]!;
+  }
+
+  /** Runs what the method does between steps under the name of an entry. */
+  between(entry: string, scalars: Scalars): void {
+    const graph = new Graph();
+    for (const parameter of this.differentiated().graph.parameters) {
+      const target = persistentCopy(graph, parameter);
+      for (const { entries = {} } of Object.values(this.#method.clocks ?? {}))
+        graph.at(parameter.layer, 'update', () => entries[entry]?.(graph, target));
+    }
+    const tensors = new Map<Value, Tensor>();
+    for (const value of graph.persistentValues)
+      tensors.set(value, this.persistent.get(value.name) ?? tensor(value.shape));
+    evaluateNodes(graph.nodes, tensors, scalars);
+    for (const value of graph.persistentValues) this.persistent.set(value.name, tensors.get(value)!);
+  }
+
+  #realised(program: Program): Program {
+    const { recompute } = this.#options;
+    if (recompute === undefined) return program;
+    return order(realise(program, choose(program, recompute, this.#method.saving)), 'early');
   }
 
   #evaluate(
@@ -61,7 +98,7 @@ export class TwinTrainer {
     batch: string,
     scalars: Scalars,
   ): Map<Value, Tensor> {
-    const { batchSize, sequenceLength } = this.#options;
+    const { batchSize, sequenceLength, heldAs } = this.#options;
     const shape = [batchSize * sequenceLength];
     const tensors = new Map<Value, Tensor>();
     const made = producersOf(nodes);
@@ -70,7 +107,16 @@ export class TwinTrainer {
       else if (value.kind === 'input' && !made.has(value))
         tensors.set(value, randomIntegers(`${batch} ${value.name}`, shape, this.#model.vocabularySize));
     }
-    evaluateNodes(nodes, tensors, { lossScale: 1 / shape[0]!, projectionEpoch: 0, ...scalars });
+    const all = { lossScale: 1 / shape[0]!, projectionEpoch: 0, ...scalars };
+    if (heldAs === undefined) evaluateNodes(nodes, tensors, all);
+    else {
+      const forward = nodes.filter(({ phase }) => phase === 'forward');
+      evaluateNodes(forward, tensors, all);
+      for (const { outputs } of forward)
+        for (const value of outputs) tensors.set(value, heldAs(value, tensors.get(value)!));
+      const rest = nodes.filter(({ phase }) => phase !== 'forward');
+      evaluateNodes(rest, tensors, all);
+    }
     return tensors;
   }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { compact, dense } from '../../lib/methods/index.js';
+import { compact, dense, mesa } from '../../lib/methods/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
@@ -22,6 +22,7 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
 
   test.each<[string, Partial<TrainerOptions>]>([
     ['dense', { method: dense({ weightDecay: 0.1 }) }],
+    ['mesa', { method: mesa({ groupSize: 64 }) }],
     [
       'compact, moments reset',
       { method: compact({ rank: 8, refreshInterval: 3, momentsAtRefresh: 'reset' }) },

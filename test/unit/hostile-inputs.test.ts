@@ -15,7 +15,7 @@ import { isCompactError } from '../../lib/errors.js';
 import { Dataset, loadTokenizer } from '../../lib/data/index.js';
 import { SafetensorsFile } from '../../lib/formats/index.js';
 import { largestBatch, memoryReport, remedies } from '../../lib/memory/index.js';
-import { compact, dense, methodFromDescription, StepClock } from '../../lib/methods/index.js';
+import { compact, dense, mesa, methodFromDescription, StepClock } from '../../lib/methods/index.js';
 import { llama, modelFromDescription, modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { learningRateSchedule } from '../../lib/optim/index.js';
 import {
@@ -219,6 +219,7 @@ async function readMutatedState(given: unknown): Promise<void> {
 
 const entries: readonly Entry[] = [
   { name: 'dense', call: dense, args: () => [adam], share: 6 },
+  { name: 'mesa', call: mesa, args: () => [{ groupSize: 64, ...adam }], share: 3 },
   { name: 'compact', call: compact, args: () => [compactOptions], share: 10, alternatives: /^0\.overrides$/ },
   {
     name: 'llama',

@@ -14,6 +14,7 @@ import {
   compact,
   type CompactOptions,
   dense,
+  mesa,
   type Method,
   methodFromDescription,
   methodNames,
@@ -453,6 +454,7 @@ describe('options', () => {
   test('a description gives the same method', () => {
     const methods = [
       dense({ weightDecay: 0.1, seed: 3 }),
+      mesa({ groupSize: 64 }),
       compact({
         rankRatio: 0.25,
         overrides: { down: { rank: 8 } },

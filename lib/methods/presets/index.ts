@@ -1,3 +1,4 @@
 // Every preset, one line each: what this file exports is what methods are named by.
 export { compact } from './compact.js';
 export { dense } from './dense.js';
+export { mesa } from './mesa.js';

@@ -1,0 +1,196 @@
+/** Values held as int8 groups between forward and backward: mathematics, order, bytes. */
+import { describe, expect, test } from '@jest/globals';
+import { applyUpdates } from '../../lib/compile/apply-method.js';
+import { choose } from '../../lib/compile/choose.js';
+import { withoutDeadNodes } from '../../lib/compile/dead-nodes.js';
+import { differentiate } from '../../lib/compile/differentiate.js';
+import { buildForward } from '../../lib/compile/forward.js';
+import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
+import { order } from '../../lib/compile/order.js';
+import { realise } from '../../lib/compile/realise.js';
+import { add, linear, linearCrossEntropy, type Model, silu, type Value } from '../../lib/graph/index.js';
+import { memoryReport } from '../../lib/memory/index.js';
+import { dense, mesa, StepClock } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { planTarget } from '../helpers/plan-target.js';
+import { TwinTrainer } from '../helpers/twin-trainer.js';
+import type { Tensor } from '../reference/index.js';
+
+const config = {
+  vocabSize: 11,
+  hiddenSize: 8,
+  intermediateSize: 16,
+  numHiddenLayers: 2,
+  numAttentionHeads: 2,
+};
+const shape = { batchSize: 2, sequenceLength: 4 };
+const groupSize = 16;
+
+/** What is held as it is: numbers per row beside a result, and the gradient that the loss is made with. */
+const isHeldAsItIs = ({ name }: Value) => name === 'rstd' || name === 'lse' || name === 'dx';
+
+/** The nearest of 255 multiples of a 127th of the group's largest magnitude. */
+function asInt8Groups(value: Value, { shape: dims, data }: Tensor): Tensor {
+  if (value.kind !== 'activation' || isHeldAsItIs(value)) return { shape: dims, data };
+  const held = data.map((x, i) => {
+    const first = i - (i % groupSize);
+    const scale = Math.fround(Math.max(...data.slice(first, first + groupSize).map(Math.abs)) / 127);
+    return scale === 0 ? 0 : Math.round(Math.fround(x / scale)) * scale;
+  });
+  return { shape: dims, data: held };
+}
+
+test('twenty steps are those of dense whose backward reads the rebuilt copies', () => {
+  const options = { weightDecay: 0.1, epsilon: 1e-6 };
+  const compiled = new TwinTrainer(llama(config), mesa({ groupSize, ...options }), {
+    ...shape,
+    recompute: 'none',
+  });
+  const published = new TwinTrainer(llama(config), dense(options), { ...shape, heldAs: asInt8Groups });
+  const exact = new TwinTrainer(llama(config), dense(options), shape);
+  const clock = new StepClock(mesa());
+  for (let step = 1; step <= 20; step++) {
+    const now = { ...clock.scalars, learningRate: 0.01 };
+    const [found, expected, other] = [compiled, published, exact].map((t) => t.step(`batch ${step}`, now));
+    expect(found).toBeCloseTo(expected!, 9);
+    if (step === 1) expect(found).toBe(other); // forward is exact
+    clock.completeStep();
+  }
+  let difference = 0;
+  for (const [name, { data }] of published.persistent) {
+    for (const [i, value] of data.entries()) {
+      expect(compiled.persistent.get(name)!.data[i]).toBeCloseTo(value, 9);
+      difference = Math.max(difference, Math.abs(exact.persistent.get(name)!.data[i]! - value));
+    }
+  }
+  expect(difference).toBeGreaterThan(1e-3); // the copies are not the originals
+});
+
+describe('the pass', () => {
+  /** A step's program, with what is chosen for its values. */
+  function realised(model: Model, recompute: 'none' | 'cheap' | 'layer' = 'none') {
+    const method = mesa({ groupSize });
+    const options = { ...shape, dtype: 'f32', purpose: 'train' } as const;
+    const forward = buildForward('step', model, options, method);
+    const differentiated = differentiate(forward, { method, gradientDtype: 'f32', window: false });
+    const program = withoutDeadNodes(applyUpdates(differentiated, method));
+    const fates = choose(program, recompute, method.saving);
+    return { fates, ...order(realise(program, fates), 'early') };
+  }
+
+  test('a value is encoded right after it is made, and nothing reads the original after forward', () => {
+    const { nodes, fates } = realised(llama(config));
+    const encoded = [...fates].flatMap(([value, fate]) => (typeof fate === 'object' ? [value] : []));
+    const kept = [...fates].flatMap(([value, fate]) => (fate === 'keep' ? [value] : []));
+    expect(encoded.length).toBeGreaterThan(20);
+    expect(kept.filter(({ kind }) => kind === 'activation').every(isHeldAsItIs)).toBe(true);
+    for (const value of encoded) {
+      const made = nodes.findIndex(({ outputs }) => outputs.includes(value));
+      expect(nodes[made + 1]).toMatchObject({ op: 'quantize', phase: 'forward', inputs: [value] });
+      for (const { inputs, phase } of nodes) if (inputs.includes(value)) expect(phase).toBe('forward');
+    }
+    const encodings = nodes.filter(({ op }) => op === 'quantize');
+    expect(encodings).toHaveLength(encoded.length);
+  });
+
+  test('a copy is made again just before its first use, once for a block', () => {
+    const { nodes, fates } = realised(llama(config));
+    const decodings = nodes.filter(({ op }) => op === 'dequantize');
+    const numEncoded = [...fates.values()].filter((fate) => typeof fate === 'object').length;
+    expect(decodings).toHaveLength(numEncoded);
+    for (const decoding of decodings) {
+      expect(decoding.phase).toBe('backward');
+      // Only other copies for the same reader stand in between.
+      const position = nodes.indexOf(decoding);
+      const next = nodes.slice(position).find(({ op }) => op !== 'dequantize')!;
+      expect(next.inputs).toContain(decoding.outputs[0]);
+    }
+  });
+
+  test('recomputed nodes read copies too', () => {
+    const { nodes } = realised(llama(config), 'cheap');
+    const norms = nodes.filter(({ op, phase }) => op === 'rmsNorm' && phase === 'backward');
+    expect(norms).toHaveLength(2 * config.numHiddenLayers);
+    for (const { inputs } of norms)
+      expect(nodes.find(({ outputs }) => outputs.includes(inputs[0]!))!.op).toBe('dequantize');
+    // What is rebuilt is not held in any form.
+    const { fates } = realised(llama(config), 'layer');
+    const encoded = [...fates].filter(([, fate]) => typeof fate === 'object');
+    expect(encoded.map(([{ layer }]) => layer).toSorted()).toEqual([
+      'embedding',
+      'layers.0.mlp',
+      'layers.1.mlp',
+    ]);
+  });
+
+  test('two blocks that read one value have a copy each', () => {
+    const info = { role: 'linear', initializer: { type: 'constant', value: 1 }, tensorId: 0 } as const;
+    const model: Model = {
+      ...llama(config),
+      build(graph) {
+        const tokens = graph.input('targets', [8], 'i32');
+        const start = graph.input('x', [8, 8], 'f32');
+        const weight = (name: string) => graph.parameter(name, [8, 8], 'f32', info);
+        const x = graph.inLayer('layers.0', () => silu(linear(start, weight('first'))));
+        const left = graph.inLayer('layers.1', () => silu(linear(x, weight('left'))));
+        const right = graph.inLayer('layers.2', () => linear(x, weight('right')));
+        return linearCrossEntropy(add(left, right), weight('head'), tokens);
+      },
+    };
+    const { nodes } = realised(model);
+    const [x] = nodes.find(({ op }) => op === 'silu')!.outputs;
+    const encoding = nodes.find(({ inputs, op }) => op === 'quantize' && inputs[0] === x)!;
+    const copies = nodes.filter(({ inputs }) => inputs[0] === encoding.outputs[0]);
+    expect(copies.map(({ op }) => op)).toEqual(['dequantize', 'dequantize']);
+  });
+
+  test('evaluation and sampling are those of dense', () => {
+    const options = { model: llama(config), target: planTarget, ...shape, dtype: 'f32' } as const;
+    const [ours, plain] = [mesa(), dense()].map((method) =>
+      compile({ ...options, method, entries: ['evaluate', 'generate'] }),
+    );
+    expect(ours).toEqual(plain);
+  });
+});
+
+describe('bytes', () => {
+  const model = llama({ ...config, hiddenSize: 64, intermediateSize: 172, vocabSize: 64 });
+  const options = { model, target: planTarget, batchSize: 4, sequenceLength: 128 } as const;
+
+  /** Bytes that forward leaves to backward, by kind, but for what is held as it is. */
+  function handedOver(plan: Plan) {
+    const { instructions, lifetimes } = plan.entries.step!;
+    const boundary = instructions.findIndex(({ phase }) => phase === 'backward');
+    const held = lifetimes
+      .filter(({ first, last }) => first < boundary - 1 && last >= boundary)
+      .map(({ value }) => plan.values[value]!)
+      .filter(({ name }) => !/\.(rstd|lse|dx)$/.test(name));
+    const bytesOf = (kind: string) =>
+      held.filter((value) => value.kind === kind).reduce((sum, { bytes }) => sum + bytes, 0);
+    return { activation: bytesOf('activation'), compressed: bytesOf('compressedActivation') };
+  }
+
+  test.each([
+    ['f32', 4],
+    ['bf16', 2],
+  ] as const)('%s: one byte for %d, and four for each group', (dtype, elementBytes) => {
+    const planOf = (change: Pick<CompileOptions, 'method'>) => compile({ ...options, dtype, ...change });
+    const [plain, ours] = [planOf({ method: dense() }), planOf({ method: mesa() })];
+    const replaced = handedOver(plain).activation;
+    expect(handedOver(plain).compressed).toBe(0);
+    expect(handedOver(ours)).toEqual({
+      activation: 0,
+      compressed: (replaced / elementBytes) * (1 + 4 / 256),
+    });
+    const { byKind, peak } = memoryReport(ours);
+    expect(peak!.entry).toBe('step');
+    expect(byKind.compressedActivation).toBeGreaterThan(0);
+    expect(ours.peakBytes).toBeLessThan(plain.peakBytes);
+  });
+});
+
+test.each([{ groupSize: 0 }, { groupSize: 1.5 }, { groupSize: 'all' }])('%j is refused', (given) => {
+  expect(() => mesa(given as object)).toThrow(
+    expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'groupSize' }),
+  );
+});
