@@ -1,5 +1,5 @@
 // linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
-// the gradients of x and w in the same pass.
+// the gradients of x and w, or of x alone, in the same pass.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
 // memory, each row in the dtype of x at the front of its fp32 row.
@@ -45,16 +45,26 @@ int64_t forward_gemm_bytes(const Problem& p, int64_t count) {
     return gemm_workspace_bytes(count, p.vocab, p.width, p.dtype);
 }
 
+int64_t input_gemm_bytes(const Problem& p, int64_t count) {
+    return std::max(forward_gemm_bytes(p, count),
+                    gemm_workspace_bytes(count, p.width, p.vocab, p.dtype));
+}
+
 int64_t backward_gemm_bytes(const Problem& p, int64_t count) {
-    return std::max({forward_gemm_bytes(p, count),
-                     gemm_workspace_bytes(count, p.width, p.vocab, p.dtype),
-                     gemm_workspace_bytes(p.weight_rows(), p.weight_columns(), count, p.dtype)});
+    return std::max(input_gemm_bytes(p, count),
+                    gemm_workspace_bytes(p.weight_rows(), p.weight_columns(), count, p.dtype));
 }
 
 int64_t forward_workspace_bytes(const CpCall* call, const CpLimits*) {
     const Problem p(*call);
     return p.losses_bytes() + p.logits_bytes() +
            std::max(forward_gemm_bytes(p, p.chunk), forward_gemm_bytes(p, p.last_chunk()));
+}
+
+int64_t input_backward_workspace_bytes(const CpCall* call, const CpLimits*) {
+    const Problem p(*call);
+    return p.losses_bytes() + p.logits_bytes() +
+           std::max(input_gemm_bytes(p, p.chunk), input_gemm_bytes(p, p.last_chunk()));
 }
 
 int64_t backward_workspace_bytes(const CpCall* call, const CpLimits*) {
@@ -173,13 +183,14 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
                       data<float>(call->outputs[0]), error);
 }
 
-CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
-    const char* op = "linearCrossEntropyBackward";
+// `after_input(first, count)` follows on the gradient of the input of each chunk.
+template <class AfterInput>
+CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpError* error,
+                       AfterInput after_input) {
     const Problem p(*call);
     const Workspace work(*call, p);
     const IndexCheck check = check_indices(*device, op, "targets", p.vocab);
     const double loss_scale = attribute(*call, "lossScale");
-    const bool accumulate = attribute(*call, "accumulate") != 0.0;
     const SoftmaxGradient gradient{work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype),
                                    static_cast<float>(loss_scale)};
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
@@ -188,13 +199,28 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
         if (compute_logits(*device, op, *call, p, work, first, count, error) != CP_OK ||
             softmax_gradients(*device, op, rows, gradient, error) != CP_OK ||
             compute_input_gradient(*device, op, *call, p, work, first, count, error) != CP_OK ||
-            compute_weight_gradient(*device, op, *call, p, work, first, count,
-                                    accumulate || first > 0, error) != CP_OK) {
+            after_input(first, count) != CP_OK) {
             return CP_FAILED;
         }
     }
     return add_losses(*device, op, work.losses, p.tokens, loss_scale, data<float>(call->outputs[0]),
                       error);
+}
+
+CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    const char* op = "linearCrossEntropyBackward";
+    const Problem p(*call);
+    const Workspace work(*call, p);
+    const bool accumulate = attribute(*call, "accumulate") != 0.0;
+    return differentiate(device, call, op, error, [&](int64_t first, int64_t count) {
+        return compute_weight_gradient(*device, op, *call, p, work, first, count,
+                                       accumulate || first > 0, error);
+    });
+}
+
+CpStatus run_input_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    return differentiate(device, call, "linearCrossEntropyInputBackward", error,
+                         [](int64_t, int64_t) { return CP_OK; });
 }
 
 CpStatus check_forward(const CpCall* call, CpError* error) {
@@ -205,11 +231,18 @@ CpStatus check_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
 }
 
+CpStatus check_input_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy(call, "linearCrossEntropyInputBackward", error);
+}
+
 }  // namespace
 
 const CpOp kCudaLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_bytes,
                                         check_forward, run_forward};
 const CpOp kCudaLinearCrossEntropyBackwardOp = {
     "linearCrossEntropyBackward", backward_workspace_bytes, check_backward, run_backward};
+const CpOp kCudaLinearCrossEntropyInputBackwardOp = {"linearCrossEntropyInputBackward",
+                                                     input_backward_workspace_bytes,
+                                                     check_input_backward, run_input_backward};
 
 }  // namespace compact

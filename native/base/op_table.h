@@ -45,7 +45,8 @@
     X(CrossEntropy) \
     X(CrossEntropyBackward) \
     X(LinearCrossEntropy) \
-    X(LinearCrossEntropyBackward)
+    X(LinearCrossEntropyBackward) \
+    X(LinearCrossEntropyInputBackward)
 #define COMPACT_OPTIMIZERS_OPS(X) \
     X(AdamDirection) \
     X(AdamW) \
@@ -180,6 +181,9 @@ inline constexpr OpSignature kOpSignatures[] = {
      "x:T[n,h] weight:T[*,*] targets:i32[n] accumulator?:G[*,*] -> loss:f32[1] dx:T[n,h] "
      "dWeight=accumulator:G[*,*]",
      "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0"},
+    {"linearCrossEntropyInputBackward",
+     "x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
+     "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
     {"adamDirection",
      "gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> direction:D[#e] "
      "=expAvg =expAvgSq",

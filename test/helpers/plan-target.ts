@@ -10,7 +10,8 @@ export const planTarget: Target = {
   workspaceBytes({ op, inputs, outputs, attributes }) {
     switch (op) {
       case 'linearCrossEntropy':
-      case 'linearCrossEntropyBackward': {
+      case 'linearCrossEntropyBackward':
+      case 'linearCrossEntropyInputBackward': {
         const [tokens] = inputs[0]!.shape;
         const vocabulary = inputs[1]!.shape[attributes.transposeWeight === 1 ? 0 : 1]!;
         return 4 * vocabulary * Math.min(tokens!, attributes.chunkTokens as number);

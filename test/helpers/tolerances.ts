@@ -37,6 +37,7 @@ export const transcendentalOps: ReadonlySet<string> = new Set([
   'geluBackward',
   'linearCrossEntropy',
   'linearCrossEntropyBackward',
+  'linearCrossEntropyInputBackward',
   'silu',
   'siluBackward',
   'swiglu',

@@ -67,6 +67,7 @@ describeOps(
         const absolute = { dWeight: Math.ceil(tokens! / chunkTokens!) * 4 * 2 ** -9 };
         return [
           ...opCases({ op: 'linearCrossEntropy', label, inputs, attributes }),
+          ...opCases({ op: 'linearCrossEntropyInputBackward', label, inputs, attributes }),
           ...backward.flatMap((options) => opCases(options, ['f32 f32', 'bf16 f32'])),
           ...backward.flatMap((options) => opCases({ ...options, absolute }, ['f32 bf16', 'bf16 bf16'])),
         ];

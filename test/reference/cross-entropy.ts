@@ -54,6 +54,17 @@ export function linearCrossEntropyBackward(
   return { loss, dx, dWeight: accumulated(dWeight, accumulator, attributes.accumulate!, round) };
 }
 
+/** The same without the gradient of the weight. */
+export function linearCrossEntropyInputBackward(
+  inputs: LinearInputs,
+  attributes: Numbers,
+  round: Round,
+  store: Round,
+) {
+  const { loss, dx } = linearCrossEntropyBackward(inputs, { accumulate: 0, ...attributes }, round, store);
+  return { loss, dx };
+}
+
 export function linearCrossEntropy(inputs: LinearInputs, attributes: Numbers, round: Round) {
   const { x, weight, targets } = inputs;
   const logits = product(x, weight, round, false, attributes.transposeWeight === 1);

@@ -107,6 +107,9 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   linearCrossEntropyBackward: [
     (make) => ops.linearCrossEntropyBackward(...lossOperands(make), lossAttributes, 'bf16'),
   ],
+  linearCrossEntropyInputBackward: [
+    (make) => ops.linearCrossEntropyInputBackward(...lossOperands(make), lossAttributes),
+  ],
   crossEntropy: [(make) => ops.crossEntropy(make('logits', [5, 8]), make('targets', [5], 'i32'))],
   crossEntropyBackward: [
     (make) =>

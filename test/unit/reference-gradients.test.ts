@@ -132,6 +132,14 @@ const cases: Readonly<Record<string, GradientCase>> = {
     gradients: { x: 'dx', weight: 'dWeight' },
     output: ['loss', ''],
   },
+  'linearCrossEntropy, weight frozen': {
+    forward: 'linearCrossEntropy',
+    backward: 'linearCrossEntropyInputBackward',
+    inputs: { x: random('x', [5, 4]), weight: random('w', [4, 7]), targets },
+    attributes: { ...lossAttributes, transposeWeight: 0 },
+    gradients: { x: 'dx' },
+    output: ['loss', ''],
+  },
   'linearCrossEntropy, weight stored transposed': {
     forward: 'linearCrossEntropy',
     backward: 'linearCrossEntropyBackward',

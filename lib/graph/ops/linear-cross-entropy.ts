@@ -61,6 +61,20 @@ export function linearCrossEntropyBackward(
   return { loss: loss!, dx: dx!, dWeight: dWeight! };
 }
 
+/** The same where the weight is frozen: its gradient is not made. */
+export function linearCrossEntropyInputBackward(
+  x: Value,
+  weight: Value,
+  targets: Value,
+  attributes: Attributes,
+): Omit<LinearCrossEntropyGradients, 'dWeight'> {
+  checkWeight('linearCrossEntropyInputBackward', x, weight, attributes.transposeWeight === 1);
+  const [loss, dx] = callOp(linearCrossEntropyInputBackwardOp, [x, weight, targets], attributes, {
+    loss: { kind: 'output' },
+  });
+  return { loss: loss!, dx: dx! };
+}
+
 function checkWeight(op: string, x: Value, weight: Value, transposeWeight: boolean): void {
   const [, hidden] = requireMatrix(op, x);
   requireShape(op, weight, transposeWeight ? [undefined, hidden] : [hidden, undefined]);
@@ -85,14 +99,13 @@ export const linearCrossEntropyOp: OpDefinition = defineOp({
   flops: ({ inputs, attributes }) => logitFlops(inputs, attributes.transposeWeight === 1),
   fusedLossGradient({ node, needs, gradientDtype }) {
     const [x, weight, targets] = node.inputs as [Value, Value, Value];
-    const { loss, dx, dWeight } = linearCrossEntropyBackward(
-      x,
-      weight,
-      targets,
-      node.attributes,
-      gradientDtype,
-    );
-    return { loss, inputGradients: [needs(0) ? dx : undefined, needs(1) ? dWeight : undefined, undefined] };
+    const { attributes } = node;
+    if (!needs(1)) {
+      const { loss, dx } = linearCrossEntropyInputBackward(x, weight, targets, attributes);
+      return { loss, inputGradients: [dx, undefined, undefined] };
+    }
+    const { loss, dx, dWeight } = linearCrossEntropyBackward(x, weight, targets, attributes, gradientDtype);
+    return { loss, inputGradients: [needs(0) ? dx : undefined, dWeight, undefined] };
   },
 });
 
@@ -108,4 +121,16 @@ export const linearCrossEntropyBackwardOp: OpDefinition = defineOp({
   pure: true,
   workspaceKind: 'logits',
   flops: ({ inputs, attributes }) => 3 * logitFlops(inputs, attributes.transposeWeight === 1),
+});
+
+export const linearCrossEntropyInputBackwardOp: OpDefinition = defineOp({
+  name: 'linearCrossEntropyInputBackward',
+  family: 'losses',
+  computes: 'the same without the gradient of weight',
+  operands: 'x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
+  attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  recompute: 'costly',
+  pure: true,
+  workspaceKind: 'logits',
+  flops: ({ inputs, attributes }) => 2 * logitFlops(inputs, attributes.transposeWeight === 1),
 });

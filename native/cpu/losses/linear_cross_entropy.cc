@@ -1,5 +1,5 @@
 // linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
-// the gradients of x and w in the same pass.
+// the gradients of x and w, or of x alone, in the same pass.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
 // memory, each row in the dtype of x at the front of its fp32 row.
@@ -38,15 +38,21 @@ int64_t forward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
            gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads);
 }
 
+int64_t input_backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
+    const Problem p(*call);
+    return p.losses_bytes() + p.logits_bytes() +
+           std::max(gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads),
+                    gemm_workspace_bytes(p.chunk, p.width, p.vocab, p.dtype, limits->threads));
+}
+
 int64_t backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
     const Problem p(*call);
-    const int64_t threads = limits->threads;
     const int64_t weight_rows = p.transposed ? p.vocab : p.width;
     const int64_t weight_columns = p.transposed ? p.width : p.vocab;
-    return p.losses_bytes() + p.logits_bytes() +
-           std::max({gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, threads),
-                     gemm_workspace_bytes(p.chunk, p.width, p.vocab, p.dtype, threads),
-                     gemm_workspace_bytes(weight_rows, weight_columns, p.chunk, p.dtype, threads)});
+    const int64_t weight_bytes =
+        gemm_workspace_bytes(weight_rows, weight_columns, p.chunk, p.dtype, limits->threads);
+    return std::max(input_backward_workspace_bytes(call, limits),
+                    p.losses_bytes() + p.logits_bytes() + weight_bytes);
 }
 
 struct Workspace {
@@ -70,6 +76,10 @@ CpStatus check_forward(const CpCall* call, CpError* error) {
 
 CpStatus check_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
+}
+
+CpStatus check_input_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy(call, "linearCrossEntropyInputBackward", error);
 }
 
 // ---- The three products of a chunk: `count` tokens from `token` ---------------------------------
@@ -188,13 +198,15 @@ double differentiate_row(float* logits, int64_t vocab, const Targets& targets, i
     return loss;
 }
 
-CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
+// `after_input(first, count)` follows on the gradient of the input of each chunk.
+template <class AfterInput>
+CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpError* error,
+                       AfterInput after_input) {
     const Problem p(*call);
     const Targets targets(*call, call->inputs[2], p.vocab);
-    if (targets.check("linearCrossEntropyBackward", error) != CP_OK) return CP_FAILED;
+    if (targets.check(op, error) != CP_OK) return CP_FAILED;
     const Workspace work(*call, p);
     const double loss_scale = attribute(*call, "lossScale");
-    const bool accumulate = attribute(*call, "accumulate") != 0.0;
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
         compute_logits(*device, *call, p, work, first, count);
@@ -209,10 +221,25 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
                        });
         });
         compute_input_gradient(*device, *call, p, work, first, count);
-        compute_weight_gradient(*device, *call, p, work, first, count, accumulate || first > 0);
+        after_input(first, count);
     }
     *data<float>(call->outputs[0]) = total_loss(work.losses, p.tokens, loss_scale);
     return CP_OK;
+}
+
+CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    const Problem p(*call);
+    const Workspace work(*call, p);
+    const bool accumulate = attribute(*call, "accumulate") != 0.0;
+    return differentiate(
+        device, call, "linearCrossEntropyBackward", error, [&](int64_t first, int64_t count) {
+            compute_weight_gradient(*device, *call, p, work, first, count, accumulate || first > 0);
+        });
+}
+
+CpStatus run_input_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    return differentiate(device, call, "linearCrossEntropyInputBackward", error,
+                         [](int64_t, int64_t) {});
 }
 
 }  // namespace
@@ -221,5 +248,8 @@ const CpOp kLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_byte
                                     run_forward};
 const CpOp kLinearCrossEntropyBackwardOp = {"linearCrossEntropyBackward", backward_workspace_bytes,
                                             check_backward, run_backward};
+const CpOp kLinearCrossEntropyInputBackwardOp = {"linearCrossEntropyInputBackward",
+                                                 input_backward_workspace_bytes,
+                                                 check_input_backward, run_input_backward};
 
 }  // namespace compact::COMPACT_ISA
