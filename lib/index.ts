@@ -51,12 +51,18 @@ export {
 } from './memory/index.js';
 export {
   type AdamWSettings,
+  type AdaptableRole,
+  type AdapterOptions,
   compact,
   type CompactOptions,
   type CompressibleRole,
   dense,
   type DenseOptions,
   type Int8GroupsOptions,
+  lora,
+  loraFa,
+  type LoraFaOptions,
+  type LoraOptions,
   mesa,
   type MesaOptions,
   type Method,
@@ -64,6 +70,9 @@ export {
   type OptimizerName,
   type ProjectionOptions,
   type RankOptions,
+  relora,
+  type ReloraOptions,
+  type RestartSettings,
   type StepOptions,
 } from './methods/index.js';
 export {

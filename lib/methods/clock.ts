@@ -19,6 +19,8 @@ export interface Clock {
   readonly scalars: Readonly<Record<string, number>>;
   /** The variant of the method that the next step is; undefined: the plain step. */
   readonly variant?: string;
+  /** Multiplies all learning rates of that step. Absent: 1. */
+  readonly learningRateFactor?: number;
   /** Call after the update of a step. Something changed when it gives anything. */
   completeStep(): Refresh | undefined;
   /** JSON for checkpoints. */
@@ -46,6 +48,7 @@ const statesSchema = recordOf(v.unknown(), 'states of clocks by name');
  *
  * @example
  * const clock = new StepClock(method);
+ * const learningRate = clock.learningRateFactor * schedule(clock.completedSteps);
  * await engine.run('step', { scalars: { ...clock.scalars, learningRate } });
  * for (const entry of clock.completeStep()?.entries ?? []) await engine.run(entry, { scalars: clock.scalars });
  */
@@ -72,6 +75,14 @@ export class StepClock {
   /** The variant of the method that the next step is: the entry `step:<variant>`, or `accumulate` and `update` of it. */
   get variant(): string | undefined {
     return [...this.#clocks.values()].find(({ variant }) => variant !== undefined)?.variant;
+  }
+
+  /** Multiplies all learning rates of the step that is next. */
+  get learningRateFactor(): number {
+    return [...this.#clocks.values()].reduce(
+      (product, { learningRateFactor = 1 }) => product * learningRateFactor,
+      1,
+    );
   }
 
   /** Call after the update of a step. Where it gives something, its entries run before anything else. */

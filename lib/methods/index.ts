@@ -1,4 +1,7 @@
 export { type CatalogueEntry, type MethodCatalogue, methodCatalogue } from './catalogue.js';
+export { adaptableRoles, type AdaptableRole, type AdapterOptions } from './adaptation/adapter-options.js';
+export { adapterFactorOf } from './adaptation/low-rank-adapter.js';
+export type { RestartSettings } from './adaptation/restarted-adapter.js';
 export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
 export { methodFromDescription, methodNames } from './from-description.js';
 export {
@@ -15,6 +18,9 @@ export type { OptimizerSettings } from './optimizers/index.js';
 export type { MethodOptions, OptimizerName, Preset, PresetInfo } from './preset.js';
 export type { CompactOptions } from './presets/compact.js';
 export type { DenseOptions } from './presets/dense.js';
+export type { LoraOptions } from './presets/lora.js';
+export type { LoraFaOptions } from './presets/lora-fa.js';
 export type { Int8GroupsOptions, MesaOptions } from './presets/mesa.js';
+export type { ReloraOptions } from './presets/relora.js';
 export * from './presets/index.js';
 export type { Codec, Saving } from './saving/saving.js';

@@ -9,6 +9,7 @@ import {
   type OptionInfo,
   type OptionTable,
 } from '../options.js';
+import type { Adaptation } from './adaptation/adaptation.js';
 import type { GradientSpace } from './gradient-space/gradient-space.js';
 import type { Method } from './method.js';
 import * as optimizers from './optimizers/index.js';
@@ -36,6 +37,8 @@ export interface MethodOptions extends OptimizerSettings, Partial<StepOptions> {
 
 /** One choice on each axis: what a method is put together from. */
 export interface MethodParts {
+  /** Absent: layers compute what the model says, and all parameters are trained. */
+  readonly adaptation?: Adaptation;
   readonly gradientSpace: GradientSpace;
   readonly saving: Saving;
 }
@@ -78,14 +81,16 @@ export function preset<Options extends object, Resolved extends object>(
   const create = (given: Options & MethodOptions = {} as Options): Method => {
     const options = checkMethodOptions(definition, given);
     const optimizer = optimizerDefinitions.get(options.optimizer)!.create(options);
-    const { gradientSpace, saving } = definition.compose(options, optimizer);
+    const { adaptation, gradientSpace, saving } = definition.compose(options, optimizer);
     return {
       name: definition.name,
+      rewriteForward: adaptation?.rewriteForward,
+      isTrained: adaptation?.isTrained,
       weightGradient: gradientSpace.weightGradient,
       update: (_graph, parameter, gradient, context) =>
         gradientSpace.update(parameter, gradient, context, optimizer),
       saving,
-      clocks: gradientSpace.clocks,
+      clocks: { ...adaptation?.clocks, ...gradientSpace.clocks },
       published: () => create({ ...given, stateDtype: 'bf16', ...definition.published }),
       describe: () => ({ name: definition.name, ...options }) as Readonly<Record<string, unknown>>,
     };

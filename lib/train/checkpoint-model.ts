@@ -5,7 +5,8 @@ import { checkVocabulary, loadTokenizer } from '../data/index.js';
 import type { Tokenizer } from '../data/index.js';
 import { compactError } from '../errors.js';
 import type { Model } from '../graph/index.js';
-import { dense } from '../methods/index.js';
+import { dense, methodFromDescription, methodNames } from '../methods/index.js';
+import type { Method } from '../methods/index.js';
 import { modelFromDescription } from '../models/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import type { EngineOptions } from '../runtime/index.js';
@@ -63,7 +64,7 @@ export async function loadCheckpointModel(
     sequenceLength,
     batchSize,
     dtype: state.training.dtype,
-    method: dense(),
+    method: describedMethod(checkpoint, state.method),
     entries: [entry],
     target: deviceTarget(engine.device.kind, { threads: engine.threads }),
   };
@@ -81,9 +82,22 @@ function describedModel(checkpoint: string, description: Readonly<Record<string,
   try {
     return modelFromDescription(description);
   } catch (cause) {
-    throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${checkpoint} describes a model that cannot be`, {
-      received: (cause as Error).message,
-      cause,
-    });
+    throw impossible(checkpoint, 'a model', cause);
   }
 }
+
+/** The method, whose forward pass the weights belong to; a method of the caller's own may only have trained the model's. */
+function describedMethod(checkpoint: string, description: Readonly<Record<string, unknown>>): Method {
+  if (!methodNames.includes(description['name'] as string)) return dense();
+  try {
+    return methodFromDescription(description);
+  } catch (cause) {
+    throw impossible(checkpoint, 'a method', cause);
+  }
+}
+
+const impossible = (checkpoint: string, what: string, cause: unknown): Error =>
+  compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${checkpoint} describes ${what} that cannot be`, {
+    received: (cause as Error).message,
+    cause,
+  });

@@ -33,6 +33,10 @@ export function learningRates(
   });
 }
 
+/** All rates by the factor that a method asks for. */
+export const scaledRates = (rates: LearningRates, factor: number): LearningRates =>
+  Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, factor * rate])) as LearningRates;
+
 /**
  * A rate that no parameter learns at was meant for something else: the head of tied embeddings, or a method of one's
  * own that knows one rate.

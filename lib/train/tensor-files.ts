@@ -4,14 +4,15 @@ import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
 import type { TensorSource } from '../formats/index.js';
 import { dtypeBytes } from '../graph/index.js';
 import type { DType, Model } from '../graph/index.js';
+import { adapterFactorOf } from '../methods/index.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
- * that the model's weight map gives them, those of Hugging Face's checkpoints; optimizer.safetensors holds the
- * optimizer's states as they are.
+ * that the model's weight map gives them, those of Hugging Face's checkpoints, and adapters as PEFT has them,
+ * (r, in_features) and (out_features, r); optimizer.safetensors holds the optimizer's states as they are.
  */
 export const tensorFiles = [
   { name: 'model.safetensors', kind: 'parameter' },
@@ -160,7 +161,8 @@ function storedTensors(plan: Plan, model: Model, fileName: TensorFileName): Stor
   return plan.values
     .filter((value) => value.region === 'persistent' && value.kind === kind)
     .map((value) => {
-      const { tensor = value.name, layout = 'same', tiedTensors = [] } = stored.get(value.name) ?? {};
+      const otherwise = adapterFactorOf(value) === undefined ? 'same' : 'transposed';
+      const { tensor = value.name, layout = otherwise, tiedTensors = [] } = stored.get(value.name) ?? {};
       return { value, name: tensor, isTransposed: layout === 'transposed', tiedNames: tiedTensors };
     });
 }

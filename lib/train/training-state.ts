@@ -3,7 +3,7 @@ import type { Batch, Dataset } from '../data/index.js';
 import { StepClock } from '../methods/index.js';
 import type { ClockStates, Method, Refresh } from '../methods/index.js';
 import type { Engine } from '../runtime/index.js';
-import type { LearningRates } from './learning-rates.js';
+import { scaledRates, type LearningRates } from './learning-rates.js';
 import { runOptimizerStep } from './optimizer-step.js';
 import type { OptimizerStepResult } from './optimizer-step.js';
 
@@ -100,7 +100,7 @@ export class TrainingState {
       numCountedTokens: numTokens, // every position of a packed training sequence predicts
       microBatch,
     };
-    const rates = ratesAt(this.step);
+    const rates = scaledRates(ratesAt(this.step), this.#clock.learningRateFactor);
     const scalars = { ...this.#clock.scalars, ...rates };
     const { variant } = this.#clock;
     const result = await runOptimizerStep(engine, plan, window, scalars, { ...options, variant });

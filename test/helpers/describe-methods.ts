@@ -27,7 +27,7 @@ export interface MethodCase {
 export const roundings = 2e-5;
 
 const learningRate = 0.003;
-const steps = ['one', 'two', 'three', 'four', 'five', 'six'];
+const sixSteps = ['one', 'two', 'three', 'four', 'five', 'six'];
 const { sequences: batchSize, positions: sequenceLength } = tinyLlama;
 const shape = { batchSize, sequenceLength };
 
@@ -35,8 +35,7 @@ const numbers = (of: string) =>
   Int32Array.from(randomIntegers(of, [batchSize * sequenceLength], tinyModel().vocabularySize).data);
 
 const batchOf = (step: string) => ({
-  tokens: numbers(`${step} tokens`),
-  targets: numbers(`${step} targets`),
+  inputs: { tokens: numbers(`${step} tokens`), targets: numbers(`${step} targets`) },
   numCountedTokens: batchSize * sequenceLength,
 });
 
@@ -46,7 +45,8 @@ function twinOf(method: Method, names: readonly string[]) {
   const clock = new StepClock(method);
   const start = new Map([...twin.persistent]);
   const losses = names.map((name) => {
-    const loss = twin.step(name, { ...clock.scalars, learningRate });
+    const rate = clock.learningRateFactor * learningRate;
+    const loss = twin.step(name, { ...clock.scalars, learningRate: rate });
     for (const entry of clock.completeStep()?.entries ?? []) twin.between(entry, clock.scalars);
     return loss;
   });
@@ -55,8 +55,10 @@ function twinOf(method: Method, names: readonly string[]) {
 
 export function describeMethods(
   cases: Readonly<Record<string, MethodCase>>,
-  { target, withMachine }: WholeModelOptions,
+  { target, withMachine, isSlow = false }: WholeModelOptions,
 ): void {
+  const steps = isSlow ? sixSteps.slice(0, 3) : sixSteps;
+
   /** Trains with the weights that the twin started with; each batch stands in as many micro-batches. */
   async function train(
     { method }: MethodCase,

@@ -140,7 +140,11 @@ export async function trainTiny(
   const gradientNorms: (number | undefined)[] = [];
   for (const [step, learningRate] of learningRates.entries()) {
     const window = windowOf(data.slice(step * microBatches, (step + 1) * microBatches));
-    const scalars = { ...clock.scalars, learningRate, ...roleRates };
+    const scalars = {
+      ...clock.scalars,
+      learningRate: clock.learningRateFactor * learningRate,
+      ...roleRates,
+    };
     const result = await runOptimizerStep(machine, plan, window, scalars);
     losses.push(result.loss);
     gradientNorms.push(result.gradNorm);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { compact, dense, mesa } from '../../lib/methods/index.js';
+import { compact, dense, lora, mesa, relora } from '../../lib/methods/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
@@ -22,6 +22,9 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
 
   test.each<[string, Partial<TrainerOptions>]>([
     ['dense', { method: dense({ weightDecay: 0.1 }) }],
+    ['lora', { method: lora({ r: 4, targetModules: 'all-linear' }) }],
+    ['relora, merged after 3 and 6', { method: relora({ r: 4, resetInterval: 3, restartWarmupSteps: 2 }) }],
+    ['relora in bf16', { method: relora({ r: 4, resetInterval: 2 }), dtype: 'bf16' }],
     ['mesa', { method: mesa({ groupSize: 64 }) }],
     [
       'compact, moments reset',

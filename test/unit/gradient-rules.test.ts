@@ -90,6 +90,11 @@ const rules: Readonly<Record<string, RuleCase>> = {
       }),
   },
   matmul: { names: ['a', 'b'], build: (make) => matmul(make('a', [3, 5]), make('b', [5, 4])) },
+  'matmul scaled and added in place': {
+    names: ['a', 'b'],
+    build: (make) =>
+      matmul(make('a', [3, 5]), make('b', [5, 4]), { alpha: -1.5, accumulator: make('c', [3, 4]) }),
+  },
   multiply: { names: ['a', 'b'], build: (make) => multiply(make('a', [3, 5]), make('b', [3, 5])) },
   rmsNorm: {
     names: ['x', 'weight', 'rstd'],

@@ -15,7 +15,16 @@ import { isCompactError } from '../../lib/errors.js';
 import { Dataset, loadTokenizer } from '../../lib/data/index.js';
 import { SafetensorsFile } from '../../lib/formats/index.js';
 import { largestBatch, memoryReport, remedies } from '../../lib/memory/index.js';
-import { compact, dense, mesa, methodFromDescription, StepClock } from '../../lib/methods/index.js';
+import {
+  compact,
+  dense,
+  lora,
+  loraFa,
+  mesa,
+  methodFromDescription,
+  relora,
+  StepClock,
+} from '../../lib/methods/index.js';
 import { llama, modelFromDescription, modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { learningRateSchedule } from '../../lib/optim/index.js';
 import {
@@ -68,6 +77,9 @@ const config = {
   tieWordEmbeddings: false,
   initializerRange: 0.02,
 };
+const adapter = { r: 8, loraAlpha: 16.5, targetModules: ['query', 'down'], useRslora: false };
+/** A word or a list. */
+const targets = /^0\.targetModules$/;
 const adam = {
   betas: [0.9, 0.95],
   epsilon: 1e-6,
@@ -219,6 +231,15 @@ async function readMutatedState(given: unknown): Promise<void> {
 
 const entries: readonly Entry[] = [
   { name: 'dense', call: dense, args: () => [adam], share: 6 },
+  { name: 'lora', call: lora, args: () => [{ ...adapter, ...adam }], share: 3, alternatives: targets },
+  { name: 'loraFa', call: loraFa, args: () => [{ ...adapter, ...adam }], share: 2, alternatives: targets },
+  {
+    name: 'relora',
+    call: relora,
+    args: () => [{ ...adapter, resetInterval: 9, restartWarmupSteps: 2 }],
+    share: 3,
+    alternatives: targets,
+  },
   { name: 'mesa', call: mesa, args: () => [{ groupSize: 64, ...adam }], share: 3 },
   { name: 'compact', call: compact, args: () => [compactOptions], share: 10, alternatives: /^0\.overrides$/ },
   {

@@ -124,7 +124,7 @@ describe('the pass', () => {
   });
 
   test('two blocks that read one value have a copy each', () => {
-    const info = { role: 'linear', initializer: { type: 'constant', value: 1 }, tensorId: 0 } as const;
+    const info = { role: 'linear', initializer: { type: 'constant', value: 1 } } as const;
     const model: Model = {
       ...llama(config),
       build(graph) {

@@ -14,10 +14,13 @@ import {
   compact,
   type CompactOptions,
   dense,
+  lora,
+  loraFa,
   mesa,
   type Method,
   methodFromDescription,
   methodNames,
+  relora,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { evaluateNodes, type Scalars } from '../helpers/evaluate-graph.js';
@@ -93,7 +96,7 @@ describe('dense', () => {
       tensorId: parameterId('weight'),
     });
     expect(dense().saving.recompute).toBe('none');
-    expect(dense().clocks).toBeUndefined();
+    expect(Object.keys(dense().clocks!)).toEqual([]);
   });
 
   test('decays matrices only', () => {
@@ -455,6 +458,9 @@ describe('options', () => {
     const methods = [
       dense({ weightDecay: 0.1, seed: 3 }),
       mesa({ groupSize: 64 }),
+      lora({ r: 4, targetModules: ['gate'] }),
+      loraFa({ useRslora: true }),
+      relora({ resetInterval: 9 }),
       compact({
         rankRatio: 0.25,
         overrides: { down: { rank: 8 } },

@@ -15,7 +15,7 @@ import { dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { planTarget } from '../helpers/plan-target.js';
 
-const info = { role: 'linear', initializer: { type: 'constant', value: 1 }, tensorId: 0 } as const;
+const info = { role: 'linear', initializer: { type: 'constant', value: 1 } } as const;
 
 /** Two products, the second of the first: y = (x W) V. */
 function twoProducts(): Program {
@@ -66,10 +66,8 @@ describe('a method that rewrites forward', () => {
     rewrite(program, ({ op, inputs: [x, weight], outputs: [y] }) => {
       if (op !== 'matmul' || weight!.parameter?.role !== 'query') return undefined;
       const { name, shape, dtype, parameter } = weight!;
-      const other = program.graph.parameter(`${name}.other`, shape, dtype, {
-        ...parameter!,
-        tensorId: parameter!.tensorId + 1000,
-      });
+      const { role, initializer } = parameter!;
+      const other = program.graph.parameter(`${name}.other`, shape, dtype, { role, initializer });
       return [linear(x!, other, y!.name)];
     });
   const build = (rewriteForward: (program: Program) => Program, model: Model = llama(config)) =>

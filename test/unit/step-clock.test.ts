@@ -1,6 +1,6 @@
 /** What a method counts from step to step: the numbers of projections above all. */
 import { describe, expect, test } from '@jest/globals';
-import { compact, type CompactOptions, dense, StepClock } from '../../lib/methods/index.js';
+import { compact, type CompactOptions, dense, relora, StepClock } from '../../lib/methods/index.js';
 
 const every = (refreshInterval: number, momentsAtRefresh: CompactOptions['momentsAtRefresh'] = 'keep') =>
   compact({ refreshInterval, momentsAtRefresh });
@@ -70,7 +70,7 @@ test('a method without clocks counts steps and nothing else', () => {
   expect(clock.states()).toEqual({});
 });
 
-test('several clocks: numbers and entries of all, and the variant that is due', () => {
+test('several clocks: numbers, entries and factors of all, and the variant that is due', () => {
   const counter = (name: string, variant?: string) => ({
     scalars: [name],
     start: () => {
@@ -80,6 +80,7 @@ test('several clocks: numbers and entries of all, and the variant that is due', 
           return { [name]: count };
         },
         variant,
+        learningRateFactor: 0.5,
         completeStep: () => ({ entries: [`after ${name}`], report: { [name]: ++count } }),
         state: () => count,
         restore: (state: unknown) => void (count = state as number),
@@ -88,9 +89,38 @@ test('several clocks: numbers and entries of all, and the variant that is due', 
   });
   const clock = new StepClock({ ...dense(), clocks: { a: counter('a'), b: counter('b', 'wide') } });
   expect(clock.variant).toBe('wide');
+  expect(clock.learningRateFactor).toBe(0.25);
   expect(clock.completeStep()).toEqual({ entries: ['after a', 'after b'], report: { a: 1, b: 1 } });
   expect(clock.scalars).toEqual({ step: 2, a: 1, b: 1 });
   expect(clock.states()).toEqual({ a: 1, b: 1 });
+});
+
+test('adapters restart after every interval, each time with the next drawing and a rising learning rate', () => {
+  const options = { resetInterval: 3, restartWarmupSteps: 4, seed: 2 ** 32 + 7 };
+  const clock = new StepClock(relora(options));
+  const steps = Array.from({ length: 8 }, () => {
+    const { learningRateFactor, scalars } = clock;
+    return [scalars.adapterDrawing, learningRateFactor, clock.completeStep()?.entries];
+  });
+  const both = ['merge', 'restart'];
+  expect(steps).toEqual([
+    [1, 1, undefined],
+    [1, 1, undefined],
+    [1, 1, both],
+    [2, 0.25, undefined],
+    [2, 0.5, undefined],
+    [2, 0.75, both],
+    [3, 0.25, undefined],
+    [3, 0.5, undefined],
+  ]);
+  expect(new StepClock(relora({ ...options, restartWarmupSteps: 0 })).learningRateFactor).toBe(1);
+  const other = new StepClock(relora(options));
+  other.restore(8, JSON.parse(JSON.stringify(clock.states())));
+  expect([other.scalars, other.learningRateFactor]).toEqual([clock.scalars, clock.learningRateFactor]);
+  for (const states of [{ restart: { steps: 7 } }, { restart: { steps: -8 } }, { restart: {} }])
+    expect(() => other.restore(8, states)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CHECKPOINT_INVALID' }),
+    );
 });
 
 describe('state', () => {

@@ -4,7 +4,8 @@ import type { Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value, ValueKind } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, requireArgument, requireMatrix } from './checks.js';
+import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
+import { scale } from './scale.js';
 
 /** Orientation of the operands, and what the result is. */
 export interface MatmulOptions {
@@ -14,6 +15,8 @@ export interface MatmulOptions {
   readonly transposeB?: boolean;
   /** Multiplies the product. Default 1. */
   readonly alpha?: number;
+  /** (m, n): what the product is added to, in place; nothing else may read it. The result has its dtype. */
+  readonly accumulator?: Value;
   /** Of the result; default the operands'. */
   readonly dtype?: DType;
   /** Category of the result's bytes. Default 'activation'. */
@@ -22,9 +25,9 @@ export interface MatmulOptions {
   readonly name?: string;
 }
 
-/** c = alpha op(a) op(b): (m, k) times (k, n), each side optionally stored transposed. */
+/** c = alpha op(a) op(b) (+ accumulator): (m, k) times (k, n), each side optionally stored transposed. */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
-  const { transposeA = false, transposeB = false, alpha = 1 } = options;
+  const { transposeA = false, transposeB = false, alpha = 1, accumulator } = options;
   const [m, k] = oriented(a, transposeA);
   const [kb, n] = oriented(b, transposeB);
   if (k !== kb)
@@ -35,6 +38,12 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
     });
   const attributes: Attributes = { transposeA: Number(transposeA), transposeB: Number(transposeB), alpha };
   const { name = 'product', dtype = a.dtype, kind } = options;
+  if (accumulator !== undefined) {
+    requireShape('matmul', accumulator, [m, n]);
+    const adding = { ...matmulOp, pure: false };
+    const added = { ...attributes, accumulate: 1 };
+    return callOp(adding, [a, b, accumulator, undefined], added, { c: accumulator })[0]!;
+  }
   const [c] = callOp(matmulOp, [a, b, undefined, undefined], attributes, {
     c: { name, shape: [m, n], dtype, kind },
   });
@@ -84,16 +93,32 @@ export const matmulOp: OpDefinition = defineOp({
   },
   withSquares,
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
-  gradient(context) {
-    const [a, b] = context.node.inputs as [Value, Value];
-    const dy = context.outputGradients[0]!;
-    const { transposeA, transposeB, alpha } = context.node.attributes as Record<string, number>;
-    // Forward products of models are y = x W; other orientations occur in backward only, which has no gradient.
-    if (transposeA || transposeB || alpha !== 1)
+  gradient({ node, outputGradients, needs, weightGradient }) {
+    const [a, b] = node.inputs as [Value, Value];
+    const dy = outputGradients[0]!;
+    const { transposeA, transposeB, alpha } = node.attributes as Record<string, number>;
+    // Forward products are y = x W; other orientations occur in backward only, which has no gradient.
+    if (transposeA || transposeB)
       throw compactError('ERR_COMPACT_ARGUMENT', 'matmul: gradients are defined for plain products only');
+    const outputGradient = alpha === 1 || !(needs(0) || needs(1)) ? dy : scale(dy, alpha!);
     return [
-      context.needs(0) ? matmul(dy, b, { transposeB: true, name: 'inputGradient' }) : undefined,
-      context.needs(1) ? context.weightGradient({ input: a, outputGradient: dy, weight: b }) : undefined,
+      needs(0) ? matmul(outputGradient, b, { transposeB: true, name: 'inputGradient' }) : undefined,
+      needs(1) ? weightGradient({ input: a, outputGradient, weight: b }) : undefined,
+      needs(2) ? dy : undefined,
     ];
   },
 });
+
+/** The layer y = input weight that a node is, if it is a plain product with a parameter. */
+export function linearLayerOf({
+  op,
+  inputs,
+  outputs,
+  attributes,
+}: Node): Readonly<Record<'input' | 'weight' | 'output', Value>> | undefined {
+  const [input, weight, accumulator] = inputs;
+  const { transposeA, transposeB, alpha } = attributes;
+  const isPlain = accumulator === undefined && !transposeA && !transposeB && alpha === 1;
+  if (op !== matmulOp.name || weight?.parameter === undefined || !isPlain) return undefined;
+  return { input: input!, weight, output: outputs[0]! };
+}

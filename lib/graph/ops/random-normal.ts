@@ -1,4 +1,5 @@
 import { defineOp } from '../define-op.js';
+import type { Attribute } from '../node.js';
 import { numElements, type Value } from '../value.js';
 import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
@@ -9,11 +10,14 @@ export interface RandomNormalOptions {
   readonly seed: number;
   readonly tensorId: number;
   readonly standardDeviation: number;
+  /** Which of several drawings it is, in the place of the seed's upper word. Default: that word. */
+  readonly drawing?: Attribute;
 }
 
-/** Fills a persistent tensor with normal numbers: a pure function of seed and tensorId. */
+/** Fills a persistent tensor with normal numbers: a pure function of seed, tensorId and drawing. */
 export function randomNormalPersistent(target: Value, options: RandomNormalOptions): void {
-  const { seed, tensorId, standardDeviation } = options;
+  const { seed, tensorId, standardDeviation, drawing } = options;
+  const { seedLow, seedHigh } = splitSeed(seed);
   requireArgument(
     'randomNormal',
     'standardDeviation',
@@ -21,7 +25,12 @@ export function randomNormalPersistent(target: Value, options: RandomNormalOptio
     standardDeviation >= 0,
     'not negative',
   );
-  target.graph.overwrite(randomNormalOp, target, { ...splitSeed(seed), tensorId, standardDeviation });
+  target.graph.overwrite(randomNormalOp, target, {
+    seedLow,
+    seedHigh: drawing ?? seedHigh,
+    tensorId,
+    standardDeviation,
+  });
 }
 
 export const randomNormalOp: OpDefinition = defineOp({

@@ -1,0 +1,25 @@
+import { adapterCodes, adapterTable, type AdapterOptions } from '../adaptation/adapter-options.js';
+import { adapterFactorOf, lowRankAdapter } from '../adaptation/low-rank-adapter.js';
+import { full } from '../gradient-space/full.js';
+import { preset, type MethodOptions, type Preset } from '../preset.js';
+
+/** Options of `loraFa`. */
+export interface LoraFaOptions extends AdapterOptions, MethodOptions {}
+
+/**
+ * LoRA whose first factor is frozen as well: the second one's gradient needs x A alone, so no linear layer keeps its
+ * input.
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK
+ * @example loraFa({ r: 16 })
+ */
+export const loraFa: Preset<LoraFaOptions> = preset<AdapterOptions, Required<AdapterOptions>>({
+  name: 'lora-fa',
+  source: 'Zhang et al., LoRA-FA: Memory-efficient Low-rank Adaptation, 2023, arXiv 2308.03303',
+  table: adapterTable({ r: 8, loraAlpha: 8, targetModules: 'all-linear' }),
+  codes: adapterCodes,
+  compose: (options) => ({
+    adaptation: lowRankAdapter('lora-fa', options, (parameter) => adapterFactorOf(parameter) === 'B'),
+    gradientSpace: full,
+    saving: { recompute: 'none' },
+  }),
+});
