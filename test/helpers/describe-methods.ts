@@ -1,6 +1,6 @@
 /** Tests that every method has to pass on whatever can run a plan: steps of the recorded model against its float64 twin. */
 import { describe, expect, test } from '@jest/globals';
-import type { CompileOptions } from '../../lib/compile/index.js';
+import type { CompileOptions, RecomputePolicy } from '../../lib/compile/index.js';
 import { StepClock, type Method } from '../../lib/methods/index.js';
 import type { WholeModelOptions } from './describe-whole-model.js';
 import { randomIntegers } from './random.js';
@@ -40,8 +40,8 @@ const batchOf = (step: string) => ({
 });
 
 /** The twin of a method after some steps, with its losses. */
-function twinOf(method: Method, names: readonly string[]) {
-  const twin = new TwinTrainer(tinyModel(), method, { ...shape, recompute: 'none' });
+function twinOf(method: Method, names: readonly string[], recompute: RecomputePolicy = 'none') {
+  const twin = new TwinTrainer(tinyModel(), method, { ...shape, recompute });
   const clock = new StepClock(method);
   const start = new Map([...twin.persistent]);
   const losses = names.map((name) => {
@@ -98,6 +98,18 @@ export function describeMethods(
       }
       expect(moved).toBeGreaterThan(50 * tolerance);
     });
+
+    test.each(isSlow ? (['layer'] as const) : (['cheap', 'layer'] as const))(
+      'recompute %s',
+      async (recompute) => {
+        const found = await train(given, steps, { recompute });
+        if (method.saving.codec === undefined) expect(found).toEqual(await train(given, steps));
+        const { twin, losses } = twinOf(method, steps, recompute);
+        expect(largestDifference(found.losses, losses)).toBeLessThan(tolerance);
+        for (const [name, values] of Object.entries(found.weights))
+          expect(largestDifference(values, twin.persistent.get(name)!.data)).toBeLessThan(tolerance);
+      },
+    );
 
     test('a batch in three equal micro-batches is the batch', async () => {
       const [whole, thrice] = [

@@ -12,7 +12,7 @@ export interface AdapterOptions {
   readonly r?: number;
   /** An adapter is multiplied by `loraAlpha` / r. Default 8; 32 of `relora`. */
   readonly loraAlpha?: number;
-  /** Roles of the weights that have one, or all linear layers but the head. Default query and value for `lora`, else all. */
+  /** Roles of the weights that have one, or all linear layers but the head. Default 'all-linear'; ['query', 'value'] of `lora`. */
   readonly targetModules?: 'all-linear' | readonly AdaptableRole[];
   /** Multiply by `loraAlpha` / sqrt(r) instead (rank-stabilised, arXiv 2312.03732). Default false. */
   readonly useRslora?: boolean;

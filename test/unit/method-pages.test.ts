@@ -1,0 +1,59 @@
+/** Tables of bytes in docs/methods against plans. */
+import { describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { compile, type RecomputePolicy } from '../../lib/compile/index.js';
+import { memoryReport } from '../../lib/memory/index.js';
+import { dense, lora, loraFa, type Method, mesa, relora } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { cpuTarget } from '../../lib/runtime/index.js';
+
+const allLayers = lora({ r: 16, targetModules: 'all-linear' });
+const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
+  dense: [dense()],
+  mesa: [mesa()],
+  'mesa, recompute cheap': [mesa(), 'cheap'],
+  lora: [lora()],
+  'lora, r = 16, all layers': [allLayers],
+  'lora, r = 16, all layers, recompute layer': [allLayers, 'layer'],
+  'lora-fa, r = 16': [loraFa({ r: 16 })],
+  'lora-fa, r = 16, recompute layer': [loraFa({ r: 16 }), 'layer'],
+  relora: [relora()],
+  'relora, recompute layer': [relora(), 'layer'],
+};
+
+/** Weights, states, what forward leaves to backward, peak: LLaMA 350M, bf16, 16 x 256 tokens, MiB. */
+function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly string[] {
+  const shape = { batchSize: 16, sequenceLength: 256, dtype: 'bf16' } as const;
+  const target = cpuTarget({ threads: 2 });
+  const plan = compile({
+    model: llama('llama-350m'),
+    method,
+    target,
+    recompute,
+    ...shape,
+    entries: ['train'],
+  });
+  const { byKind, peakBytes } = memoryReport(plan);
+  const { instructions, lifetimes } = plan.entries.step!;
+  const boundary = instructions.findIndex(({ phase }) => phase === 'backward');
+  const held = lifetimes
+    .filter(({ first, last }) => first < boundary - 1 && last >= boundary)
+    .map(({ value }) => plan.values[value]!)
+    .filter(({ kind }) => kind === 'activation' || kind === 'compressedActivation')
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+  return [byKind.parameter, byKind.optimizerState, held, peakBytes].map((bytes) =>
+    (bytes / 2 ** 20).toFixed(1),
+  );
+}
+
+describe.each(['mesa', 'lora', 'lora-fa', 'relora'])('docs/methods/%s.md', (page) => {
+  const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
+  const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
+
+  test('its table is what is planned', () => {
+    expect(table.length).toBeGreaterThan(1);
+    for (const [, label, ...numbers] of table)
+      expect([label, ...numbers]).toEqual([label, ...bytesOf(...rows[label!]!)]);
+  });
+});
