@@ -1,7 +1,7 @@
 /** Random small LLaMA models, methods and policies for properties of the compiler. */
 import * as fc from 'fast-check';
 import type { CompileOptions } from '../../lib/compile/index.js';
-import { compact, dense, type Method } from '../../lib/methods/index.js';
+import { compact, dense, lora, loraFa, type Method, mesa, relora } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { groupingTarget, planTarget, preparingTarget } from './plan-target.js';
 
@@ -31,6 +31,10 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
       momentsAtRefresh: fc.constantFrom('keep' as const, 'reset' as const, 'transfer' as const),
     })
     .map(compact),
+  fc.record({ groupSize: fc.constantFrom(3, 256) }).map(mesa),
+  fc
+    .record({ create: fc.constantFrom(lora, loraFa, relora), r: fc.constantFrom(1, 4) })
+    .map(({ create, r }) => create({ r })),
 );
 
 export const smallRuns: fc.Arbitrary<CompileOptions> = fc.record({

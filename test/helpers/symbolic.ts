@@ -16,6 +16,9 @@ export class Expressions {
     { readonly base: number; readonly squared: ReadonlyMap<number, number> }
   >();
 
+  /** What codes and their scales stand for: to expressions, a value that is rebuilt is the value. */
+  readonly #encoded = new Map<string, number>();
+
   source(name: string): number {
     return this.#number(`source ${name}`);
   }
@@ -32,8 +35,12 @@ export class Expressions {
       return output === 0 ? c : this.#squared(inputs[3], squaresIndex as number, c);
     }
     if (op === 'sumOfSquares') return this.#squared(inputs[1]!, attributes.index as number, inputs[0]!);
+    if (op === 'dequantize') return this.#encoded.get(inputs.join())!;
     const named = Object.entries(attributes).toSorted(([a], [b]) => (a < b ? -1 : 1));
-    return this.#number(`${op}${JSON.stringify(named)}(${inputs.map((i) => i ?? '-').join()})#${output}`);
+    const key = `${op}${JSON.stringify(named)}(${inputs.map((i) => i ?? '-').join()})`;
+    if (op === 'quantize')
+      this.#encoded.set(`${this.#number(`${key}#0`)},${this.#number(`${key}#1`)}`, inputs[0]!);
+    return this.#number(`${key}#${output}`);
   }
 
   /** Each sum stands for itself: it does not matter in which order they are written. */
