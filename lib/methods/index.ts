@@ -1,6 +1,5 @@
 export { type CatalogueEntry, type MethodCatalogue, methodCatalogue } from './catalogue.js';
 export { adaptableRoles, type AdaptableRole, type AdapterOptions } from './adaptation/adapter-options.js';
-export { adapterFactorOf } from './adaptation/low-rank-adapter.js';
 export type { RestartSettings } from './adaptation/restarted-adapter.js';
 export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
 export { methodFromDescription, methodNames } from './from-description.js';

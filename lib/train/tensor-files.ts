@@ -4,7 +4,7 @@ import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
 import type { TensorSource } from '../formats/index.js';
 import { dtypeBytes } from '../graph/index.js';
 import type { DType, Model } from '../graph/index.js';
-import { adapterFactorOf } from '../methods/index.js';
+import { factorOf } from '../methods/adaptation/low-rank-adapter.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
@@ -161,7 +161,7 @@ function storedTensors(plan: Plan, model: Model, fileName: TensorFileName): Stor
   return plan.values
     .filter((value) => value.region === 'persistent' && value.kind === kind)
     .map((value) => {
-      const otherwise = adapterFactorOf(value) === undefined ? 'same' : 'transposed';
+      const otherwise = factorOf(value) === undefined ? 'same' : 'transposed';
       const { tensor = value.name, layout = otherwise, tiedTensors = [] } = stored.get(value.name) ?? {};
       return { value, name: tensor, isTransposed: layout === 'transposed', tiedNames: tiedTensors };
     });

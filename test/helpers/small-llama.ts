@@ -31,7 +31,7 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
       momentsAtRefresh: fc.constantFrom('keep' as const, 'reset' as const, 'transfer' as const),
     })
     .map(compact),
-  fc.record({ groupSize: fc.constantFrom(3, 256) }).map(mesa),
+  fc.record({ groupSize: fc.constantFrom(7, 256) }).map(mesa),
   fc
     .record({ create: fc.constantFrom(lora, loraFa, relora), r: fc.constantFrom(1, 4) })
     .map(({ create, r }) => create({ r })),

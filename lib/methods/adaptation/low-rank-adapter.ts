@@ -15,7 +15,7 @@ import type { Adaptation } from './adaptation.js';
 import { adaptableRoles, type AdaptableRole, type AdapterOptions } from './adapter-options.js';
 
 /** Which factor of an adapter a parameter is, by its name, which is PEFT's; undefined for those of the model. */
-export const adapterFactorOf = ({ name }: Pick<Value, 'name'>): 'A' | 'B' | undefined =>
+export const factorOf = ({ name }: Pick<Value, 'name'>): 'A' | 'B' | undefined =>
   /\.lora_([AB])\.weight$/.exec(name)?.[1] as 'A' | 'B' | undefined;
 
 /** Multiplies an adapter. */
@@ -26,7 +26,7 @@ export const adapterScale = ({ r, loraAlpha, useRslora }: Required<AdapterOption
 export const isAdapted = (parameter: Value, { targetModules }: Required<AdapterOptions>): boolean => {
   const role = parameter.parameter!.role as AdaptableRole;
   const roles = targetModules === 'all-linear' ? adaptableRoles : targetModules;
-  return parameter.shape.length === 2 && roles.includes(role) && adapterFactorOf(parameter) === undefined;
+  return parameter.shape.length === 2 && roles.includes(role) && factorOf(parameter) === undefined;
 };
 
 /**

@@ -85,10 +85,12 @@ export function restartedAdapter(
   };
 }
 
-/** The states that an optimizer has of a parameter: those that an update names. */
+/** The states that an optimizer has of a parameter, which an update names; codes are nothing once their scales are zero. */
 function statesOf({ name, shape, dtype, parameter }: Value, optimizer: Optimizer): readonly Value[] {
   const graph = new Graph();
   const copy = graph.parameter(name, shape, dtype, parameter!);
   optimizer.update(copy, graph.input('gradient', shape, 'f32'), { gradientScale: undefined });
-  return graph.persistentValues.filter(({ kind }) => kind === 'optimizerState');
+  return graph.persistentValues.filter(
+    ({ kind, dtype }) => kind === 'optimizerState' && (dtype === 'f32' || dtype === 'bf16'),
+  );
 }

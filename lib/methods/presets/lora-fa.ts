@@ -1,5 +1,5 @@
 import { adapterCodes, adapterTable, type AdapterOptions } from '../adaptation/adapter-options.js';
-import { adapterFactorOf, lowRankAdapter } from '../adaptation/low-rank-adapter.js';
+import { factorOf, lowRankAdapter } from '../adaptation/low-rank-adapter.js';
 import { full } from '../gradient-space/full.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 
@@ -18,7 +18,7 @@ export const loraFa: Preset<LoraFaOptions> = preset<AdapterOptions, Required<Ada
   table: adapterTable({ r: 8, loraAlpha: 8, targetModules: 'all-linear' }),
   codes: adapterCodes,
   compose: (options) => ({
-    adaptation: lowRankAdapter('lora-fa', options, (parameter) => adapterFactorOf(parameter) === 'B'),
+    adaptation: lowRankAdapter('lora-fa', options, (parameter) => factorOf(parameter) === 'B'),
     gradientSpace: full,
     saving: { recompute: 'none' },
   }),

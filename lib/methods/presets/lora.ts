@@ -1,5 +1,5 @@
 import { adapterCodes, adapterTable, type AdapterOptions } from '../adaptation/adapter-options.js';
-import { adapterFactorOf, lowRankAdapter } from '../adaptation/low-rank-adapter.js';
+import { factorOf, lowRankAdapter } from '../adaptation/low-rank-adapter.js';
 import { full } from '../gradient-space/full.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 
@@ -17,7 +17,7 @@ export const lora: Preset<LoraOptions> = preset<AdapterOptions, Required<Adapter
   table: adapterTable({ r: 8, loraAlpha: 8, targetModules: ['query', 'value'] }),
   codes: adapterCodes,
   compose: (options) => ({
-    adaptation: lowRankAdapter('lora', options, (parameter) => adapterFactorOf(parameter) !== undefined),
+    adaptation: lowRankAdapter('lora', options, (parameter) => factorOf(parameter) !== undefined),
     gradientSpace: full,
     saving: { recompute: 'none' },
   }),
