@@ -124,12 +124,17 @@ export class Graph {
     return node.outputs;
   }
 
-  /** Adds a call whose output is a persistent value itself: initialisation, a reset. */
-  overwrite(definition: OpDefinition, target: Value, attributes: Attributes): void {
+  /** Adds a call whose output is a persistent value itself: initialisation, a reset, a state made anew. */
+  overwrite(
+    definition: OpDefinition,
+    target: Value,
+    attributes: Attributes,
+    inputs: readonly Value[] = [],
+  ): void {
     if (target.graph !== this || !target.persistent)
       throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${target.name} is not persistent here`);
-    checkOperands(definition, [], [target]);
-    (this.#node(definition, [], attributes).outputs as Value[]).push(target);
+    checkOperands(definition, inputs, [target]);
+    (this.#node(definition, inputs, attributes).outputs as Value[]).push(target);
   }
 
   get persistentValues(): readonly Value[] {

@@ -70,6 +70,10 @@ inline CpStatus check_project(const CpCall* call, CpError* error) {
     return check_distribution(call, "project", error);
 }
 
+inline CpStatus check_project_left(const CpCall* call, CpError* error) {
+    return check_distribution(call, "projectLeft", error);
+}
+
 inline CpStatus check_project_back_update(const CpCall* call, CpError* error) {
     return check_distribution(call, "projectBackUpdate", error);
 }
@@ -80,6 +84,13 @@ inline CpStatus check_project_transfer(const CpCall* call, CpError* error) {
         return CP_FAILED;
     }
     return check_distribution(call, "projectTransfer", error);
+}
+
+inline CpStatus check_orthonormalize(const CpCall* call, CpError* error) {
+    const int64_t rows = call->inputs[0].shape[0], columns = call->inputs[0].shape[1];
+    if (columns <= rows) return CP_OK;
+    return fail_shape(error, "orthonormalize", message("at most %lld columns", rows),
+                      message("%lld", columns));
 }
 
 }  // namespace compact

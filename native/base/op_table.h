@@ -12,8 +12,10 @@
 #define COMPACT_GEMM_OPS(X) \
     X(Matmul)
 #define COMPACT_PROJECTION_OPS(X) \
+    X(Orthonormalize) \
     X(Project) \
     X(ProjectBackUpdate) \
+    X(ProjectLeft) \
     X(ProjectTransfer) \
     X(RandomNormal)
 #define COMPACT_ATTENTION_OPS(X) \
@@ -40,7 +42,8 @@
     X(Bias) \
     X(ColumnSum) \
     X(Multiply) \
-    X(Scale)
+    X(Scale) \
+    X(ScaleChannels)
 #define COMPACT_LOSSES_OPS(X) \
     X(CrossEntropy) \
     X(CrossEntropyBackward) \
@@ -50,6 +53,7 @@
 #define COMPACT_OPTIMIZERS_OPS(X) \
     X(AdamDirection) \
     X(AdamW) \
+    X(ChannelFactors) \
     X(GradientNorm) \
     X(Sgd) \
     X(SumOfSquares) \
@@ -86,6 +90,9 @@ inline constexpr OpSignature kOpSignatures[] = {
      "a:T[*,*] b:T[*,*] accumulator?:C[m,n] squares?:f32[p] -> c=accumulator:C[m,n] "
      "=squares[squaresIndex]",
      "transposeA=0 transposeB=0 alpha=1 accumulate=0 squaresIndex=0"},
+    {"orthonormalize",
+     "x:T[n,r] -> q:D[n,r]",
+     ""},
     {"project",
      "x:T[n,k] -> z:T[n,r]",
      "seedLow seedHigh tensorId epoch distribution=0"},
@@ -93,6 +100,9 @@ inline constexpr OpSignature kOpSignatures[] = {
      "weight:W[n,m] direction:D[r,m] -> =weight",
      "seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 "
      "stochasticRounding=0 roundingSeed=0 step=0"},
+    {"projectLeft",
+     "x:T[n,m] -> z:T[r,m]",
+     "seedLow seedHigh tensorId epoch distribution=0"},
     {"projectTransfer",
      "moment:S[r,m] -> =moment",
      "rows seedLow seedHigh tensorId oldEpoch newEpoch distribution=0"},
@@ -168,6 +178,9 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"scale",
      "x:T[#e] -> y:T[#e]",
      "factor"},
+    {"scaleChannels",
+     "x:T[n,m] factors:f32[c] -> y:T[n,m]",
+     "axis"},
     {"crossEntropy",
      "logits:T[n,c] targets:i32[n] -> loss:f32[1]",
      "lossScale=1 ignoreIndex=-100"},
@@ -193,6 +206,10 @@ inline constexpr OpSignature kOpSignatures[] = {
      "=weight =expAvg =expAvgSq",
      "learningRate updateScale=1 beta1 beta2 epsilon weightDecay=0 step stochasticRounding=0 "
      "roundingSeed=0 tensorId=0"},
+    {"channelFactors",
+     "gradient:G[n,m] compressed:R[a,b] direction:D[a,b] previousNorm:f32[1] "
+     "gradientScale?:f32[1] -> factors:f32[c] =previousNorm",
+     "axis epsilon growthLimit"},
     {"gradientNorm",
      "partials:f32[p] -> norm:f32[1] scale:f32[1]",
      "maxNorm"},
@@ -262,6 +279,7 @@ inline constexpr OpAlias kOpAliases[] = {
     {"multiply", "y", "a"},
     {"multiply", "y", "b"},
     {"scale", "y", "x"},
+    {"scaleChannels", "y", "x"},
     {"adamDirection", "direction", "gradient"},
     {"cast", "y", "x"},
 };

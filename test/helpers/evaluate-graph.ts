@@ -43,7 +43,7 @@ function tensorOf(value: Value, tensors: ReadonlyMap<Value, Tensor>): Tensor {
 function attributesOf({ op, inputs, outputs, attributes }: Node, scalars: Scalars): Record<string, number> {
   const [output] = outputs as [Value];
   const numbers: Record<string, number> = {
-    rank: op === 'project' ? output.shape[1]! : (inputs[1]?.shape[0] ?? 0),
+    rank: { project: output.shape[1], projectLeft: output.shape[0] }[op] ?? inputs[1]?.shape[0] ?? 0,
     vocabulary: output.shape[0]!,
     size: numElements(output.shape),
   };

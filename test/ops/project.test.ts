@@ -38,6 +38,19 @@ describeOps('project', () =>
   ),
 );
 
+describeOps('projectLeft', () =>
+  shapes.flatMap(([columns, rows, rank]) =>
+    [gaussian, rademacher, identity].flatMap((distribution) =>
+      opCases({
+        op: 'projectLeft',
+        label: `distribution ${distribution}`,
+        inputs: { x: randomTensor('x', [rows, columns]) },
+        attributes: { ...key, distribution, rank },
+      }),
+    ),
+  ),
+);
+
 const exactUpdate = {
   learningRate: -1,
   weightDecay: 0,

@@ -1,6 +1,7 @@
 /** All twins by the name of their op: all that the files of twins export. */
 import * as activations from './activations.js';
 import * as attention from './attention.js';
+import * as channels from './channels.js';
 import * as crossEntropy from './cross-entropy.js';
 import * as dropout from './dropout.js';
 import * as elementwise from './elementwise.js';
@@ -8,6 +9,7 @@ import * as embedding from './embedding.js';
 import * as matmul from './matmul.js';
 import * as norm from './norm.js';
 import * as optimizers from './optimizers.js';
+import * as orthonormalize from './orthonormalize.js';
 import * as plumbing from './plumbing.js';
 import * as project from './project.js';
 import * as quantize from './quantize.js';
@@ -17,6 +19,7 @@ import { exact, type Inputs, type Numbers, type Outputs, type Round, type Twin }
 const twins: Readonly<Record<string, Twin>> = {
   ...activations,
   ...attention,
+  ...channels,
   ...crossEntropy,
   ...dropout,
   ...elementwise,
@@ -24,6 +27,7 @@ const twins: Readonly<Record<string, Twin>> = {
   ...matmul,
   ...norm,
   ...optimizers,
+  ...orthonormalize,
   ...plumbing,
   ...project,
   ...quantize,

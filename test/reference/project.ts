@@ -12,6 +12,15 @@ export function project(
   return { z: product(x, projection(x.shape[1]!, rank, key), round) };
 }
 
+/** z = P^T x. */
+export function projectLeft(
+  { x }: { x: Tensor },
+  { rank, ...key }: Numbers & ProjectionKey & { rank: number },
+  round: Round,
+) {
+  return { z: product(projection(x.shape[0]!, rank, key), x, round, true) };
+}
+
 /** w = w (1 - learningRate weightDecay) - learningRate updateScale (P direction). */
 export function projectBackUpdate(
   { weight, direction }: { weight: Tensor; direction: Tensor },

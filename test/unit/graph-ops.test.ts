@@ -36,6 +36,8 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
     },
   ],
   project: [(make) => ops.project(make('x', [5, 8]), projection, 0)],
+  projectLeft: [(make) => ops.projectLeft(make('x', [5, 8]), projection, 0, { name: 'z', kind: 'gradient' })],
+  orthonormalize: [(make) => ops.orthonormalize(make('x', [8, 5]), 'bf16')],
   projectBackUpdate: [
     (make) =>
       ops.projectBackUpdate(make('weight', [6, 8], 'bf16'), make('direction', [4, 8]), projection, {
@@ -47,6 +49,21 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   projectTransfer: [
     (make) => ops.projectTransfer(make('moment', [4, 8]), projection, { rows: 6, oldEpoch: 0, newEpoch: 1 }),
   ],
+  channelFactors: [undefined, 'gradientScale'].map((scale) => (make: Make) => {
+    const [gradient, compressed, direction] = [
+      make('gradient', [6, 8]),
+      make('compressed', [4, 8]),
+      make('direction', [4, 8]),
+    ];
+    return ops.channelFactors(gradient, compressed, direction, {
+      axis: 'column',
+      previousNorm: make('previousNorm', [1]),
+      epsilon: 1e-8,
+      growthLimit: 1.01,
+      gradientScale: scale === undefined ? undefined : make(scale, [1]),
+    });
+  }),
+  scaleChannels: [(make) => ops.scaleChannels(make('x', [6, 8]), make('factors', [6]), 'row')],
   embedding: [(make) => ops.embedding(make('table', [9, 8]), make('ids', [5], 'i32'))],
   embeddingBackward: [
     (make) => ops.embeddingBackward(make('ids', [5], 'i32'), make('dy', [5, 8]), 9, 'bf16'),
@@ -329,6 +346,7 @@ test('floating-point operations', () => {
     ).toBe(2 * 5 * 3 * 7);
   expect(flops(calls.project![0]!)).toBe(2 * 5 * 8 * 4);
   expect(flops(calls.projectBackUpdate![0]!)).toBe(2 * 6 * 8 * 4);
+  expect(flops(calls.projectLeft![0]!)).toBe(2 * 5 * 8 * 4);
   expect(flops(calls.projectTransfer![0]!)).toBe(2 * (2 * 6 * 4 * 8));
   // Two products over the lower triangle of 6 x 6 positions, two sequences, four heads of two: half of all pairs.
   expect(flops(calls.attention![0]!)).toBe(2 * (2 * 2 * 4 * 6 * 6 * 2) * 0.5);

@@ -1,8 +1,9 @@
 // A random projection P = Phat / sqrt(rank), (in_features, rank), entries of unit variance before the factor. It is a
-// pure function of seed, tensorId and epoch and is never a value of the graph: the three ops that use it generate it.
+// pure function of seed, tensorId and epoch and is never a value of the graph: the ops that use it generate it.
 import { compactError } from '../../errors.js';
 import { shown } from '../../options.js';
 import { defineOp } from '../define-op.js';
+import type { OutputSpec } from '../graph.js';
 import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
@@ -26,14 +27,29 @@ export interface Projection {
   readonly distribution: Distribution;
 }
 
+/** What the result of a projection is called and counted as. */
+export type ProjectedInfo = Pick<OutputSpec, 'name' | 'kind'>;
+
 /** z = x P: (tokens, in_features) to (tokens, rank). */
-export function project(x: Value, projection: Projection, epoch: Attribute): Value {
+export function project(
+  x: Value,
+  projection: Projection,
+  epoch: Attribute,
+  info: ProjectedInfo = { name: 'compressedInput', kind: 'compressedActivation' },
+): Value {
   const [tokens, width] = requireMatrix('project', x);
   requireRank('project', x, width, projection.rank);
   const attributes = { ...keyAttributes(projection), epoch };
-  const [z] = callOp(projectOp, [x], attributes, {
-    z: { name: 'compressedInput', shape: [tokens, projection.rank], kind: 'compressedActivation' },
-  });
+  const [z] = callOp(projectOp, [x], attributes, { z: { ...info, shape: [tokens, projection.rank] } });
+  return z!;
+}
+
+/** z = P^T x: (rows, columns) to (rank, columns). */
+export function projectLeft(x: Value, projection: Projection, epoch: Attribute, info: ProjectedInfo): Value {
+  const [rows, columns] = requireMatrix('projectLeft', x);
+  requireRank('projectLeft', x, rows, projection.rank);
+  const attributes = { ...keyAttributes(projection), epoch };
+  const [z] = callOp(projectLeftOp, [x], attributes, { z: { ...info, shape: [projection.rank, columns] } });
   return z!;
 }
 
@@ -128,6 +144,19 @@ export const projectOp: OpDefinition = defineOp({
   pure: true,
   workspaceKind: 'projectionScratch',
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
+});
+
+export const projectLeftOp: OpDefinition = defineOp({
+  name: 'projectLeft',
+  family: 'projection',
+  computes: '`z = P^T x` with `P` (n,r) of `project`',
+  operands: 'x:T[n,m] -> z:T[r,m]',
+  attributes: 'seedLow seedHigh tensorId epoch distribution=0',
+  identifiedBy: 'tensorId',
+  recompute: 'costly',
+  pure: true,
+  workspaceKind: 'projectionScratch',
+  flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[0]!,
 });
 
 export const projectBackUpdateOp: OpDefinition = defineOp({
