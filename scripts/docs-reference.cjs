@@ -58,20 +58,18 @@ const chapterOf = (folder, name, source, options) => ({
   sentences: sentencesNear(`methods/${folder}/${name}.ts`),
 });
 
-/** The sentences of all interfaces of a file and of what it imports from beside it. */
-function sentencesNear(file) {
-  const read = (name) => fs.readFileSync(path.join(root, 'lib', name), 'utf8');
-  const imported = [...read(file).matchAll(/from '(\.\.?\/[^']*)\.js'/g)]
+/** The sentences of all interfaces of a file and of what it imports of methods; those of the file itself come first. */
+function sentencesNear(file, seen = new Set()) {
+  seen.add(file);
+  const text = fs.readFileSync(path.join(root, 'lib', file), 'utf8');
+  const imported = [...text.matchAll(/from '(\.\.?\/[^']*)\.js'/g)]
     .map(([, name]) => path.join(path.dirname(file), `${name}.ts`))
-    .filter((name) => name.startsWith('methods/') && name !== 'methods/preset.ts');
+    .filter((name) => name.startsWith('methods/') && name !== 'methods/preset.ts' && !seen.has(name));
+  const interfaces = [...text.matchAll(/export interface (\w+)[^{]*\{\n/g)].map(([, found]) => found);
   return Object.assign(
     {},
-    ...[...imported, file].map((name) => {
-      const interfaces = [...read(name).matchAll(/export interface (\w+)[^{]*\{\n/g)].map(
-        ([, found]) => found,
-      );
-      return sentencesOf(name, ...interfaces);
-    }),
+    ...imported.map((name) => sentencesNear(name, seen)),
+    sentencesOf(file, ...interfaces),
   );
 }
 

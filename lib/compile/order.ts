@@ -86,6 +86,16 @@ function backwardOrder(
 const sortedByPosition = (positions: ReadonlyMap<Node, number>): Node[] =>
   [...positions].toSorted(([, a], [, b]) => a - b).map(([node]) => node);
 
+/**
+ * The update in place that a value is made for alone. What makes it waits for the same readers: a step of a weight's size
+ * is made when the weight can take it, so there is one at a time.
+ */
+function updateFedBy(node: Node, readers: ReadonlyMap<Value, readonly Node[]>): Node | undefined {
+  const [reader, ...others] = node.outputs.flatMap((output) => readers.get(output) ?? []);
+  const isAlone = requiredAliases(node).length === 0 && others.length === 0 && reader?.phase === 'update';
+  return isAlone && requiredAliases(reader).length > 0 ? reader : undefined;
+}
+
 /** Emits nodes with what they need, and updates as soon as nothing holds them back. */
 class Schedule {
   readonly nodes: Node[] = [];
@@ -105,8 +115,10 @@ class Schedule {
         const producer = input && producers.get(input);
         if (producer !== undefined) waitsFor.add(producer);
       }
-      for (const [, target] of requiredAliases(node)) {
-        for (const reader of readers.get(target)!) if (reader !== node) waitsFor.add(reader);
+      const fed = updateFedBy(node, readers);
+      for (const [, target] of requiredAliases(fed ?? node)) {
+        for (const reader of readers.get(target)!)
+          if (reader !== node && reader !== fed) waitsFor.add(reader);
       }
       this.#waiting.set(node, waitsFor);
       for (const other of waitsFor) {

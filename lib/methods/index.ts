@@ -2,13 +2,15 @@ export { type CatalogueEntry, type MethodCatalogue, methodCatalogue } from './ca
 export { adaptableRoles, type AdaptableRole, type AdapterOptions } from './adaptation/adapter-options.js';
 export type { RestartSettings } from './adaptation/restarted-adapter.js';
 export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
+export type { MatrixRole } from './matrix-roles.js';
 export { methodFromDescription, methodNames } from './from-description.js';
 export {
   compressibleRoles,
   type CompressibleRole,
   type ProjectionOptions,
-  type RankOptions,
 } from './gradient-space/projection-options.js';
+export type { RankOptions } from './rank-options.js';
+export type { SubspaceOptions } from './gradient-space/subspace-options.js';
 export type { Method, StepRules, UpdateContext } from './method.js';
 export type { AdamWSettings } from './optimizers/adamw.js';
 export type { OptionInfo } from '../options.js';
@@ -17,6 +19,7 @@ export type { OptimizerSettings } from './optimizers/index.js';
 export type { MethodOptions, OptimizerName, Preset, PresetInfo } from './preset.js';
 export type { CompactOptions } from './presets/compact.js';
 export type { DenseOptions } from './presets/dense.js';
+export type { GaloreOptions } from './presets/galore.js';
 export type { LoraOptions } from './presets/lora.js';
 export type { LoraFaOptions } from './presets/lora-fa.js';
 export type { Int8GroupsOptions, MesaOptions } from './presets/mesa.js';

@@ -11,6 +11,7 @@ import {
 } from '../options.js';
 import type { Adaptation } from './adaptation/adaptation.js';
 import type { GradientSpace } from './gradient-space/gradient-space.js';
+import { rankCodes } from './rank-options.js';
 import type { Method } from './method.js';
 import * as optimizers from './optimizers/index.js';
 import type { OptimizerSettings } from './optimizers/index.js';
@@ -50,7 +51,7 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly source: string;
   /** Options of its own. */
   readonly table: OptionTable<Options>;
-  /** Error codes of wrong values of single options. Default ERR_COMPACT_CONFIG_VALUE. */
+  /** Error codes of wrong values of single options, beside those of ranks. Default ERR_COMPACT_CONFIG_VALUE. */
   readonly codes?: CheckContext['codes'];
   /** What to do about an option that it does not have. */
   readonly remedyOf?: CheckContext['remedyOf'];
@@ -82,14 +83,18 @@ export function preset<Options extends object, Resolved extends object>(
     const options = checkMethodOptions(definition, given);
     const optimizer = optimizerDefinitions.get(options.optimizer)!.create(options);
     const { adaptation, gradientSpace, saving } = definition.compose(options, optimizer);
+    const updateOf = (space: Pick<GradientSpace, 'update'>): Pick<Method, 'update'> => ({
+      update: (_graph, parameter, gradient, context) => space.update(parameter, gradient, context, optimizer),
+    });
+    const variants = Object.entries(gradientSpace.variants ?? {});
     return {
       name: definition.name,
       rewriteForward: adaptation?.rewriteForward,
       isTrained: adaptation?.isTrained,
       weightGradient: gradientSpace.weightGradient,
-      update: (_graph, parameter, gradient, context) =>
-        gradientSpace.update(parameter, gradient, context, optimizer),
+      ...updateOf(gradientSpace),
       saving,
+      variants: Object.fromEntries(variants.map(([name, variant]) => [name, updateOf(variant)])),
       clocks: { ...adaptation?.clocks, ...gradientSpace.clocks },
       published: () => create({ ...given, stateDtype: 'bf16', ...definition.published }),
       describe: () => ({ name: definition.name, ...options }) as Readonly<Record<string, unknown>>,
@@ -114,7 +119,11 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     Record<string, unknown>
   >;
   const withDefaults = { ...optimizerDefaults[optimizer], ...Object.fromEntries(values) };
-  const checked = checkOptions(withDefaults, rows, { what: name, codes, remedyOf });
+  const checked = checkOptions(withDefaults, rows, {
+    what: name,
+    codes: { ...rankCodes, ...codes },
+    remedyOf,
+  });
   const resolved = resolve?.(checked as unknown as Options) ?? checked;
   return { ...checked, ...resolved } as unknown as Resolved &
     StepOptions & { readonly optimizer: OptimizerName };

@@ -145,7 +145,8 @@ export async function trainTiny(
       learningRate: clock.learningRateFactor * learningRate,
       ...roleRates,
     };
-    const result = await runOptimizerStep(machine, plan, window, scalars);
+    const { variant } = clock;
+    const result = await runOptimizerStep(machine, plan, window, scalars, { variant });
     losses.push(result.loss);
     gradientNorms.push(result.gradNorm);
     for (const entry of clock.completeStep()?.entries ?? [])

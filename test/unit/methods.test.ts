@@ -14,6 +14,7 @@ import {
   compact,
   type CompactOptions,
   dense,
+  galore,
   lora,
   loraFa,
   mesa,
@@ -467,6 +468,7 @@ describe('options', () => {
         store: 'lazy',
         momentsAtRefresh: 'reset',
       }),
+      galore({ rank: 8, targetModules: ['down'] }),
     ];
     expect(methods.map(({ name }) => name).toSorted()).toEqual(methodNames.toSorted());
     for (const method of methods) {

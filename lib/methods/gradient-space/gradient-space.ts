@@ -9,6 +9,8 @@ export interface GradientSpace {
   weightGradient(graph: Graph, linear: LinearLayer, gradientDtype: DType): Value;
   /** Updates a parameter from its gradient there, by an optimizer. */
   update(parameter: Value, gradient: Value, context: UpdateContext, optimizer: Optimizer): void;
+  /** Other forms of the step by name, each with its update; a clock says when one is due. Absent: none. */
+  readonly variants?: Readonly<Record<string, Pick<GradientSpace, 'update'>>>;
   /** Absent: the space never changes. */
   readonly clocks?: Readonly<Record<string, ClockRules>>;
 }

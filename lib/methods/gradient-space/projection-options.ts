@@ -1,9 +1,7 @@
 import * as v from 'valibot';
-import { compactError } from '../../errors.js';
 import { distributions, type Distribution, type ParameterRole, type Value } from '../../graph/index.js';
 import {
   checkOptions,
-  numberAbove,
   numberFrom,
   oneOf,
   optional,
@@ -12,19 +10,19 @@ import {
   type Checked,
   type OptionTable,
 } from '../../options.js';
+import {
+  exactlyOne,
+  rankCodes,
+  rankOrDefault,
+  rankTable,
+  rankWithin,
+  type RankOptions,
+} from '../rank-options.js';
 
 /** Roles of weights that can be compressed; `output` is chosen by its own option. */
 export const compressibleRoles = ['query', 'key', 'value', 'gate', 'up', 'down'] as const;
 /** What a weight that can be compressed is for: three projections of attention, three of the MLP. */
 export type CompressibleRole = (typeof compressibleRoles)[number];
-
-/** Columns of the projection: one of both. */
-export interface RankOptions {
-  /** The same for every layer; instead of `rankRatio`. */
-  readonly rank?: number;
-  /** As a share of each layer's input width, rounded to the nearest multiple of 8. Default 0.25, unless `rank` is given. */
-  readonly rankRatio?: number;
-}
 
 /** What is projected, how, and for how long. */
 export interface ProjectionOptions extends RankOptions {
@@ -64,13 +62,6 @@ export interface ProjectionOptions extends RankOptions {
 
 export type ResolvedProjectionOptions = Required<Omit<ProjectionOptions, 'rank' | 'rankRatio'>> & RankOptions;
 
-const rankTable = {
-  rank: optional(wholeNumber(1)),
-  rankRatio: optional(numberAbove(0, 1)),
-} satisfies OptionTable<RankOptions>;
-
-export const defaultRankRatio = 0.25;
-
 const targets = `some of ${compressibleRoles.join(', ')}`;
 
 export const projectionTable = {
@@ -89,9 +80,6 @@ export const projectionTable = {
   ]),
 } satisfies OptionTable<ProjectionOptions>;
 
-/** Wrong ranks have a code of their own. */
-export const rankCodes = { rank: 'ERR_COMPACT_RANK', rankRatio: 'ERR_COMPACT_RANK' } as const;
-
 /**
  * What options say of each other, and the defaults that follow from others.
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_RANK
@@ -101,11 +89,10 @@ export function resolveProjectionOptions(
   checked: ProjectionOptions,
 ): ResolvedProjectionOptions {
   const { rank, rankRatio, overrides, ...options } = checked as Checked<typeof projectionTable>;
-  const isRankGiven = rank !== undefined || rankRatio !== undefined;
   return {
     ...options,
     outputUpdateScale: options.outputUpdateScale ?? options.updateScale / 2,
-    ...exactlyOne(what, isRankGiven ? { rank, rankRatio } : { rankRatio: defaultRankRatio }),
+    ...rankOrDefault(what, { rank, rankRatio }),
     overrides: checkOverrides(overrides),
   };
 }
@@ -122,33 +109,12 @@ function checkOverrides(given: unknown): ResolvedProjectionOptions['overrides'] 
   );
 }
 
-function exactlyOne(what: string, { rank, rankRatio }: RankOptions, prefix = ''): RankOptions {
-  if ((rank === undefined) === (rankRatio === undefined))
-    throw compactError('ERR_COMPACT_RANK', `${what} takes exactly one of rank and rankRatio`, {
-      op: rank === undefined ? what : `${prefix}rank`,
-      expected: 'rank or rankRatio',
-      received: rank === undefined ? 'neither' : `both rank ${rank} and rankRatio ${rankRatio}`,
-      remedy:
-        rank === undefined ? `rankRatio: ${defaultRankRatio} is a good start.` : 'Leave one of them out',
-      details: rank === undefined ? undefined : { excluded: ['rank', 'rankRatio'] },
-    });
-  return rank === undefined ? { rankRatio } : { rank };
-}
-
 /**
  * Rank of the projection of one weight.
  * @throws ERR_COMPACT_RANK naming the weight and its input width
  */
-export function rankOf(weight: Value, role: ParameterRole, options: ResolvedProjectionOptions): number {
-  const width = weight.shape[0]!;
-  const { rank, rankRatio } = options.overrides[role as CompressibleRole] ?? options;
-  if (rankRatio !== undefined) return Math.min(width, Math.max(8, 8 * Math.round((rankRatio * width) / 8)));
-  if (rank! > width)
-    throw compactError('ERR_COMPACT_RANK', `the rank is over the width of ${weight.name}`, {
-      op: weight.name,
-      expected: `at most ${width}, the layer's input width`,
-      received: String(rank),
-      remedy: 'Lower rank, or use rankRatio, which fits each layer.',
-    });
-  return rank!;
-}
+export const rankOf = (weight: Value, role: ParameterRole, options: ResolvedProjectionOptions): number =>
+  rankWithin(weight.shape[0]!, options.overrides[role as CompressibleRole] ?? options, {
+    name: weight.name,
+    whose: "the layer's input width",
+  });

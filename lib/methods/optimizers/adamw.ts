@@ -8,7 +8,7 @@ import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions }
 export interface AdamWSettings {
   /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
-  /** Added to the root of the second moment. Default 1e-8; 1e-6 of `compact`. */
+  /** Added to the root of the second moment. Default 1e-8; 1e-6 of `compact` and `galore`. */
   readonly epsilon?: number;
 }
 

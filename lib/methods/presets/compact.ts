@@ -1,6 +1,5 @@
 import {
   projectionTable,
-  rankCodes,
   resolveProjectionOptions,
   type ProjectionOptions,
   type ResolvedProjectionOptions,
@@ -20,7 +19,6 @@ export const compact: Preset<CompactOptions> = preset<ProjectionOptions, Resolve
   name: 'compact',
   source: 'Shamshoum et al., CompAct, NAACL 2025, arXiv 2410.15352',
   table: projectionTable,
-  codes: rankCodes,
   optimizerDefaults: { adamw: { epsilon: 1e-6 } },
   published: { sharing: 'weight', outputProjection: 'dense' },
   resolve: (checked) => resolveProjectionOptions('compact', checked),

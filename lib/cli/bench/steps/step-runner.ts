@@ -79,8 +79,13 @@ class StepEngine implements AsyncDisposable {
       accumulate: 0,
       lossScale: 1 / this.#numTokens,
     };
+    const { variant } = this.#clock;
     this.#clock.completeStep();
-    return this.engine.run('step', { inputs: this.#inputs, scalars, profile });
+    return this.engine.run(variant === undefined ? 'step' : `step:${variant}`, {
+      inputs: this.#inputs,
+      scalars,
+      profile,
+    });
   }
 
   /** Steps that are not to be timed: as many as asked for, or until it is settled how steps run. */

@@ -1,0 +1,112 @@
+// A gradient G is taken to the leading singular subspace Q of an earlier one, on the smaller side of the weight:
+// R = Q^T G, or G Q. An optimizer works on R, and Q takes its direction back to full size. Q, orthonormal, is a state of
+// the weight; every so many steps, the first included, the step begins with a new one of the gradient at hand
+// (GaLore, Zhao et al., ICML 2024, arXiv 2403.03507).
+import {
+  cast,
+  matmul,
+  orthonormalize,
+  orthonormalizePersistent,
+  project,
+  scalar,
+  type MatmulOptions,
+  type Value,
+} from '../../graph/index.js';
+import type { MatrixRole } from '../matrix-roles.js';
+import type { UpdateContext } from '../method.js';
+import type { Optimizer } from '../optimizers/optimizer.js';
+import { stepAlong, type StepOptions } from '../optimizers/step.js';
+import { rankWithin } from '../rank-options.js';
+import { full } from './full.js';
+import type { GradientSpace } from './gradient-space.js';
+import { SubspaceClock } from './subspace-clock.js';
+import type { ResolvedSubspaceOptions } from './subspace-options.js';
+
+/** Products of the gradient with what the first gave: two power iterations, one and a half on the right side. */
+const furtherProducts = { left: 4, right: 3 } as const;
+
+/** Singular subspaces of full gradients. Weights without one have full gradients and states. */
+export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions): GradientSpace {
+  return {
+    weightGradient: full.weightGradient,
+    update: updateRule({ isRefresh: false }),
+    variants: { refresh: { update: updateRule({ isRefresh: true }) } },
+    clocks: {
+      subspace: { scalars: [], start: () => new SubspaceClock(options.refreshInterval, 'refresh') },
+    },
+  };
+
+  function updateRule({ isRefresh }: { readonly isRefresh: boolean }): GradientSpace['update'] {
+    return (weight, gradient, context, optimizer) => {
+      const subspace = subspaceOf(weight);
+      if (subspace === undefined) return optimizer.update(weight, gradient, context);
+      const operand = gradient.dtype === weight.dtype ? gradient : cast(gradient, weight.dtype);
+      if (isRefresh) refresh(operand, subspace, weight);
+      subspaceUpdate(weight, { operand, dtype: gradient.dtype }, subspace, context, optimizer);
+    };
+  }
+
+  /** Undefined for weights that keep their full gradients. */
+  function subspaceOf(weight: Value): Subspace | undefined {
+    const { graph, name, shape, dtype, parameter } = weight;
+    if (!options.targetModules.includes(parameter!.role as MatrixRole)) return undefined;
+    const [rows, columns] = shape as [number, number];
+    const width = Math.min(rows, columns);
+    const rank = rankWithin(width, options, { name, whose: 'the smaller side of the weight' });
+    const basis = graph.state(`${name}.subspace`, [width, rank], dtype, 'optimizerState');
+    return { basis, side: rows <= columns ? 'left' : 'right', rank };
+  }
+
+  function subspaceUpdate(
+    weight: Value,
+    gradient: { readonly operand: Value; readonly dtype: Value['dtype'] },
+    { basis, side }: Subspace,
+    { gradientScale }: UpdateContext,
+    optimizer: Optimizer,
+  ): void {
+    const { operand, dtype } = gradient;
+    const compressed =
+      side === 'left'
+        ? gradientProduct(basis, operand, { transposeA: true, dtype, name: 'compressedGradient' })
+        : gradientProduct(operand, basis, { dtype, name: 'compressedGradient' });
+    const direction = optimizer.direction(compressed, {
+      parameter: weight,
+      firstMomentStep: scalar('step'),
+      gradientScale,
+      dtype: weight.dtype,
+    });
+    const step =
+      side === 'left'
+        ? gradientProduct(basis, direction, { name: 'direction' })
+        : gradientProduct(direction, basis, { transposeB: true, name: 'direction' });
+    stepAlong(weight, step, options, options.updateScale);
+  }
+
+  /**
+   * The leading singular vectors of a gradient, by randomised subspace iteration (Halko, Martinsson & Tropp, SIAM Review
+   * 2011, algorithm 4.4): products with the gradient and its transpose in turns, orthonormal in between.
+   */
+  function refresh(gradient: Value, { basis, side, rank }: Subspace, weight: Value): void {
+    const { tensorId } = weight.parameter!;
+    const start = { seed: options.seed, tensorId, rank, distribution: 'gaussian' } as const;
+    let vectors = project(gradient, start, scalar('step'), { name: 'singularVectors', kind: 'gradient' });
+    for (let i = 0; i < furtherProducts[side]; i++)
+      vectors = gradientProduct(gradient, orthonormalize(vectors, gradient.dtype), {
+        transposeA: i % 2 === 0,
+        dtype: 'f32',
+        name: 'singularVectors',
+      });
+    orthonormalizePersistent(vectors, basis);
+  }
+}
+
+interface Subspace {
+  /** Q: (the smaller side, rank), orthonormal columns. */
+  readonly basis: Value;
+  /** Of the weight: left where rows are the smaller side. */
+  readonly side: 'left' | 'right';
+  readonly rank: number;
+}
+
+const gradientProduct = (a: Value, b: Value, options: MatmulOptions): Value =>
+  matmul(a, b, { ...options, kind: 'gradient' });

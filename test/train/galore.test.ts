@@ -1,0 +1,116 @@
+/** GaLore on machines: twenty steps with refreshes inside, against the paper's equations in double precision. */
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { galore } from '../../lib/methods/index.js';
+import { expectExactResume, train } from '../helpers/exact-resume.js';
+import { cudaDevice } from '../helpers/machines.js';
+import { adamEquation, differenceFromEquations, type Equations } from '../helpers/method-equations.js';
+import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
+import { mapElements, type Tensor, tensor } from '../reference/index.js';
+import { product } from '../reference/product.js';
+import { exact } from '../reference/tensor.js';
+
+const adam = { betas: [0.9, 0.99], epsilon: 1e-3 } as const;
+const [alpha, weightDecay] = [0.25, 0.1];
+const method = galore({ rank: 8, refreshInterval: 7, weightDecay, ...adam });
+
+const transposed = (matrix: Tensor): Tensor => {
+  const [rows, columns] = matrix.shape as [number, number];
+  const of = (i: number): number => matrix.data[(i % rows) * columns + Math.floor(i / rows)]!;
+  return tensor(
+    [columns, rows],
+    Array.from({ length: rows * columns }, (_, i) => of(i)),
+  );
+};
+const times = (a: Tensor, b: Tensor): Tensor => product(a, b, exact);
+const identity = tensor(
+  [8, 8],
+  Array.from({ length: 64 }, (_, i) => Number(i % 9 === 0)),
+);
+const difference = (a: Tensor, b: Tensor): number =>
+  a.data.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b.data[i]!)), 0);
+
+/** R = Q^T G or G Q, N = Adam(R), W = W (1 - rate decay) - rate alpha Q N or N Q^T; given Q. */
+function equations(): Equations & { readonly bases: ReadonlySet<string> } {
+  const states = new Map<string, Tensor>();
+  const bases = new Set<string>();
+  return {
+    states,
+    bases,
+    update(weight, gradient, { name, step, learningRate, given }) {
+      const basis = given('subspace');
+      if (name.endsWith('down_proj.weight')) bases.add(basis.data.join());
+      if (basis !== undefined)
+        expect(difference(times(transposed(basis), basis), identity)).toBeLessThan(2e-6);
+      const [rows, columns = 0] = weight.shape as [number, number?];
+      const isLeft = rows <= columns;
+      const toSpace = (g: Tensor): Tensor => (isLeft ? times(transposed(basis), g) : times(g, basis));
+      const back = (n: Tensor): Tensor => (isLeft ? times(basis, n) : times(n, transposed(basis)));
+      const [compressed, scale] = basis === undefined ? [gradient, 1] : [toSpace(gradient), alpha];
+      const direction = adamEquation(states, name, compressed, { step, ...adam });
+      const full = basis === undefined ? direction : back(direction);
+      const keep = weight.shape.length > 1 ? 1 - learningRate * weightDecay : 1;
+      return mapElements(weight, (w, i) => w * keep - learningRate * scale * full.data[i]!);
+    },
+  };
+}
+
+describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, %s', (machine) => {
+  test.each([
+    ['in one run', {}],
+    ['with accumulation', { microBatches: 3 }],
+    ['with clipping', { options: { maxGradNorm: 0.5 } }],
+    ['with accumulation and clipping', { microBatches: 2, options: { maxGradNorm: 0.5 } }],
+    ['with recomputation', { options: { recompute: 'layer' as const } }],
+  ])('%s', async (_, change) => {
+    const run = { method, machine, steps: 20, learningRate: 0.01, given: ['subspace'], ...change };
+    const paper = equations();
+    const worst = await differenceFromEquations(run, paper);
+    expect(paper.bases.size).toBe(2 * 3); // of two layers, new at steps 1, 8 and 15
+    // fp32 over twenty steps: Adam divides by roots of small numbers, which multiplies the error of gradients.
+    expect(worst.losses).toBeLessThan(1e-5);
+    expect(worst.weights).toBeLessThan(1e-5);
+    expect(worst.states).toBeLessThan(5e-5);
+  });
+});
+
+describe('a run', () => {
+  const { folder, text } = makeFolder();
+  let numRuns = 0;
+  const newOutput = (): string => join(folder, `run-${numRuns++}`);
+  const rounds = { refreshInterval: 3, rank: 8 };
+
+  test.each([
+    ['f32', {}],
+    ['bf16', { dtype: 'bf16' as const }],
+    ['accumulation and clipping', { gradientAccumulationSteps: 2, maxGradNorm: 0.5 }],
+  ])(
+    'resumed before, at and after a refresh equals an uninterrupted one to the bit: %s',
+    async (_, change) => {
+      await expectExactResume(tinyRun(text, { method: galore(rounds), ...change }), newOutput, [2, 3, 4, 6]);
+    },
+  );
+
+  test('has the same bits with any number of threads', async () => {
+    const run = (threads: number) =>
+      train(tinyRun(text, { method: galore(rounds), outputDirectory: newOutput(), threads }));
+    const [one, three] = [await run(1), await run(3)];
+    expect(three.losses).toEqual(one.losses);
+  });
+
+  test('learns in bf16 about as in f32', async () => {
+    const lossesOf = async (dtype: 'f32' | 'bf16') => {
+      const run = tinyRun(text, {
+        method: galore(rounds),
+        outputDirectory: newOutput(),
+        dtype,
+        maxSteps: 20,
+      });
+      return (await train(run)).losses;
+    };
+    const [f32, bf16] = [await lossesOf('f32'), await lossesOf('bf16')];
+    expect(f32.at(-1)!).toBeLessThan(f32[0]! - 0.5);
+    // Rounding of weights to eight bits of mantissa, stochastic: a few hundredths of a loss of five.
+    expect(Math.abs(bf16.at(-1)! - f32.at(-1)!)).toBeLessThan(0.1);
+  });
+});
