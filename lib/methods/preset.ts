@@ -1,3 +1,4 @@
+import { compactError } from '../errors.js';
 import {
   checkOptions,
   checkValue,
@@ -53,6 +54,8 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly table: OptionTable<Options>;
   /** Error codes of wrong values of single options, beside those of ranks. Default ERR_COMPACT_CONFIG_VALUE. */
   readonly codes?: CheckContext['codes'];
+  /** Whether optimizers work on compressed gradients; those that need full ones are refused. Default false. */
+  readonly compressesGradients?: boolean;
   /** What to do about an option that it does not have. */
   readonly remedyOf?: CheckContext['remedyOf'];
   /** Defaults of optimizers that differ from their own, by optimizer. */
@@ -95,7 +98,7 @@ export function preset<Options extends object, Resolved extends object>(
       ...updateOf(gradientSpace),
       saving,
       variants: Object.fromEntries(variants.map(([name, variant]) => [name, updateOf(variant)])),
-      clocks: { ...adaptation?.clocks, ...gradientSpace.clocks },
+      clocks: { ...adaptation?.clocks, ...gradientSpace.clocks, ...optimizer.clocks },
       published: () => create({ ...given, stateDtype: 'bf16', ...definition.published }),
       describe: () => ({ name: definition.name, ...options }) as Readonly<Record<string, unknown>>,
     };
@@ -107,11 +110,20 @@ export function preset<Options extends object, Resolved extends object>(
 export const optimizerRow = optional(oneOf([...optimizerDefinitions.keys()]), 'adamw');
 
 function checkMethodOptions<Options extends object, Resolved extends object>(
-  { name, table, codes, remedyOf, optimizerDefaults = {}, resolve }: PresetDefinition<Options, Resolved>,
+  {
+    name,
+    table,
+    codes,
+    compressesGradients = false,
+    remedyOf,
+    optimizerDefaults = {},
+    resolve,
+  }: PresetDefinition<Options, Resolved>,
   given: unknown,
 ) {
   const values = ownValues(given, { what: name });
   const optimizer = checkValue(values.get('optimizer'), optimizerRow, 'optimizer') as OptimizerName;
+  if (compressesGradients) refuseFullGradients(name, optimizer);
   const ofOptimizer = optimizerDefinitions.get(optimizer)!.table as Readonly<
     Record<string, OptionTable<object>>
   >;
@@ -127,4 +139,18 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
   const resolved = resolve?.(checked as unknown as Options) ?? checked;
   return { ...checked, ...resolved } as unknown as Resolved &
     StepOptions & { readonly optimizer: OptimizerName };
+}
+
+function refuseFullGradients(name: string, optimizer: OptimizerName): void {
+  const because = optimizerDefinitions.get(optimizer)!.fullGradientBecause;
+  if (because === undefined) return;
+  const others = [...optimizerDefinitions.values()].filter(
+    (other) => other.fullGradientBecause === undefined,
+  );
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', `${optimizer} does not work with ${name}: ${because}`, {
+    op: 'optimizer',
+    expected: `an optimizer of compressed gradients: ${others.map((other) => other.name).join(', ')}`,
+    received: optimizer,
+    remedy: `Choose another optimizer, or the method dense`,
+  });
 }

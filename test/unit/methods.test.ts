@@ -440,7 +440,7 @@ describe('options', () => {
   });
 
   test('dense says whose option a rank is', () => {
-    expect(() => dense({ rank: 8 } as object)).toThrow(
+    expect(() => dense({ rank: 8 })).toThrow(
       error('ERR_COMPACT_CONFIG_UNKNOWN_KEY', {
         op: 'rank',
         remedy: 'rank is an option of the method compact: choose that, or leave rank out',

@@ -18,7 +18,7 @@ import type { Optimizer } from '../optimizers/optimizer.js';
 import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from '../optimizers/step.js';
 import { full } from './full.js';
 import type { GradientSpace } from './gradient-space.js';
-import { ProjectionClock } from './projection-clock.js';
+import { ProjectionClock } from '../projection-clock.js';
 import { rankOf, type CompressibleRole, type ResolvedProjectionOptions } from './projection-options.js';
 
 const epoch = scalar('projectionEpoch');
@@ -82,7 +82,7 @@ export function randomProjection(
     { gradientScale }: UpdateContext,
     projection: Projection,
   ): void {
-    const direction = optimizer.direction(gradient, {
+    const direction = optimizer.direction!(gradient, {
       parameter: weight,
       firstMomentStep: scalar('firstMomentStep'),
       gradientScale,

@@ -69,7 +69,7 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
       side === 'left'
         ? gradientProduct(basis, operand, { transposeA: true, dtype, name: 'compressedGradient' })
         : gradientProduct(operand, basis, { dtype, name: 'compressedGradient' });
-    const direction = optimizer.direction(compressed, {
+    const direction = optimizer.direction!(compressed, {
       parameter: weight,
       firstMomentStep: scalar('step'),
       gradientScale,

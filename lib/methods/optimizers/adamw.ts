@@ -8,13 +8,13 @@ import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions }
 export interface AdamWSettings {
   /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
-  /** Added to the root of the second moment. Default 1e-8; 1e-6 of `compact` and `galore`. */
+  /** Added to the root of the second moment. Default 1e-8; 1e-6 of `compact`, `galore`, `apollo` and `apollo-mini`. */
   readonly epsilon?: number;
 }
 
 const momentFactor = numberWithin(0, 1);
 
-const adamWTable = {
+export const adamWTable = {
   betas: optional(
     v.strictTuple([momentFactor, momentFactor], 'two numbers from 0 to below 1'),
     () => [0.9, 0.999] as [number, number],

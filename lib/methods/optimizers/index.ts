@@ -1,7 +1,11 @@
 // Every optimizer: what this file exports is what methods offer, and what they can be told of it.
 import type { AdamWSettings } from './adamw.js';
+import type { ApolloSettings } from './apollo.js';
+import type { ApolloMiniSettings } from './apollo-mini.js';
 
 export { adamw } from './adamw.js';
+export { apollo } from './apollo.js';
+export { apolloMini } from './apollo-mini.js';
 
 /** Settings of every optimizer; which of them may be given depends on the optimizer that is chosen. */
-export interface OptimizerSettings extends AdamWSettings {}
+export interface OptimizerSettings extends AdamWSettings, ApolloSettings, ApolloMiniSettings {}

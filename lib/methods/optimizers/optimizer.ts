@@ -1,5 +1,6 @@
 import type { Attribute, DType, Value } from '../../graph/index.js';
 import type { OptionTable } from '../../options.js';
+import type { ClockRules } from '../clock.js';
 import type { UpdateContext } from '../method.js';
 import type { StepOptions } from './step.js';
 
@@ -10,10 +11,12 @@ export interface Optimizer {
    * @param updateScale multiplies the learning rate, but not the decay
    */
   update(parameter: Value, gradient: Value, context: UpdateContext, updateScale?: number): void;
-  /** The direction of a step in a space that gradients are taken to, shaped as the gradient there. */
-  direction(gradient: Value, context: DirectionContext): Value;
+  /** The direction of a step in a space that gradients are taken to, shaped as the gradient there. Absent: it needs full ones. */
+  direction?(gradient: Value, context: DirectionContext): Value;
   /** The state that averages gradients of a shape, which a change of the space can carry over or reset. Absent: none. */
   firstMoment?(parameter: Value, shape: readonly number[]): Value;
+  /** What it counts from step to step. Absent: nothing but steps. */
+  readonly clocks?: Readonly<Record<string, ClockRules>>;
 }
 
 /** What a direction depends on beside its gradient. */
@@ -32,6 +35,8 @@ export interface OptimizerDefinition<Options = object, Name extends string = str
   /** Where it was published. */
   readonly source: string;
   readonly table: OptionTable<Options>;
+  /** Why it has no direction of compressed gradients; absent where it has one. */
+  readonly fullGradientBecause?: string;
   create(options: Required<Options> & StepOptions): Optimizer;
 }
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import { compactError } from '../../errors.js';
-import { checkValue, wholeNumber } from '../../options.js';
-import type { Clock, Refresh } from '../clock.js';
+import { compactError } from '../errors.js';
+import { checkValue, wholeNumber } from '../options.js';
+import type { Clock, Refresh } from './clock.js';
 
 /** When random projections change, and what follows from it. */
 export interface ProjectionClockOptions {
