@@ -6,7 +6,6 @@ import { memoryReport } from '../../lib/memory/index.js';
 import { compact, dense, galore, type OptimizerName, StepClock } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { evaluateNodes } from '../helpers/evaluate-graph.js';
-import { statesOf60M } from '../helpers/method-page.js';
 import { planTarget } from '../helpers/plan-target.js';
 import { randomTensor } from '../helpers/random.js';
 import { type Tensor, tensor } from '../reference/index.js';
@@ -158,11 +157,6 @@ test.each([
   const full = 2 * (2 * 64 * 32 + 7 * 32);
   const matrices = 3 * (4 * (ranks * 32 + 1) + 3 * (ranks * 88 + 1));
   expect(memoryReport(plan).byKind.optimizerState).toBe(4 * (full + matrices));
-});
-
-test.each(['apollo', 'apollo-mini'] as const)('%s: states are those that its page says', (optimizer) => {
-  const { said, planned } = statesOf60M(optimizer, dense({ optimizer, stateDtype: 'bf16' }));
-  expect(said).toBe(planned);
 });
 
 describe('refuses', () => {

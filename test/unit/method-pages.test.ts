@@ -4,13 +4,21 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, type RecomputePolicy } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
-import { dense, lora, loraFa, type Method, mesa, relora } from '../../lib/methods/index.js';
+import { dense, galore, lora, loraFa, type Method, mesa, relora } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
 const allLayers = lora({ r: 16, targetModules: 'all-linear' });
+const [apollo, apolloMini] = [dense({ optimizer: 'apollo' }), dense({ optimizer: 'apollo-mini' })];
 const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   dense: [dense()],
+  apollo: [apollo],
+  'apollo, recompute layer': [apollo, 'layer'],
+  'apollo-mini': [apolloMini],
+  'apollo-mini, recompute layer': [apolloMini, 'layer'],
+  galore: [galore()],
+  'galore, bf16 states': [galore({ stateDtype: 'bf16' })],
+  'galore, bf16 states, recompute layer': [galore({ stateDtype: 'bf16' }), 'layer'],
   mesa: [mesa()],
   'mesa, recompute cheap': [mesa(), 'cheap'],
   lora: [lora()],
@@ -47,13 +55,16 @@ function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly 
   );
 }
 
-describe.each(['mesa', 'lora', 'lora-fa', 'relora'])('docs/methods/%s.md', (page) => {
-  const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
-  const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
+describe.each(['apollo', 'apollo-mini', 'galore', 'lora', 'lora-fa', 'mesa', 'relora'])(
+  'docs/methods/%s.md',
+  (page) => {
+    const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
+    const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
 
-  test('its table is what is planned', () => {
-    expect(table.length).toBeGreaterThan(1);
-    for (const [, label, ...numbers] of table)
-      expect([label, ...numbers]).toEqual([label, ...bytesOf(...rows[label!]!)]);
-  });
-});
+    test('its table is what is planned', () => {
+      expect(table.length).toBeGreaterThan(1);
+      for (const [, label, ...numbers] of table)
+        expect([label, ...numbers]).toEqual([label, ...bytesOf(...rows[label!]!)]);
+    });
+  },
+);
