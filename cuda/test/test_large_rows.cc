@@ -171,6 +171,18 @@ TEST(cuda_large_losses) {
               .attribute("ignoreIndex", -100)
               .attribute("chunkTokens", 16384)
               .agrees(4e-3));
+    CHECK(LargeRun("linearCrossEntropyInputBackward", width)
+              .rows({width}, CP_BF16, 0.5)
+              .whole(weight)
+              .rows({}, CP_I32, -100)
+              .holding(target)
+              .whole_output({1})
+              .rows_output({width}, CP_BF16)
+              .attribute("transposeWeight", 0)
+              .attribute("lossScale", 0.125)
+              .attribute("ignoreIndex", -100)
+              .attribute("chunkTokens", 16384)
+              .agrees(4e-3));
 }
 
 }  // namespace compact::test

@@ -68,6 +68,14 @@ TEST(cuda_linear_cross_entropy) {
                           .attribute("ignoreIndex", -100)
                           .attribute("chunkTokens", static_cast<double>(chunk))
                           .agrees(kLoss));
+                Comparison frozen("linearCrossEntropyInputBackward");
+                frozen.input(x).input(weight).input(targets);
+                frozen.output({1}).output({tokens, width}, dtype);
+                CHECK(frozen.attribute("transposeWeight", transposed)
+                          .attribute("lossScale", 0.5)
+                          .attribute("ignoreIndex", -100)
+                          .attribute("chunkTokens", static_cast<double>(chunk))
+                          .agrees(gradient_tolerance(dtype)));
                 for (int32_t gradient_dtype : kDtypes) {
                     Tensor before = numbers.tensor(shape, gradient_dtype);
                     for (int accumulate : {0, 1}) {

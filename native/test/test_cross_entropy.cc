@@ -90,7 +90,11 @@ TEST(linear_cross_entropy_agrees_with_fp64) {
                     forward.input(x).input(weight).input(targets).output(forward_loss);
                     backward.input(x).input(weight).input(targets).input(d_w);
                     backward.output(loss).output(d_x).output(d_w).attribute("accumulate", 1);
-                    for (OpCall* call : {&forward, &backward}) {
+                    Tensor frozen_loss({1}), frozen_d_x({kTokens, kWidth}, dtype);
+                    OpCall frozen("linearCrossEntropyInputBackward");
+                    frozen.input(x).input(weight).input(targets);
+                    frozen.output(frozen_loss).output(frozen_d_x);
+                    for (OpCall* call : {&forward, &backward, &frozen}) {
                         call->attribute("transposeWeight", transposed)
                             .attribute("lossScale", kLossScale)
                             .attribute("ignoreIndex", ignore_index)
@@ -99,6 +103,8 @@ TEST(linear_cross_entropy_agrees_with_fp64) {
                     }
                     CHECK(close(loss, {twin.loss}, 1e-6));
                     CHECK(loss.contents() == forward_loss.contents());
+                    CHECK(frozen_loss.contents() == loss.contents());
+                    CHECK(frozen_d_x.contents() == d_x.contents());
                     // dLogits are rounded to bf16 before the products, a chunk at a time.
                     const double tolerance = dtype == CP_BF16 ? 2e-3 : 2e-6;
                     CHECK(close(d_x, dx, tolerance));
