@@ -144,6 +144,51 @@ TEST(cuda_large_optimizers) {
               .attribute("momentumFactor", 0.9)
               .attribute("weightDecay", 0.1)
               .agrees(0));
+    CHECK(LargeRun("weightUpdate", kWidth)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .absent()
+              .output_on(0)
+              .attribute("learningRate", 0.003)
+              .attribute("updateScale", 0.5)
+              .attribute("weightDecay", 0.1)
+              .agrees(0));
+}
+
+TEST(cuda_large_gradient_spaces) {
+    if (!runs_large()) return;
+    Tensor factors({kWidth}, CP_F32);
+    for (int64_t i = 0; i < kWidth; ++i) factors.set(i, 0.5 + 0.25 * small_integer(i));
+    CHECK(LargeRun("scaleChannels", kWidth)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .holding(small_integer)
+              .whole(factors)
+              .rows_output({kWidth}, CP_BF16)
+              .attribute("axis", 1)
+              .agrees(0));
+    // One factor for all; rows of zeros add nothing to a length.
+    Tensor compressed({2, 3}, CP_F32, {1, 2, 3, 4, 5, 6});
+    Tensor direction({2, 3}, CP_F32, {2, 1, -1, 3, 1, 2});
+    Tensor previous_norm({1}, CP_F32, {3});
+    CHECK(LargeRun("channelFactors", kWidth)
+              .rows({kWidth}, CP_BF16, 0.0)
+              .holding(small_integer)
+              .whole(compressed)
+              .whole(direction)
+              .whole(previous_norm)
+              .absent()
+              .whole_output({1})
+              .output_on(3)
+              .attribute("axis", 2)
+              .attribute("epsilon", 1e-8)
+              .attribute("growthLimit", 1.01)
+              .agrees(1e-6));
+    const int64_t rank = 16;
+    CHECK(LargeRun("orthonormalize", rank)
+              .rows({rank}, CP_F32, 0.0)
+              .holding([](int64_t i) { return std::sin(static_cast<double>(i * i % 1009)); })
+              .rows_output({rank}, CP_F32)
+              .agrees(1e-5));
 }
 
 // A weight that only decays, so that the number to be rounded is known.

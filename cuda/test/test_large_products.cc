@@ -188,6 +188,51 @@ TEST(cuda_large_project_transfer) {
     }
 }
 
+// Columns of x stand for themselves, so the CPU has the first and last of them.
+TEST(cuda_large_project_left) {
+    if (!runs_large()) return;
+    const int64_t in_features = 64, rank = 16, part = 8;
+    for (int64_t columns : large_row_counts(in_features)) {
+        LargeTensor x(in_features, {columns}, CP_BF16), z(rank, {columns}, CP_BF16);
+        if (x.bytes() + z.bytes() + (int64_t{64} << 20) > free_device_bytes()) {
+            skip("x does not fit");
+            continue;
+        }
+        skip("");
+        if (!CHECK(x.allocate() && z.allocate())) return;
+        x.fill(1.0);
+        Tensor some = small_integers({in_features, 2 * part}, CP_BF16);
+        for (int64_t row = 0; row < in_features; ++row) {
+            const std::string contents = some.contents().substr(
+                static_cast<size_t>(row * 2 * part * 2), static_cast<size_t>(2 * part * 2));
+            x.write_part(row, 0, contents.substr(0, part * 2));
+            x.write_part(row, columns - part, contents.substr(part * 2));
+        }
+        CpCall call{};
+        call.inputs[0] = x.view();
+        call.outputs[0] = z.view();
+        call.num_inputs = call.num_outputs = 1;
+        Comparison on_cpu("projectLeft");
+        on_cpu.input(some).output({rank, 2 * part}, CP_BF16);
+        for (const auto& [name, value] : std::vector<std::pair<const char*, double>>{
+                 {"seedLow", 3}, {"tensorId", 4}, {"epoch", 5}, {"distribution", 1}}) {
+            call.attributes[call.num_attributes++] = {name, value, -1};
+            on_cpu.attribute(name, value);
+        }
+        if (CHECK(run_op_on_gpu("projectLeft", call))) {
+            const std::string expected = on_cpu.expected()[0];
+            std::string found;
+            for (int64_t row = 0; row < rank; ++row) {
+                found += z.read(row, 1, 0, part) + z.read(row, 1, columns - part, part);
+            }
+            if (CHECK(found == expected)) run_large().insert("projectLeft");
+        }
+        x.release();
+        z.release();
+        return;
+    }
+}
+
 // ---- Embedding ---------------------------------------------------------------------------------
 
 // Token i has the row `count - 1 - i` of the table.
