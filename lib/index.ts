@@ -50,6 +50,9 @@ export {
   remedies,
 } from './memory/index.js';
 export {
+  type AdafactorSettings,
+  adalomo,
+  type AdaLomoOptions,
   type AdamWSettings,
   type AdaptableRole,
   type AdapterOptions,
@@ -58,6 +61,7 @@ export {
   type CompressibleRole,
   dense,
   type DenseOptions,
+  type EmbeddingOptimizerSettings,
   type Int8GroupsOptions,
   lora,
   loraFa,
@@ -73,6 +77,7 @@ export {
   relora,
   type ReloraOptions,
   type RestartSettings,
+  type StateFormat,
   type StepOptions,
 } from './methods/index.js';
 export {

@@ -100,8 +100,8 @@ function recipePage(load) {
   const optimizers = Object.values(load('methods/optimizers/index')).map(({ name, source, table }) =>
     chapterOf('optimizers', name, source, optionInfos(table)),
   );
-  const { stepTable } = load('methods/optimizers/step');
-  const { optimizerRow } = load('methods/preset');
+  const { commonTable } = load('methods/embedding-optimizer');
+  const { optimizerRowOf } = load('methods/optimizers/definitions');
 
   const sections = {
     recipe: [
@@ -111,7 +111,7 @@ function recipePage(load) {
     data: [optionInfos(dataTable), sentencesOf('data/types.ts', 'DataOptions')],
     model: [optionInfos(llamaTable), sentencesOf('models/llama/config.ts', 'LlamaConfig')],
     method: [
-      optionInfos({ optimizer: optimizerRow, ...stepTable }),
+      optionInfos({ optimizer: optimizerRowOf(), ...commonTable }),
       {
         ...sentencesOf('methods/preset.ts', 'MethodOptions'),
         ...sentencesOf('methods/optimizers/step.ts', 'StepOptions'),

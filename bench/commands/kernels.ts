@@ -136,8 +136,8 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
   const compressed = project(x, projection, 0);
   const gradient = matmul(compressed, wide, { transposeA: true, dtype: 'f32' });
   const moments = (shape: readonly number[]) => ({
-    expAvg: tensor('expAvg', shape, 'f32'),
-    expAvgSq: tensor('expAvgSq', shape, 'f32'),
+    expAvg: { values: tensor('expAvg', shape, 'f32') },
+    expAvgSq: { values: tensor('expAvgSq', shape, 'f32') },
   });
   const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
   const steps = { firstMomentStep: 1, secondMomentStep: 1 };

@@ -38,11 +38,11 @@ export function predictedStepMs(
 function planOptions(
   size: GridSize,
   { program, method, rankRatio, store, recompute, blas }: Contender,
-  stateDtype: 'bf16' | 'f32',
+  stateFormat: 'bf16' | 'f32',
 ): CompileOptions | undefined {
   if (blas !== undefined) return undefined;
   const target = cpuTarget({ threads: 1 });
-  const shape = { ...size, dtype: 'bf16', stateDtype, accounting: 'ours' } as const;
+  const shape = { ...size, dtype: 'bf16', stateFormat, accounting: 'ours' } as const;
   if (method !== undefined) return compileOptions({ ...shape, method, rankRatio, store, recompute }, target);
   const recomputes = { dense: 'none', 'dense-budget': 'cheap', 'dense-checkpoint': 'layer' } as const;
   if (!Object.hasOwn(recomputes, program!)) return undefined;
@@ -58,11 +58,11 @@ const batches = new Map<string, number | undefined>();
 export function plannedPeak(
   size: GridSize,
   contender: Contender,
-  stateDtype: 'bf16' | 'f32' = 'bf16',
+  stateFormat: 'bf16' | 'f32' = 'bf16',
 ): MemoryReport | undefined {
-  const key = JSON.stringify([size.model, size.batch, size.sequence, contender, stateDtype]);
+  const key = JSON.stringify([size.model, size.batch, size.sequence, contender, stateFormat]);
   if (!reports.has(key)) {
-    const options = planOptions(size, contender, stateDtype);
+    const options = planOptions(size, contender, stateFormat);
     reports.set(key, options && memoryReport(compile(options)));
   }
   return reports.get(key);

@@ -57,9 +57,10 @@ __device__ __forceinline__ void store_pack(T* target, int count, const Value (&v
     }
 }
 
-// Elements left from `first` on, at most a pack.
+// Elements left from `first` on, at most a pack; 0 beyond the end.
 __device__ __forceinline__ int pack_count(int64_t total, int64_t first) {
-    return total - first < kPackSize ? static_cast<int>(total - first) : kPackSize;
+    const int64_t left = total - first;
+    return left >= kPackSize ? kPackSize : left > 0 ? static_cast<int>(left) : 0;
 }
 
 // Memory of f32 or bf16. Ops with several dtypes branch once per pack, the same way in every

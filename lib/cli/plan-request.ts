@@ -17,7 +17,7 @@ export interface PlanRequest {
   readonly sequence: number;
   readonly dtype: 'f32' | 'bf16';
   /** Of the optimizer's moments. Default f32. */
-  readonly stateDtype?: 'f32' | 'bf16';
+  readonly stateFormat?: 'f32' | 'bf16';
   readonly method: 'dense' | 'compact';
   readonly rank?: number;
   readonly rankRatio?: number;
@@ -62,18 +62,18 @@ export function compileOptions(request: PlanRequest, target: Target): CompileOpt
 }
 
 /** One set of flags plans both methods side by side: what only compact knows, dense leaves aside. */
-export function methodOf({ method, stateDtype, rank, rankRatio, store, sharing }: PlanRequest): Method {
+export function methodOf({ method, stateFormat, rank, rankRatio, store, sharing }: PlanRequest): Method {
   if (method === 'compact') {
     const isRankGiven = rank !== undefined || rankRatio !== undefined;
     return compact({
       rank,
       rankRatio: isRankGiven ? rankRatio : defaultRankRatio,
-      stateDtype,
+      stateFormat,
       store,
       sharing,
     });
   }
-  return dense({ stateDtype });
+  return dense({ stateFormat });
 }
 
 /** Method and policy in a few words, e.g. 'compact n/4, lazy'. */

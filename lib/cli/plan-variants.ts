@@ -1,5 +1,5 @@
 import type { CompileOptions, RecomputePolicy } from '../compile/index.js';
-import { compact, dense, methodCatalogue, type MethodOptions } from '../methods/index.js';
+import { compact, dense, methodCatalogue, type MethodOptions, type StateFormat } from '../methods/index.js';
 import { describeMethod } from './describe-method.js';
 
 /** One way of training a model, to be planned beside others. */
@@ -24,7 +24,7 @@ export function alternatives(options: CompileOptions): PlanVariant[] {
       method: compact({
         ...optimizerOf(options),
         ...rankOf(options),
-        stateDtype: stateDtype(options),
+        stateFormat: stateFormat(options),
         store,
       }),
     });
@@ -43,10 +43,10 @@ export const variant = (options: CompileOptions): PlanVariant => ({
 });
 
 const denseVariant = (options: CompileOptions, recompute: RecomputePolicy): PlanVariant =>
-  variant({ ...options, recompute, method: dense({ stateDtype: stateDtype(options) }) });
+  variant({ ...options, recompute, method: dense({ stateFormat: stateFormat(options) }) });
 
-const stateDtype = ({ method }: CompileOptions): 'f32' | 'bf16' =>
-  method.describe()['stateDtype'] === 'bf16' ? 'bf16' : 'f32';
+const stateFormat = ({ method }: CompileOptions): StateFormat | undefined =>
+  method.describe()['stateFormat'] as StateFormat | undefined;
 
 /** The optimizer that was asked for, with its settings, where compact takes it; AdamW else. */
 function optimizerOf({ method }: CompileOptions): MethodOptions {

@@ -19,6 +19,7 @@ interface RecipeFlag {
 }
 
 const dtypes = ['f32', 'bf16'] as const;
+const stateFormats = ['f32', 'bf16', '8bit'] as const;
 const { methods, optimizers } = methodCatalogue();
 const namesOf = (entries: readonly { readonly name: string }[]): string[] => entries.map(({ name }) => name);
 
@@ -39,8 +40,8 @@ const recipeFlags: readonly RecipeFlag[] = [
     description: 'keep compressed inputs, or rebuild them in backward (compact)' },
   { flags: '--sharing <sharing>', key: 'method.sharing', choices: ['input', 'weight'], plans: true, means: 'compact',
     description: 'one projection for each layer input, or for each weight (compact)' },
-  { flags: '--state-dtype <type>', key: 'method.stateDtype', choices: dtypes, plans: true,
-    description: "of the optimizer's moments" },
+  { flags: '--state-format <type>', key: 'method.stateFormat', choices: stateFormats, plans: true,
+    description: "how the optimizer's states are held" },
   { flags: '-d, --data <path>', key: 'data.train',
     description: 'text to train on: a file, a folder, a packaged corpus' },
   { flags: '--tokenizer <path>', key: 'data.tokenizer',

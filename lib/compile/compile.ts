@@ -10,7 +10,7 @@ import { fuse } from './fuse.js';
 import { group } from './groups.js';
 import { lifetimes } from './lifetimes.js';
 import { compileTable, maxTokens, type CompileOptions, type Target } from './options.js';
-import { order } from './order.js';
+import { order, type WeightGradientPlace } from './order.js';
 import type { Plan } from './plan.js';
 import { realise } from './realise.js';
 import { type WorkspaceBytes, workspaceBytesOn } from './workspaces.js';
@@ -32,11 +32,13 @@ const groupedShare = 1.01;
 export function compile(options: CompileOptions): Plan {
   const settings = withAccounting(checkCompileOptions(options));
   const workspaceBytes = workspaceBytesOn(settings.target);
+  const places =
+    settings.method.updatesInBackward === true ? (['late'] as const) : (['early', 'late'] as const);
   const ordered = buildEntries(settings) // forward, differentiate, apply method
     .map(withoutDeadNodes)
     .map((program) => realise(program, choose(program, settings.recompute ?? 'none', settings.method.saving)))
     .map(fuse)
-    .map((program) => smallestOrder(program, workspaceBytes, settings.target.preparedOps));
+    .map((program) => smallestOrder(program, places, workspaceBytes, settings.target.preparedOps));
   const entries = withGroups(ordered, settings.target, workspaceBytes) //
     .map((entry) => ({ ...entry, arena: placeBlocks(blocksOf(entry), entry.program.nodes.length) }));
   const counted = Object.values(settings.method.clocks ?? {}).flatMap(({ scalars }) => scalars);
@@ -47,17 +49,20 @@ type OrderedEntry = Omit<LaidOutEntry, 'arena'>;
 
 const blocksOf = ({ lifetimes: { storages, workspaces } }: OrderedEntry) => [...storages, ...workspaces];
 
-/** Of the two places for weight gradients, the one whose peak is lower. */
+/** Of some places for weight gradients, the one whose peak is lowest. */
 function smallestOrder(
   program: Program,
+  places: readonly WeightGradientPlace[],
   workspaceBytes: WorkspaceBytes,
   preparedOps?: ReadonlySet<string>,
 ): OrderedEntry {
-  const [early, late] = (['early', 'late'] as const).map((place) => {
+  const candidates = places.map((place) => {
     const ordered = order(program, place);
     return { program: ordered, lifetimes: lifetimes(ordered, workspaceBytes, preparedOps) };
-  }) as [OrderedEntry, OrderedEntry];
-  return late.lifetimes.lowerBoundBytes < early.lifetimes.lowerBoundBytes ? late : early;
+  });
+  return candidates.reduce((best, other) =>
+    other.lifetimes.lowerBoundBytes < best.lifetimes.lowerBoundBytes ? other : best,
+  );
 }
 
 /** Groups what the target can run as one; where the arena would grow by it, all but updates, or nothing. */

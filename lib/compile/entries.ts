@@ -1,3 +1,4 @@
+import { compactError } from '../errors.js';
 import {
   Graph,
   type Program,
@@ -45,14 +46,28 @@ export function buildEntries(options: CompileOptions): Program[] {
   return programs;
 }
 
+/** Why gradients have to outlive backward. */
+function reasonForWindow({ accumulateGradients, maxGradNorm = 0, updatePlacement }: CompileOptions) {
+  if (accumulateGradients === true) return 'accumulation over micro-batches';
+  if (maxGradNorm > 0) return `clipping by the norm of all gradients (maxGradNorm ${maxGradNorm})`;
+  return updatePlacement === 'end' ? "updates at the end (updatePlacement 'end')" : undefined;
+}
+
+const refusedWindow = ({ name }: Method, reason: string): Error =>
+  compactError('ERR_COMPACT_CONFIG_VALUE', `${name} updates each weight as soon as its gradient is there`, {
+    op: name,
+    expected: 'nothing that needs all gradients at a time',
+    received: reason,
+    remedy:
+      'Use one micro-batch a step and maxGradNorm 0: a norm of all gradients would need a second backward.',
+  });
+
 /** The entries of one form of the step: whole, or in two halves with gradients that live in between. */
-function buildStep(
-  suffix: string,
-  forward: Forward,
-  method: Method,
-  { accumulateGradients, maxGradNorm = 0, updatePlacement, gradientDtype = 'f32' }: CompileOptions,
-): Program[] {
-  const window = accumulateGradients === true || maxGradNorm > 0 || updatePlacement === 'end';
+function buildStep(suffix: string, forward: Forward, method: Method, options: CompileOptions): Program[] {
+  const { maxGradNorm = 0, gradientDtype = 'f32' } = options;
+  const reason = reasonForWindow(options);
+  if (reason !== undefined && method.updatesInBackward === true) throw refusedWindow(method, reason);
+  const window = reason !== undefined;
   let differentiated = differentiate(forward, { method, gradientDtype, window });
   if (!window) return [{ ...applyUpdates(differentiated, method), name: `step${suffix}` }];
   if (maxGradNorm > 0) differentiated = squareGradients(differentiated);

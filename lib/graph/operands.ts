@@ -73,6 +73,10 @@ function requireCount(
     });
 }
 
+/** What a letter may stand for. */
+const dtypesOf = ({ dtype }: Operand): readonly DType[] =>
+  dtype.endsWith('|u8') ? [...floatDtypes, 'u8'] : floatDtypes;
+
 /** What the letters of a signature stand for in one call. */
 class Letters {
   readonly #dtypes = new Map<string, DType>();
@@ -84,7 +88,7 @@ class Letters {
   bind(op: string, operand: Operand, value: Tensor): void {
     const { dtype, sizes } = operand;
     const known = this.dtypeOf(operand);
-    requireDtype(op, value, ...(known === undefined ? floatDtypes : [known]));
+    requireDtype(op, value, ...(known === undefined ? dtypesOf(operand) : [known]));
     this.#dtypes.set(dtype, value.dtype);
     if (sizes[0]!.startsWith('#')) {
       const first = this.#alike.get(sizes[0]!) ?? value;

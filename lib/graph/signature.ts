@@ -2,7 +2,7 @@
 //
 // Operands: name[?]:dtype[sizes] ... -> name:dtype[sizes] ...
 //   ?       the input may be absent
-//   dtype   f32 i32 u8 i8, or a capital letter: one dtype (f32 or bf16) per letter and call
+//   dtype   f32 i32 u8 i8, or a capital letter: one dtype (f32 or bf16) per letter and call; S|u8: or u8
 //   sizes   lower-case letters, equal letters are equal sizes; a number is that size; * any size
 //           [#e] any shape of e elements in total
 //   An output written as `=name` is the input of that name, updated in place: it is the memory of that input, and absent
@@ -13,7 +13,7 @@
 /** One input of a signature. */
 export interface Operand {
   readonly name: string;
-  /** A dtype, or a capital letter: f32 or bf16, the same for equal letters of a call. */
+  /** A dtype, or a capital letter: f32 or bf16 (u8 too where `|u8` follows), the same for equal letters of a call. */
   readonly dtype: string;
   /** Letters (equal sizes), numbers, `*` (any size), or `#e` alone: any shape of e elements. */
   readonly sizes: readonly string[];
@@ -66,7 +66,7 @@ export const indexOfOperand = (operands: readonly Operand[], name: string): numb
   operands.findIndex((operand) => operand.name === name);
 
 function parseOperand(text: string): Operand {
-  const [, name, optional, dtype, sizes] = /^(\w+)(\??):(\w+)\[(.*)\]$/.exec(text) as string[];
+  const [, name, optional, dtype, sizes] = /^(\w+)(\??):([\w|]+)\[(.*)\]$/.exec(text) as string[];
   return { name: name!, dtype: dtype!, sizes: sizes!.split(','), isOptional: optional === '?' };
 }
 

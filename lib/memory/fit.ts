@@ -1,7 +1,7 @@
 import { checkCompileOptions, compile } from '../compile/compile.js';
 import type { CompileOptions } from '../compile/index.js';
 import { maxTokens } from '../compile/options.js';
-import { compact } from '../methods/index.js';
+import { compact, type StateFormat } from '../methods/index.js';
 import { checkValue, numberAbove } from '../options.js';
 
 /** The largest micro-batch that fits into a given memory. */
@@ -74,10 +74,13 @@ interface Change {
 }
 
 function changes(options: CompileOptions, memoryBytes: number): readonly Change[] {
-  const { recompute = 'none', batchSize } = options;
+  const { recompute = 'none', batchSize, method } = options;
   const list: Change[] = [];
   if (recompute === 'none') list.push({ change: { recompute: 'cheap' }, changed: { recompute: 'cheap' } });
-  const batch = largestBatch({ ...options, accumulateGradients: true }, memoryBytes)?.batchSize ?? 1;
+  const batch =
+    method.updatesInBackward === true
+      ? batchSize
+      : (largestBatch({ ...options, accumulateGradients: true }, memoryBytes)?.batchSize ?? 1);
   if (batch < batchSize) {
     list.push({
       change: { batchSize: batch, gradientAccumulationSteps: Math.ceil(batchSize / batch) },
@@ -97,10 +100,10 @@ function changes(options: CompileOptions, memoryBytes: number): readonly Change[
 }
 
 function lazyCompact({ method }: CompileOptions, rankRatio: number): Change {
-  const stateDtype = method.describe().stateDtype === 'bf16' ? 'bf16' : 'f32';
+  const stateFormat = method.describe().stateFormat as StateFormat | undefined;
   return {
     change: { method: 'compact', rankRatio, store: 'lazy' },
-    changed: { method: compact({ rankRatio, store: 'lazy', stateDtype }) },
+    changed: { method: compact({ rankRatio, store: 'lazy', stateFormat }) },
   };
 }
 

@@ -1,8 +1,8 @@
 import { isCompactError } from '../errors.js';
 import { optionInfos, type OptionInfo } from '../options.js';
 import { presetsByName } from './from-description.js';
-import { optimizerDefinitions } from './preset.js';
-import { stepTable } from './optimizers/step.js';
+import { optimizerDefinitions } from './optimizers/definitions.js';
+import { commonTable } from './embedding-optimizer.js';
 
 /** A method or an optimizer by name, as listings show it. */
 export interface CatalogueEntry {
@@ -50,7 +50,7 @@ export function methodCatalogue(): MethodCatalogue {
       composesWith: pairs.filter(([, optimizer]) => optimizer === name).map(([method]) => method),
       devices,
     })),
-    common: optionInfos(stepTable),
+    common: optionInfos(commonTable),
   };
 }
 

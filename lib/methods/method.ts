@@ -26,6 +26,11 @@ export interface Method extends StepRules {
   rewriteForward?(forward: Program): Program;
   /** How what forward makes and backward reads is held in between. */
   readonly saving: Saving;
+  /**
+   * Each gradient is used up as soon as backward has made it. Accumulation, clipping by the norm of all gradients and
+   * updates at the end are refused.
+   */
+  readonly updatesInBackward?: true;
   /** Other forms of a step by name, each with the rules that differ; a clock says when one is due. */
   readonly variants?: Readonly<Record<string, Partial<StepRules>>>;
   /** What the method counts from step to step, by the name under which checkpoints hold it. */
@@ -55,6 +60,7 @@ const outline = v.looseObject({
   ...stepRules,
   rewriteForward: v.optional(rule),
   saving: v.looseObject({ recompute: v.picklist(['none', 'cheap']), codec: v.optional(rule) }),
+  updatesInBackward: v.optional(v.literal(true)),
   variants: v.optional(v.record(v.string(), v.partial(v.looseObject(stepRules)))),
   clocks: v.optional(v.record(v.string(), clockRules)),
   published: v.optional(rule),

@@ -2,8 +2,6 @@ import { compactError } from '../errors.js';
 import {
   checkOptions,
   checkValue,
-  oneOf,
-  optional,
   optionInfos,
   ownValues,
   type CheckContext,
@@ -14,27 +12,33 @@ import type { Adaptation } from './adaptation/adaptation.js';
 import type { GradientSpace } from './gradient-space/gradient-space.js';
 import { rankCodes } from './rank-options.js';
 import type { Method } from './method.js';
-import * as optimizers from './optimizers/index.js';
+import {
+  embeddingOptimizerOf,
+  embeddingOptimizerRow,
+  isEmbeddingOrHead,
+  resolveEmbeddingOptimizer,
+  type EmbeddingOptimizerSettings,
+} from './embedding-optimizer.js';
+import {
+  optimizerDefinitions,
+  optimizerRowOf,
+  rowsOfOptimizer,
+  type OptimizerName,
+} from './optimizers/definitions.js';
 import type { OptimizerSettings } from './optimizers/index.js';
-import type { Optimizer, OptimizerDefinition } from './optimizers/optimizer.js';
-import { stepTable, type StepOptions } from './optimizers/step.js';
+import type { Optimizer } from './optimizers/optimizer.js';
+import type { StepOptions } from './optimizers/step.js';
 import type { Saving } from './saving/saving.js';
-
-/** Name of an optimizer. */
-export type OptimizerName = (typeof optimizers)[keyof typeof optimizers]['name'];
-
-/** Every optimizer by name. */
-export const optimizerDefinitions: ReadonlyMap<string, OptimizerDefinition> = new Map(
-  Object.values(optimizers as unknown as Readonly<Record<string, OptimizerDefinition>>).map((definition) => [
-    definition.name,
-    definition,
-  ]),
-);
 
 /** What every method can be told: the optimizer with its own options, and what all steps have in common. */
 export interface MethodOptions extends OptimizerSettings, Partial<StepOptions> {
   /** How gradients become steps. Default 'adamw'. */
   readonly optimizer?: OptimizerName;
+  /**
+   * The optimizer of the embedding table and the output head, by name or with options of its own; 'frozen' trains
+   * neither. For large vocabularies, whose states are as large as those of many layers. Default: `optimizer`.
+   */
+  readonly embeddingOptimizer?: EmbeddingOptimizerSettings['name'] | EmbeddingOptimizerSettings;
 }
 
 /** One choice on each axis: what a method is put together from. */
@@ -58,6 +62,10 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly compressesGradients?: boolean;
   /** What to do about an option that it does not have. */
   readonly remedyOf?: CheckContext['remedyOf'];
+  /** Optimizers that it takes, the default first. Absent: all, and AdamW. */
+  readonly optimizers?: readonly [OptimizerName, ...OptimizerName[]];
+  /** Its gradients are used up as backward makes them: nothing may need all of them at a time. */
+  readonly updatesInBackward?: true;
   /** Defaults of optimizers that differ from their own, by optimizer. */
   readonly optimizerDefaults?: Readonly<Partial<Record<OptimizerName, OptimizerSettings>>>;
   /** What options say of each other. Absent: nothing. */
@@ -86,28 +94,41 @@ export function preset<Options extends object, Resolved extends object>(
     const options = checkMethodOptions(definition, given);
     const optimizer = optimizerDefinitions.get(options.optimizer)!.create(options);
     const { adaptation, gradientSpace, saving } = definition.compose(options, optimizer);
+    const { embeddingOptimizer } = options;
+    const ofEmbeddings =
+      embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
     const updateOf = (space: Pick<GradientSpace, 'update'>): Pick<Method, 'update'> => ({
-      update: (_graph, parameter, gradient, context) => space.update(parameter, gradient, context, optimizer),
+      update: (_graph, parameter, gradient, context) =>
+        space.update(parameter, gradient, context, isEmbeddingOrHead(parameter) ? ofEmbeddings! : optimizer),
     });
     const variants = Object.entries(gradientSpace.variants ?? {});
     return {
       name: definition.name,
       rewriteForward: adaptation?.rewriteForward,
-      isTrained: adaptation?.isTrained,
+      isTrained: (parameter) =>
+        (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
+        (adaptation?.isTrained(parameter) ?? true),
       weightGradient: gradientSpace.weightGradient,
       ...updateOf(gradientSpace),
       saving,
+      updatesInBackward: definition.updatesInBackward,
       variants: Object.fromEntries(variants.map(([name, variant]) => [name, updateOf(variant)])),
-      clocks: { ...adaptation?.clocks, ...gradientSpace.clocks, ...optimizer.clocks },
-      published: () => create({ ...given, stateDtype: 'bf16', ...definition.published }),
+      clocks: {
+        ...adaptation?.clocks,
+        ...gradientSpace.clocks,
+        ...ofEmbeddings?.clocks,
+        ...optimizer.clocks,
+      },
+      published: () => {
+        const stateFormat = options.stateFormat === '8bit' ? '8bit' : 'bf16';
+        return create({ ...given, stateFormat, ...definition.published });
+      },
       describe: () => ({ name: definition.name, ...options }) as Readonly<Record<string, unknown>>,
     };
   };
   const { name, source, table } = definition;
   return Object.assign(create, { info: { name, source, options: optionInfos(table) } });
 }
-
-export const optimizerRow = optional(oneOf([...optimizerDefinitions.keys()]), 'adamw');
 
 function checkMethodOptions<Options extends object, Resolved extends object>(
   {
@@ -116,20 +137,22 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     codes,
     compressesGradients = false,
     remedyOf,
+    optimizers,
     optimizerDefaults = {},
     resolve,
   }: PresetDefinition<Options, Resolved>,
   given: unknown,
 ) {
   const values = ownValues(given, { what: name });
+  const optimizerRow = optimizerRowOf(optimizers);
   const optimizer = checkValue(values.get('optimizer'), optimizerRow, 'optimizer') as OptimizerName;
   if (compressesGradients) refuseFullGradients(name, optimizer);
-  const ofOptimizer = optimizerDefinitions.get(optimizer)!.table as Readonly<
-    Record<string, OptionTable<object>>
-  >;
-  const rows = { ...table, optimizer: optimizerRow, ...stepTable, ...ofOptimizer } as OptionTable<
-    Record<string, unknown>
-  >;
+  const rows = {
+    ...table,
+    optimizer: optimizerRow,
+    embeddingOptimizer: embeddingOptimizerRow,
+    ...rowsOfOptimizer(optimizer),
+  } as OptionTable<Record<string, unknown>>;
   const withDefaults = { ...optimizerDefaults[optimizer], ...Object.fromEntries(values) };
   const checked = checkOptions(withDefaults, rows, {
     what: name,
@@ -137,8 +160,21 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     remedyOf,
   });
   const resolved = resolve?.(checked as unknown as Options) ?? checked;
-  return { ...checked, ...resolved } as unknown as Resolved &
-    StepOptions & { readonly optimizer: OptimizerName };
+  const ofStep = checked as unknown as StepOptions;
+  const embeddingOptimizer = resolveEmbeddingOptimizer(
+    checked['embeddingOptimizer'],
+    ofStep,
+    optimizerDefaults,
+  );
+  return {
+    ...checked,
+    ...resolved,
+    ...(embeddingOptimizer && { embeddingOptimizer }),
+  } as unknown as Resolved &
+    StepOptions & {
+      readonly optimizer: OptimizerName;
+      readonly embeddingOptimizer?: EmbeddingOptimizerSettings;
+    };
 }
 
 function refuseFullGradients(name: string, optimizer: OptimizerName): void {

@@ -109,6 +109,10 @@ std::string describe(const OperandSpec& operand) {
     return text + ']';
 }
 
+constexpr std::string_view kOrCodes = "|u8";  // after a letter that may stand for u8 as well
+
+bool is_letter(const std::string& dtype) { return dtype[0] >= 'A' && dtype[0] <= 'Z'; }
+
 // What the letters of a signature stand for in one call.
 struct Bindings {
     std::array<int32_t, 26> dtypes;
@@ -120,10 +124,11 @@ struct Bindings {
     }
 
     bool bind_dtype(const std::string& spec, int32_t dtype) {
-        if (spec.size() != 1) return spec == dtype_name(dtype);
+        if (!is_letter(spec)) return spec == dtype_name(dtype);
         int32_t& bound = dtypes[static_cast<size_t>(spec[0] - 'A')];
         if (bound < 0) bound = dtype;
-        return bound == dtype && (dtype == CP_F32 || dtype == CP_BF16);
+        const bool codes = dtype == CP_U8 && spec.ends_with(kOrCodes);
+        return bound == dtype && (dtype == CP_F32 || dtype == CP_BF16 || codes);
     }
 
     bool bind_size(char letter, int64_t size) {
@@ -152,9 +157,12 @@ struct Bindings {
     // How an operand should have looked, with the letters that are known filled in.
     std::string expectation(const OperandSpec& operand) const {
         OperandSpec filled = operand;
-        if (operand.dtype.size() == 1) {
+        if (is_letter(operand.dtype)) {
             const int32_t bound = dtypes[static_cast<size_t>(operand.dtype[0] - 'A')];
-            filled.dtype = bound < 0 ? "f32 or bf16 " : dtype_name(bound);
+            const bool codes = operand.dtype.ends_with(kOrCodes);
+            filled.dtype = bound >= 0 ? dtype_name(bound)
+                           : codes    ? "f32, bf16 or u8 "
+                                      : "f32 or bf16 ";
         }
         for (std::string& dim : filled.dims) {
             const char letter = dim.back();

@@ -13,7 +13,7 @@ namespace compact {
 struct OperandSpec {
     std::string name;
     bool optional = false;
-    std::string dtype;              // "f32", "i32", ... or one capital letter
+    std::string dtype;              // "f32", "i32", ..., one capital letter, or "S|u8"
     std::vector<std::string> dims;  // "n", "2", "*", or a single "#e"
     // Outputs only: the input whose memory this is. `updates`: always, and absent when the input
     // is; `accumulates`: when that input is present.

@@ -38,9 +38,11 @@ export interface MethodRun {
   readonly given?: readonly string[];
   readonly microBatches?: number;
   readonly options?: Pick<CompileOptions, 'maxGradNorm' | 'recompute'>;
+  /** Of the model, where it is to be larger. */
+  readonly config?: Partial<LlamaConfig>;
 }
 
-const config: LlamaConfig = {
+const small: LlamaConfig = {
   vocabSize: 29,
   hiddenSize: 16,
   intermediateSize: 40,
@@ -52,10 +54,10 @@ const shape = { batchSize: 2, sequenceLength: 8 };
 
 /** Largest difference of weights and states after the steps, each over the largest number of its tensor. */
 export async function differenceFromEquations(
-  { method, machine, steps, learningRate, given = [], microBatches = 1, options = {} }: MethodRun,
+  { method, machine, steps, learningRate, given = [], microBatches = 1, options = {}, config }: MethodRun,
   equations: Equations,
 ): Promise<Readonly<Record<'losses' | 'weights' | 'states', number>>> {
-  const model = llama(config);
+  const model = llama(small, config);
   const { maxGradNorm = 0 } = options;
   const twin = new TwinTrainer(model, dense(), shape);
   const plan = compile({
@@ -111,7 +113,7 @@ export async function differenceFromEquations(
 function batchOf(name: string) {
   const numTokens = shape.batchSize * shape.sequenceLength;
   const of = (input: string): Int32Array =>
-    Int32Array.from(randomIntegers(`${name} ${input}`, [numTokens], config.vocabSize).data);
+    Int32Array.from(randomIntegers(`${name} ${input}`, [numTokens], small.vocabSize).data);
   return { inputs: { tokens: of('tokens'), targets: of('targets') }, numCountedTokens: numTokens };
 }
 

@@ -60,7 +60,7 @@ export function opCases(options: OpCaseOptions, mixtures?: readonly string[]): O
   const isPresent = (operand: OutputOperand) =>
     options.inputs[sharedInput(signature, operand) ?? operand.name] !== undefined || !operand.isOptional;
   const used = [...signature.inputs.filter(isPresent), ...signature.outputs.filter(isPresent)];
-  const letters = [...new Set(used.map(({ dtype }) => dtype).filter((dtype) => /^[A-Z]$/.test(dtype)))];
+  const letters = [...new Set(used.map(({ dtype }) => dtype).filter((dtype) => /^[A-Z]/.test(dtype)))];
   const wanted = mixtures ?? allMixtures(letters.length);
   return wanted.map((mixture) => {
     const dtypes = mixture.split(' ').map((dtype, i) => [letters[i]!, dtype] as const);

@@ -1,7 +1,8 @@
 import { describeOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
 import { randomTensor } from '../helpers/random.js';
-import { mapElements, tensor } from '../reference/index.js';
+import { encodedState } from '../reference/dynamic-map.js';
+import { mapElements, type Tensor, tensor } from '../reference/index.js';
 
 const shapes = [[1], [2], [31], [33, 2], [3, 41], [123], [9, 123], [4097]];
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-6 };
@@ -13,8 +14,31 @@ const states = (shape: readonly number[]) => ({
 const gradientScale = tensor([1], [0.25]);
 const zeroes = (shape: readonly number[]) => ({ expAvg: tensor(shape), expAvgSq: tensor(shape) });
 
+/** Moments as codes, by the twin from numbers of both signs; a block of zeros among them where there are many. */
+function encodedMoments(shape: readonly number[]) {
+  const { expAvg, expAvgSq } = states(shape);
+  const withZeros = (x: Tensor) => mapElements(x, (value, i) => (i >= 512 && i < 768 ? 0 : value));
+  const first = encodedState(withZeros(expAvg), 'signed');
+  const second = encodedState(withZeros(expAvgSq), 'unsigned');
+  return {
+    expAvg: first.codes,
+    expAvgSq: second.codes,
+    expAvgScales: first.scales,
+    expAvgSqScales: second.scales,
+  };
+}
+
 describeOps('adamDirection', () =>
   shapes.flatMap((shape) => [
+    ...opCases(
+      {
+        op: 'adamDirection',
+        label: '8-bit states, clipped',
+        inputs: { ...states(shape), ...encodedMoments(shape), gradientScale },
+        attributes: { ...adam, firstMomentStep: 3, secondMomentStep: 40 },
+      },
+      ['f32 u8 f32', 'bf16 u8 bf16'],
+    ),
     ...opCases({
       op: 'adamDirection',
       inputs: states(shape),
@@ -46,6 +70,15 @@ describeOps('adamW', () =>
     const inputs = { weight: randomTensor('weight', shape), ...states(shape) };
     return [
       ...opCases({ op: 'adamW', inputs, attributes: { ...adam, ...decay, step: 7 } }),
+      ...opCases(
+        {
+          op: 'adamW',
+          label: '8-bit states',
+          inputs: { ...inputs, ...encodedMoments(shape) },
+          attributes: { ...adam, ...decay, step: 7 },
+        },
+        ['f32 f32 u8', 'bf16 f32 u8', 'bf16 bf16 u8'],
+      ),
       ...opCases({
         op: 'adamW',
         label: 'first step, clipped, scaled',
@@ -89,6 +122,39 @@ describeOps('weightUpdate', () =>
         inputs: { ...inputs, gradientScale },
         attributes: { learningRate: 0.1 },
       }),
+    ];
+  }),
+);
+
+describeOps('adafactorDirection', () =>
+  [[1], [31], [1, 7], [33, 2], [3, 41], [9, 123], [70, 65]].flatMap((shape) => {
+    const [n, m] = shape.length === 1 ? [1, shape[0]!] : (shape as [number, number]);
+    const squared = (name: string, size: number) =>
+      mapElements(randomTensor(name, [size], 0.1), (value) => value * value);
+    const inputs = {
+      gradient: randomTensor('gradient', shape, 0.1),
+      rows: squared('rows', n),
+      columns: squared('columns', m),
+    };
+    const constants = { decayExponent: 0.8, epsilon: 1e-30, clipThreshold: 1 };
+    return [
+      ...opCases({ op: 'adafactorDirection', inputs, attributes: { ...constants, step: 7 } }),
+      ...opCases(
+        {
+          op: 'adafactorDirection',
+          label: 'first step, on the gradient, scaled by a parameter, clipped',
+          inputs: {
+            ...inputs,
+            rows: tensor([n]),
+            columns: tensor([m]),
+            parameter: randomTensor('parameter', [3, 50], 0.2),
+            gradientScale,
+          },
+          attributes: { ...constants, step: 1, leastParameter: 1e-3 },
+          inPlace: { direction: 'gradient' },
+        },
+        ['f32 f32 f32', 'bf16 f32 bf16', 'f32 bf16 f32'],
+      ),
     ];
   }),
 );

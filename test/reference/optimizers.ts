@@ -1,4 +1,5 @@
 /** Adam (https://arxiv.org/abs/1412.6980), AdamW (https://arxiv.org/abs/1711.05101), SGD, and clipping by norm. */
+import { decodedState, encodedState } from './dynamic-map.js';
 import { type StochasticRounding, stochasticallyRounded } from './stochastic-rounding.js';
 import { mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
@@ -7,9 +8,40 @@ interface AdamInputs {
   readonly expAvg: Tensor;
   readonly expAvgSq: Tensor;
   readonly gradientScale?: Tensor;
+  /** Present where the moments are codes. */
+  readonly expAvgScales?: Tensor;
+  readonly expAvgSqScales?: Tensor;
 }
 
 export function adamDirection(
+  { expAvgScales, expAvgSqScales, ...inputs }: AdamInputs,
+  attributes: Numbers,
+  round: Round,
+) {
+  if (expAvgScales === undefined) return adamDirectionOfNumbers(inputs, attributes, round);
+  const { direction, ...moments } = adamDirectionOfNumbers(
+    {
+      ...inputs,
+      expAvg: decodedState(inputs.expAvg, expAvgScales, 'signed', round),
+      expAvgSq: decodedState(inputs.expAvgSq, expAvgSqScales!, 'unsigned', round),
+    },
+    attributes,
+    round,
+  );
+  const [first, second] = [
+    encodedState(moments.expAvg, 'signed'),
+    encodedState(moments.expAvgSq, 'unsigned'),
+  ];
+  return {
+    direction,
+    expAvg: first.codes,
+    expAvgSq: second.codes,
+    expAvgScales: first.scales,
+    expAvgSqScales: second.scales,
+  };
+}
+
+function adamDirectionOfNumbers(
   { gradient, expAvg, expAvgSq, gradientScale }: AdamInputs,
   { beta1, beta2, epsilon, firstMomentStep, secondMomentStep }: Numbers,
   round: Round,
@@ -40,12 +72,12 @@ export function adamW(
   round: Round,
 ) {
   const steps = { firstMomentStep: attributes.step, secondMomentStep: attributes.step };
-  const { direction, expAvg, expAvgSq } = adamDirection(inputs, { ...attributes, ...steps }, round);
+  const { direction, ...moments } = adamDirection(inputs, { ...attributes, ...steps }, round);
   const rate = round(attributes.learningRate! * attributes.updateScale!);
   const updated = mapElements(decayed(weight, attributes, round), (w, i) =>
     round(w - round(rate * direction.data[i]!)),
   );
-  return { weight: stochasticallyRounded(updated, attributes), expAvg, expAvgSq };
+  return { weight: stochasticallyRounded(updated, attributes), ...moments };
 }
 
 interface WeightUpdateInputs {
@@ -65,6 +97,55 @@ export function weightUpdate(
     round(w - round(rate * round(direction.data[i]! * scale))),
   );
   return { weight: stochasticallyRounded(updated, attributes) };
+}
+
+interface AdafactorInputs {
+  readonly gradient: Tensor;
+  readonly rows: Tensor;
+  readonly columns: Tensor;
+  readonly parameter?: Tensor;
+  readonly gradientScale?: Tensor;
+}
+
+/** Adafactor (https://arxiv.org/abs/1804.04235), algorithms 4 and 6, with means in the place of sums. */
+export function adafactorDirection(
+  { gradient, rows, columns, parameter, gradientScale }: AdafactorInputs,
+  { decayExponent, epsilon, clipThreshold, step, leastParameter }: Numbers,
+  round: Round,
+) {
+  const [n, m] = [rows.data.length, columns.data.length];
+  const scale = gradientScale?.data[0] ?? 1;
+  const g = mapElements(gradient, (value) => round(value * scale));
+  const decay = round(1 - step! ** -decayExponent!);
+  const meanOfSquares = (count: number, at: (k: number) => number): number => {
+    let sum = 0;
+    for (let k = 0; k < count; k++) sum = round(sum + round(g.data[at(k)]! ** 2));
+    return round(round(sum / count) + epsilon!);
+  };
+  const moved = (old: number, now: number) => round(round(decay * old) + round(round(1 - decay) * now));
+  const newRows = mapElements(rows, (old, i) =>
+    moved(
+      old,
+      meanOfSquares(m, (j) => i * m + j),
+    ),
+  );
+  const newColumns = mapElements(columns, (old, j) =>
+    moved(
+      old,
+      meanOfSquares(n, (i) => i * m + j),
+    ),
+  );
+  const mean = round(newRows.data.reduce((a, b) => round(a + b), 0) / n);
+  const unclipped = mapElements(g, (value, i) => {
+    const [row, column] = [newRows.data[Math.floor(i / m)]!, newColumns.data[i % m]!];
+    return round(value * round(round(Math.sqrt(round(mean / row))) / round(Math.sqrt(column))));
+  });
+  const rms = ({ data }: Tensor) =>
+    round(Math.sqrt(round(data.reduce((sum, x) => round(sum + round(x * x)), 0) / data.length)));
+  const least = parameter === undefined ? 1 : Math.max(leastParameter!, rms(parameter));
+  const factor = round(least / Math.max(1, round(rms(unclipped) / clipThreshold!)));
+  const direction = mapElements(unclipped, (u) => round(u * factor));
+  return { direction, rows: newRows, columns: newColumns };
 }
 
 interface SgdInputs {

@@ -103,7 +103,7 @@ describe('published savings at 128 x 256 tokens', () => {
     const asAsked = plan('llama-60m', compact(options), published);
     const asPublished = plan(
       'llama-60m',
-      compact({ rankRatio: 0.25, sharing: 'weight', outputProjection: 'dense', stateDtype: 'bf16' }),
+      compact({ rankRatio: 0.25, sharing: 'weight', outputProjection: 'dense', stateFormat: 'bf16' }),
       published,
     );
     expect(asAsked.peakBytes).toBe(asPublished.peakBytes);

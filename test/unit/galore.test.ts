@@ -220,7 +220,7 @@ describe('a plan', () => {
 
   test('has states of half the bytes in bf16', () => {
     const f32 = memoryReport(planOf({ rank: 8 })).byKind.optimizerState;
-    const bf16 = memoryReport(planOf({ rank: 8, stateDtype: 'bf16' }, { dtype: 'bf16' })).byKind
+    const bf16 = memoryReport(planOf({ rank: 8, stateFormat: 'bf16' }, { dtype: 'bf16' })).byKind
       .optimizerState;
     expect(bf16).toBe(f32 / 2);
   });

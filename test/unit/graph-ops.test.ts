@@ -18,7 +18,10 @@ type Make = (name: string, shape: readonly number[], dtype?: DType) => Value;
 
 const projection = { seed: 2 ** 40 + 3, tensorId: 7, rank: 4, distribution: 'rademacher' } as const;
 const rounding = { seed: 5, tensorId: 1, step: 3 };
-const moments = (make: Make) => ({ expAvg: make('expAvg', [6, 8]), expAvgSq: make('expAvgSq', [6, 8]) });
+const moments = (make: Make) => ({
+  expAvg: { values: make('expAvg', [6, 8]) },
+  expAvgSq: { values: make('expAvgSq', [6, 8]) },
+});
 const attentionOperands = (make: Make) =>
   [make('q', [12, 8]), make('k', [12, 4]), make('v', [12, 4])] as const;
 const attentionAttributes = { sequenceLength: 6, headSize: 2, causal: 1, scale: 1 };
@@ -135,6 +138,20 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
         ignoreIndex: 0,
       }),
   ],
+  adafactorDirection: [false, true].map((isScaled) => (make: Make) => {
+    const parameter = isScaled ? make('parameter', [6, 8], 'bf16') : undefined;
+    return ops.adafactorDirection(
+      make('gradient', [6, 8]),
+      { rows: make('rows', [6]), columns: make('columns', [8]) },
+      {
+        decayExponent: 0.8,
+        epsilon: 1e-30,
+        clipThreshold: 1,
+        step: 3,
+        parameterScale: parameter && { parameter, least: 1e-3 },
+      },
+    );
+  }),
   adamDirection: [false, true].map((hasScale) => (make: Make) => {
     const constants = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, firstMomentStep: 1, secondMomentStep: 2 };
     const gradientScale = hasScale ? make('gradientScale', [1]) : undefined;

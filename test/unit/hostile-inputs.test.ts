@@ -84,7 +84,7 @@ const adam = {
   betas: [0.9, 0.95],
   epsilon: 1e-6,
   weightDecay: 0.1,
-  stateDtype: 'f32',
+  stateFormat: 'f32',
   stochasticRounding: true,
   seed: 3,
 };

@@ -11,6 +11,7 @@ import {
   sgd,
 } from '../../lib/graph/index.js';
 import {
+  adalomo,
   compact,
   type CompactOptions,
   dense,
@@ -458,6 +459,7 @@ describe('options', () => {
   test('a description gives the same method', () => {
     const methods = [
       dense({ weightDecay: 0.1, seed: 3 }),
+      adalomo({ clipThreshold: 2 }),
       mesa({ groupSize: 64 }),
       lora({ r: 4, targetModules: ['gate'] }),
       loraFa({ useRslora: true }),

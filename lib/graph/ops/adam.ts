@@ -6,14 +6,13 @@ import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
 import { firstInputElements } from './checks.js';
+import type { OptimizerState } from './optimizer-state.js';
 import { roundingAttributes } from './project.js';
 
-/** The two moving averages of Adam: states that `adamDirection` and `adamW` update in place, f32 or bf16. */
+/** The two moving averages of Adam, as the gradient: states that `adamDirection` and `adamW` update in place. */
 export interface AdamMoments {
-  /** First moment, as the gradient. */
-  readonly expAvg: Value;
-  /** Second moment, as the gradient. */
-  readonly expAvgSq: Value;
+  readonly expAvg: OptimizerState;
+  readonly expAvgSq: OptimizerState;
 }
 
 /** Constants and scalars of `adamDirection`. */
@@ -35,7 +34,14 @@ export interface AdamDirectionOptions {
 export function adamDirection(gradient: Value, moments: AdamMoments, options: AdamDirectionOptions): Value {
   const { gradientScale, dtype = gradient.dtype, ...attributes } = options;
   const { expAvg, expAvgSq } = moments;
-  const inputs = [gradient, expAvg, expAvgSq, gradientScale] as const;
+  const inputs = [
+    gradient,
+    expAvg.values,
+    expAvgSq.values,
+    gradientScale,
+    expAvg.scales,
+    expAvgSq.scales,
+  ] as const;
   const outputs = { direction: { dtype, kind: 'gradient' } } as const;
   const [direction] = callOp(adamDirectionOp, inputs, attributes, outputs);
   return direction!;
@@ -73,7 +79,16 @@ export function adamW(weight: Value, gradient: Value, moments: AdamMoments, opti
     step,
     tensorId: stochasticRounding?.tensorId ?? 0,
   };
-  const [updated] = callOp(adamWOp, [weight, gradient, expAvg, expAvgSq, gradientScale], attributes);
+  const inputs = [
+    weight,
+    gradient,
+    expAvg.values,
+    expAvgSq.values,
+    gradientScale,
+    expAvg.scales,
+    expAvgSq.scales,
+  ] as const;
+  const [updated] = callOp(adamWOp, inputs, attributes);
   return updated!;
 }
 
@@ -84,7 +99,8 @@ export const adamDirectionOp: OpDefinition = defineOp({
     '`m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; direction = (m / (1-b1^firstMomentStep)) / (sqrt(v / ' +
     '(1-b2^secondMomentStep)) + epsilon)`',
   operands:
-    'gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> direction:D[#e] =expAvg =expAvgSq',
+    'gradient:G[#e] expAvg:S|u8[#e] expAvgSq:S|u8[#e] gradientScale?:f32[1] expAvgScales?:f32[b] ' +
+    'expAvgSqScales?:f32[b] -> direction:D[#e] =expAvg =expAvgSq =expAvgScales =expAvgSqScales',
   attributes: 'beta1 beta2 epsilon firstMomentStep secondMomentStep',
   mayShare: 'direction=gradient',
   recompute: 'costly',
@@ -101,8 +117,8 @@ export const adamWOp: OpDefinition = defineOp({
     '`adamDirection` with one `step`, then `w = w (1 - learningRate*weightDecay) - ' +
     'learningRate*updateScale*direction`',
   operands:
-    'weight:W[#e] gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> =weight =expAvg ' +
-    '=expAvgSq',
+    'weight:W[#e] gradient:G[#e] expAvg:S|u8[#e] expAvgSq:S|u8[#e] gradientScale?:f32[1] ' +
+    'expAvgScales?:f32[b] expAvgSqScales?:f32[b] -> =weight =expAvg =expAvgSq =expAvgScales =expAvgSqScales',
   attributes:
     'learningRate updateScale=1 beta1 beta2 epsilon weightDecay=0 step stochasticRounding=0 ' +
     'roundingSeed=0 tensorId=0',

@@ -1,4 +1,5 @@
 // Every op, a line for each file.
+export * from './adafactor.js';
 export * from './adam.js';
 export * from './add.js';
 export * from './add-rms-norm.js';
@@ -17,6 +18,7 @@ export * from './layer-norm.js';
 export * from './linear-cross-entropy.js';
 export * from './matmul.js';
 export * from './multiply.js';
+export * from './optimizer-state.js';
 export * from './orthonormalize.js';
 export * from './project.js';
 export * from './quantize.js';

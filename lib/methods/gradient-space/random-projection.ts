@@ -12,6 +12,7 @@ import {
   type Projection,
   type Value,
 } from '../../graph/index.js';
+import { compactError } from '../../errors.js';
 import type { ClockRules } from '../clock.js';
 import type { UpdateContext } from '../method.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
@@ -31,7 +32,14 @@ export function randomProjection(
   options: ResolvedProjectionOptions & StepOptions,
   optimizer: Optimizer,
 ): GradientSpace {
-  const { seed, distribution, store, momentsAtRefresh } = options;
+  const { seed, distribution, store, momentsAtRefresh, stateFormat } = options;
+  if (momentsAtRefresh === 'transfer' && stateFormat === '8bit')
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', 'moments of eight bits cannot be transferred', {
+      op: 'momentsAtRefresh',
+      expected: "'keep' or 'reset', with states of eight bits",
+      received: 'transfer',
+      remedy: "Use stateFormat: 'bf16', or keep the moments.",
+    });
 
   /** The projection of a weight's input, (in_features, rank); undefined for weights that stay dense. */
   function projectionOf(weight: Value): Projection | undefined {
@@ -117,9 +125,9 @@ export function randomProjection(
     const [rows, columns] = weight.shape as [number, number];
     const moment = projection && optimizer.firstMoment?.(weight, [projection.rank, columns]);
     if (moment === undefined) return;
-    if (momentsAtRefresh === 'reset') fillPersistent(moment, 0);
+    if (momentsAtRefresh === 'reset') fillPersistent(moment.scales ?? moment.values, 0);
     else
-      projectTransfer(moment, projection!, {
+      projectTransfer(moment.values, projection!, {
         rows,
         oldEpoch: scalar('previousProjectionEpoch'),
         newEpoch: epoch,

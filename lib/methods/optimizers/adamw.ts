@@ -2,7 +2,13 @@ import * as v from 'valibot';
 import { adamDirection, adamW, scalar, type AdamMoments, type Value } from '../../graph/index.js';
 import { numberFrom, numberWithin, optional, type OptionTable } from '../../options.js';
 import { defineOptimizer } from './optimizer.js';
-import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from './step.js';
+import {
+  learningRateOf,
+  roundsStochastically,
+  stateInFormat,
+  weightDecayOf,
+  type StepOptions,
+} from './step.js';
 
 /** Options of AdamW, in PyTorch's words. */
 export interface AdamWSettings {
@@ -27,6 +33,7 @@ export const adamw = defineOptimizer<AdamWSettings>()({
   name: 'adamw',
   source: 'Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019',
   table: adamWTable,
+  stateFormats: ['f32', 'bf16', '8bit'],
 
   create: (options) => ({
     update(parameter, gradient, { gradientScale }, updateScale = 1) {
@@ -63,14 +70,8 @@ export const adamw = defineOptimizer<AdamWSettings>()({
   }),
 });
 
-/** The two moments of a parameter's gradient, which start as zero. */
-function momentsOf(
-  { graph, name }: Value,
-  shape: readonly number[],
-  { stateDtype }: Pick<StepOptions, 'stateDtype'>,
-): AdamMoments {
-  return {
-    expAvg: graph.state(`${name}.expAvg`, shape, stateDtype, 'optimizerState'),
-    expAvgSq: graph.state(`${name}.expAvgSq`, shape, stateDtype, 'optimizerState'),
-  };
-}
+/** The two moments of a parameter's gradient. */
+const momentsOf = (parameter: Value, shape: readonly number[], options: StepOptions): AdamMoments => ({
+  expAvg: stateInFormat(parameter, 'expAvg', shape, options),
+  expAvgSq: stateInFormat(parameter, 'expAvgSq', shape, options),
+});

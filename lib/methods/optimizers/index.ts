@@ -1,11 +1,15 @@
 // Every optimizer: what this file exports is what methods offer, and what they can be told of it.
+import type { AdafactorSettings } from './adafactor.js';
 import type { AdamWSettings } from './adamw.js';
 import type { ApolloSettings } from './apollo.js';
 import type { ApolloMiniSettings } from './apollo-mini.js';
 
+export { adafactor } from './adafactor.js';
 export { adamw } from './adamw.js';
+export { adamw8bit } from './adamw-8bit.js';
 export { apollo } from './apollo.js';
 export { apolloMini } from './apollo-mini.js';
 
 /** Settings of every optimizer; which of them may be given depends on the optimizer that is chosen. */
-export interface OptimizerSettings extends AdamWSettings, ApolloSettings, ApolloMiniSettings {}
+export interface OptimizerSettings
+  extends AdafactorSettings, AdamWSettings, ApolloSettings, ApolloMiniSettings {}

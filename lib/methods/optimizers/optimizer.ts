@@ -1,4 +1,4 @@
-import type { Attribute, DType, Value } from '../../graph/index.js';
+import type { Attribute, DType, OptimizerState, StateFormat, Value } from '../../graph/index.js';
 import type { OptionTable } from '../../options.js';
 import type { ClockRules } from '../clock.js';
 import type { UpdateContext } from '../method.js';
@@ -14,7 +14,7 @@ export interface Optimizer {
   /** The direction of a step in a space that gradients are taken to, shaped as the gradient there. Absent: it needs full ones. */
   direction?(gradient: Value, context: DirectionContext): Value;
   /** The state that averages gradients of a shape, which a change of the space can carry over or reset. Absent: none. */
-  firstMoment?(parameter: Value, shape: readonly number[]): Value;
+  firstMoment?(parameter: Value, shape: readonly number[]): OptimizerState;
   /** What it counts from step to step. Absent: nothing but steps. */
   readonly clocks?: Readonly<Record<string, ClockRules>>;
 }
@@ -37,6 +37,8 @@ export interface OptimizerDefinition<Options = object, Name extends string = str
   readonly table: OptionTable<Options>;
   /** Why it has no direction of compressed gradients; absent where it has one. */
   readonly fullGradientBecause?: string;
+  /** What its states can be held in, the default first. Absent: f32 or bf16. */
+  readonly stateFormats?: readonly [StateFormat, ...StateFormat[]];
   create(options: Required<Options> & StepOptions): Optimizer;
 }
 

@@ -1,10 +1,15 @@
 // What every optimizer does alike when it changes a weight: the rate that the parameter learns at, decay, rounding.
 import {
+  numElements,
+  optimizerState,
   scalar,
+  stateFormats,
   weightUpdate,
   type Attribute,
+  type OptimizerState,
   type ParameterRole,
   type RoleRate,
+  type StateFormat,
   type Value,
 } from '../../graph/index.js';
 import { flag, numberFrom, oneOf, optional, seedNumber, type OptionTable } from '../../options.js';
@@ -13,8 +18,11 @@ import { flag, numberFrom, oneOf, optional, seedNumber, type OptionTable } from 
 export interface StepOptions {
   /** Decoupled; matrices only: norm weights and biases are never decayed. Default 0. */
   readonly weightDecay: number;
-  /** Of the states of an optimizer. Default 'f32'. */
-  readonly stateDtype: 'f32' | 'bf16';
+  /**
+   * How an optimizer's states are held, where it can: numbers, or eight bits each (Dettmers et al., 8-bit Optimizers via
+   * Block-wise Quantization, 2022). Default 'f32'.
+   */
+  readonly stateFormat: StateFormat;
   /** Round bf16 weights stochastically, so that small updates are not lost. Default true; f32 weights need none. */
   readonly stochasticRounding: boolean;
   /** Of everything random that a method does. Default 42. */
@@ -23,10 +31,24 @@ export interface StepOptions {
 
 export const stepTable = {
   weightDecay: optional(numberFrom(0), 0),
-  stateDtype: optional(oneOf(['f32', 'bf16']), 'f32'),
+  stateFormat: optional(oneOf(stateFormats), 'f32'),
   stochasticRounding: optional(flag, true),
   seed: optional(seedNumber, 42),
 } satisfies OptionTable<StepOptions>;
+
+/** Elements that a state needs to be held in eight bits: below, scales and codes would save next to nothing. */
+const least8BitElements = 4096;
+
+/** A state of a parameter, which starts as zero; small ones keep f32 where others have eight bits. */
+export function stateInFormat(
+  { graph, name }: Value,
+  suffix: string,
+  shape: readonly number[],
+  { stateFormat }: Pick<StepOptions, 'stateFormat'>,
+): OptimizerState {
+  const isSmall = stateFormat === '8bit' && numElements(shape) < least8BitElements;
+  return optimizerState(graph, `${name}.${suffix}`, shape, isSmall ? 'f32' : stateFormat);
+}
 
 const rateOfRole: Readonly<Partial<Record<ParameterRole, RoleRate>>> = {
   embedding: 'embeddingLearningRate',

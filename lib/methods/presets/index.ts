@@ -1,4 +1,5 @@
 // Every preset, one line each: what this file exports is what methods are named by.
+export { adalomo } from './adalomo.js';
 export { compact } from './compact.js';
 export { dense } from './dense.js';
 export { galore } from './galore.js';

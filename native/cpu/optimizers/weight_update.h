@@ -45,38 +45,61 @@ inline const uint16_t* rounding_halves(const RoundingKey& key, int64_t row, int6
     return reinterpret_cast<const uint16_t*>(words) + column % 8;
 }
 
-// Stores new_weight(i, lanes) for every element, in parallel. The function may store other things
-// of the same elements (moments); it reads before anything of these elements is written.
-template <class W, class NewWeight>
-inline void update_weight(CpDevice& device, const CpCall& call, NewWeight new_weight) {
-    const CpTensor& weight = call.outputs[0];
-    W* w = data<W>(weight);
-    const int64_t count = num_elements(weight);
-    if constexpr (std::is_same_v<W, BFloat16>) {
-        if (attribute(call, "stochasticRounding") != 0.0) {
-            const RoundingKey key = {attribute_word(call, "roundingSeed"),
-                                     attribute_word(call, "tensorId"),
-                                     attribute_word(call, "step")};
-            const int64_t columns = weight.num_dims > 0 ? weight.shape[weight.num_dims - 1] : 1;
-            for_chunks(device, count, kChunkElements, [&](int64_t begin, int64_t end, int) {
-                // Room for a piece that starts within a group, in whole blocks, plus one vector.
-                uint32_t words[kRoundingPiece / 2 + 8 * kPhiloxBlock];
-                while (begin < end) {
-                    const int64_t row = begin / columns, column = begin % columns;
-                    const int64_t size = std::min({kRoundingPiece, end - begin, columns - column});
-                    const uint16_t* random = rounding_halves(key, row, column, size, words);
-                    for_lanes(size, [&](int64_t i, auto lanes) {
-                        store_stochastic(w + begin + i, new_weight(begin + i, lanes), random + i,
-                                         lanes);
-                    });
-                    begin += size;
-                }
-            });
-            return;
+// The store of new weights, rounded to nearest or stochastically.
+template <class W>
+class WeightStore {
+  public:
+    explicit WeightStore(const CpCall& call) {
+        const CpTensor& weight = call.outputs[0];
+        weight_ = data<W>(weight);
+        if constexpr (std::is_same_v<W, BFloat16>) {
+            if (attribute(call, "stochasticRounding") == 0.0) return;
+            columns_ = weight.num_dims > 0 ? weight.shape[weight.num_dims - 1] : 1;
+            key_ = {attribute_word(call, "roundingSeed"), attribute_word(call, "tensorId"),
+                    attribute_word(call, "step")};
         }
     }
-    for_elements(device, count,
-                 [&](int64_t i, auto lanes) { store(w + i, new_weight(i, lanes), lanes); });
+
+    // Stores new_weight(i, lanes) for every element from begin to end. The function may store other
+    // things of the same elements (moments); it reads before anything of these elements is written.
+    template <class NewWeight>
+    void update(int64_t begin, int64_t end, NewWeight new_weight) const {
+        if constexpr (std::is_same_v<W, BFloat16>) {
+            if (columns_ > 0) return update_stochastically(begin, end, new_weight);
+        }
+        for_lanes(end - begin, [&](int64_t i, auto lanes) {
+            store(weight_ + begin + i, new_weight(begin + i, lanes), lanes);
+        });
+    }
+
+  private:
+    template <class NewWeight>
+    void update_stochastically(int64_t begin, int64_t end, NewWeight new_weight) const {
+        // Room for a piece that starts within a group, in whole blocks, plus one vector.
+        uint32_t words[kRoundingPiece / 2 + 8 * kPhiloxBlock];
+        while (begin < end) {
+            const int64_t row = begin / columns_, column = begin % columns_;
+            const int64_t size = std::min({kRoundingPiece, end - begin, columns_ - column});
+            const uint16_t* random = rounding_halves(key_, row, column, size, words);
+            for_lanes(size, [&](int64_t i, auto lanes) {
+                store_stochastic(weight_ + begin + i, new_weight(begin + i, lanes), random + i,
+                                 lanes);
+            });
+            begin += size;
+        }
+    }
+
+    W* weight_;
+    int64_t columns_ = 0;  // where rounding is stochastic
+    RoundingKey key_{};
+};
+
+// Stores new_weight(i, lanes) for every element, in parallel.
+template <class W, class NewWeight>
+inline void update_weight(CpDevice& device, const CpCall& call, NewWeight new_weight) {
+    const WeightStore<W> weight(call);
+    for_chunks(device, num_elements(call.outputs[0]), kChunkElements,
+               [&](int64_t begin, int64_t end, int) { weight.update(begin, end, new_weight); });
 }
 
 }  // namespace compact::COMPACT_ISA

@@ -49,6 +49,18 @@ inline Vec load(const int8_t* p, FirstLanes lanes) {
     return load(codes, AllLanes{});
 }
 
+// table[p[i]], of a table of 256.
+inline Vec lookup(const float* table, const uint8_t* p, AllLanes) {
+    const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return {_mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(codes), 4)};
+}
+inline Vec lookup(const float* table, const uint8_t* p, FirstLanes lanes) {
+    alignas(8) uint8_t codes[8] = {};
+    std::memcpy(codes, p, static_cast<size_t>(lanes.count));
+    const __m256 found = lookup(table, codes, AllLanes{}).v;
+    return {_mm256_and_ps(found, _mm256_castsi256_ps(first_lanes(lanes)))};
+}
+
 inline void store(float* p, Vec x, AllLanes) { _mm256_storeu_ps(p, x.v); }
 inline void store(float* p, Vec x, FirstLanes lanes) {
     _mm256_maskstore_ps(p, first_lanes(lanes), x.v);
@@ -104,6 +116,22 @@ inline void store(int8_t* p, Vec x, AllLanes) {
 }
 inline void store(int8_t* p, Vec x, FirstLanes lanes) {
     const int64_t codes = narrow_to_i8(x);
+    std::memcpy(p, &codes, static_cast<size_t>(lanes.count));
+}
+
+// Integer-valued lanes in [0, 255].
+inline int64_t narrow_to_u8(Vec x) {
+    const __m256i words = _mm256_cvtps_epi32(x.v);
+    const __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    return _mm_cvtsi128_si64(_mm_packus_epi16(halves, halves));
+}
+inline void store(uint8_t* p, Vec x, AllLanes) {
+    const int64_t codes = narrow_to_u8(x);
+    std::memcpy(p, &codes, sizeof codes);
+}
+inline void store(uint8_t* p, Vec x, FirstLanes lanes) {
+    const int64_t codes = narrow_to_u8(x);
     std::memcpy(p, &codes, static_cast<size_t>(lanes.count));
 }
 

@@ -43,6 +43,17 @@ inline Vec load(const int8_t* p, FirstLanes lanes) {
     return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(lanes), p)))};
 }
 
+// table[p[i]], of a table of 256.
+inline Vec lookup(const float* table, const uint8_t* p, AllLanes) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm512_i32gather_ps(_mm512_cvtepu8_epi32(codes), table, 4)};
+}
+inline Vec lookup(const float* table, const uint8_t* p, FirstLanes lanes) {
+    const Mask mask = first_lanes(lanes);
+    const __m512i codes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, p));
+    return {_mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, codes, table, 4)};
+}
+
 inline void store(float* p, Vec x, AllLanes) { _mm512_storeu_ps(p, x.v); }
 inline void store(float* p, Vec x, FirstLanes lanes) {
     _mm512_mask_storeu_ps(p, first_lanes(lanes), x.v);
@@ -87,6 +98,14 @@ inline void store(int8_t* p, Vec x, AllLanes) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
 }
 inline void store(int8_t* p, Vec x, FirstLanes lanes) {
+    _mm_mask_storeu_epi8(p, first_lanes(lanes), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
+}
+
+// Integer-valued lanes in [0, 255].
+inline void store(uint8_t* p, Vec x, AllLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
+}
+inline void store(uint8_t* p, Vec x, FirstLanes lanes) {
     _mm_mask_storeu_epi8(p, first_lanes(lanes), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
 }
 

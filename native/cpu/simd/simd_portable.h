@@ -56,6 +56,14 @@ inline Vec load(const int8_t* p, Lanes lanes) {
     return each_lane([&](int i) { return static_cast<float>(codes[i]); });
 }
 
+// table[p[i]], of a table of 256.
+template <class Lanes>
+inline Vec lookup(const float* table, const uint8_t* p, Lanes lanes) {
+    Vec result{};
+    for (size_t i = 0; i < num_lanes(lanes); ++i) result.v[i] = table[p[i]];
+    return result;
+}
+
 template <class Lanes>
 inline void store(float* p, Vec x, Lanes lanes) {
     std::memcpy(p, x.v, num_lanes(lanes) * sizeof(float));
@@ -94,6 +102,14 @@ template <class Lanes>
 inline void store(int8_t* p, Vec x, Lanes lanes) {
     int8_t codes[kWidth];
     for (int i = 0; i < kWidth; ++i) codes[i] = static_cast<int8_t>(x.v[i]);
+    std::memcpy(p, codes, num_lanes(lanes));
+}
+
+// Integer-valued lanes in [0, 255].
+template <class Lanes>
+inline void store(uint8_t* p, Vec x, Lanes lanes) {
+    uint8_t codes[kWidth];
+    for (int i = 0; i < kWidth; ++i) codes[i] = static_cast<uint8_t>(x.v[i]);
     std::memcpy(p, codes, num_lanes(lanes));
 }
 

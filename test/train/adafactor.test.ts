@@ -1,0 +1,170 @@
+/** Adafactor and AdaLomo on machines: twenty steps against the equations of the papers in double precision, resume, bytes. */
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { compile, type CompileOptions } from '../../lib/compile/index.js';
+import { adalomo, compact, dense, type Method } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { cpuTarget } from '../../lib/runtime/index.js';
+import { expectExactResume } from '../helpers/exact-resume.js';
+import { cudaDevice } from '../helpers/machines.js';
+import { differenceFromEquations, type Equations } from '../helpers/method-equations.js';
+import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
+import { mapElements, type Tensor, tensor } from '../reference/index.js';
+
+const weightDecay = 0.1;
+const rms = ({ data }: Tensor): number => Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
+
+/**
+ * Adafactor, algorithm 4 for matrices and 5 for vectors, with algorithm 6's step relative to the parameter; the same as
+ * AdaLomo's algorithm 1. Means of rows and columns instead of sums: only their ratio counts.
+ */
+function equations(scaleByParameter: boolean): Equations {
+  const states = new Map<string, Tensor>();
+  const moved = (name: string, decay: number, now: Tensor): Tensor => {
+    const old = states.get(name) ?? tensor(now.shape);
+    const after = mapElements(old, (value, i) => decay * value + (1 - decay) * now.data[i]!);
+    states.set(name, after);
+    return after;
+  };
+  return {
+    states,
+    update(weight, gradient, { name, step, learningRate }) {
+      const decay = 1 - step ** -0.8;
+      const squares = mapElements(gradient, (g) => g * g + 1e-30);
+      let second: Tensor;
+      if (weight.shape.length === 1) {
+        second = moved(`${name}.columnMeans`, decay, squares);
+        states.set(
+          `${name}.rowMeans`,
+          tensor([1], [second.data.reduce((a, b) => a + b) / second.data.length]),
+        );
+      } else {
+        const [n, m] = weight.shape as [number, number];
+        const means = (count: number, other: number, at: (i: number, j: number) => number) =>
+          tensor(
+            [count],
+            Array.from({ length: count }, (_, i) => {
+              let sum = 0;
+              for (let j = 0; j < other; j++) sum += squares.data[at(i, j)]!;
+              return sum / other;
+            }),
+          );
+        const rows = moved(
+          `${name}.rowMeans`,
+          decay,
+          means(n, m, (i, j) => i * m + j),
+        );
+        const columns = moved(
+          `${name}.columnMeans`,
+          decay,
+          means(m, n, (j, i) => i * m + j),
+        );
+        const mean = rows.data.reduce((a, b) => a + b) / n;
+        second = mapElements(weight, (_, i) => (rows.data[Math.floor(i / m)]! * columns.data[i % m]!) / mean);
+      }
+      const unclipped = mapElements(gradient, (g, i) => g / Math.sqrt(second.data[i]!));
+      const scale = scaleByParameter ? Math.max(1e-3, rms(weight)) : 1;
+      const rate = (learningRate * scale) / Math.max(1, rms(unclipped));
+      const keep = weight.shape.length > 1 ? 1 - learningRate * weightDecay : 1;
+      return mapElements(weight, (w, i) => w * keep - rate * unclipped.data[i]!);
+    },
+  };
+}
+
+const window = [
+  ['with accumulation', { microBatches: 3 }],
+  ['with accumulation and clipping', { microBatches: 2, options: { maxGradNorm: 0.5 } }],
+] as const;
+const whole = [
+  ['in one run', {}],
+  ['with recomputation', { options: { recompute: 'layer' } }],
+] as const;
+
+describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, %s', (machine) => {
+  const relative = dense({ optimizer: 'adafactor', weightDecay });
+  const absolute = dense({ optimizer: 'adafactor', scaleByParameter: false, weightDecay });
+
+  test.each([
+    ...[...whole, ...window].map(([name, change]) => [`adafactor ${name}`, relative, true, change] as const),
+    ['adafactor, not scaled by parameters', absolute, false, {}] as const,
+    ...whole.map(([name, change]) => [`adalomo ${name}`, adalomo({ weightDecay }), true, change] as const),
+  ])('%s', async (_, method, scaleByParameter, change) => {
+    const run = { method, machine, steps: 20, learningRate: 0.01, ...change };
+    const worst = await differenceFromEquations(run, equations(scaleByParameter));
+    // fp32 over twenty steps; small gradients are divided by the roots of their own small means.
+    expect(worst.losses).toBeLessThan(1e-5);
+    expect(worst.weights).toBeLessThan(2e-5);
+    expect(worst.states).toBeLessThan(1e-4);
+  });
+});
+
+describe('a run', () => {
+  const { folder, text } = makeFolder();
+  let numRuns = 0;
+  const newOutput = (): string => join(folder, `run-${numRuns++}`);
+
+  test.each([
+    ['adafactor', dense({ optimizer: 'adafactor' }), {}],
+    ['adafactor, bf16', dense({ optimizer: 'adafactor' }), { dtype: 'bf16' as const }],
+    ['adafactor in the space of projections', compact({ optimizer: 'adafactor', refreshInterval: 3 }), {}],
+    ['adalomo', adalomo(), {}],
+  ])('that is resumed equals an uninterrupted one to the bit: %s', async (_, method, change) => {
+    await expectExactResume(tinyRun(text, { method, ...change }), newOutput, [2, 5]);
+  });
+});
+
+const planOf = (method: Method, options: Partial<CompileOptions> = {}) =>
+  compile({
+    model: llama('llama-60m'),
+    method,
+    target: cpuTarget(),
+    batchSize: 1,
+    sequenceLength: 256,
+    dtype: 'f32',
+    entries: ['train'],
+    ...options,
+  });
+
+test('states are a number for each row and each column', () => {
+  const { values } = planOf(dense({ optimizer: 'adafactor' }));
+  const persistent = values.filter(({ region }) => region === 'persistent');
+  const elements = (kind: string, of: (shape: readonly number[]) => number) =>
+    persistent.filter((value) => value.kind === kind).reduce((sum, { shape }) => sum + of(shape), 0);
+  const numbers = elements('parameter', ([rows, columns]) =>
+    columns === undefined ? 1 + rows! : rows! + columns,
+  );
+  expect(elements('optimizerState', ([size]) => size!)).toBe(numbers);
+});
+
+describe('adalomo', () => {
+  test('holds no more than one gradient of a parameter at a time', () => {
+    const { entries, values } = planOf(adalomo(), { lossChunkTokens: 64 });
+    const { lifetimes } = entries.step!;
+    const parameters = values.filter(({ region, kind }) => region === 'persistent' && kind === 'parameter');
+    const sizes = new Set(parameters.map(({ shape }) => shape.join()));
+    const gradients = lifetimes
+      .map((lifetime) => ({ ...lifetime, value: values[lifetime.value]! }))
+      .filter(
+        ({ value }) => value.kind === 'gradient' && sizes.has(value.shape.join()) && value.shape.length > 1,
+      );
+    expect(gradients.length).toBeGreaterThan(8 * 7);
+    for (const { first } of gradients)
+      expect(gradients.filter((other) => other.first <= first && first <= other.last)).toHaveLength(1);
+  });
+
+  test.each([
+    ['accumulation', { accumulateGradients: true }],
+    ['clipping', { maxGradNorm: 1 }],
+    ['updates at the end', { updatePlacement: 'end' }],
+  ] as const)('refuses %s', (_, options) => {
+    expect(() => planOf(adalomo(), options)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'adalomo' }),
+    );
+  });
+
+  test('takes no optimizer but its own', () => {
+    expect(() => adalomo({ optimizer: 'adamw' })).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'optimizer' }),
+    );
+  });
+});
