@@ -4,7 +4,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, type RecomputePolicy } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
-import { dense, galore, lora, loraFa, type Method, mesa, relora } from '../../lib/methods/index.js';
+import {
+  adalomo,
+  compact,
+  dense,
+  galore,
+  lora,
+  loraFa,
+  type Method,
+  mesa,
+  relora,
+} from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
@@ -12,6 +22,12 @@ const allLayers = lora({ r: 16, targetModules: 'all-linear' });
 const [apollo, apolloMini] = [dense({ optimizer: 'apollo' }), dense({ optimizer: 'apollo-mini' })];
 const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   dense: [dense()],
+  'dense, bf16 states': [dense({ stateFormat: 'bf16' })],
+  'adamw-8bit': [dense({ optimizer: 'adamw-8bit' })],
+  'compact, adamw-8bit': [compact({ optimizer: 'adamw-8bit' })],
+  adafactor: [dense({ optimizer: 'adafactor' })],
+  adalomo: [adalomo()],
+  'adalomo, recompute layer': [adalomo(), 'layer'],
   apollo: [apollo],
   'apollo, recompute layer': [apollo, 'layer'],
   'apollo-mini': [apolloMini],
@@ -55,16 +71,25 @@ function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly 
   );
 }
 
-describe.each(['apollo', 'apollo-mini', 'galore', 'lora', 'lora-fa', 'mesa', 'relora'])(
-  'docs/methods/%s.md',
-  (page) => {
-    const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
-    const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
+describe.each([
+  'adafactor',
+  'adalomo',
+  'adamw',
+  'adamw-8bit',
+  'apollo',
+  'apollo-mini',
+  'galore',
+  'lora',
+  'lora-fa',
+  'mesa',
+  'relora',
+])('docs/methods/%s.md', (page) => {
+  const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
+  const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
 
-    test('its table is what is planned', () => {
-      expect(table.length).toBeGreaterThan(1);
-      for (const [, label, ...numbers] of table)
-        expect([label, ...numbers]).toEqual([label, ...bytesOf(...rows[label!]!)]);
-    });
-  },
-);
+  test('its table is what is planned', () => {
+    expect(table.length).toBeGreaterThan(1);
+    for (const [, label, ...numbers] of table)
+      expect([label, ...numbers]).toEqual([label, ...bytesOf(...rows[label!]!)]);
+  });
+});
