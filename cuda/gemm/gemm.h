@@ -2,14 +2,17 @@
 //
 // bf16 runs on tensor cores (gemm_tensor.cuh, or gemm_warpgroup.cuh where kernel_choice.h says so),
 // f32 and mixed operands on CUDA cores (gemm_simple.cuh). Any size, stride and alignment; 16-byte
-// aligned rows are faster. Small products with a long inner dimension are split along it: partial
-// sums go to the workspace and are added in a fixed order, so results are the same on every run.
+// aligned rows are faster. An operand may be stored, decoded from codes, or generated from a seed,
+// the last two while tiles are loaded. Small products with a long inner dimension are split along
+// it: partial sums go to the workspace and are added in a fixed order, so results are the same on
+// every run.
 #pragma once
 
 #include <cstdint>
 
 #include "cuda/projection/projection.h"
 #include "cuda/runtime/device.h"
+#include "native/base/quantized_matrix.h"
 #include "native/base/stochastic_rounding.h"
 
 namespace compact {
@@ -26,6 +29,9 @@ struct CudaGemmOperand {
     int64_t stride = 0;                   // elements between rows of the stored matrix
     bool transposed = false;              // the stored matrix is the transpose of the operand
     const GeneratedPhat* phat = nullptr;  // where it is set, nothing is read from `data`
+    QuantizedMatrix quantized{};          // where it has codes: of B alone, decoded to `dtype`
+
+    bool is_quantized() const { return quantized.codes != nullptr; }
 };
 
 // Rows of bf16 that can be read 16 bytes at a time.

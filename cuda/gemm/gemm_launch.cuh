@@ -142,6 +142,11 @@ Operand stored(const CudaGemmOperand& operand) {
     return {static_cast<const Bf16*>(operand.data), operand.stride};
 }
 
+template <class T>
+StoredElements<T> elements(const CudaGemmOperand& operand) {
+    return {static_cast<const T*>(operand.data), operand.stride, operand.transposed};
+}
+
 template <class Operand>
 Operand generated(const CudaGemmOperand& operand) {
     return {operand.phat->key, static_cast<uint32_t>(operand.phat->panel.row0),
@@ -153,7 +158,8 @@ Operand generated(const CudaGemmOperand& operand) {
 inline bool is_for_warpgroups(const CpDevice& device, const CudaGemm& p) {
     constexpr int64_t kMaxSize = 1 << 30;  // coordinates of boxes have 32 bits
     const auto fits = [](const CudaGemmOperand& operand) {
-        return operand.phat == nullptr && operand.dtype == CP_BF16 && aligned(operand);
+        return operand.phat == nullptr && !operand.is_quantized() && operand.dtype == CP_BF16 &&
+               aligned(operand);
     };
     return device.tensor_map_encoder != nullptr && fits(p.a) && fits(p.b) &&
            std::max({p.m, p.n, p.k}) <= kMaxSize;
@@ -239,27 +245,53 @@ cudaError_t launch_generated_a(CpDevice& device, const CudaGemm& p, int64_t spli
                          stored<StoredOperand<false, true>>(p.b), epilogue);
 }
 
-template <class Epilogue>
-cudaError_t launch_simple(CpDevice& device, const CudaGemm& p, int64_t splits,
-                          const Epilogue& epilogue) {
+// A in memory, of elements `T`.
+template <class T, class B, class Epilogue>
+cudaError_t launch_simple_with(CpDevice& device, const CudaGemm& p, int64_t splits, const B& b,
+                               const Epilogue& epilogue) {
     const int64_t k_per_split = round_up(ceil_div(p.k, splits), kTileK);
     const int64_t tiles = ceil_div(p.m, kSimpleTile) * ceil_div(p.n, kSimpleTile);
     const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(splits));
+    CP_LAUNCH((gemm_simple_kernel<StoredElements<T>, B, Epilogue>), grid, dim3(kSimpleThreads), 0,
+              device.stream, elements<T>(p.a), b, p.m, p.n, p.k, k_per_split, epilogue);
+    return cudaGetLastError();
+}
+
+template <class Epilogue>
+cudaError_t launch_simple(CpDevice& device, const CudaGemm& p, int64_t splits,
+                          const Epilogue& epilogue) {
+    cudaError_t status = cudaSuccess;
     dispatch(p.a.dtype, [&](auto* type_a) {
         dispatch(p.b.dtype, [&](auto* type_b) {
             using A = std::remove_pointer_t<decltype(type_a)>;
             using B = std::remove_pointer_t<decltype(type_b)>;
-            const int64_t a_row = p.a.transposed ? 1 : p.a.stride;
-            const int64_t a_inner = p.a.transposed ? p.a.stride : 1;
-            const int64_t b_inner = p.b.transposed ? 1 : p.b.stride;
-            const int64_t b_column = p.b.transposed ? p.b.stride : 1;
-            CP_LAUNCH((gemm_simple_kernel<A, B, Epilogue>), grid, dim3(kSimpleThreads), 0,
-                      device.stream, static_cast<const A*>(p.a.data), a_row, a_inner,
-                      static_cast<const B*>(p.b.data), b_inner, b_column, p.m, p.n, p.k,
-                      k_per_split, epilogue);
+            status = launch_simple_with<A>(device, p, splits, elements<B>(p.b), epilogue);
         });
     });
-    return cudaGetLastError();
+    return status;
+}
+
+template <bool kTransposed, class Epilogue>
+cudaError_t launch_decoded(CpDevice& device, const CudaGemm& p, int64_t splits,
+                           const Epilogue& epilogue) {
+    if (p.a.dtype == CP_F32) {
+        const QuantizedElements<kTransposed> b{p.b.quantized};
+        return launch_simple_with<float>(device, p, splits, b, epilogue);
+    }
+    const QuantizedOperand<kTransposed> b{p.b.quantized};
+    if (aligned(p.a)) {
+        return launch_tensor(device, p, splits, stored<StoredOperand<true, true>>(p.a), b,
+                             epilogue);
+    }
+    return launch_tensor(device, p, splits, stored<StoredOperand<true, false>>(p.a), b, epilogue);
+}
+
+// x W or x W^T of a quantised W
+template <class Epilogue>
+cudaError_t launch_quantized_b(CpDevice& device, const CudaGemm& p, int64_t splits,
+                               const Epilogue& epilogue) {
+    return p.b.transposed ? launch_decoded<true>(device, p, splits, epilogue)
+                          : launch_decoded<false>(device, p, splits, epilogue);
 }
 
 // For any layout of stored operands.

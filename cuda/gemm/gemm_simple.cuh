@@ -1,9 +1,10 @@
 // Product on CUDA cores: any dtypes, sizes and strides, tiles of 64 x 64 x 16, 2 x 8 sums a thread.
-// The f32 path, and the reference of the tensor-core path on the device.
+// The f32 path, and the reference of the tensor-core path on the device. B may be quantised.
 #pragma once
 
 #include "cuda/gemm/gemm_epilogue.cuh"
 #include "cuda/gemm/gemm_tiles.cuh"
+#include "cuda/quantization/decode.cuh"
 #include "cuda/simt/gpu.h"
 
 namespace compact {
@@ -12,11 +13,34 @@ inline constexpr int kSimpleTile = 64, kSimpleTileK = 16, kSimpleThreads = 256;
 static_assert(kSimpleThreads == 32 * kStoringWarps);
 inline constexpr int kSimpleBlocks = 3;  // on a multiprocessor: of four, each would spill
 
+// An operand as the matrix that is stored or coded, or its transpose.
+template <class T>
+struct StoredElements {
+    const T* data;
+    int64_t stride;
+    bool transposed;
+
+    __device__ __forceinline__ float operator()(int64_t row, int64_t column) const {
+        return load_element(data + (transposed ? column * stride + row : row * stride + column));
+    }
+};
+
+template <bool kTransposed>
+struct QuantizedElements {
+    QuantizedMatrix matrix;
+    static constexpr bool transposed = kTransposed;
+
+    __device__ __forceinline__ float operator()(int64_t row, int64_t column) const {
+        const int64_t columns = matrix.columns;
+        return decode_element(matrix, kTransposed ? column * columns + row : row * columns + column,
+                              kConstantNf4Levels);
+    }
+};
+
 template <class A, class B, class Epilogue>
 __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
-    gemm_simple_kernel(const A* __restrict__ a, int64_t a_row, int64_t a_inner,
-                       const B* __restrict__ b, int64_t b_inner, int64_t b_column, int64_t m,
-                       int64_t n, int64_t k, int64_t k_per_split, Epilogue epilogue) {
+    gemm_simple_kernel(A a, B b, int64_t m, int64_t n, int64_t k, int64_t k_per_split,
+                       Epilogue epilogue) {
     CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_a);  // (inner, row)
     CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_b);  // (inner, column)
     const int thread = static_cast<int>(threadIdx.x);
@@ -32,17 +56,14 @@ __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
     for (int64_t inner = k_begin; inner < k_end; inner += kSimpleTileK) {
         for (int i = thread; i < kSimpleTileK * kSimpleTile; i += kSimpleThreads) {
             // Neighbouring threads read neighbouring addresses whichever way A and B are stored.
-            const int ra = a_inner == 1 ? i / kSimpleTileK : i % kSimpleTile;
-            const int ka = a_inner == 1 ? i % kSimpleTileK : i / kSimpleTile;
+            const int ra = a.transposed ? i % kSimpleTile : i / kSimpleTileK;
+            const int ka = a.transposed ? i / kSimpleTile : i % kSimpleTileK;
             const bool in_a = row_begin + ra < m && inner + ka < k_end;
-            tile_a[ka * kSimpleTile + ra] =
-                in_a ? load_element(a + (row_begin + ra) * a_row + (inner + ka) * a_inner) : 0.0f;
-            const int cb = b_column == 1 ? i % kSimpleTile : i / kSimpleTileK;
-            const int kb = b_column == 1 ? i / kSimpleTile : i % kSimpleTileK;
+            tile_a[ka * kSimpleTile + ra] = in_a ? a(row_begin + ra, inner + ka) : 0.0f;
+            const int cb = b.transposed ? i / kSimpleTileK : i % kSimpleTile;
+            const int kb = b.transposed ? i % kSimpleTileK : i / kSimpleTile;
             const bool in_b = column_begin + cb < n && inner + kb < k_end;
-            tile_b[kb * kSimpleTile + cb] =
-                in_b ? load_element(b + (inner + kb) * b_inner + (column_begin + cb) * b_column)
-                     : 0.0f;
+            tile_b[kb * kSimpleTile + cb] = in_b ? b(inner + kb, column_begin + cb) : 0.0f;
         }
         __syncthreads();
         CP_UNROLL

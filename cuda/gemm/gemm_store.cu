@@ -11,6 +11,7 @@ cudaError_t store(CpDevice& device, const CudaGemm& p, void* workspace) {
         if constexpr (std::is_same_v<C, Bf16>) {  // the dtype of x, and so of x P
             if (p.b.phat != nullptr) return launch_generated_b(device, p, 1, whole);
         }
+        if (p.b.is_quantized()) return launch_quantized_b(device, p, 1, whole);
         return launch_any(device, p, 1, whole);
     });
     if (status != cudaSuccess || p.squares == nullptr) return status;

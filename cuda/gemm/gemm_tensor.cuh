@@ -1,13 +1,16 @@
 // bf16 product on tensor cores: mma.sync tiles of 128 x 128 x 32 or 128 x 64 x 32, three cp.async
 // stages, warps of 64 x 32. Either operand may be stored transposed; ragged edges are zero-filled
-// on load. An operand may also be Phat, whose tiles are made where others are read.
+// on load. An operand may also be Phat, or B quantised: their tiles are made where others are read.
 //
 // Limit: tensor-core rate from about 167 (RTX 4090) to 184 (H200) FLOP per byte upwards.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/gemm/gemm_epilogue.cuh"
 #include "cuda/gemm/gemm_tiles.cuh"
 #include "cuda/projection/phat.cuh"
+#include "cuda/quantization/decode.cuh"
 #include "cuda/simt/gpu.h"
 #include "cuda/simt/launch_group.cuh"
 
@@ -28,7 +31,6 @@ static_assert(WideTile::kWarps == kStoringWarps);
 
 inline constexpr int kTileK = 32;
 inline constexpr int kStages = 3;
-inline constexpr int kTableBytes = kNormalRows * static_cast<int>(sizeof(NormalCubic));
 
 // Chunks of 16 bytes are permuted within a row so that the eight rows of an ldmatrix fall into
 // different banks. Inner-contiguous tile: kOuter rows of 4 chunks; outer-contiguous: 32 rows of
@@ -58,12 +60,34 @@ __device__ __forceinline__ void for_chunks(const Place& place) {
     }
 }
 
+// Tables in shared memory, for tiles that are made on the way.
+struct NoTable {
+    __device__ __forceinline__ void load() {}
+};
+struct NormalRows {
+    NormalCubic rows[kNormalRows];
+    __device__ __forceinline__ void load() { load_normal_table(rows); }
+};
+struct Nf4Table {
+    Nf4Levels levels;
+    __device__ __forceinline__ void load() { load_nf4_levels(&levels); }
+};
+
+template <class Table>
+inline constexpr int kTableBytes = std::is_empty_v<Table> ? 0 : static_cast<int>(sizeof(Table));
+
+__device__ __forceinline__ uint4 packed_chunk(const Bf16 (&values)[8]) {
+    const auto pair = [&](int i) { return values[i] | static_cast<uint32_t>(values[i + 1]) << 16; };
+    return {pair(0), pair(2), pair(4), pair(6)};
+}
+
 // An operand is one matrix (outer, inner): `outer` counts rows of A or columns of B, `inner` is the
 // summed dimension. Inner-contiguous: its elements along `inner` are neighbours.
 template <bool kInner, bool kAlignedRows>
 struct StoredOperand {
     static constexpr bool kInnerContiguous = kInner, kAligned = kAlignedRows;
     static constexpr bool kGenerated = false;
+    using Table = NoTable;
     const Bf16* data;
     int64_t stride;
 
@@ -79,17 +103,12 @@ struct StoredOperand {
             Bf16 values[8];
             CP_UNROLL
             for (int i = 0; i < 8; ++i) values[i] = i < valid ? source[i] : Bf16{0};
-            uint4 packed;
-            packed.x = values[0] | static_cast<uint32_t>(values[1]) << 16;
-            packed.y = values[2] | static_cast<uint32_t>(values[3]) << 16;
-            packed.z = values[4] | static_cast<uint32_t>(values[5]) << 16;
-            packed.w = values[6] | static_cast<uint32_t>(values[7]) << 16;
-            *reinterpret_cast<uint4*>(shared) = packed;
+            *reinterpret_cast<uint4*>(shared) = packed_chunk(values);
         }
     }
 
     template <int kOuter, int kThreads>
-    __device__ __forceinline__ void load_tile(unsigned char* shared, const NormalCubic*,
+    __device__ __forceinline__ void load_tile(unsigned char* shared, const Table&,
                                               int64_t outer_begin, int64_t inner_begin,
                                               int64_t outer, int64_t inner_end) const {
         for_chunks<kInner, kOuter, kThreads>([&](int offset, int row, int c) {
@@ -110,11 +129,12 @@ struct StoredOperand {
 template <bool kInner>
 struct GeneratedOperand {
     static constexpr bool kInnerContiguous = kInner, kAligned = true, kGenerated = true;
+    using Table = NormalRows;
     PhatKey key;
     uint32_t row0, group0;
 
     template <int kOuter, int kThreads>
-    __device__ __forceinline__ void load_tile(unsigned char* shared, const NormalCubic* table,
+    __device__ __forceinline__ void load_tile(unsigned char* shared, const Table& table,
                                               int64_t outer_begin, int64_t inner_begin, int64_t,
                                               int64_t) const {
         const auto row_begin = static_cast<uint32_t>(kInner ? outer_begin : inner_begin);
@@ -122,14 +142,52 @@ struct GeneratedOperand {
         for_chunks<kInner, kOuter, kThreads>([&](int offset, int row, int c) {
             *reinterpret_cast<uint4*>(shared + offset) =
                 phat_group<kGaussian>(key, row0 + row_begin + static_cast<uint32_t>(row),
-                                      group0 + group_begin + static_cast<uint32_t>(c), table);
+                                      group0 + group_begin + static_cast<uint32_t>(c), table.rows);
+        });
+    }
+};
+
+// A quantised matrix, decoded and rounded to bf16.
+template <bool kInner>
+struct QuantizedOperand {
+    // Aligned or not, decoding needs more registers than two blocks on a multiprocessor leave.
+    static constexpr bool kInnerContiguous = kInner, kAligned = false, kGenerated = false;
+    using Table = Nf4Table;
+    QuantizedMatrix matrix;
+
+    __device__ __forceinline__ void load_chunk(unsigned char* shared, const Nf4Levels& levels,
+                                               int64_t row, int64_t column, int64_t rows,
+                                               int64_t columns) const {
+        const int64_t left = row < rows ? columns - column : 0;
+        const int valid = left >= 8 ? 8 : (left > 0 ? static_cast<int>(left) : 0);
+        float values[kPackSize];
+        decode_pack(matrix, row * matrix.columns + column, valid, levels, values);
+        Bf16 rounded[kPackSize];
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) rounded[i] = bf16_from_float(values[i]);
+        *reinterpret_cast<uint4*>(shared) = packed_chunk(rounded);
+    }
+
+    template <int kOuter, int kThreads>
+    __device__ __forceinline__ void load_tile(unsigned char* shared, const Table& table,
+                                              int64_t outer_begin, int64_t inner_begin,
+                                              int64_t outer, int64_t inner_end) const {
+        for_chunks<kInner, kOuter, kThreads>([&](int offset, int row, int c) {
+            if constexpr (kInner) {
+                load_chunk(shared + offset, table.levels, outer_begin + row, inner_begin + c * 8,
+                           outer, inner_end);
+            } else {
+                load_chunk(shared + offset, table.levels, inner_begin + row, outer_begin + c * 8,
+                           inner_end, outer);
+            }
         });
     }
 };
 
 template <class Tile, class A, class B>
-inline constexpr int kTensorSharedBytes = kStages * (Tile::kM + Tile::kN) * kTileK * 2 +
-                                          (A::kGenerated || B::kGenerated ? kTableBytes : 0);
+inline constexpr int kTensorSharedBytes =
+    kStages * (Tile::kM + Tile::kN) * kTileK * 2 + kTableBytes<typename A::Table> +
+    kTableBytes<typename B::Table>;
 
 // What may differ between products of one A.
 template <class B, class Epilogue>
@@ -157,8 +215,11 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
     CP_SHARED_DYNAMIC(unsigned char, shared);
     unsigned char* const tiles_a = shared;
     unsigned char* const tiles_b = shared + kStages * kBytesA;
-    auto* const table = reinterpret_cast<NormalCubic*>(tiles_b + kStages * kBytesB);
-    if constexpr (A::kGenerated || B::kGenerated) load_normal_table(table);
+    unsigned char* const tables = tiles_b + kStages * kBytesB;
+    auto& table_a = *reinterpret_cast<typename A::Table*>(tables);
+    auto& table_b = *reinterpret_cast<typename B::Table*>(tables + kTableBytes<typename A::Table>);
+    table_a.load();
+    table_b.load();
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
     static_assert(Tile::kWarpsM == 2);
     const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
@@ -173,9 +234,9 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
     const auto load_stage = [&](int step) {
         const int stage = step % kStages;
         const int64_t inner = k_begin + static_cast<int64_t>(step) * kTileK;
-        a.template load_tile<Tile::kM, Tile::kThreads>(tiles_a + stage * kBytesA, table, row_begin,
-                                                       inner, m, k_end);
-        b.template load_tile<Tile::kN, Tile::kThreads>(tiles_b + stage * kBytesB, table,
+        a.template load_tile<Tile::kM, Tile::kThreads>(tiles_a + stage * kBytesA, table_a,
+                                                       row_begin, inner, m, k_end);
+        b.template load_tile<Tile::kN, Tile::kThreads>(tiles_b + stage * kBytesB, table_b,
                                                        column_begin, inner, n, k_end);
     };
 

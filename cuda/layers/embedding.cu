@@ -1,4 +1,5 @@
 // embedding: y[i] = table[ids[i]]; its gradient sums the rows of dy that share an id.
+// embeddingInt8: the same of a table in int8 groups.
 //
 // The gradient is deterministic: a stable counting sort lists the positions of each id in ascending
 // order, and the sum of one row of the table belongs to one thread per column, which adds in that
@@ -8,10 +9,11 @@
 // bandwidth.
 #include <algorithm>
 
+#include "cuda/quantization/decode.cuh"
 #include "cuda/runtime/device.h"
 #include "cuda/runtime/ops.h"
 #include "cuda/simt/pack.cuh"
-#include "native/backend/op_checks.h"
+#include "native/backend/quantized_operands.h"
 
 namespace compact {
 namespace {
@@ -64,6 +66,41 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
                   width, check);
     });
     return check_launch(*device, "embedding", error);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kRowThreads)
+    embedding_int8_kernel(QuantizedMatrix table, const int32_t* __restrict__ ids, T* __restrict__ y,
+                          IndexCheck check) {
+    const int64_t width = table.columns;
+    const int64_t token = blockIdx.x / row_blocks(width);
+    const int64_t column = first_column(width);
+    if (column >= width) return;
+    const int count = pack_count(width, column);
+    const int32_t id = ids[token];
+    float values[kPackSize] = {};
+    if (!check.bad(id, token)) {
+        decode_pack(table, id * width + column, count, kConstantNf4Levels, values);
+    }
+    store_pack(y + token * width + column, count, values);
+}
+
+CpStatus check_int8_table(const CpCall* call, CpError* error) {
+    return check_int8(call, "embeddingInt8", call->inputs[0], call->inputs[1], error);
+}
+
+CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
+    const CpTensor& output = call->outputs[0];
+    const QuantizedMatrix table = int8_matrix(*call, call->inputs[0], call->inputs[1]);
+    const IndexCheck check =
+        check_indices(*device, "embeddingInt8", "ids", call->inputs[0].shape[0]);
+    const dim3 grid(static_cast<unsigned>(output.shape[0] * row_blocks(table.columns)));
+    dispatch(output.dtype, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        CP_LAUNCH(embedding_int8_kernel<T>, grid, dim3(kRowThreads), 0, device->stream, table,
+                  data<const int32_t>(call->inputs[2]), data<T>(output), check);
+    });
+    return check_launch(*device, "embeddingInt8", error);
 }
 
 // ---- Positions by id ---------------------------------------------------------------------------
@@ -242,6 +279,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
 }  // namespace
 
 const CpOp kCudaEmbeddingOp = {"embedding", no_workspace, nullptr, run_forward};
+const CpOp kCudaEmbeddingInt8Op = {"embeddingInt8", no_workspace, check_int8_table, run_int8};
 const CpOp kCudaEmbeddingBackwardOp = {"embeddingBackward", backward_workspace_bytes,
                                        check_backward, run_backward};
 

@@ -1,5 +1,5 @@
 // linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
-// the gradients of x and w, or of x alone, in the same pass.
+// the gradients of x and w, or of x alone, in the same pass. The weight may be in int8 groups.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
 // memory, each row in the dtype of x at the front of its fp32 row.
@@ -10,7 +10,7 @@
 #include "cuda/gemm/gemm.h"
 #include "cuda/losses/softmax_loss.h"
 #include "cuda/runtime/ops.h"
-#include "native/backend/op_checks.h"
+#include "native/backend/quantized_operands.h"
 
 namespace compact {
 namespace {
@@ -19,17 +19,21 @@ namespace {
 struct Problem {
     int64_t tokens, width, vocab, chunk;
     int32_t dtype;
-    bool transposed;
+    bool transposed, quantized;
 
     explicit Problem(const CpCall& call)
         : tokens(call.inputs[0].shape[0]),
           width(call.inputs[0].shape[1]),
           dtype(call.inputs[0].dtype),
-          transposed(attribute(call, "transposeWeight") != 0.0) {
+          transposed(attribute(call, "transposeWeight") != 0.0),
+          quantized(call.inputs[1].dtype == CP_I8) {
         vocab = call.inputs[1].shape[transposed ? 0 : 1];
         const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
         chunk = std::min(tokens, std::max<int64_t>(1, wanted));
     }
+
+    // Codes are followed by their scales.
+    const CpTensor& targets(const CpCall& call) const { return call.inputs[quantized ? 3 : 2]; }
 
     int64_t losses_bytes() const { return aligned(tokens * 8); }
     int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
@@ -94,6 +98,15 @@ CudaGemmOperand rows_of(const CpTensor& matrix, int64_t row, bool transposed) {
             transposed};
 }
 
+CudaGemmOperand weight_of(const CpCall& call, const Problem& p, bool transposed) {
+    if (!p.quantized) return rows_of(call.inputs[1], 0, transposed);
+    CudaGemmOperand operand;
+    operand.dtype = p.dtype;
+    operand.transposed = transposed;
+    operand.quantized = int8_matrix(call, call.inputs[1], call.inputs[2]);
+    return operand;
+}
+
 // Gradients of the logits where they stand: elements of x's dtype in rows as long as the fp32 ones.
 CudaGemmOperand logit_gradients(const Problem& p, const Workspace& work, bool transposed) {
     return {work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype), transposed};
@@ -107,7 +120,7 @@ CpStatus compute_logits(CpDevice& device, const char* op, const CpCall& call, co
     product.n = p.vocab;
     product.k = p.width;
     product.a = rows_of(call.inputs[0], token, false);
-    product.b = rows_of(call.inputs[1], 0, p.transposed);
+    product.b = weight_of(call, p, p.transposed);
     product.c = work.logits;
     product.c_stride = p.vocab;
     return gemm(device, op, product, work.gemm, error);
@@ -123,7 +136,7 @@ CpStatus compute_input_gradient(CpDevice& device, const char* op, const CpCall& 
     product.n = p.width;
     product.k = p.vocab;
     product.a = logit_gradients(p, work, false);
-    product.b = rows_of(call.inputs[1], 0, !p.transposed);
+    product.b = weight_of(call, p, !p.transposed);
     product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
     product.c_dtype = output.dtype;
     product.c_stride = p.width;
@@ -159,15 +172,14 @@ SoftmaxRows rows_of_chunk(const CpCall& call, const Problem& p, const Workspace&
     rows.first_token = first;
     rows.count = count;
     rows.classes = p.vocab;
-    rows.targets = data<const int32_t>(call.inputs[2]);
+    rows.targets = data<const int32_t>(p.targets(call));
     rows.ignore_index = static_cast<int64_t>(attribute(call, "ignoreIndex"));
     rows.losses = work.losses;
     rows.check = check;
     return rows;
 }
 
-CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
-    const char* op = "linearCrossEntropy";
+CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* error) {
     const Problem p(*call);
     const Workspace work(*call, p);
     const IndexCheck check = check_indices(*device, op, "targets", p.vocab);
@@ -207,6 +219,14 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpE
                       error);
 }
 
+CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
+    return forward(device, call, "linearCrossEntropy", error);
+}
+
+CpStatus run_int8_forward(CpDevice* device, const CpCall* call, CpError* error) {
+    return forward(device, call, "linearCrossEntropyInt8", error);
+}
+
 CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     const char* op = "linearCrossEntropyBackward";
     const Problem p(*call);
@@ -223,6 +243,11 @@ CpStatus run_input_backward(CpDevice* device, const CpCall* call, CpError* error
                          [](int64_t, int64_t) { return CP_OK; });
 }
 
+CpStatus run_int8_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    return differentiate(device, call, "linearCrossEntropyInt8Backward", error,
+                         [](int64_t, int64_t) { return CP_OK; });
+}
+
 CpStatus check_forward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy(call, "linearCrossEntropy", error);
 }
@@ -235,6 +260,14 @@ CpStatus check_input_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy(call, "linearCrossEntropyInputBackward", error);
 }
 
+CpStatus check_int8_forward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_int8(call, "linearCrossEntropyInt8", error);
+}
+
+CpStatus check_int8_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_int8(call, "linearCrossEntropyInt8Backward", error);
+}
+
 }  // namespace
 
 const CpOp kCudaLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_bytes,
@@ -244,5 +277,10 @@ const CpOp kCudaLinearCrossEntropyBackwardOp = {
 const CpOp kCudaLinearCrossEntropyInputBackwardOp = {"linearCrossEntropyInputBackward",
                                                      input_backward_workspace_bytes,
                                                      check_input_backward, run_input_backward};
+const CpOp kCudaLinearCrossEntropyInt8Op = {"linearCrossEntropyInt8", forward_workspace_bytes,
+                                            check_int8_forward, run_int8_forward};
+const CpOp kCudaLinearCrossEntropyInt8BackwardOp = {"linearCrossEntropyInt8Backward",
+                                                    input_backward_workspace_bytes,
+                                                    check_int8_backward, run_int8_backward};
 
 }  // namespace compact

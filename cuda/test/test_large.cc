@@ -95,6 +95,51 @@ TEST(cuda_large_quantize) {
               .agrees(0));
 }
 
+TEST(cuda_large_weights_in_int8) {
+    if (!runs_large()) return;
+    const int64_t group = 64;
+    // Scales stay, and whole codes are not rounded: random numbers depend on where a group stands.
+    const auto full_range = [](int64_t i) { return i % 64 == 0 ? 127.0 : small_integer(i); };
+    CHECK(LargeRun("weightUpdateInt8", group)
+              .rows({group}, CP_I8, 100.0)
+              .holding(full_range)
+              .rows({}, CP_F32, 0.5)
+              .holding([](int64_t) { return 0.5; })
+              .rows({group}, CP_BF16, 0.5)
+              .absent()
+              .output_on(0)
+              .output_on(1)
+              .attribute("groupSize", group)
+              .attribute("learningRate", 0)
+              .attribute("step", 1)
+              .agrees(0));
+    Tensor ids({3}, CP_I32, {0, 1, 2});
+    CHECK(LargeRun("embeddingInt8", group)
+              .rows({group}, CP_I8, 3.0, 40.0)
+              .rows({}, CP_F32, 0.5)
+              .whole(ids)
+              .whole_output({3, group})
+              .attribute("groupSize", group)
+              .agrees(0));
+}
+
+TEST(cuda_large_quantize_nf4) {
+    if (!runs_large()) return;
+    const int64_t span = 16384;
+    CHECK(LargeRun("quantizeNf4", span)
+              .rows({span}, CP_BF16, 0.5)
+              .rows_output({span / 2}, CP_U8)
+              .rows_output({256}, CP_U8)
+              .rows_output({2}, CP_F32)
+              .agrees(0));
+    CHECK(LargeRun("dequantizeNf4", span)
+              .rows({span / 2}, CP_U8, 3.0, 40.0)
+              .rows({256}, CP_U8, 2.0)
+              .rows({2}, CP_F32, 0.5)
+              .rows_output({span}, CP_BF16)
+              .agrees(0));
+}
+
 // ---- Optimizers --------------------------------------------------------------------------------
 
 TEST(cuda_large_optimizers) {

@@ -48,6 +48,35 @@ TEST(cuda_large_matmul) {
     }
 }
 
+TEST(cuda_large_products_with_codes) {
+    if (!runs_large()) return;
+    const int64_t inner = 16, columns = 24;
+    Tensor codes = small_integers({inner, columns}, CP_I8), scales({3}, CP_F32, {1.0, 0.5, 2.0});
+    Tensor halves = small_integers({inner, columns / 2}, CP_U8), magnitudes({1, 256}, CP_U8);
+    for (int64_t i = 0; i < 256; ++i) magnitudes.set(i, static_cast<double>(i));
+    Tensor ranges({1, 2}, CP_F32, {1.0, 0.5});
+    for (int32_t dtype : kDtypes) {
+        CHECK(LargeRun("matmulInt8", inner)
+                  .rows({inner}, dtype, 1.0)
+                  .holding(small_integer)
+                  .whole(codes)
+                  .whole(scales)
+                  .rows_output({columns}, dtype)
+                  .attribute("groupSize", 128)
+                  .attribute("transposeB", 0)
+                  .agrees(0));
+        CHECK(LargeRun("matmulNf4", inner)
+                  .rows({inner}, dtype, 1.0)
+                  .holding(small_integer)
+                  .whole(halves)
+                  .whole(magnitudes)
+                  .whole(ranges)
+                  .rows_output({columns}, dtype)
+                  .attribute("transposeB", 0)
+                  .agrees(1e-6));
+    }
+}
+
 // More columns of tiles than a grid has blocks along its second dimension.
 TEST(cuda_large_matmul_of_many_columns) {
     if (!runs_large()) return;

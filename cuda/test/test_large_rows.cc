@@ -183,6 +183,20 @@ TEST(cuda_large_losses) {
               .attribute("ignoreIndex", -100)
               .attribute("chunkTokens", 16384)
               .agrees(4e-3));
+    Tensor codes({width, vocabulary}, CP_I8), scales({(width * vocabulary + 31) / 32});
+    for (int64_t i = 0; i < codes.size(); ++i) codes.set(i, static_cast<double>(i % 11 - 5));
+    for (int64_t i = 0; i < scales.size(); ++i) scales.set(i, 0.0625);
+    for (const char* op : {"linearCrossEntropyInt8", "linearCrossEntropyInt8Backward"}) {
+        LargeRun run(op, width);
+        run.rows({width}, CP_BF16, 0.5).whole(codes).whole(scales).attribute("groupSize", 32);
+        run.rows({}, CP_I32, -100).holding(target).whole_output({1});
+        if (std::strstr(op, "Backward") != nullptr) run.rows_output({width}, CP_BF16);
+        CHECK(run.attribute("transposeWeight", 0)
+                  .attribute("lossScale", 0.125)
+                  .attribute("ignoreIndex", -100)
+                  .attribute("chunkTokens", 16384)
+                  .agrees(4e-3));
+    }
 }
 
 }  // namespace compact::test

@@ -124,17 +124,22 @@ export class Graph {
     return node.outputs;
   }
 
-  /** Adds a call whose output is a persistent value itself: initialisation, a reset, a state made anew. */
+  /** Adds a call whose outputs are persistent values themselves: initialisation, a reset, a state made anew. */
   overwrite(
     definition: OpDefinition,
-    target: Value,
-    attributes: Attributes,
+    targets: readonly Value[],
+    attributes: Attributes = {},
     inputs: readonly Value[] = [],
   ): void {
-    if (target.graph !== this || !target.persistent)
-      throw compactError('ERR_COMPACT_ARGUMENT', `${definition.name}: ${target.name} is not persistent here`);
-    checkOperands(definition, inputs, [target]);
-    (this.#node(definition, inputs, attributes).outputs as Value[]).push(target);
+    for (const target of targets) {
+      if (target.graph !== this || !target.persistent)
+        throw compactError(
+          'ERR_COMPACT_ARGUMENT',
+          `${definition.name}: ${target.name} is not persistent here`,
+        );
+    }
+    checkOperands(definition, inputs, targets);
+    (this.#node(definition, inputs, attributes).outputs as Value[]).push(...targets);
   }
 
   get persistentValues(): readonly Value[] {

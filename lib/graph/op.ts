@@ -1,4 +1,6 @@
 import type { Node } from './node.js';
+import type { Quantized } from './ops/quantize.js';
+import type { Nf4Matrix } from './ops/quantize-nf4.js';
 import type { Signature } from './signature.js';
 import type { DType, Value, ValueKind } from './value.js';
 
@@ -28,6 +30,15 @@ export interface LinearLayer {
   readonly outputGradient: Value;
   /** (in_features, out_features). */
   readonly weight: Value;
+}
+
+/** Calls of the same meaning whose weight is in codes; undefined for calls of a kind that has none. */
+export interface Decoding {
+  /** Number of the input that is the weight. */
+  readonly weight: number;
+  int8(node: Node, weight: Quantized, groupSize: number): Value | undefined;
+  /** Absent: there is no such op. */
+  nf4?(node: Node, weight: Nf4Matrix): Value | undefined;
 }
 
 /** What siblings of one op, layer and phase have in common. */
@@ -86,6 +97,8 @@ export interface OpFacts {
    * the new first output.
    */
   withSquares?(node: Node, squares: Value, index: number): Value;
+  /** How it reads a weight in codes. Default: it reads numbers alone. */
+  readonly decoding?: Decoding;
   /** Gradients of the inputs, in order; undefined for inputs without one. Absent: the op has no gradient. */
   gradient?(context: GradientContext): readonly (Value | undefined)[];
   /**

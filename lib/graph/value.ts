@@ -51,6 +51,18 @@ export interface ParameterOptions {
    * for weights that share their input with nobody. Methods can share by it what they make of that input.
    */
   readonly sharesInputWith?: string;
+  /** Present: the parameter holds codes, of numbers that start as `initializer` says. */
+  readonly codesOf?: CodedNumbers;
+}
+
+/** The numbers that a parameter in codes stands for. */
+export interface CodedNumbers {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** Of the parameter that the numbers would be. */
+  readonly tensorId: number;
+  /** Adds the node that writes the codes, and what belongs to them, from numbers of this shape. */
+  encode(numbers: Value, codes: Value): void;
 }
 
 /** What the methods and the initialisation have to know of a parameter. */

@@ -10,7 +10,9 @@
 
 // The ops of each family, a folder of a backend.
 #define COMPACT_GEMM_OPS(X) \
-    X(Matmul)
+    X(Matmul) \
+    X(MatmulInt8) \
+    X(MatmulNf4)
 #define COMPACT_PROJECTION_OPS(X) \
     X(Orthonormalize) \
     X(Project) \
@@ -26,6 +28,7 @@
     X(Dropout) \
     X(Embedding) \
     X(EmbeddingBackward) \
+    X(EmbeddingInt8) \
     X(Gelu) \
     X(GeluBackward) \
     X(LayerNorm) \
@@ -49,16 +52,18 @@
     X(CrossEntropyBackward) \
     X(LinearCrossEntropy) \
     X(LinearCrossEntropyBackward) \
-    X(LinearCrossEntropyInputBackward)
+    X(LinearCrossEntropyInputBackward) \
+    X(LinearCrossEntropyInt8) \
+    X(LinearCrossEntropyInt8Backward)
 #define COMPACT_OPTIMIZERS_OPS(X) \
-    X(AdafactorDirection) \
     X(AdamDirection) \
     X(AdamW) \
     X(ChannelFactors) \
     X(GradientNorm) \
     X(Sgd) \
     X(SumOfSquares) \
-    X(WeightUpdate)
+    X(WeightUpdate) \
+    X(WeightUpdateInt8)
 #define COMPACT_PLUMBING_OPS(X) \
     X(Cast) \
     X(Copy) \
@@ -66,7 +71,9 @@
     X(SelectRow)
 #define COMPACT_QUANTIZATION_OPS(X) \
     X(Dequantize) \
-    X(Quantize)
+    X(DequantizeNf4) \
+    X(Quantize) \
+    X(QuantizeNf4)
 #define COMPACT_OPS(X) \
     COMPACT_GEMM_OPS(X) \
     COMPACT_PROJECTION_OPS(X) \
@@ -94,6 +101,12 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"orthonormalize",
      "x:T[n,r] -> q:D[n,r]",
      ""},
+    {"matmulInt8",
+     "a:T[m,*] codes:i8[*,*] scales:f32[g] -> c:C[m,*]",
+     "groupSize transposeB=0"},
+    {"matmulNf4",
+     "a:T[m,*] codes:u8[*,*] magnitudes:u8[s,256] ranges:f32[s,2] -> c:C[m,*]",
+     "transposeB=0"},
     {"project",
      "x:T[n,k] -> z:T[n,r]",
      "seedLow seedHigh tensorId epoch distribution=0"},
@@ -129,6 +142,9 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"embeddingBackward",
      "ids:i32[n] dy:T[n,h] accumulator?:G[v,h] -> dTable=accumulator:G[v,h]",
      "accumulate=0"},
+    {"embeddingInt8",
+     "codes:i8[v,h] scales:f32[g] ids:i32[n] -> y:T[n,h]",
+     "groupSize"},
     {"gelu",
      "x:T[#e] -> y:T[#e]",
      "approximate=0"},
@@ -198,19 +214,19 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"linearCrossEntropyInputBackward",
      "x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
      "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
-    {"adafactorDirection",
-     "gradient:G[#e] rows:f32[n] columns:f32[m] parameter?:W[#w] gradientScale?:f32[1] -> "
-     "direction:D[#e] =rows =columns",
-     "decayExponent epsilon clipThreshold step leastParameter=0"},
+    {"linearCrossEntropyInt8",
+     "x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1]",
+     "groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+    {"linearCrossEntropyInt8Backward",
+     "x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
+     "groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
     {"adamDirection",
-     "gradient:G[#e] expAvg:S|u8[#e] expAvgSq:S|u8[#e] gradientScale?:f32[1] "
-     "expAvgScales?:f32[b] expAvgSqScales?:f32[b] -> direction:D[#e] =expAvg =expAvgSq "
-     "=expAvgScales =expAvgSqScales",
+     "gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> direction:D[#e] "
+     "=expAvg =expAvgSq",
      "beta1 beta2 epsilon firstMomentStep secondMomentStep"},
     {"adamW",
-     "weight:W[#e] gradient:G[#e] expAvg:S|u8[#e] expAvgSq:S|u8[#e] gradientScale?:f32[1] "
-     "expAvgScales?:f32[b] expAvgSqScales?:f32[b] -> =weight =expAvg =expAvgSq =expAvgScales "
-     "=expAvgSqScales",
+     "weight:W[#e] gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> "
+     "=weight =expAvg =expAvgSq",
      "learningRate updateScale=1 beta1 beta2 epsilon weightDecay=0 step stochasticRounding=0 "
      "roundingSeed=0 tensorId=0"},
     {"channelFactors",
@@ -231,6 +247,9 @@ inline constexpr OpSignature kOpSignatures[] = {
      "weight:W[#e] direction:D[#e] gradientScale?:f32[1] -> =weight",
      "learningRate updateScale=1 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 "
      "tensorId=0"},
+    {"weightUpdateInt8",
+     "codes:i8[#e] scales:f32[g] direction:D[#e] gradientScale?:f32[1] -> =codes =scales",
+     "groupSize learningRate updateScale=1 weightDecay=0 step roundingSeed=0 tensorId=0"},
     {"cast",
      "x:A[#e] -> y:B[#e]",
      ""},
@@ -246,9 +265,15 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"dequantize",
      "codes:i8[#e] scales:f32[g] -> y:T[#e]",
      "groupSize"},
+    {"dequantizeNf4",
+     "codes:u8[r,*] magnitudes:u8[s,256] ranges:f32[s,2] -> y:T[r,*]",
+     ""},
     {"quantize",
      "x:T[#e] -> codes:i8[#e] scales:f32[g]",
      "groupSize"},
+    {"quantizeNf4",
+     "x:T[r,*] -> codes:u8[r,*] magnitudes:u8[s,256] ranges:f32[s,2]",
+     ""},
 };
 
 // Which output of an op may take the memory of one of its inputs, beyond the updates and
@@ -287,7 +312,6 @@ inline constexpr OpAlias kOpAliases[] = {
     {"multiply", "y", "b"},
     {"scale", "y", "x"},
     {"scaleChannels", "y", "x"},
-    {"adafactorDirection", "direction", "gradient"},
     {"adamDirection", "direction", "gradient"},
     {"cast", "y", "x"},
 };

@@ -11,7 +11,9 @@ export const planTarget: Target = {
     switch (op) {
       case 'linearCrossEntropy':
       case 'linearCrossEntropyBackward':
-      case 'linearCrossEntropyInputBackward': {
+      case 'linearCrossEntropyInputBackward':
+      case 'linearCrossEntropyInt8':
+      case 'linearCrossEntropyInt8Backward': {
         const [tokens] = inputs[0]!.shape;
         const vocabulary = inputs[1]!.shape[attributes.transposeWeight === 1 ? 0 : 1]!;
         return 4 * vocabulary * Math.min(tokens!, attributes.chunkTokens as number);
@@ -19,6 +21,8 @@ export const planTarget: Target = {
       case 'rmsNormBackward':
         return 4 * 64 * inputs[0]!.shape[1]!;
       case 'matmul':
+      case 'matmulInt8':
+      case 'matmulNf4':
       case 'project':
         return 1 << 20;
       case 'projectTransfer':

@@ -38,6 +38,8 @@ export const transcendentalOps: ReadonlySet<string> = new Set([
   'linearCrossEntropy',
   'linearCrossEntropyBackward',
   'linearCrossEntropyInputBackward',
+  'linearCrossEntropyInt8',
+  'linearCrossEntropyInt8Backward',
   'silu',
   'siluBackward',
   'swiglu',

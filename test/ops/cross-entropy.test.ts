@@ -1,7 +1,7 @@
 import { describeOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
 import { randomIntegers, randomTensor } from '../helpers/random.js';
-import { mapElements, type Tensor } from '../reference/index.js';
+import { computeTwin, mapElements, type Tensor } from '../reference/index.js';
 
 /** About one target in four does not count. */
 const targetsOf = (tokens: number, classes: number, ignoreIndex: number): Tensor =>
@@ -74,5 +74,31 @@ describeOps(
       }),
     ),
   // Tiles of 128 x 128 for each chunk of a few tokens; the wide vocabularies are in the C++ tests.
+  { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
+);
+
+describeOps(
+  'linearCrossEntropyInt8',
+  () =>
+    [
+      [1, 1, 2, 1024],
+      [41, 32, 31, 16],
+      [20, 72, 258, 7],
+    ].flatMap(([tokens, width, vocabulary, chunkTokens]) =>
+      [0, 1].flatMap((transposeWeight) => {
+        const shape = transposeWeight ? [vocabulary!, width!] : [width!, vocabulary!];
+        const weight = randomTensor('weight', shape, 2 / Math.sqrt(width!));
+        const groupSize = 32;
+        const x = randomTensor('x', [tokens!, width!]);
+        const targets = targetsOf(tokens!, vocabulary!, -100);
+        const attributes = { transposeWeight, lossScale: 1 / tokens!, chunkTokens: chunkTokens!, groupSize };
+        const codes = computeTwin('quantize', { x: weight }, { groupSize });
+        return [
+          ...['linearCrossEntropyInt8', 'linearCrossEntropyInt8Backward'].flatMap((op) =>
+            opCases({ op, inputs: { x, ...codes, targets }, attributes }),
+          ),
+        ];
+      }),
+    ),
   { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
 );

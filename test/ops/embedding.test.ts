@@ -1,6 +1,7 @@
 import { describeOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
 import { randomIntegers, randomTensor } from '../helpers/random.js';
+import { computeTwin } from '../reference/index.js';
 
 const shapes: readonly (readonly [vocabulary: number, width: number, tokens: number])[] = [
   [1, 1, 1],
@@ -20,6 +21,21 @@ describeOps('embedding', () =>
         ids: randomIntegers('ids', [tokens], vocabulary),
       },
     }),
+  ),
+);
+
+describeOps('embeddingInt8', () =>
+  shapes.flatMap(([vocabulary, width, tokens]) =>
+    [32, 256].flatMap((groupSize) =>
+      opCases({
+        op: 'embeddingInt8',
+        inputs: {
+          ...computeTwin('quantize', { x: randomTensor('table', [vocabulary, width]) }, { groupSize }),
+          ids: randomIntegers('ids', [tokens], vocabulary),
+        },
+        attributes: { groupSize },
+      }),
+    ),
   ),
 );
 

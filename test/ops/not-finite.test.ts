@@ -14,6 +14,7 @@ const rows = 5;
 const columns = 37;
 const x = randomTensor('x', [rows, columns]);
 const row = randomTensor('row', [columns]);
+const scales = randomTensor('scales', [2 * columns]);
 const angles = tensor(
   [rows, 4],
   Array.from({ length: 4 * rows }, (_, i) => i / 7),
@@ -37,6 +38,11 @@ const states = { gradient: x, expAvg: x, expAvgSq: mapElements(x, Math.abs) };
 
 const cases = (): OpCase[] => [
   ...['a', 'b'].flatMap((name) => withNaN('matmul', { a: x, b: randomTensor('b', [columns, 3]) }, name)),
+  ...['a', 'scales'].flatMap((name) =>
+    withNaN('matmulInt8', { a: x, codes: tensor([columns, 4], new Uint8Array(148).fill(3)), scales }, name, {
+      groupSize: 2,
+    }),
+  ),
   ...withNaN('project', { x }, 'x', { ...key, rank: 9 }),
   ...withNaN('projectBackUpdate', { weight: x, direction: x }, 'direction', { ...key, ...adam }),
   ...withNaN('embedding', { table: x, ids: tensor([3], [0, 1, 2]) }, 'table'),

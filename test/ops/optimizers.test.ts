@@ -2,7 +2,7 @@ import { describeOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
 import { randomTensor } from '../helpers/random.js';
 import { encodedState } from '../reference/dynamic-map.js';
-import { mapElements, type Tensor, tensor } from '../reference/index.js';
+import { computeTwin, mapElements, type Tensor, tensor } from '../reference/index.js';
 
 const shapes = [[1], [2], [31], [33, 2], [3, 41], [123], [9, 123], [4097]];
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-6 };
@@ -157,6 +157,31 @@ describeOps('adafactorDirection', () =>
       ),
     ];
   }),
+);
+
+describeOps('weightUpdateInt8', () =>
+  shapes.flatMap((shape) =>
+    [8, 32, 100, 2048].flatMap((groupSize) => {
+      // Some groups are all zero; some leave their range, and some shrink to a part of it.
+      const x = mapElements(randomTensor('weight', shape), (w, i) => (i % 512 < 384 ? w : 0));
+      const direction = mapElements(randomTensor('direction', shape), (d, i) => (i % 256 < 100 ? 20 * d : d));
+      const inputs = { ...computeTwin('quantize', { x }, { groupSize }), direction };
+      const attributes = { groupSize, step: 3, roundingSeed: 5, tensorId: 7 };
+      return [
+        ...opCases({
+          op: 'weightUpdateInt8',
+          inputs,
+          attributes: { ...attributes, learningRate: 0.01, weightDecay: 0.1, updateScale: 0.25 },
+        }),
+        ...opCases({
+          op: 'weightUpdateInt8',
+          label: 'clipped, decaying fast',
+          inputs: { ...inputs, gradientScale },
+          attributes: { ...attributes, learningRate: 0.5, weightDecay: 1.5 },
+        }),
+      ];
+    }),
+  ),
 );
 
 describeOps('sumOfSquares and gradientNorm', () => [

@@ -17,3 +17,21 @@ describeOps('quantize and dequantize', () =>
     }),
   ),
 );
+
+describeOps('quantizeNf4 and dequantizeNf4', () =>
+  [
+    [1, 2],
+    [3, 42],
+    [4, 16],
+    [9, 130],
+    [2, 8192], // one range to the full
+    [33, 514],
+  ].flatMap((shape) => {
+    // Some blocks are all zero.
+    const x = mapElements(randomTensor('x', shape), (value, i) => (i % 512 < 448 ? value * (i % 7) : 0));
+    return [
+      ...opCases({ op: 'quantizeNf4', inputs: { x } }),
+      ...opCases({ op: 'dequantizeNf4', inputs: computeTwin('quantizeNf4', { x }, {}) }),
+    ];
+  }),
+);

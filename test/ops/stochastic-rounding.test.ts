@@ -93,4 +93,30 @@ describe('stochastic rounding', () => {
       expect(Math.abs(z)).toBeLessThan(3.5);
     });
   });
+
+  test('weightUpdateInt8 is right on average', async () => {
+    // Each weight moves by an eighth of its last place.
+    const shape = [64, 256];
+    const [opCase] = opCases(
+      {
+        op: 'weightUpdateInt8',
+        inputs: {
+          codes: tensor(shape, Array<number>(64 * 256).fill(100)),
+          scales: tensor([64], Array<number>(64).fill(0.5)),
+          direction: tensor(shape, Array<number>(64 * 256).fill(-0.5 / 8)),
+        },
+        attributes: { ...rounding, groupSize: 256, learningRate: 1 },
+      },
+      ['f32'],
+    );
+    const planned = plannedCases([opCase!], 'scalar');
+    await withEngine('scalar', 2, async (engine) => {
+      await engine.load(planned.plan);
+      const codes = outputOf(planned.cases[0]!, 'codes', await runOps(engine, planned));
+      const ups = codes.filter((code) => code === 101).length;
+      expect(codes.every((code) => code === 100 || code === 101)).toBe(true);
+      const z = (ups - codes.length / 8) / Math.sqrt((codes.length * 7) / 64);
+      expect(Math.abs(z)).toBeLessThan(3.5);
+    });
+  });
 });

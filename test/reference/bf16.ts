@@ -1,4 +1,5 @@
 /** bfloat16 as 16-bit patterns, and the exact fp32 steps that the package defines bit by bit. */
+import { mapElements, type Tensor } from './tensor.js';
 
 const float32 = new Float32Array(1);
 const float32Bits = new Uint32Array(float32.buffer);
@@ -40,3 +41,7 @@ export function fma32(a: number, b: number, c: number): number {
   if (lost !== 0 && (float64Bits[0]! & 1n) === 0n) float64Bits[0]! += lost > 0 === sum > 0 ? 1n : -1n;
   return Math.fround(float64[0]);
 }
+
+/** What is left of numbers that an op with elements of so many bytes reads. */
+export const inDtype = (x: Tensor, elementBytes: number): Tensor =>
+  mapElements(x, (value) => (elementBytes === 2 ? roundToBf16(Math.fround(value)) : Math.fround(value)));

@@ -1,4 +1,6 @@
+import { inDtype } from './bf16.js';
 import { product } from './product.js';
+import { dequantize } from './quantize.js';
 import { accumulated, mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 /** Loss and gradient of logits (n, c): lossScale times the sum of lse - logit of the target. */
@@ -70,3 +72,27 @@ export function linearCrossEntropy(inputs: LinearInputs, attributes: Numbers, ro
   const logits = product(x, weight, round, false, attributes.transposeWeight === 1);
   return crossEntropy({ logits, targets }, attributes, round);
 }
+
+interface Int8Inputs {
+  readonly x: Tensor;
+  readonly codes: Tensor;
+  readonly scales: Tensor;
+  readonly targets: Tensor;
+}
+
+/** With what the codes stand for in the dtype of x. */
+const decoded = ({ x, targets, ...codes }: Int8Inputs, attributes: Numbers): LinearInputs => ({
+  x,
+  targets,
+  weight: inDtype(dequantize(codes, attributes).y, attributes.elementBytes!),
+});
+
+export const linearCrossEntropyInt8 = (inputs: Int8Inputs, attributes: Numbers, round: Round) =>
+  linearCrossEntropy(decoded(inputs, attributes), attributes, round);
+
+export const linearCrossEntropyInt8Backward = (
+  inputs: Int8Inputs,
+  attributes: Numbers,
+  round: Round,
+  store: Round,
+) => linearCrossEntropyInputBackward(decoded(inputs, attributes), attributes, round, store);

@@ -1,3 +1,4 @@
+import { dequantize } from './quantize.js';
 import { accumulated, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 /** Row ids[i] of the table. */
@@ -6,6 +7,13 @@ export function embedding({ table, ids }: { table: Tensor; ids: Tensor }) {
   const y = tensor([ids.data.length, h]);
   ids.data.forEach((id, i) => y.data.set(table.data.subarray(id * h, (id + 1) * h), i * h));
   return { y };
+}
+
+export function embeddingInt8(
+  { ids, ...table }: { codes: Tensor; scales: Tensor; ids: Tensor },
+  attributes: Numbers,
+) {
+  return embedding({ table: dequantize(table, attributes).y, ids });
 }
 
 /** Row t: the sum of the rows of dy whose id is t. `vocabulary` is the height of the table. */

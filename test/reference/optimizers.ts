@@ -1,5 +1,6 @@
 /** Adam (https://arxiv.org/abs/1412.6980), AdamW (https://arxiv.org/abs/1711.05101), SGD, and clipping by norm. */
 import { decodedState, encodedState } from './dynamic-map.js';
+import { half, philox } from './philox.js';
 import { type StochasticRounding, stochasticallyRounded } from './stochastic-rounding.js';
 import { mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
@@ -146,6 +147,45 @@ export function adafactorDirection(
   const factor = round(least / Math.max(1, round(rms(unclipped) / clipThreshold!)));
   const direction = mapElements(unclipped, (u) => round(u * factor));
   return { direction, rows: newRows, columns: newColumns };
+}
+
+interface Int8UpdateInputs {
+  readonly codes: Tensor;
+  readonly scales: Tensor;
+  readonly direction: Tensor;
+  readonly gradientScale?: Tensor;
+}
+
+/**
+ * The same of w = code scale, group by group, rounded stochastically to codes. In single precision as the op defines
+ * it: a code that is rounded must not fall on another side.
+ */
+export function weightUpdateInt8(
+  { codes, scales, direction, gradientScale }: Int8UpdateInputs,
+  { groupSize, learningRate, updateScale, weightDecay, roundingSeed, tensorId, step }: Numbers,
+) {
+  const f = Math.fround;
+  const keep = f(1 - learningRate! * weightDecay!);
+  const rate = f(learningRate! * updateScale!);
+  const moved = mapElements(codes, (code, i) => {
+    const weight = f(code * scales.data[Math.floor(i / groupSize!)]!);
+    const along = f(direction.data[i]! * (gradientScale?.data[0] ?? 1));
+    return f(f(weight * keep) - f(rate * along));
+  });
+  const newScales = mapElements(scales, (old, group) => {
+    const values = moved.data.subarray(group * groupSize!, (group + 1) * groupSize!);
+    const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    return largest >= f(64 * old) && largest <= f(127 * old) ? old : f(largest / 127);
+  });
+  const newCodes = mapElements(moved, (value, i) => {
+    const group = Math.floor(i / groupSize!);
+    const column = i % groupSize!;
+    const words = philox([Math.floor(column / 8), group, tensorId! | 0x80000000, step!], [roundingSeed!, 0]);
+    const scale = newScales.data[group]!;
+    const code = Math.floor(f(f(value / scale) + half(words, column % 8) / 65536));
+    return scale === 0 ? 0 : Math.max(-127, Math.min(127, code));
+  });
+  return { codes: newCodes, scales: newScales };
 }
 
 interface SgdInputs {

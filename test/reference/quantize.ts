@@ -1,4 +1,4 @@
-import { type Numbers, type Tensor, tensor } from './tensor.js';
+import { type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 const roundHalfToEven = (x: number): number => {
   const floor = Math.floor(x);
@@ -9,7 +9,7 @@ const roundHalfToEven = (x: number): number => {
 /** Groups of consecutive elements as int8 codes and one fp32 scale each: scale = max |x| / 127. */
 export function quantize({ x }: { x: Tensor }, { groupSize }: Numbers) {
   const size = x.data.length;
-  const codes = tensor([size]);
+  const codes = tensor(x.shape);
   const scales = tensor([Math.ceil(size / groupSize!)]);
   for (let group = 0; group < scales.data.length; group++) {
     const start = group * groupSize!;
@@ -29,4 +29,67 @@ export function dequantize(
 ): { y: Tensor } {
   const y = tensor(codes.shape, codes.data);
   return { y: { ...y, data: y.data.map((code, i) => code * scales.data[Math.floor(i / groupSize!)]!) } };
+}
+
+/** QLoRA, appendix E: quantiles of the normal distribution, scaled to [-1, 1], as the authors publish them. */
+const nf4Levels = [
+  -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+  -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
+  0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+];
+const nf4Block = 64;
+const nf4Span = 256 * nf4Block;
+
+/** The level closest to x, the lower one of two that are as close. */
+function nearestLevel(x: number): number {
+  let nearest = 0;
+  for (const [code, level] of nf4Levels.entries())
+    if (Math.abs(x - level) < Math.abs(x - nf4Levels[nearest]!)) nearest = code;
+  return nearest;
+}
+
+/** Blocks of 64 as codes of levels times the largest magnitude; 256 magnitudes as bytes between their extremes. */
+export function quantizeNf4({ x }: { x: Tensor }) {
+  const [rows, columns] = x.shape as [number, number];
+  const size = x.data.length;
+  const codes = tensor([rows, columns / 2]);
+  const spans = Math.ceil(size / nf4Span);
+  const magnitudes = tensor([spans, 256]);
+  const ranges = tensor([spans, 2]);
+  for (let span = 0; span < spans; span++) {
+    const ofBlocks: number[] = [];
+    for (let start = span * nf4Span; start < Math.min(size, (span + 1) * nf4Span); start += nf4Block) {
+      const values = x.data.subarray(start, Math.min(size, start + nf4Block));
+      const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+      values.forEach((value, i) => {
+        const code = largest === 0 ? nf4Levels.indexOf(0) : nearestLevel(Math.fround(value / largest));
+        codes.data[(start + i) >> 1]! += i % 2 === 0 ? code : 16 * code;
+      });
+      ofBlocks.push(largest);
+    }
+    const smallest = Math.min(...ofBlocks);
+    const step = Math.fround(Math.fround(Math.max(...ofBlocks) - smallest) / 255);
+    ranges.data.set([smallest, step], 2 * span);
+    ofBlocks.forEach((magnitude, i) => {
+      const steps = Math.fround(Math.fround(magnitude - smallest) / step);
+      magnitudes.data[256 * span + i] = step === 0 ? 0 : roundHalfToEven(steps);
+    });
+  }
+  return { codes, magnitudes, ranges };
+}
+
+export function dequantizeNf4(
+  { codes, magnitudes, ranges }: { codes: Tensor; magnitudes: Tensor; ranges: Tensor },
+  _attributes: Numbers,
+  round: Round,
+): { y: Tensor } {
+  const [rows, halfColumns] = codes.shape as [number, number];
+  const y = tensor([rows, 2 * halfColumns]);
+  y.data.forEach((_, i) => {
+    const code = (codes.data[i >> 1]! >> (i % 2 === 0 ? 0 : 4)) & 15;
+    const span = Math.floor(i / nf4Span);
+    const steps = round(magnitudes.data[Math.floor(i / nf4Block)]! * ranges.data[2 * span + 1]!);
+    y.data[i] = round(Math.fround(nf4Levels[code]!) * round(ranges.data[2 * span]! + steps));
+  });
+  return { y };
 }

@@ -1,6 +1,7 @@
 /** Gradient rules: what they name, hence what backward keeps, and that they are the derivatives. */
 import { describe, expect, test } from '@jest/globals';
 import {
+  type DType,
   Graph,
   type Node,
   opDefinitions,
@@ -17,7 +18,10 @@ import {
   gelu,
   layerNorm,
   linearCrossEntropy,
+  linearCrossEntropyInt8,
   matmul,
+  matmulInt8,
+  matmulNf4,
   multiply,
   rmsNorm,
   rope,
@@ -29,14 +33,19 @@ import { evaluateNodes } from '../helpers/evaluate-graph.js';
 import { randomIntegers, randomTensor } from '../helpers/random.js';
 import { type Tensor, tensor } from '../reference/index.js';
 
-/** Makes an operand; whole numbers below the limit where one is given. */
-type Make = (name: string, shape: readonly number[], limit?: number) => Value;
+/** Makes an operand; whole numbers below the limit, which have no gradient, where one is given. */
+type Make = (name: string, shape: readonly number[], limit?: number, dtype?: DType) => Value;
 
 interface RuleCase {
   /** What the gradients of all inputs read of the forward pass, beside the gradient of the output. */
   readonly names: readonly string[];
   readonly build: (make: Make) => Value;
 }
+
+const int8 = (make: Make, shape: readonly [number, number]) => ({
+  codes: make('codes', shape, 100, 'i8'),
+  scales: make('scales', [Math.ceil((shape[0] * shape[1]) / 16)], 3, 'f32'),
+});
 
 const rules: Readonly<Record<string, RuleCase>> = {
   add: { names: [], build: (make) => add(make('a', [3, 5]), make('b', [3, 5])) },
@@ -89,11 +98,29 @@ const rules: Readonly<Record<string, RuleCase>> = {
         transposeWeight: true,
       }),
   },
+  linearCrossEntropyInt8: {
+    names: ['x', 'codes', 'scales', 'targets'],
+    build: (make) =>
+      linearCrossEntropyInt8(make('x', [3, 5]), int8(make, [5, 7]), 16, make('targets', [3], 7)),
+  },
   matmul: { names: ['a', 'b'], build: (make) => matmul(make('a', [3, 5]), make('b', [5, 4])) },
   'matmul scaled and added in place': {
     names: ['a', 'b'],
     build: (make) =>
       matmul(make('a', [3, 5]), make('b', [5, 4]), { alpha: -1.5, accumulator: make('c', [3, 4]) }),
+  },
+  matmulInt8: {
+    names: ['codes', 'scales'],
+    build: (make) => matmulInt8(make('a', [3, 5]), int8(make, [5, 4]), 16),
+  },
+  matmulNf4: {
+    names: ['codes', 'magnitudes', 'ranges'],
+    build: (make) =>
+      matmulNf4(make('a', [3, 5]), {
+        codes: make('codes', [5, 2], 256, 'u8'),
+        magnitudes: make('magnitudes', [1, 256], 256, 'u8'),
+        ranges: make('ranges', [1, 2], 3, 'f32'),
+      }),
   },
   multiply: { names: ['a', 'b'], build: (make) => multiply(make('a', [3, 5]), make('b', [3, 5])) },
   rmsNorm: {
@@ -124,8 +151,8 @@ test('every op with a gradient is tried', () => {
 describe.each(Object.entries(rules))('%s', (title, { names, build }) => {
   const graph = new Graph();
   const operands: { value: Value; tensor: Tensor; limit: number | undefined }[] = [];
-  const output = build((name, shape, limit) => {
-    const value = graph.input(name, shape, limit === undefined ? 'f32' : 'i32');
+  const output = build((name, shape, limit, dtype = limit === undefined ? 'f32' : 'i32') => {
+    const value = graph.input(name, shape, dtype);
     const data =
       limit === undefined
         ? randomTensor(`${title} ${name}`, shape)
@@ -136,7 +163,8 @@ describe.each(Object.entries(rules))('%s', (title, { names, build }) => {
   const forward = producersOf(graph.nodes).get(output)!;
   const numForwardNodes = graph.nodes.length;
   const outputGradient = graph.input('outputGradient', output.shape, 'f32');
-  const gradients = gradientsOf(forward, outputGradient);
+  const constants = new Set(operands.filter(({ limit }) => limit !== undefined).map(({ value }) => value));
+  const gradients = gradientsOf(forward, outputGradient, (value) => !constants.has(value));
   const backward = graph.nodes.slice(numForwardNodes);
 
   test('names no more than it needs', () => {
@@ -196,11 +224,15 @@ describe.each(Object.entries(rules))('%s', (title, { names, build }) => {
 });
 
 /** Gradients of all inputs, as a method would take them that knows no compression. */
-function gradientsOf(node: Node, outputGradient: Value): readonly (Value | undefined)[] {
+function gradientsOf(
+  node: Node,
+  outputGradient: Value,
+  needs: (value: Value) => boolean,
+): readonly (Value | undefined)[] {
   const definition = opDefinitions.get(node.op)!;
   const context = {
     node,
-    needs: () => true,
+    needs: (index: number) => node.inputs[index] !== undefined && needs(node.inputs[index]),
     gradientDtype: 'f32',
     weightGradient: ({ input, outputGradient: dy }) => matmul(input, dy, { transposeA: true }),
     takeGathered: () => undefined,

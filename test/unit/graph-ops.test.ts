@@ -29,6 +29,16 @@ const lossOperands = (make: Make) =>
   [make('x', [5, 8]), make('weight', [8, 9]), make('targets', [5], 'i32')] as const;
 const lossAttributes = { transposeWeight: 0, lossScale: 1, ignoreIndex: -100, chunkTokens: 4 };
 
+const int8Operands = (make: Make, shape: readonly [number, number]) => ({
+  codes: make('codes', shape, 'i8'),
+  scales: make('scales', [Math.ceil((shape[0] * shape[1]) / 16)]),
+});
+const nf4Operands = (make: Make) => ({
+  codes: make('codes', [6, 4], 'u8'),
+  magnitudes: make('magnitudes', [1, 256], 'u8'),
+  ranges: make('ranges', [1, 2]),
+});
+
 /** One call of every op; a second one with the optional operands where there are some. */
 const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unknown)[]>> = {
   matmul: [
@@ -38,6 +48,10 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
       return ops.withSquares(producersOf(graph.nodes).get(product)!, make('squares', [3]), 2);
     },
   ],
+  matmulInt8: [
+    (make) => ops.matmulInt8(make('a', [5, 8]), int8Operands(make, [6, 8]), 16, { transposeB: true }),
+  ],
+  matmulNf4: [(make) => ops.matmulNf4(make('a', [5, 6]), nf4Operands(make), { dtype: 'bf16' })],
   project: [(make) => ops.project(make('x', [5, 8]), projection, 0)],
   projectLeft: [(make) => ops.projectLeft(make('x', [5, 8]), projection, 0, { name: 'z', kind: 'gradient' })],
   orthonormalize: [(make) => ops.orthonormalize(make('x', [8, 5]), 'bf16')],
@@ -68,6 +82,9 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   }),
   scaleChannels: [(make) => ops.scaleChannels(make('x', [6, 8]), make('factors', [6]), 'row')],
   embedding: [(make) => ops.embedding(make('table', [9, 8]), make('ids', [5], 'i32'))],
+  embeddingInt8: [
+    (make) => ops.embeddingInt8(int8Operands(make, [9, 8]), 16, make('ids', [5], 'i32'), 'bf16'),
+  ],
   embeddingBackward: [
     (make) => ops.embeddingBackward(make('ids', [5], 'i32'), make('dy', [5, 8]), 9, 'bf16'),
   ],
@@ -130,6 +147,19 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   linearCrossEntropyInputBackward: [
     (make) => ops.linearCrossEntropyInputBackward(...lossOperands(make), lossAttributes),
   ],
+  linearCrossEntropyInt8: [
+    (make) => {
+      const [x, , targets] = lossOperands(make);
+      return ops.linearCrossEntropyInt8(x, int8Operands(make, [8, 9]), 16, targets);
+    },
+  ],
+  linearCrossEntropyInt8Backward: [
+    (make) => {
+      const [x, , targets] = lossOperands(make);
+      const attributes = { ...lossAttributes, groupSize: 16 };
+      return ops.linearCrossEntropyInt8Backward(x, int8Operands(make, [8, 9]), targets, attributes);
+    },
+  ],
   crossEntropy: [(make) => ops.crossEntropy(make('logits', [5, 8]), make('targets', [5], 'i32'))],
   crossEntropyBackward: [
     (make) =>
@@ -177,6 +207,14 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
       stochasticRounding: rounding,
     });
   }),
+  weightUpdateInt8: [
+    (make) =>
+      ops.weightUpdateInt8(int8Operands(make, [6, 8]), 16, make('direction', [6, 8], 'bf16'), {
+        learningRate: 0.1,
+        gradientScale: make('gradientScale', [1]),
+        stochasticRounding: rounding,
+      }),
+  ],
   weightUpdate: [false, true].map((isFull) => (make: Make) => {
     const [weight, direction] = [make('weight', [6, 8], 'bf16'), make('direction', [6, 8])];
     return ops.weightUpdate(weight, direction, {
@@ -199,6 +237,8 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
         standardDeviation: 0.02,
       }),
   ],
+  quantizeNf4: [(make) => ops.quantizeNf4(make('x', [6, 8]))],
+  dequantizeNf4: [(make) => ops.dequantizeNf4(nf4Operands(make), 'bf16')],
   quantize: [(make) => ops.quantize(make('x', [5, 8]), 16)],
   dequantize: [
     (make) => ops.dequantize({ codes: make('codes', [5, 8], 'i8'), scales: make('scales', [3]) }, 16, 'bf16'),
@@ -267,6 +307,22 @@ describe('wrong operands are refused with a typed error', () => {
     ['inner sizes of a product', () => ops.matmul(wide, wide), 'ERR_COMPACT_SHAPE'],
     ['a vector in a product', () => ops.matmul(wide, vector), 'ERR_COMPACT_SHAPE'],
     ['two dtypes in a product', () => ops.matmul(wide, make([6, 4], 'bf16')), 'ERR_COMPACT_TYPE'],
+    [
+      'an inner size of a product with codes',
+      () => ops.matmulInt8(wide, { codes: make([4, 6], 'i8'), scales: make([3]) }, 8),
+      'ERR_COMPACT_SHAPE',
+    ],
+    [
+      'groups that are no power of two',
+      () => ops.matmulInt8(wide, { codes: make([6, 4], 'i8'), scales: make([2]) }, 12),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+    [
+      'scales of other groups',
+      () => ops.matmulInt8(wide, { codes: make([6, 4], 'i8'), scales: make([2]) }, 8),
+      'ERR_COMPACT_SHAPE',
+    ],
+    ['pairs of an odd row', () => ops.quantizeNf4(make([4, 5])), 'ERR_COMPACT_ARGUMENT'],
     ['ids that are not integers', () => ops.embedding(wide, vector), 'ERR_COMPACT_TYPE'],
     ['a norm weight of another width', () => ops.rmsNorm(wide, vector, 1e-6), 'ERR_COMPACT_SHAPE'],
     ['a residual of another shape', () => ops.addRmsNorm(wide, tall, make([6]), 1e-6), 'ERR_COMPACT_SHAPE'],

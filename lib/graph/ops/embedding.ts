@@ -1,12 +1,25 @@
 import { defineOp } from '../define-op.js';
-import type { DType, Value } from '../value.js';
+import { numElements, type DType, type Value } from '../value.js';
 import type { OpDefinition } from '../op.js';
 import { callOp } from './call-op.js';
 import { firstInputElements } from './checks.js';
+import { requireGroups, type Quantized } from './quantize.js';
 
 /** y[i] = table[ids[i]]: table (vocabulary, hidden), ids i32 (tokens); ids are checked on the host before a run. */
 export function embedding(table: Value, ids: Value): Value {
   const [y] = callOp(embeddingOp, [table, ids]);
+  return y!;
+}
+
+/** The same of a table in int8 (`quantize`), in `dtype`; its group size is a power of two. Such a table is not trained. */
+export function embeddingInt8(
+  { codes, scales }: Quantized,
+  groupSize: number,
+  ids: Value,
+  dtype: DType,
+): Value {
+  requireGroups('embeddingInt8', { codes, scales }, groupSize);
+  const [y] = callOp(embeddingInt8Op, [codes, scales, ids], { groupSize }, { y: { dtype } });
   return y!;
 }
 
@@ -33,6 +46,11 @@ export const embeddingOp: OpDefinition = defineOp({
   recompute: 'costly',
   pure: true,
   flops: () => 0,
+  decoding: {
+    weight: 0,
+    int8: ({ inputs: [, ids], outputs: [y] }, table, groupSize) =>
+      embeddingInt8(table, groupSize, ids!, y!.dtype),
+  },
   gradient({ node, outputGradients, needs, gradientDtype }) {
     const [table, ids] = node.inputs as [Value, Value];
     return [
@@ -40,6 +58,18 @@ export const embeddingOp: OpDefinition = defineOp({
       undefined,
     ];
   },
+});
+
+export const embeddingInt8Op: OpDefinition = defineOp({
+  name: 'embeddingInt8',
+  family: 'layers',
+  computes:
+    'the same of what `dequantize` makes of the codes in the dtype of `y`; `groupSize` a power of two',
+  operands: 'codes:i8[v,h] scales:f32[g] ids:i32[n] -> y:T[n,h]',
+  attributes: 'groupSize',
+  recompute: 'costly',
+  pure: true,
+  flops: (node) => numElements(node.outputs[0]!.shape),
 });
 
 export const embeddingBackwardOp: OpDefinition = defineOp({

@@ -11,7 +11,7 @@ export function fill(graph: Graph, output: OutputSpec, value: Attribute): Value 
 
 /** Sets every element of a persistent tensor. */
 export function fillPersistent(target: Value, value: Attribute): void {
-  target.graph.overwrite(fillOp, target, { value });
+  target.graph.overwrite(fillOp, [target], { value });
 }
 
 export const fillOp: OpDefinition = defineOp({

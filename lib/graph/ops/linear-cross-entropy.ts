@@ -4,6 +4,7 @@ import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
 import { firstInputElements, requireMatrix, requireShape } from './checks.js';
+import { requireGroups, type Quantized } from './quantize.js';
 
 /** Layout of the weight, scale of the loss, and the size of a chunk. */
 export interface LinearCrossEntropyOptions {
@@ -30,8 +31,30 @@ export function linearCrossEntropy(
   const { transposeWeight = false, lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
   const attributes = { transposeWeight: Number(transposeWeight), lossScale, ignoreIndex, chunkTokens };
   checkWeight('linearCrossEntropy', x, weight, transposeWeight);
-  const [loss] = callOp(linearCrossEntropyOp, [x, weight, targets], attributes, { loss: { kind: 'output' } });
+  const [loss] = callOp(linearCrossEntropyOp, [x, weight, targets], attributes, lossOutput);
   return loss!;
+}
+
+/** The same with a weight in int8 (`quantize`); its group size is a power of two. Such a weight is not trained. */
+export function linearCrossEntropyInt8(
+  x: Value,
+  { codes, scales }: Quantized,
+  groupSize: number,
+  targets: Value,
+  options: LinearCrossEntropyOptions = {},
+): Value {
+  const { transposeWeight = false, lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
+  requireGroups('linearCrossEntropyInt8', { codes, scales }, groupSize);
+  checkWeight('linearCrossEntropyInt8', x, codes, transposeWeight);
+  const attributes = {
+    groupSize,
+    transposeWeight: Number(transposeWeight),
+    lossScale,
+    ignoreIndex,
+    chunkTokens,
+  };
+  const inputs = [x, codes, scales, targets] as const;
+  return callOp(linearCrossEntropyInt8Op, inputs, attributes, lossOutput)[0]!;
 }
 
 /** The loss, and the gradients of input and weight. */
@@ -55,7 +78,7 @@ export function linearCrossEntropyBackward(
   checkWeight('linearCrossEntropyBackward', x, weight, attributes.transposeWeight === 1);
   const inputs = [x, weight, targets, undefined] as const;
   const [loss, dx, dWeight] = callOp(linearCrossEntropyBackwardOp, inputs, attributes, {
-    loss: { kind: 'output' },
+    ...lossOutput,
     dWeight: { shape: weight.shape, dtype: gradientDtype, kind: 'gradient' },
   });
   return { loss: loss!, dx: dx!, dWeight: dWeight! };
@@ -69,11 +92,25 @@ export function linearCrossEntropyInputBackward(
   attributes: Attributes,
 ): Omit<LinearCrossEntropyGradients, 'dWeight'> {
   checkWeight('linearCrossEntropyInputBackward', x, weight, attributes.transposeWeight === 1);
-  const [loss, dx] = callOp(linearCrossEntropyInputBackwardOp, [x, weight, targets], attributes, {
-    loss: { kind: 'output' },
-  });
+  const [loss, dx] = callOp(linearCrossEntropyInputBackwardOp, [x, weight, targets], attributes, lossOutput);
   return { loss: loss!, dx: dx! };
 }
+
+/** The same with a weight in int8. */
+export function linearCrossEntropyInt8Backward(
+  x: Value,
+  { codes, scales }: Quantized,
+  targets: Value,
+  attributes: Attributes,
+): Omit<LinearCrossEntropyGradients, 'dWeight'> {
+  requireGroups('linearCrossEntropyInt8Backward', { codes, scales }, attributes.groupSize as number);
+  checkWeight('linearCrossEntropyInt8Backward', x, codes, attributes.transposeWeight === 1);
+  const inputs = [x, codes, scales, targets] as const;
+  const [loss, dx] = callOp(linearCrossEntropyInt8BackwardOp, inputs, attributes, lossOutput);
+  return { loss: loss!, dx: dx! };
+}
+
+const lossOutput = { loss: { kind: 'output' } } as const;
 
 function checkWeight(op: string, x: Value, weight: Value, transposeWeight: boolean): void {
   const [, hidden] = requireMatrix(op, x);
@@ -97,6 +134,18 @@ export const linearCrossEntropyOp: OpDefinition = defineOp({
   pure: true,
   workspaceKind: 'logits',
   flops: ({ inputs, attributes }) => logitFlops(inputs, attributes.transposeWeight === 1),
+  decoding: {
+    weight: 1,
+    int8({ inputs: [x, , targets], attributes }, weight, groupSize) {
+      const { transposeWeight, lossScale, ignoreIndex, chunkTokens } = attributes;
+      return linearCrossEntropyInt8(x!, weight, groupSize, targets!, {
+        transposeWeight: transposeWeight === 1,
+        lossScale,
+        ignoreIndex: ignoreIndex as number,
+        chunkTokens: chunkTokens as number,
+      });
+    },
+  },
   fusedLossGradient({ node, needs, gradientDtype }) {
     const [x, weight, targets] = node.inputs as [Value, Value, Value];
     const { attributes } = node;
@@ -129,6 +178,36 @@ export const linearCrossEntropyInputBackwardOp: OpDefinition = defineOp({
   computes: 'the same without the gradient of weight',
   operands: 'x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
   attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  recompute: 'costly',
+  pure: true,
+  workspaceKind: 'logits',
+  flops: ({ inputs, attributes }) => 2 * logitFlops(inputs, attributes.transposeWeight === 1),
+});
+
+export const linearCrossEntropyInt8Op: OpDefinition = defineOp({
+  name: 'linearCrossEntropyInt8',
+  family: 'losses',
+  computes:
+    'linearCrossEntropy with what `dequantize` makes of the codes in the dtype of `x`; `groupSize` a power of two',
+  operands: 'x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1]',
+  attributes: 'groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  recompute: 'costly',
+  pure: true,
+  workspaceKind: 'logits',
+  flops: ({ inputs, attributes }) => logitFlops(inputs, attributes.transposeWeight === 1),
+  fusedLossGradient({ node: { inputs, attributes } }) {
+    const [x, codes, scales, targets] = inputs as [Value, Value, Value, Value];
+    const { loss, dx } = linearCrossEntropyInt8Backward(x, { codes, scales }, targets, attributes);
+    return { loss, inputGradients: [dx, undefined, undefined, undefined] };
+  },
+});
+
+export const linearCrossEntropyInt8BackwardOp: OpDefinition = defineOp({
+  name: 'linearCrossEntropyInt8Backward',
+  family: 'losses',
+  computes: 'the same with the loss and the gradient of x',
+  operands: 'x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
+  attributes: 'groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',

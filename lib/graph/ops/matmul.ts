@@ -5,6 +5,7 @@ import type { OpDefinition } from '../op.js';
 import type { DType, Value, ValueKind } from '../value.js';
 import { callOp } from './call-op.js';
 import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
+import { matmulInt8, matmulNf4, type MatmulQuantizedOptions } from './matmul-quantized.js';
 import { scale } from './scale.js';
 
 /** Orientation of the operands, and what the result is. */
@@ -93,6 +94,13 @@ export const matmulOp: OpDefinition = defineOp({
   },
   withSquares,
   flops: (node) => 2 * firstInputElements(node) * node.outputs[0]!.shape[1]!,
+  decoding: {
+    weight: 1,
+    int8: (node, weight, groupSize) =>
+      isPlain(node) ? matmulInt8(node.inputs[0]!, weight, groupSize, quantizedOptions(node)) : undefined,
+    nf4: (node, weight) =>
+      isPlain(node) ? matmulNf4(node.inputs[0]!, weight, quantizedOptions(node)) : undefined,
+  },
   gradient({ node, outputGradients, needs, weightGradient }) {
     const [a, b] = node.inputs as [Value, Value];
     const dy = outputGradients[0]!;
@@ -107,6 +115,17 @@ export const matmulOp: OpDefinition = defineOp({
       needs(2) ? dy : undefined,
     ];
   },
+});
+
+/** Whether a product is one of its operands alone, the first as it is stored. */
+const isPlain = ({ inputs: [, , accumulator, squares], attributes: { transposeA, alpha } }: Node): boolean =>
+  accumulator === undefined && squares === undefined && !transposeA && alpha === 1;
+
+const quantizedOptions = ({ attributes, outputs: [c] }: Node): MatmulQuantizedOptions => ({
+  transposeB: attributes.transposeB === 1,
+  dtype: c!.dtype,
+  kind: c!.kind,
+  name: c!.name,
 });
 
 /** The layer y = input weight that a node is, if it is a plain product with a parameter. */

@@ -18,7 +18,7 @@ export function orthonormalize(x: Value, dtype: DType = x.dtype): Value {
 /** The same into a persistent tensor of that shape. */
 export function orthonormalizePersistent(x: Value, target: Value): void {
   requireTall(x);
-  target.graph.overwrite(orthonormalizeOp, target, {}, [x]);
+  target.graph.overwrite(orthonormalizeOp, [target], {}, [x]);
 }
 
 function requireTall(x: Value): void {

@@ -26,11 +26,25 @@ export function quantize(x: Value, groupSize: number): Quantized {
   return { codes: codes!, scales: scales! };
 }
 
+/** The same into persistent values. */
+export function quantizePersistent(x: Value, { codes, scales }: Quantized, groupSize: number): void {
+  requireShape('quantize', scales, [numGroups('quantize', x, groupSize)]);
+  x.graph.overwrite(quantizeOp, [codes, scales], { groupSize }, [x]);
+}
+
 /** y = code scale, in `dtype` and shaped as the codes, with the group size of `quantize`. */
 export function dequantize({ codes, scales }: Quantized, groupSize: number, dtype: DType): Value {
   requireShape('dequantize', scales, [numGroups('dequantize', codes, groupSize)]);
   const [y] = callOp(dequantizeOp, [codes, scales], { groupSize }, { y: { dtype } });
   return y!;
+}
+
+/** Of a matrix that ops decode as they read it. */
+export function requireGroups(op: string, { codes, scales }: Quantized, groupSize: number): void {
+  const isPower = Number.isSafeInteger(groupSize) && groupSize > 0 && Number.isInteger(Math.log2(groupSize));
+  requireArgument(op, 'groupSize', groupSize, isPower, 'a power of two');
+  requireShape(op, codes, [undefined, undefined]);
+  requireShape(op, scales, [numGroups(op, codes, groupSize)]);
 }
 
 function numGroups(op: string, value: Value, groupSize: number): number {

@@ -1,5 +1,6 @@
 import { defineOp } from '../define-op.js';
-import type { Attribute } from '../node.js';
+import type { Graph, OutputSpec } from '../graph.js';
+import type { Attribute, Attributes } from '../node.js';
 import { numElements, type Value } from '../value.js';
 import type { OpDefinition } from '../op.js';
 import { splitSeed } from '../seed.js';
@@ -14,9 +15,17 @@ export interface RandomNormalOptions {
   readonly drawing?: Attribute;
 }
 
-/** Fills a persistent tensor with normal numbers: a pure function of seed, tensorId and drawing. */
+/** A new tensor of normal numbers: a pure function of seed, tensorId and drawing. */
+export function randomNormal(graph: Graph, output: OutputSpec, options: RandomNormalOptions): Value {
+  return graph.apply(randomNormalOp, [], attributesOf(options), [output])[0]!;
+}
+
+/** Fills a persistent tensor with the same. */
 export function randomNormalPersistent(target: Value, options: RandomNormalOptions): void {
-  const { seed, tensorId, standardDeviation, drawing } = options;
+  target.graph.overwrite(randomNormalOp, [target], attributesOf(options));
+}
+
+function attributesOf({ seed, tensorId, standardDeviation, drawing }: RandomNormalOptions): Attributes {
   const { seedLow, seedHigh } = splitSeed(seed);
   requireArgument(
     'randomNormal',
@@ -25,12 +34,7 @@ export function randomNormalPersistent(target: Value, options: RandomNormalOptio
     standardDeviation >= 0,
     'not negative',
   );
-  target.graph.overwrite(randomNormalOp, target, {
-    seedLow,
-    seedHigh: drawing ?? seedHigh,
-    tensorId,
-    standardDeviation,
-  });
+  return { seedLow, seedHigh: drawing ?? seedHigh, tensorId, standardDeviation };
 }
 
 export const randomNormalOp: OpDefinition = defineOp({

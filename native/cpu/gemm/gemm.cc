@@ -26,12 +26,15 @@ const GemmKernel& choose_kernel(InstructionSet set, int32_t dtype) {
 
 // Rough cycles of one part, to compare partitions.
 double part_cost(const GemmKernel& kernel, const Gemm& problem, int64_t rows, int64_t columns) {
-    constexpr double kReadCost = 0.05, kPackCost = 0.25, kProjectionCost = 2.0;  // per element
-    const bool direct = !problem.a.transposed && problem.dtype == kernel.direct_dtype;
-    const double a_cost = problem.a.data == nullptr ? kProjectionCost
-                          : direct                  ? kReadCost
-                                                    : kPackCost;
-    const double b_cost = problem.b.data == nullptr ? kProjectionCost : kPackCost;
+    constexpr double kReadCost = 0.05, kPackCost = 0.25, kDecodeCost = 1.0, kProjectionCost = 2.0;
+    const auto pack_cost = [](const GemmOperand& operand) {  // per element
+        return operand.is_stored() ? kPackCost
+                                   : (operand.is_quantized() ? kDecodeCost : kProjectionCost);
+    };
+    const bool direct =
+        problem.a.is_stored() && !problem.a.transposed && problem.dtype == kernel.direct_dtype;
+    const double a_cost = direct ? kReadCost : pack_cost(problem.a);
+    const double b_cost = pack_cost(problem.b);
     const auto m = static_cast<double>(rows), n = static_cast<double>(columns);
     return static_cast<double>(problem.k) *
            (m * n / kernel.products_per_cycle + m * a_cost + n * b_cost);
@@ -77,8 +80,11 @@ constexpr int64_t kSliceDepth = 2048, kMaxSlices = 16;
 constexpr int64_t kSlicedElements = 16 * kMaxTile * kMaxTile;  // of C
 
 int64_t num_slices(const Gemm& problem) {
-    const bool stored = problem.a.data != nullptr && problem.b.data != nullptr;
-    if (!stored || problem.m * problem.n > kSlicedElements) return 1;
+    const auto generated = [](const GemmOperand& operand) {
+        return !operand.is_stored() && !operand.is_quantized();
+    };
+    if (generated(problem.a) || generated(problem.b)) return 1;
+    if (problem.m * problem.n > kSlicedElements) return 1;
     return std::clamp<int64_t>(problem.k / kSliceDepth, 1, kMaxSlices);
 }
 
@@ -86,8 +92,16 @@ int64_t slice_bytes(int64_t m, int64_t n) {
     return round_up(std::min(m * n, kSlicedElements) * 4, 64);
 }
 
-const void* advance(const GemmOperand& operand, int64_t elements, int32_t dtype) {
-    return static_cast<const char*>(operand.data) + elements * dtype_bytes(dtype);
+// The operand from some row or column of its matrix on.
+GemmOperand advanced(GemmOperand operand, int64_t rows, int64_t columns, int32_t dtype) {
+    if (operand.is_stored()) {
+        operand.data = static_cast<const char*>(operand.data) +
+                       (rows * operand.stride + columns) * dtype_bytes(dtype);
+    } else {
+        operand.first_row += rows;
+        operand.first_column += columns;
+    }
+    return operand;
 }
 
 void gemm_sliced(CpDevice& device, const GemmKernel& kernel, const Gemm& problem, int64_t slices,
@@ -103,10 +117,11 @@ void gemm_sliced(CpDevice& device, const GemmKernel& kernel, const Gemm& problem
         part.n = problem.n;
         part.k = std::clamp<int64_t>(problem.k - k, 0, depth);
         part.dtype = problem.dtype;
-        part.a = problem.a;
-        part.b = problem.b;
-        part.a.data = advance(part.a, part.a.transposed ? k * part.a.stride : k, part.dtype);
-        part.b.data = advance(part.b, part.b.transposed ? k : k * part.b.stride, part.dtype);
+        const auto from_k = [&](const GemmOperand& operand, bool along_rows) {
+            return advanced(operand, along_rows ? k : 0, along_rows ? 0 : k, problem.dtype);
+        };
+        part.a = from_k(problem.a, problem.a.transposed);
+        part.b = from_k(problem.b, !problem.b.transposed);
         part.c = workspace + slice * one_slice;
         part.c_stride = problem.n;
         GemmPartProduct(device.instruction_set, kernel, part, {0, part.m, 0, part.n},

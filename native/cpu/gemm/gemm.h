@@ -1,7 +1,8 @@
 // C = alpha * A B (+ beta * C) for row-major operands of f32 or bf16, summed in fp32.
 //
-// A and B are packed panel by panel; an operand may be a strided view, transposed, or the random
-// projection, which is generated straight into the packed panel and so never exists as a matrix.
+// A and B are packed panel by panel. An operand may be stored, a strided view, perhaps transposed;
+// or quantised, decoded from its codes; or the random projection, generated from a seed. The last
+// two are made straight into the packed panel and so never exist as a matrix.
 //
 // An element of C is one chain of fp32 additions in ascending order of k (of a few chains, when k
 // is long and C small, cut by shape alone), so results do not depend on the number of threads.
@@ -10,6 +11,7 @@
 #include <cstdint>
 
 #include "native/backend/backend.h"
+#include "native/base/quantized_matrix.h"
 #include "native/base/stochastic_rounding.h"
 #include "native/cpu/projection/projection.h"
 #include "native/cpu/runtime/cpu_device.h"
@@ -17,11 +19,15 @@
 namespace compact {
 
 struct GemmOperand {
-    const void* data = nullptr;  // nullptr: Phat of `key`
+    const void* data = nullptr;  // nullptr: `quantized`, or where that has no codes Phat of `key`
     int64_t stride = 0;          // elements between rows of the stored matrix
-    bool transposed = false;     // the stored matrix is the transpose of the operand
+    bool transposed = false;     // the stored, quantised or generated matrix is its transpose
+    QuantizedMatrix quantized{};
     ProjectionKey key{};
-    int64_t first_row = 0;  // row of Phat where the operand begins
+    int64_t first_row = 0, first_column = 0;  // of what is quantised or generated, where it begins
+
+    bool is_stored() const { return data != nullptr; }
+    bool is_quantized() const { return quantized.codes != nullptr; }
 };
 
 struct Gemm {

@@ -3,6 +3,7 @@
 #include "native/cpu/gemm/gemm_part.h"
 
 #include "native/backend/call.h"
+#include "native/cpu/quantization/decode.h"
 
 namespace compact {
 namespace {
@@ -14,13 +15,14 @@ constexpr int64_t kTileBytes = kMaxTile * kMaxTile * 4;
 // Panels of A that are packed together: rows of a transposed A are read a few cache lines at a
 // time.
 constexpr int64_t kPanelGroup = 4;
-constexpr int64_t kStagedDepth = 64;  // values of k for which Phat is made at a time
-constexpr int64_t kStagingBytes = 2 * kMaxTile * kStagedDepth * 2;
+constexpr int64_t kStagedDepth = 64;  // values of k that are made at a time of what is not stored
+constexpr int64_t kStagingBytes =
+    kMaxTile * kStagedDepth * 4;  // fp32, or bf16 of Phat and a margin
 
 // Whether the kernel can read rows of A where they stand.
 bool reads_directly(const GemmKernel& kernel, const Gemm& problem) {
-    return problem.a.data != nullptr && !problem.a.transposed &&
-           problem.dtype == kernel.direct_dtype && problem.k % kernel.k_step == 0 &&
+    return problem.a.is_stored() && !problem.a.transposed && problem.dtype == kernel.direct_dtype &&
+           problem.k % kernel.k_step == 0 &&
            problem.a.stride * dtype_bytes(problem.dtype) % kernel.conflict_bytes != 0;
 }
 
@@ -166,7 +168,7 @@ void GemmPartProduct::pack_block(int64_t column, int64_t columns, int64_t k, int
 void GemmPartProduct::pack_panels(GemmPack pack, const GemmOperand& operand, bool k_contiguous,
                                   int64_t first, int64_t count, int64_t k, int64_t depth,
                                   int64_t width, char* panels, int64_t panel_bytes) const {
-    if (operand.data != nullptr) {
+    if (operand.is_stored()) {
         const int64_t offset =
             k_contiguous ? first * operand.stride + k : k * operand.stride + first;
         const char* data =
@@ -187,12 +189,19 @@ void GemmPartProduct::pack_panels(GemmPack pack, const GemmOperand& operand, boo
     }
 }
 
-// Generates a block of Phat.
+// Makes a block of what is not stored: decodes it, or generates it.
 PanelSource GemmPartProduct::stage(const GemmOperand& operand, int64_t row, int64_t rows,
                                    int64_t column, int64_t columns, bool k_contiguous) const {
+    row += operand.first_row;
+    column += operand.first_column;
+    if (operand.is_quantized()) {
+        decode_block(set_, operand.quantized, {row, rows, column, columns}, problem_.dtype,
+                     staging_);
+        return {staging_, columns, k_contiguous, problem_.dtype};
+    }
     const int64_t group = column / 8;
     const int64_t groups = divide_up(column + columns, 8) - group;
-    projection_block(set_, operand.key, {operand.first_row + row, rows, group, groups}, staging_);
+    projection_block(set_, operand.key, {row, rows, group, groups}, staging_);
     return {staging_ + column % 8, 8 * groups, k_contiguous, CP_BF16};
 }
 

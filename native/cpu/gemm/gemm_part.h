@@ -83,7 +83,8 @@ class GemmPartProduct {
     float* sums_;
     float* tile_;  // (kMaxTile, kMaxTile)
     double* squares_;
-    uint16_t* staging_;  // entries of Phat on their way into a panel, or random numbers of a tile
+    // What is not stored on its way into a panel, or random numbers of a tile.
+    uint16_t* staging_;
 };
 
 }  // namespace compact

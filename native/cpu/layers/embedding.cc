@@ -1,10 +1,12 @@
 // embedding: y[i] = table[ids[i]]; its gradient sums the rows of dy that share an id.
+// embeddingInt8: the same of a table in int8 groups.
 //
 // The gradient is deterministic: a counting sort lists the positions of each id in ascending order,
 // and each row of the table belongs to one task, which sums its rows in that order.
 #include <cstring>
 
-#include "native/backend/op_checks.h"
+#include "native/backend/quantized_operands.h"
+#include "native/cpu/quantization/decode.h"
 #include "native/cpu/runtime/ops.h"
 #include "native/cpu/simd/loops.h"
 
@@ -34,6 +36,28 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
                                    static_cast<size_t>(row_bytes));
                    }
                });
+    return CP_OK;
+}
+
+CpStatus check_int8_table(const CpCall* call, CpError* error) {
+    return check_int8(call, "embeddingInt8", call->inputs[0], call->inputs[1], error);
+}
+
+CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
+    const CpTensor& output = call->outputs[0];
+    const QuantizedMatrix table = int8_matrix(*call, call->inputs[0], call->inputs[1]);
+    const int32_t* ids = data<int32_t>(call->inputs[2]);  // (tokens)
+    const int64_t tokens = output.shape[0], width = table.columns;
+    if (check_ids("embeddingInt8", ids, tokens, call->inputs[0].shape[0], error) != CP_OK) {
+        return CP_FAILED;
+    }
+    char* to = data<char>(output);  // (tokens, width)
+    const int64_t row_bytes = width * dtype_bytes(output.dtype);
+    for_chunks(*device, tokens, rows_per_chunk(width), [=](int64_t begin, int64_t end, int) {
+        for (int64_t token = begin; token < end; ++token) {
+            decode_block(table, {ids[token], 1, 0, width}, output.dtype, to + token * row_bytes);
+        }
+    });
     return CP_OK;
 }
 
@@ -98,6 +122,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
 }  // namespace
 
 const CpOp kEmbeddingOp = {"embedding", no_workspace, nullptr, run_forward};
+const CpOp kEmbeddingInt8Op = {"embeddingInt8", no_workspace, check_int8_table, run_int8};
 const CpOp kEmbeddingBackwardOp = {"embeddingBackward", backward_workspace_bytes, nullptr,
                                    run_backward};
 

@@ -1,8 +1,9 @@
 // linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
-// the gradients of x and w, or of x alone, in the same pass.
+// the gradients of x and w, or of x alone, in the same pass. The weight may be in int8 groups.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
 // memory, each row in the dtype of x at the front of its fp32 row.
+#include "native/backend/quantized_operands.h"
 #include "native/cpu/gemm/gemm.h"
 #include "native/cpu/losses/softmax_loss.h"
 #include "native/cpu/runtime/ops.h"
@@ -14,17 +15,21 @@ namespace {
 struct Problem {
     int64_t tokens, width, vocab, chunk;
     int32_t dtype;
-    bool transposed;
+    bool transposed, quantized;
 
     explicit Problem(const CpCall& call)
         : tokens(call.inputs[0].shape[0]),
           width(call.inputs[0].shape[1]),
           dtype(call.inputs[0].dtype),
-          transposed(attribute(call, "transposeWeight") != 0.0) {
+          transposed(attribute(call, "transposeWeight") != 0.0),
+          quantized(call.inputs[1].dtype == CP_I8) {
         vocab = call.inputs[1].shape[transposed ? 0 : 1];
         const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
         chunk = std::min(tokens, std::max<int64_t>(1, wanted));
     }
+
+    // Codes are followed by their scales.
+    const CpTensor& targets(const CpCall& call) const { return call.inputs[quantized ? 3 : 2]; }
 
     int64_t losses_bytes() const { return aligned(tokens * static_cast<int64_t>(sizeof(double))); }
     int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
@@ -82,6 +87,14 @@ CpStatus check_input_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy(call, "linearCrossEntropyInputBackward", error);
 }
 
+CpStatus check_int8_forward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_int8(call, "linearCrossEntropyInt8", error);
+}
+
+CpStatus check_int8_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_int8(call, "linearCrossEntropyInt8Backward", error);
+}
+
 // ---- The three products of a chunk: `count` tokens from `token` ---------------------------------
 
 GemmOperand rows_of(const CpTensor& matrix, int64_t row) {
@@ -89,6 +102,13 @@ GemmOperand rows_of(const CpTensor& matrix, int64_t row) {
     GemmOperand operand;
     operand.data = data<char>(matrix) + row * width * dtype_bytes(matrix.dtype);
     operand.stride = width;
+    return operand;
+}
+
+GemmOperand weight_of(const CpCall& call, const Problem& p) {
+    if (!p.quantized) return rows_of(call.inputs[1], 0);
+    GemmOperand operand;
+    operand.quantized = int8_matrix(call, call.inputs[1], call.inputs[2]);
     return operand;
 }
 
@@ -106,7 +126,7 @@ void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, cons
     product.k = p.width;
     product.dtype = p.dtype;
     product.a = rows_of(call.inputs[0], token);
-    product.b = transposed_if(rows_of(call.inputs[1], 0), p.transposed);
+    product.b = transposed_if(weight_of(call, p), p.transposed);
     product.c = work.logits;
     product.c_stride = p.vocab;
     gemm(device, product, work.gemm);
@@ -130,7 +150,7 @@ void compute_input_gradient(CpDevice& device, const CpCall& call, const Problem&
     product.k = p.vocab;
     product.dtype = p.dtype;
     product.a = logit_gradients(p, work);
-    product.b = transposed_if(rows_of(call.inputs[1], 0), !p.transposed);
+    product.b = transposed_if(weight_of(call, p), !p.transposed);
     product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
     product.c_dtype = output.dtype;
     product.c_stride = p.width;
@@ -158,10 +178,10 @@ void compute_weight_gradient(CpDevice& device, const CpCall& call, const Problem
 
 // ---- Runs ---------------------------------------------------------------------------------------
 
-CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
+CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* error) {
     const Problem p(*call);
-    const Targets targets(*call, call->inputs[2], p.vocab);
-    if (targets.check("linearCrossEntropy", error) != CP_OK) return CP_FAILED;
+    const Targets targets(*call, p.targets(*call), p.vocab);
+    if (targets.check(op, error) != CP_OK) return CP_FAILED;
     const Workspace work(*call, p);
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
@@ -203,7 +223,7 @@ template <class AfterInput>
 CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpError* error,
                        AfterInput after_input) {
     const Problem p(*call);
-    const Targets targets(*call, call->inputs[2], p.vocab);
+    const Targets targets(*call, p.targets(*call), p.vocab);
     if (targets.check(op, error) != CP_OK) return CP_FAILED;
     const Workspace work(*call, p);
     const double loss_scale = attribute(*call, "lossScale");
@@ -227,6 +247,14 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpE
     return CP_OK;
 }
 
+CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
+    return forward(device, call, "linearCrossEntropy", error);
+}
+
+CpStatus run_int8_forward(CpDevice* device, const CpCall* call, CpError* error) {
+    return forward(device, call, "linearCrossEntropyInt8", error);
+}
+
 CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     const Problem p(*call);
     const Workspace work(*call, p);
@@ -242,6 +270,11 @@ CpStatus run_input_backward(CpDevice* device, const CpCall* call, CpError* error
                          [](int64_t, int64_t) {});
 }
 
+CpStatus run_int8_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    return differentiate(device, call, "linearCrossEntropyInt8Backward", error,
+                         [](int64_t, int64_t) {});
+}
+
 }  // namespace
 
 const CpOp kLinearCrossEntropyOp = {"linearCrossEntropy", forward_workspace_bytes, check_forward,
@@ -251,5 +284,10 @@ const CpOp kLinearCrossEntropyBackwardOp = {"linearCrossEntropyBackward", backwa
 const CpOp kLinearCrossEntropyInputBackwardOp = {"linearCrossEntropyInputBackward",
                                                  input_backward_workspace_bytes,
                                                  check_input_backward, run_input_backward};
+const CpOp kLinearCrossEntropyInt8Op = {"linearCrossEntropyInt8", forward_workspace_bytes,
+                                        check_int8_forward, run_int8_forward};
+const CpOp kLinearCrossEntropyInt8BackwardOp = {"linearCrossEntropyInt8Backward",
+                                                input_backward_workspace_bytes, check_int8_backward,
+                                                run_int8_backward};
 
 }  // namespace compact::COMPACT_ISA

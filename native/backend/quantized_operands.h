@@ -1,0 +1,124 @@
+// Quantised matrices among the operands of a call, and refusals of what their signatures cannot
+// say. The same for every backend.
+#pragma once
+
+#include <bit>
+
+#include "native/backend/op_checks.h"
+#include "native/base/quantized_matrix.h"
+
+namespace compact {
+
+// Codes (rows, columns) and a scale for each group of `groupSize`, a power of two.
+inline QuantizedMatrix int8_matrix(const CpCall& call, const CpTensor& codes,
+                                   const CpTensor& scales) {
+    QuantizedMatrix matrix;
+    matrix.codes = codes.data;
+    matrix.columns = codes.shape[1];
+    matrix.group_shift = std::countr_zero(static_cast<uint64_t>(attribute(call, "groupSize")));
+    matrix.scales = static_cast<const float*>(scales.data);
+    return matrix;
+}
+
+// Codes (rows, columns / 2), magnitudes (spans, 256), ranges (spans, 2).
+inline QuantizedMatrix nf4_matrix(const CpTensor& codes, const CpTensor& magnitudes,
+                                  const CpTensor& ranges) {
+    QuantizedMatrix matrix;
+    matrix.codes = codes.data;
+    matrix.columns = 2 * codes.shape[1];
+    matrix.group_shift = std::countr_zero(static_cast<uint64_t>(kNf4Block));
+    matrix.scales = static_cast<const float*>(ranges.data);
+    matrix.magnitudes = static_cast<const uint8_t*>(magnitudes.data);
+    return matrix;
+}
+
+// As many magnitudes and ranges as go with so many weights.
+inline CpStatus check_nf4(const char* op, int64_t weights, const CpTensor& magnitudes,
+                          CpError* error) {
+    const int64_t spans = (weights + kNf4Span - 1) / kNf4Span;
+    if (magnitudes.shape[0] == spans) return CP_OK;
+    return fail_shape(error, op, message("%lld rows of magnitudes and ranges", spans),
+                      message("%lld", magnitudes.shape[0]));
+}
+
+// c (m, n) = a w, or a w^T, of a quantised w (rows, columns)
+struct QuantizedProductShape {
+    int64_t m, n, k;
+    bool transposed;
+
+    QuantizedProductShape(const CpCall& call, int64_t rows, int64_t columns)
+        : m(call.inputs[0].shape[0]), transposed(attribute(call, "transposeB") != 0.0) {
+        n = transposed ? rows : columns;
+        k = transposed ? columns : rows;
+    }
+};
+
+inline CpStatus check_quantized_product(const CpCall* call, const char* op, int64_t rows,
+                                        int64_t columns, CpError* error) {
+    int64_t transposed = 0;
+    if (constant_integer(*call, op, "transposeB", 0, &transposed, error) != CP_OK) return CP_FAILED;
+    const QuantizedProductShape shape(*call, rows, columns);
+    if (call->inputs[0].shape[1] != shape.k) {
+        return fail_shape(error, op, message("a with an inner size of %lld", shape.k),
+                          message("%lld", call->inputs[0].shape[1]));
+    }
+    if (call->outputs[0].shape[1] != shape.n) {
+        return fail_shape(
+            error, op, message("c (%lld, %lld)", shape.m, shape.n),
+            message("(%lld, %lld)", call->outputs[0].shape[0], call->outputs[0].shape[1]));
+    }
+    return CP_OK;
+}
+
+// Codes and scales that int8_matrix() can be made of.
+inline CpStatus check_int8(const CpCall* call, const char* op, const CpTensor& codes,
+                           const CpTensor& scales, CpError* error) {
+    if (check_groups(call, op, codes, scales, error) != CP_OK) return CP_FAILED;
+    const auto group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
+    if (std::has_single_bit(static_cast<uint64_t>(group_size))) return CP_OK;
+    return fail(error, "ERR_COMPACT_ARGUMENT", op, "a groupSize that is a power of two",
+                message("%lld", group_size).text);
+}
+
+inline CpStatus check_matmul_int8(const CpCall* call, CpError* error) {
+    const CpTensor& codes = call->inputs[1];
+    if (check_int8(call, "matmulInt8", codes, call->inputs[2], error) != CP_OK) return CP_FAILED;
+    return check_quantized_product(call, "matmulInt8", codes.shape[0], codes.shape[1], error);
+}
+
+inline CpStatus check_matmul_nf4(const CpCall* call, CpError* error) {
+    const CpTensor& codes = call->inputs[1];
+    if (check_nf4("matmulNf4", 2 * num_elements(codes), call->inputs[2], error) != CP_OK) {
+        return CP_FAILED;
+    }
+    return check_quantized_product(call, "matmulNf4", codes.shape[0], 2 * codes.shape[1], error);
+}
+
+inline CpStatus check_linear_cross_entropy_int8(const CpCall* call, const char* op,
+                                                CpError* error) {
+    if (check_int8(call, op, call->inputs[1], call->inputs[2], error) != CP_OK) return CP_FAILED;
+    return check_linear_cross_entropy(call, op, error);
+}
+
+// quantizeNf4 and dequantizeNf4: weights (rows, columns), codes (rows, columns / 2).
+inline CpStatus check_nf4_matrix(const char* op, const CpTensor& weights, const CpTensor& codes,
+                                 const CpTensor& magnitudes, CpError* error) {
+    if (2 * codes.shape[1] != weights.shape[1]) {
+        return fail_shape(error, op,
+                          message("two columns of weights for each of %lld codes", codes.shape[1]),
+                          message("%lld", weights.shape[1]));
+    }
+    return check_nf4(op, num_elements(weights), magnitudes, error);
+}
+
+inline CpStatus check_quantize_nf4(const CpCall* call, CpError* error) {
+    return check_nf4_matrix("quantizeNf4", call->inputs[0], call->outputs[0], call->outputs[1],
+                            error);
+}
+
+inline CpStatus check_dequantize_nf4(const CpCall* call, CpError* error) {
+    return check_nf4_matrix("dequantizeNf4", call->outputs[0], call->inputs[0], call->inputs[1],
+                            error);
+}
+
+}  // namespace compact
