@@ -74,6 +74,8 @@ export {
   type OptimizerName,
   type ProjectionOptions,
   type RankOptions,
+  qlora,
+  type QloraOptions,
   relora,
   type ReloraOptions,
   type RestartSettings,

@@ -38,6 +38,13 @@ export function ratio(text: string): number {
   return value;
 }
 
+/** The option `weights` of methods: bf16 stands for numbers in the dtype of the run. */
+export function weightFormat(text: string): string {
+  if (text === 'bf16') return 'dtype';
+  if (text !== 'int8' && text !== 'nf4') throw new InvalidArgumentError('expected bf16, int8 or nf4');
+  return text;
+}
+
 /** '24GiB', '24GB' (decimal) or '24g' (binary). */
 export function byteCount(text: string): number {
   const bytes = bytesOf(text);

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import { compactError } from '../errors.js';
 import { methodCatalogue } from '../methods/index.js';
 import { blasChoices, graphChoices } from '../runtime/index.js';
-import { byteCount, numberFromZero, positiveInteger, ratio, wholeNumber } from './options.js';
+import { byteCount, numberFromZero, positiveInteger, ratio, weightFormat, wholeNumber } from './options.js';
 import { setRecipeValue, type RecipeFile } from './recipe-file.js';
 
 /** A flag that is short for `--set key=value`. */
@@ -42,6 +42,8 @@ const recipeFlags: readonly RecipeFlag[] = [
     description: 'one projection for each layer input, or for each weight (compact)' },
   { flags: '--state-format <type>', key: 'method.stateFormat', choices: stateFormats, plans: true,
     description: "how the optimizer's states are held" },
+  { flags: '--weights <format>', key: 'method.weights', parse: weightFormat, plans: true,
+    description: 'of linear layers: bf16 (as --dtype says), int8, nf4 where they are not trained' },
   { flags: '-d, --data <path>', key: 'data.train',
     description: 'text to train on: a file, a folder, a packaged corpus' },
   { flags: '--tokenizer <path>', key: 'data.tokenizer',

@@ -1,10 +1,14 @@
 import { compactError } from '../errors.js';
 import {
+  type CodedNumbers,
   Graph,
+  type Initializer,
   type Program,
   type Value,
+  fill,
   fillPersistent,
   parametersOf,
+  randomNormal,
   randomNormalPersistent,
 } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
@@ -82,14 +86,28 @@ function buildInitialize(parameters: readonly Value[], seed: number): Program {
   const graph = new Graph();
   for (const parameter of parameters) {
     const target = persistentCopy(graph, parameter);
-    const { initializer, tensorId } = parameter.parameter!;
+    const { initializer, tensorId, codesOf } = parameter.parameter!;
     graph.at(parameter.layer, 'update', () => {
-      if (initializer.type === 'constant') fillPersistent(target, initializer.value);
+      if (codesOf !== undefined) codesOf.encode(initialNumbers(graph, codesOf, initializer, seed), target);
+      else if (initializer.type === 'constant') fillPersistent(target, initializer.value);
       else
         randomNormalPersistent(target, { seed, tensorId, standardDeviation: initializer.standardDeviation });
     });
   }
   return { name: 'initialize', graph, nodes: graph.nodes, outputs: new Map() };
+}
+
+/** What codes are made of: the same numbers that a parameter without codes would start with. */
+function initialNumbers(
+  graph: Graph,
+  { shape, dtype, tensorId }: CodedNumbers,
+  initializer: Initializer,
+  seed: number,
+): Value {
+  const output = { name: 'numbers', shape, dtype, kind: 'parameter' } as const;
+  if (initializer.type === 'constant') return fill(graph, output, initializer.value);
+  const { standardDeviation } = initializer;
+  return randomNormal(graph, output, { seed, tensorId, standardDeviation });
 }
 
 /** What the method does between steps, parameter by parameter; nothing for most methods. */

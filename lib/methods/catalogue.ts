@@ -3,6 +3,7 @@ import { optionInfos, type OptionInfo } from '../options.js';
 import { presetsByName } from './from-description.js';
 import { optimizerDefinitions } from './optimizers/definitions.js';
 import { commonTable } from './embedding-optimizer.js';
+import { weightTable } from './weights/weight-options.js';
 
 /** A method or an optimizer by name, as listings show it. */
 export interface CatalogueEntry {
@@ -50,7 +51,7 @@ export function methodCatalogue(): MethodCatalogue {
       composesWith: pairs.filter(([, optimizer]) => optimizer === name).map(([method]) => method),
       devices,
     })),
-    common: optionInfos(commonTable),
+    common: [...optionInfos(commonTable), ...optionInfos(weightTable())],
   };
 }
 

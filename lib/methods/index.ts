@@ -31,6 +31,8 @@ export type { GaloreOptions } from './presets/galore.js';
 export type { LoraOptions } from './presets/lora.js';
 export type { LoraFaOptions } from './presets/lora-fa.js';
 export type { Int8GroupsOptions, MesaOptions } from './presets/mesa.js';
+export type { QloraOptions } from './presets/qlora.js';
 export type { ReloraOptions } from './presets/relora.js';
 export * from './presets/index.js';
 export type { Codec, Saving } from './saving/saving.js';
+export type { WeightOptions } from './weights/weight-options.js';

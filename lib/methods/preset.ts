@@ -29,9 +29,10 @@ import type { OptimizerSettings } from './optimizers/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import type { StepOptions } from './optimizers/step.js';
 import type { Saving } from './saving/saving.js';
+import { weightRewrite, weightTable, type WeightOptions } from './weights/weight-options.js';
 
 /** What every method can be told: the optimizer with its own options, and what all steps have in common. */
-export interface MethodOptions extends OptimizerSettings, Partial<StepOptions> {
+export interface MethodOptions extends OptimizerSettings, Partial<StepOptions>, WeightOptions {
   /** How gradients become steps. Default 'adamw'. */
   readonly optimizer?: OptimizerName;
   /**
@@ -68,6 +69,8 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly updatesInBackward?: true;
   /** Defaults of optimizers that differ from their own, by optimizer. */
   readonly optimizerDefaults?: Readonly<Partial<Record<OptimizerName, OptimizerSettings>>>;
+  /** The default of `weights`. Default 'dtype'. */
+  readonly weights?: WeightOptions['weights'];
   /** What options say of each other. Absent: nothing. */
   resolve?(checked: Options): Resolved;
   /** The options of a run under the conditions of the paper's memory tables, as far as they differ. */
@@ -92,11 +95,17 @@ export function preset<Options extends object, Resolved extends object>(
 ): Preset<Options & MethodOptions> {
   const create = (given: Options & MethodOptions = {} as Options): Method => {
     const options = checkMethodOptions(definition, given);
-    const optimizer = optimizerDefinitions.get(options.optimizer)!.create(options);
-    const { adaptation, gradientSpace, saving } = definition.compose(options, optimizer);
+    const optimizerDefinition = optimizerDefinitions.get(options.optimizer)!;
+    const optimizer = optimizerDefinition.create(options);
+    const parts = definition.compose(options, optimizer);
+    const { adaptation, gradientSpace, saving } = parts;
     const { embeddingOptimizer } = options;
     const ofEmbeddings =
       embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
+    const rewrites = [
+      adaptation?.rewriteForward,
+      weightRewrite(definition.name, options, parts, optimizerDefinition),
+    ].filter((rewrite) => rewrite !== undefined);
     const updateOf = (space: Pick<GradientSpace, 'update'>): Pick<Method, 'update'> => ({
       update: (_graph, parameter, gradient, context) =>
         space.update(parameter, gradient, context, isEmbeddingOrHead(parameter) ? ofEmbeddings! : optimizer),
@@ -104,7 +113,7 @@ export function preset<Options extends object, Resolved extends object>(
     const variants = Object.entries(gradientSpace.variants ?? {});
     return {
       name: definition.name,
-      rewriteForward: adaptation?.rewriteForward,
+      rewriteForward: (forward) => rewrites.reduce((program, rewrite) => rewrite(program), forward),
       isTrained: (parameter) =>
         (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
         (adaptation?.isTrained(parameter) ?? true),
@@ -139,6 +148,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     remedyOf,
     optimizers,
     optimizerDefaults = {},
+    weights,
     resolve,
   }: PresetDefinition<Options, Resolved>,
   given: unknown,
@@ -151,6 +161,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     ...table,
     optimizer: optimizerRow,
     embeddingOptimizer: embeddingOptimizerRow,
+    ...weightTable(weights),
     ...rowsOfOptimizer(optimizer),
   } as OptionTable<Record<string, unknown>>;
   const withDefaults = { ...optimizerDefaults[optimizer], ...Object.fromEntries(values) };
@@ -171,7 +182,8 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     ...resolved,
     ...(embeddingOptimizer && { embeddingOptimizer }),
   } as unknown as Resolved &
-    StepOptions & {
+    StepOptions &
+    Required<WeightOptions> & {
       readonly optimizer: OptimizerName;
       readonly embeddingOptimizer?: EmbeddingOptimizerSettings;
     };

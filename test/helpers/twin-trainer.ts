@@ -10,6 +10,7 @@ import {
   Graph,
   producersOf,
   type BuildOptions,
+  type CodedNumbers,
   type Model,
   type Program,
   type Value,
@@ -18,6 +19,7 @@ import type { Method } from '../../lib/methods/index.js';
 import { type Tensor, tensor } from '../reference/index.js';
 import { evaluateNodes, type Scalars } from './evaluate-graph.js';
 import { randomIntegers, randomTensor } from './random.js';
+import { rounded } from './storage.js';
 
 export interface TwinOptions extends Pick<BuildOptions, 'batchSize' | 'sequenceLength' | 'fuseSwiglu'> {
   /** Steps go through the passes that decide what is held between forward and backward. Absent: all is held as it is. */
@@ -40,7 +42,11 @@ export class TwinTrainer {
     for (const [name, data] of Object.entries(model.constants(options.sequenceLength)))
       this.persistent.set(name, tensor([options.sequenceLength, data.length / options.sequenceLength], data));
     for (const parameter of this.differentiated().graph.parameters) {
-      const { initializer } = parameter.parameter!;
+      const { initializer, codesOf } = parameter.parameter!;
+      if (codesOf !== undefined) {
+        this.#encode(parameter, codesOf);
+        continue;
+      }
       const isConstant = initializer.type === 'constant';
       const data = randomTensor(parameter.name, parameter.shape, isConstant ? 0 : 0.3);
       if (isConstant) data.data.fill(initializer.value);
@@ -84,6 +90,16 @@ export class TwinTrainer {
     for (const value of graph.persistentValues)
       tensors.set(value, this.persistent.get(value.name) ?? tensor(value.shape));
     evaluateNodes(graph.nodes, tensors, scalars);
+    for (const value of graph.persistentValues) this.persistent.set(value.name, tensors.get(value)!);
+  }
+
+  /** Starts codes as what they make of random numbers. */
+  #encode(parameter: Value, { shape, encode }: CodedNumbers): void {
+    const graph = new Graph();
+    const numbers = graph.input('numbers', shape, 'f32');
+    encode(numbers, persistentCopy(graph, parameter));
+    const tensors = new Map([[numbers, rounded(randomTensor(parameter.name, shape, 0.3), 'f32')]]);
+    evaluateNodes(graph.nodes, tensors, {});
     for (const value of graph.persistentValues) this.persistent.set(value.name, tensors.get(value)!);
   }
 

@@ -14,7 +14,7 @@ import type { Engine } from '../../lib/runtime/index.js';
 import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { readJson, readTensors } from './fixtures.js';
 import type { Tensor } from '../reference/index.js';
-import { elementBytes, load, store } from './storage.js';
+import { elementArrays, elementBytes, load, store } from './storage.js';
 import { windowOf } from './window-of.js';
 
 export type Machine = Pick<Engine, 'run' | 'read' | 'write'>;
@@ -94,10 +94,7 @@ export async function putWeights(
     if (kind !== 'parameter') continue;
     const memory = new Uint8Array(bytes);
     store(memory, 0, weights.get(name)!.data, dtype);
-    await machine.write(
-      name,
-      dtype === 'bf16' ? new Uint16Array(memory.buffer) : new Float32Array(memory.buffer),
-    );
+    await machine.write(name, new elementArrays[dtype](memory.buffer));
   }
 }
 

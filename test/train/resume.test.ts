@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { compact, dense, lora, mesa, relora } from '../../lib/methods/index.js';
+import { compact, dense, lora, mesa, qlora, relora } from '../../lib/methods/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
@@ -25,6 +25,8 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
     ['lora', { method: lora({ r: 4, targetModules: 'all-linear' }) }],
     ['relora, merged after 3 and 6', { method: relora({ r: 4, resetInterval: 3, restartWarmupSteps: 2 }) }],
     ['relora in bf16', { method: relora({ r: 4, resetInterval: 2 }), dtype: 'bf16' }],
+    ['qlora', { method: qlora({ r: 4, embeddingWeights: 'int8' }) }],
+    ['weights in int8', { method: dense({ weights: 'int8' }), dtype: 'bf16' }],
     ['mesa', { method: mesa({ groupSize: 64 }) }],
     [
       'compact, moments reset',

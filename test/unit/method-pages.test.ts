@@ -13,6 +13,7 @@ import {
   loraFa,
   type Method,
   mesa,
+  qlora,
   relora,
 } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
@@ -42,6 +43,11 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   'lora, r = 16, all layers, recompute layer': [allLayers, 'layer'],
   'lora-fa, r = 16': [loraFa({ r: 16 })],
   'lora-fa, r = 16, recompute layer': [loraFa({ r: 16 }), 'layer'],
+  'qlora, r = 16, recompute layer': [qlora({ r: 16 }), 'layer'],
+  'qlora, r = 16, table and head in int8, recompute layer': [
+    qlora({ r: 16, embeddingWeights: 'int8' }),
+    'layer',
+  ],
   relora: [relora()],
   'relora, recompute layer': [relora(), 'layer'],
 };
@@ -82,6 +88,7 @@ describe.each([
   'lora',
   'lora-fa',
   'mesa',
+  'qlora',
   'relora',
 ])('docs/methods/%s.md', (page) => {
   const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');

@@ -22,6 +22,7 @@ import {
   type Method,
   methodFromDescription,
   methodNames,
+  qlora,
   relora,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
@@ -463,6 +464,7 @@ describe('options', () => {
       mesa({ groupSize: 64 }),
       lora({ r: 4, targetModules: ['gate'] }),
       loraFa({ useRslora: true }),
+      qlora({ r: 16, embeddingWeights: 'int8' }),
       relora({ resetInterval: 9 }),
       compact({
         rankRatio: 0.25,

@@ -6,6 +6,8 @@ export interface Adaptation {
   /** Rewrites what models build. */
   rewriteForward(forward: Program): Program;
   isTrained(parameter: Value): boolean;
+  /** Whether it changes weights that are not trained. Default false. */
+  readonly changesWeights?: boolean;
   /** Absent: nothing of it changes from step to step. */
   readonly clocks?: Readonly<Record<string, ClockRules>>;
 }

@@ -8,9 +8,9 @@ export type AdaptableRole = (typeof adaptableRoles)[number];
 
 /** What an adapter is, in the words of Hugging Face's PEFT. */
 export interface AdapterOptions {
-  /** Rank of the adapters. Default 8; 128 of `relora`. */
+  /** Rank of the adapters. Default 8; 64 of `qlora`, 128 of `relora`. */
   readonly r?: number;
-  /** An adapter is multiplied by `loraAlpha` / r. Default 8; 32 of `relora`. */
+  /** An adapter is multiplied by `loraAlpha` / r. Default 8; 16 of `qlora`, 32 of `relora`. */
   readonly loraAlpha?: number;
   /** Roles of the weights that have one, or all linear layers but the head. Default 'all-linear'; ['query', 'value'] of `lora`. */
   readonly targetModules?: 'all-linear' | readonly AdaptableRole[];

@@ -69,6 +69,7 @@ export function restartedAdapter(
 
   return {
     ...lowRankAdapter(name, options, () => true),
+    changesWeights: true,
     clocks: {
       restart: {
         scalars: RestartClock.scalars,

@@ -6,6 +6,7 @@ import {
   learningRateOf,
   roundsStochastically,
   stateInFormat,
+  stepAlong,
   weightDecayOf,
   type StepOptions,
 } from './step.js';
@@ -34,10 +35,17 @@ export const adamw = defineOptimizer<AdamWSettings>()({
   source: 'Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019',
   table: adamWTable,
   stateFormats: ['f32', 'bf16', '8bit'],
+  stepsInt8: true,
 
   create: (options) => ({
-    update(parameter, gradient, { gradientScale }, updateScale = 1) {
+    update(parameter, gradient, context, updateScale = 1) {
       const { betas, epsilon, seed } = options;
+      const { gradientScale } = context;
+      if (parameter.dtype === 'i8') {
+        const ofStep = { ...context, parameter, firstMomentStep: scalar('step'), dtype: gradient.dtype };
+        stepAlong(parameter, this.direction!(gradient, ofStep), options, updateScale);
+        return;
+      }
       adamW(parameter, gradient, momentsOf(parameter, gradient.shape, options), {
         learningRate: learningRateOf(parameter),
         updateScale,

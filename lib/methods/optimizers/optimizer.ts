@@ -39,6 +39,8 @@ export interface OptimizerDefinition<Options = object, Name extends string = str
   readonly fullGradientBecause?: string;
   /** What its states can be held in, the default first. Absent: f32 or bf16. */
   readonly stateFormats?: readonly [StateFormat, ...StateFormat[]];
+  /** Whether its steps can round to weights in int8 (`stepAlong`). Default false. */
+  readonly stepsInt8?: boolean;
   create(options: Required<Options> & StepOptions): Optimizer;
 }
 

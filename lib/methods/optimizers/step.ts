@@ -5,6 +5,7 @@ import {
   scalar,
   stateFormats,
   weightUpdate,
+  weightUpdateInt8,
   type Attribute,
   type OptimizerState,
   type ParameterRole,
@@ -12,6 +13,7 @@ import {
   type StateFormat,
   type Value,
 } from '../../graph/index.js';
+import { int8GroupSize, int8Matrix } from '../weights/int8.js';
 import { flag, numberFrom, oneOf, optional, seedNumber, type OptionTable } from '../../options.js';
 
 /** Settings of a step that all optimizers share. */
@@ -23,7 +25,8 @@ export interface StepOptions {
    * Block-wise Quantization, 2022). Default 'f32'.
    */
   readonly stateFormat: StateFormat;
-  /** Round bf16 weights stochastically, so that small updates are not lost. Default true; f32 weights need none. */
+  /** Round bf16 weights stochastically, so that small updates are not lost. Default true; f32 weights need none, int8 ones
+   * always are. */
   readonly stochasticRounding: boolean;
   /** Of everything random that a method does. Default 42. */
   readonly seed: number;
@@ -81,13 +84,18 @@ export function stepAlong(
   gradientScale?: Value,
 ): void {
   const { tensorId } = parameter.parameter!;
-  weightUpdate(parameter, direction, {
+  const stochasticRounding = { seed: options.seed, tensorId, step: scalar('step') };
+  const step = {
     learningRate: learningRateOf(parameter),
     updateScale,
     weightDecay: weightDecayOf(parameter, options),
     gradientScale,
-    stochasticRounding: roundsStochastically(parameter, options)
-      ? { seed: options.seed, tensorId, step: scalar('step') }
-      : undefined,
-  });
+  };
+  if (parameter.dtype === 'i8')
+    weightUpdateInt8(int8Matrix(parameter), int8GroupSize, direction, { ...step, stochasticRounding });
+  else
+    weightUpdate(parameter, direction, {
+      ...step,
+      stochasticRounding: roundsStochastically(parameter, options) ? stochasticRounding : undefined,
+    });
 }

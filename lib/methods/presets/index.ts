@@ -6,4 +6,5 @@ export { galore } from './galore.js';
 export { lora } from './lora.js';
 export { loraFa } from './lora-fa.js';
 export { mesa } from './mesa.js';
+export { qlora } from './qlora.js';
 export { relora } from './relora.js';

@@ -1,0 +1,95 @@
+import { compactError } from '../../errors.js';
+import type { Program, Value } from '../../graph/index.js';
+import { oneOf, optional, type OptionTable } from '../../options.js';
+import { adaptableRoles } from '../adaptation/adapter-options.js';
+import { factorOf } from '../adaptation/low-rank-adapter.js';
+import type { MethodParts } from '../preset.js';
+import { int8 } from './int8.js';
+import { nf4 } from './nf4.js';
+import { withWeightFormats, type WeightFormat } from './weights.js';
+
+const formats = { int8, nf4 } as const;
+
+/** How weights stand in memory. */
+export interface WeightOptions {
+  /**
+   * Weights of linear layers: as the dtype of the run, in int8 groups, or in NF4 where they are not trained. Default
+   * 'dtype'; 'nf4' of `qlora`.
+   */
+  readonly weights?: 'dtype' | 'int8' | 'nf4';
+  /** Embedding table and head, where they are not trained. Default 'dtype'. */
+  readonly embeddingWeights?: 'dtype' | 'int8';
+}
+
+/** Rows of the options, with the default of a preset. */
+export const weightTable = (
+  weights: Required<WeightOptions>['weights'] = 'dtype',
+): OptionTable<WeightOptions> => ({
+  weights: optional(oneOf(['dtype', 'int8', 'nf4']), weights),
+  embeddingWeights: optional(oneOf(['dtype', 'int8']), 'dtype'),
+});
+
+/**
+ * The rewrite of what models build that puts weights into their formats, after the method's own; adapters stay as they
+ * are, and so does what NF4 and int8 tables cannot hold because it is trained.
+ * @throws ERR_COMPACT_CONFIG_VALUE for parts that cannot do with the formats
+ */
+export function weightRewrite(
+  method: string,
+  options: Required<WeightOptions>,
+  parts: MethodParts,
+  optimizer: { readonly name: string; readonly stepsInt8?: boolean },
+): ((forward: Program) => Program) | undefined {
+  const { weights, embeddingWeights } = options;
+  if (weights === 'dtype' && embeddingWeights === 'dtype') return undefined;
+  checkParts(method, options, parts, optimizer);
+  const isTrained = (weight: Value) => parts.adaptation?.isTrained(weight) ?? true;
+
+  function formatOf(weight: Value): WeightFormat | undefined {
+    const { role } = weight.parameter!;
+    if (role === 'embedding' || role === 'head')
+      return embeddingWeights === 'dtype' || isTrained(weight) ? undefined : formats[embeddingWeights];
+    const isLayer = (adaptableRoles as readonly string[]).includes(role) && factorOf(weight) === undefined;
+    if (!isLayer || weights === 'dtype' || (weights === 'nf4' && isTrained(weight))) return undefined;
+    return formats[weights];
+  }
+
+  return (forward) => withWeightFormats(forward, formatOf);
+}
+
+function checkParts(
+  method: string,
+  { weights, embeddingWeights }: Required<WeightOptions>,
+  { adaptation, gradientSpace }: MethodParts,
+  optimizer: { readonly name: string; readonly stepsInt8?: boolean },
+): void {
+  const refuse = (op: string, received: string, why: string, expected: string) => {
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', why, { op, expected, received });
+  };
+  const trainsAll = adaptation === undefined;
+  if (adaptation?.changesWeights)
+    refuse('weights', weights, `${method} adds to weights, which codes cannot take`, "'dtype'");
+  if (trainsAll && weights === 'nf4')
+    refuse(
+      'weights',
+      weights,
+      `${method} trains its weights, and NF4 is for such as are not trained`,
+      "'dtype' or 'int8', or a method with adapters: qlora, lora, lora-fa",
+    );
+  if (trainsAll && embeddingWeights === 'int8')
+    refuse(
+      'embeddingWeights',
+      embeddingWeights,
+      `${method} trains embedding and head, and int8 is for such as are not trained`,
+      "'dtype', or a method with adapters: qlora, lora, lora-fa",
+    );
+  if (trainsAll && weights === 'int8' && !gradientSpace.updatesInt8)
+    refuse('weights', weights, `${method} does not update weights in int8`, "'dtype', or the method dense");
+  if (trainsAll && weights === 'int8' && !optimizer.stepsInt8)
+    refuse(
+      'optimizer',
+      optimizer.name,
+      `${optimizer.name} cannot round to weights in int8`,
+      "an optimizer that can, such as adamw, or weights 'dtype'",
+    );
+}
