@@ -56,6 +56,7 @@
     X(LinearCrossEntropyInt8) \
     X(LinearCrossEntropyInt8Backward)
 #define COMPACT_OPTIMIZERS_OPS(X) \
+    X(AdafactorDirection) \
     X(AdamDirection) \
     X(AdamW) \
     X(ChannelFactors) \
@@ -220,13 +221,19 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"linearCrossEntropyInt8Backward",
      "x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
      "groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+    {"adafactorDirection",
+     "gradient:G[#e] rows:f32[n] columns:f32[m] parameter?:W[#w] gradientScale?:f32[1] -> "
+     "direction:D[#e] =rows =columns",
+     "decayExponent epsilon clipThreshold step leastParameter=0"},
     {"adamDirection",
-     "gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> direction:D[#e] "
-     "=expAvg =expAvgSq",
+     "gradient:G[#e] expAvg:S|u8[#e] expAvgSq:S|u8[#e] gradientScale?:f32[1] "
+     "expAvgScales?:f32[b] expAvgSqScales?:f32[b] -> direction:D[#e] =expAvg =expAvgSq "
+     "=expAvgScales =expAvgSqScales",
      "beta1 beta2 epsilon firstMomentStep secondMomentStep"},
     {"adamW",
-     "weight:W[#e] gradient:G[#e] expAvg:S[#e] expAvgSq:S[#e] gradientScale?:f32[1] -> "
-     "=weight =expAvg =expAvgSq",
+     "weight:W[#e] gradient:G[#e] expAvg:S|u8[#e] expAvgSq:S|u8[#e] gradientScale?:f32[1] "
+     "expAvgScales?:f32[b] expAvgSqScales?:f32[b] -> =weight =expAvg =expAvgSq =expAvgScales "
+     "=expAvgSqScales",
      "learningRate updateScale=1 beta1 beta2 epsilon weightDecay=0 step stochasticRounding=0 "
      "roundingSeed=0 tensorId=0"},
     {"channelFactors",
@@ -312,6 +319,7 @@ inline constexpr OpAlias kOpAliases[] = {
     {"multiply", "y", "b"},
     {"scale", "y", "x"},
     {"scaleChannels", "y", "x"},
+    {"adafactorDirection", "direction", "gradient"},
     {"adamDirection", "direction", "gradient"},
     {"cast", "y", "x"},
 };
