@@ -1,8 +1,10 @@
-// sgd: b = momentumFactor b + g (g without momentum), w = w (1 - learningRate weightDecay)
-// - learningRate b. Three to five accesses per element; limit: memory bandwidth.
+// sgd: the direction of momentum (the gradient without a buffer), then
+// w = w (1 - learningRate weightDecay) - learningRate updateScale direction.
+// Three to five accesses per element; limit: memory bandwidth.
 #include "cuda/optimizers/weight_update.cuh"
 #include "cuda/runtime/ops.h"
 #include "cuda/simt/elementwise.cuh"
+#include "native/base/momentum.h"
 
 namespace compact {
 namespace {
@@ -14,6 +16,7 @@ struct Sgd {
     int64_t count;
     StepSize size;
     float momentum_factor;
+    bool nesterov;
 };
 
 __global__ void __launch_bounds__(kElementwiseThreads) sgd_kernel(Sgd p) {
@@ -31,8 +34,10 @@ __global__ void __launch_bounds__(kElementwiseThreads) sgd_kernel(Sgd p) {
         float b[kPackSize];
         p.momentum.load(first, count, b);
         CP_UNROLL
-        for (int i = 0; i < kPackSize; ++i) g[i] = p.momentum_factor * b[i] + g[i];
-        p.momentum.store(first, count, g);
+        for (int i = 0; i < kPackSize; ++i) {
+            g[i] = momentum_direction(g[i], b[i], p.momentum_factor, p.nesterov);
+        }
+        p.momentum.store(first, count, b);
     }
     CP_UNROLL
     for (int i = 0; i < kPackSize; ++i) w[i] = stepped(w[i], g[i], p.size);
@@ -46,8 +51,9 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                    AnyTensor(call->inputs[2]),
                    data<const float>(call->inputs[3]),
                    count,
-                   step_size(*call, 1.0),
-                   static_cast<float>(attribute(*call, "momentumFactor"))};
+                   step_size(*call, attribute(*call, "updateScale")),
+                   static_cast<float>(attribute(*call, "momentumFactor")),
+                   attribute(*call, "nesterov") != 0.0};
     CP_LAUNCH(sgd_kernel, elementwise_grid(count), dim3(kElementwiseThreads), 0, device->stream,
               work);
     return check_launch(*device, "sgd", error);

@@ -186,7 +186,9 @@ TEST(cuda_large_optimizers) {
               .output_on(0)
               .output_on(2)
               .attribute("learningRate", 0.003)
+              .attribute("updateScale", 0.5)
               .attribute("momentumFactor", 0.9)
+              .attribute("nesterov", 1)
               .attribute("weightDecay", 0.1)
               .agrees(0));
     CHECK(LargeRun("weightUpdate", kWidth)
@@ -247,6 +249,7 @@ TEST(cuda_large_stochastic_rounding) {
               .absent()
               .output_on(0)
               .attribute("learningRate", 1)
+              .attribute("updateScale", 1)
               .attribute("weightDecay", 0.01)
               .attribute("step", key.step)
               .attribute("stochasticRounding", 1)

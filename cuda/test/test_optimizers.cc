@@ -106,7 +106,9 @@ TEST(cuda_sgd) {
             without.input(weight).input(gradient).absent().absent().output_on(0);
             for (Comparison* call : {&with_momentum, &without}) {
                 CHECK(call->attribute("learningRate", 0.003)
+                          .attribute("updateScale", 0.5)
                           .attribute("momentumFactor", 0.9)
+                          .attribute("nesterov", 1)
                           .attribute("weightDecay", 0.1)
                           .attribute("step", 4)
                           .attribute("stochasticRounding", mixture >> 3)
@@ -137,6 +139,68 @@ TEST(cuda_weight_update) {
                       .attribute("roundingSeed", 5)
                       .attribute("tensorId", 17)
                       .agrees(0));
+        }
+    }
+}
+
+TEST(cuda_momentum) {
+    for (const auto& shape : kWeights) {
+        for (int mixture = 0; mixture < 16; ++mixture) {
+            const int32_t gradient_dtype = kDtypes[mixture & 1],
+                          state_dtype = kDtypes[mixture >> 1 & 1];
+            const int32_t direction_dtype = kDtypes[mixture >> 2 & 1];
+            Numbers numbers(static_cast<uint64_t>(elements(shape)));
+            Tensor gradient = numbers.tensor(shape, gradient_dtype, 0.03);
+            Tensor buffer = numbers.tensor(shape, state_dtype, 0.03);
+            Tensor scale({1}, CP_F32, {0.37});
+            Comparison with_buffer("momentum"), without("momentum");
+            with_buffer.input(gradient).input(buffer).input(scale);
+            with_buffer.output(shape, direction_dtype).output_on(1);
+            without.input(gradient).absent().absent().output(shape, direction_dtype);
+            for (Comparison* call : {&with_buffer, &without}) {
+                CHECK(call->attribute("factor", 0.95)
+                          .attribute("dampening", 0.5)
+                          .attribute("nesterov", mixture >> 3)
+                          .agrees(0));
+            }
+        }
+    }
+}
+
+TEST(cuda_lion_direction) {
+    for (const auto& shape : kWeights) {
+        for (int mixture = 0; mixture < 8; ++mixture) {
+            Numbers numbers(static_cast<uint64_t>(elements(shape)));
+            Tensor gradient = numbers.tensor(shape, kDtypes[mixture & 1], 0.03);
+            Tensor average = numbers.tensor(shape, kDtypes[mixture >> 1 & 1], 0.03);
+            Tensor scale({1}, CP_F32, {0.37});
+            CHECK(Comparison("lionDirection")
+                      .input(gradient)
+                      .input(average)
+                      .input(scale)
+                      .output(shape, kDtypes[mixture >> 2])
+                      .output_on(1)
+                      .attribute("beta1", 0.9)
+                      .attribute("beta2", 0.99)
+                      .agrees(0));
+        }
+    }
+}
+
+TEST(cuda_divide_by_norm) {
+    const std::vector<int64_t> matrices[] = {{1, 1}, {40, 136}, {33, 61}, {1500, 9}, {3, 2500}};
+    for (const auto& shape : matrices) {
+        for (int mixture = 0; mixture < 8; ++mixture) {
+            Numbers numbers(static_cast<uint64_t>(elements(shape)));
+            Tensor x = numbers.tensor(shape, kDtypes[mixture & 1], 0.03);
+            // Squares are added in another order.
+            CHECK(Comparison("divideByNorm")
+                      .input(x)
+                      .output(shape, kDtypes[mixture >> 1 & 1])
+                      .attribute("ofColumns", mixture >> 2)
+                      .attribute("epsilon", 1e-8)
+                      .attribute("factor", 3)
+                      .agrees(1e-6));
         }
     }
 }

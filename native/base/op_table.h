@@ -60,7 +60,10 @@
     X(AdamDirection) \
     X(AdamW) \
     X(ChannelFactors) \
+    X(DivideByNorm) \
     X(GradientNorm) \
+    X(LionDirection) \
+    X(Momentum) \
     X(Sgd) \
     X(SumOfSquares) \
     X(WeightUpdate) \
@@ -240,13 +243,22 @@ inline constexpr OpSignature kOpSignatures[] = {
      "gradient:G[n,m] compressed:R[a,b] direction:D[a,b] previousNorm:f32[1] "
      "gradientScale?:f32[1] -> factors:f32[c] =previousNorm",
      "axis epsilon growthLimit"},
+    {"divideByNorm",
+     "x:X[n,m] -> y:Y[n,m]",
+     "ofColumns epsilon factor=1"},
     {"gradientNorm",
      "partials:f32[p] -> norm:f32[1] scale:f32[1]",
      "maxNorm"},
+    {"lionDirection",
+     "gradient:G[#e] average:S[#e] gradientScale?:f32[1] -> direction:D[#e] =average",
+     "beta1 beta2"},
+    {"momentum",
+     "gradient:G[#e] buffer?:S[#e] gradientScale?:f32[1] -> direction:D[#e] =buffer",
+     "factor dampening=0 nesterov=0"},
     {"sgd",
      "weight:W[#e] gradient:G[#e] momentum?:S[#e] gradientScale?:f32[1] -> =weight =momentum",
-     "learningRate momentumFactor=0 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 "
-     "tensorId=0"},
+     "learningRate updateScale=1 momentumFactor=0 nesterov=0 weightDecay=0 step=0 "
+     "stochasticRounding=0 roundingSeed=0 tensorId=0"},
     {"sumOfSquares",
      "x:T[#e] partials:f32[p] -> =partials[index]",
      "index"},
@@ -321,6 +333,9 @@ inline constexpr OpAlias kOpAliases[] = {
     {"scaleChannels", "y", "x"},
     {"adafactorDirection", "direction", "gradient"},
     {"adamDirection", "direction", "gradient"},
+    {"divideByNorm", "y", "x"},
+    {"lionDirection", "direction", "gradient"},
+    {"momentum", "direction", "gradient"},
     {"cast", "y", "x"},
 };
 

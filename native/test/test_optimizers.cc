@@ -128,6 +128,7 @@ TEST(sgd_rounds_stochastically_by_row_and_column) {
             OpCall call("sgd");
             call.input(weight).input(gradient).absent().absent().output(weight);
             call.attribute("learningRate", 0.01)
+                .attribute("updateScale", 1)
                 .attribute("weightDecay", 0)
                 .attribute("step", key.step);
             call.attribute("stochasticRounding", 1).attribute("roundingSeed", key.seed);
@@ -148,13 +149,14 @@ TEST(sgd_with_momentum_agrees_with_fp64) {
     for (int64_t i = 0; i < size; ++i) {
         buffer.push_back(0.8 * momentum.get(i) + gradient.get(i));
         weight.push_back(start.get(i) * (1 - kLearningRate * kDecay) -
-                         kLearningRate * buffer.back());
+                         kLearningRate * 0.5 * (0.8 * buffer.back() + gradient.get(i)));
     }
     for_every_device([&](CpDevice& device) {
         Tensor w = start, b = momentum;
         OpCall call("sgd");
         call.input(w).input(gradient).input(b).absent().output(w).output(b);
         call.attribute("learningRate", kLearningRate).attribute("weightDecay", kDecay);
+        call.attribute("updateScale", 0.5).attribute("nesterov", 1);
         CHECK(call.attribute("momentumFactor", 0.8).run(device) == CP_OK);
         CHECK(close(w, weight, 3e-7) && close(b, buffer, 3e-7));
         return w.contents() + b.contents();

@@ -103,12 +103,120 @@ describeOps('sgd', () =>
       }),
       ...opCases({
         op: 'sgd',
-        label: 'with momentum, clipped',
+        label: 'with momentum, Nesterov, clipped, scaled',
         inputs: { ...inputs, momentum, gradientScale },
-        attributes: { ...decay, momentumFactor: 0.5 },
+        attributes: { ...decay, momentumFactor: 0.5, nesterov: 1, updateScale: 0.25 },
       }),
     ];
   }),
+);
+
+describeOps('momentum', () =>
+  shapes.flatMap((shape) => {
+    const inputs = { gradient: randomTensor('gradient', shape), buffer: randomTensor('buffer', shape) };
+    return [
+      ...opCases({ op: 'momentum', inputs, attributes: { factor: 0.9 } }),
+      ...opCases({
+        op: 'momentum',
+        label: 'without a buffer, clipped',
+        inputs: { gradient: inputs.gradient, gradientScale },
+        attributes: { factor: 0.9, dampening: 0.5 },
+      }),
+      ...opCases({
+        op: 'momentum',
+        label: 'average, Nesterov, clipped',
+        inputs: { ...inputs, gradientScale },
+        attributes: { factor: 0.95, dampening: 0.95, nesterov: 1 },
+      }),
+      ...opCases(
+        {
+          op: 'momentum',
+          label: 'on the gradient',
+          inputs,
+          attributes: { factor: 0.5, nesterov: 1 },
+          inPlace: { direction: 'gradient' },
+        },
+        ['f32 f32 f32', 'bf16 f32 bf16', 'f32 bf16 f32', 'bf16 bf16 bf16'],
+      ),
+    ];
+  }),
+);
+
+describeOps('lionDirection', () =>
+  shapes.flatMap((shape) => {
+    const inputs = { gradient: randomTensor('gradient', shape), average: randomTensor('average', shape) };
+    const zero = mapElements(inputs.gradient, (value, i) => (i % 3 === 0 ? 0 : value));
+    return [
+      ...opCases({ op: 'lionDirection', inputs, attributes: { beta1: 0.9, beta2: 0.99 } }),
+      ...opCases({
+        op: 'lionDirection',
+        label: 'clipped',
+        inputs: { ...inputs, gradientScale },
+        attributes: { beta1: 0.5, beta2: 0.9 },
+      }),
+      ...opCases(
+        {
+          op: 'lionDirection',
+          label: 'of zeros, on the gradient',
+          inputs: { gradient: zero, average: tensor(shape) },
+          attributes: { beta1: 0.9, beta2: 0.99 },
+          inPlace: { direction: 'gradient' },
+        },
+        ['f32 f32 f32', 'bf16 f32 bf16', 'f32 bf16 f32', 'bf16 bf16 bf16'],
+      ),
+    ];
+  }),
+);
+
+describeOps('divideByNorm', () =>
+  [
+    [1, 1],
+    [2, 31],
+    [31, 2],
+    [9, 123],
+    [123, 9],
+    [1100, 5],
+    [3, 1100],
+  ].flatMap((shape) =>
+    [0, 1].flatMap((ofColumns) => {
+      const x = randomTensor('x', shape);
+      // Every other column is nearly zero, so that its norm is below epsilon.
+      const small = mapElements(x, (value, i) => ((i % shape[1]!) % 2 === 0 ? 1e-6 * value : value));
+      return [
+        ...opCases({
+          op: 'divideByNorm',
+          inputs: { x },
+          attributes: { ofColumns, epsilon: 1e-8, factor: 3 },
+        }),
+        ...opCases({
+          op: 'divideByNorm',
+          label: 'with small columns',
+          inputs: { x: small },
+          attributes: { ofColumns, epsilon: 1e-3 },
+        }),
+        ...opCases(
+          {
+            op: 'divideByNorm',
+            label: 'of zeros, on x',
+            inputs: { x: tensor(shape) },
+            attributes: { ofColumns, epsilon: 1e-8 },
+            inPlace: { y: 'x' },
+          },
+          ['f32 f32', 'bf16 bf16'],
+        ),
+        ...opCases(
+          {
+            op: 'divideByNorm',
+            label: 'on x',
+            inputs: { x },
+            attributes: { ofColumns, epsilon: 1e-8 },
+            inPlace: { y: 'x' },
+          },
+          ['f32 f32', 'bf16 bf16'],
+        ),
+      ];
+    }),
+  ),
 );
 
 describeOps('weightUpdate', () =>

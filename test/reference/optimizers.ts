@@ -2,7 +2,7 @@
 import { decodedState, encodedState } from './dynamic-map.js';
 import { half, philox } from './philox.js';
 import { type StochasticRounding, stochasticallyRounded } from './stochastic-rounding.js';
-import { mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
+import { mapElements, type Numbers, type Outputs, type Round, type Tensor, tensor } from './tensor.js';
 
 interface AdamInputs {
   readonly gradient: Tensor;
@@ -188,6 +188,59 @@ export function weightUpdateInt8(
   return { codes: newCodes, scales: newScales };
 }
 
+interface MomentumInputs {
+  readonly gradient: Tensor;
+  readonly buffer?: Tensor;
+  readonly gradientScale?: Tensor;
+}
+
+export function momentum(
+  { gradient, buffer, gradientScale }: MomentumInputs,
+  { factor, dampening, nesterov }: Numbers,
+  round: Round,
+): Outputs {
+  const scale = gradientScale?.data[0] ?? 1;
+  const added = mapElements(gradient, (g) => round((1 - dampening!) * round(g * scale)));
+  if (buffer === undefined) return { direction: added };
+  const move = (from: Tensor): Tensor =>
+    mapElements(from, (b, i) => round(round(factor! * b) + added.data[i]!));
+  const moved = move(buffer);
+  return { direction: nesterov === 1 ? move(moved) : moved, buffer: moved };
+}
+
+interface LionInputs {
+  readonly gradient: Tensor;
+  readonly average: Tensor;
+  readonly gradientScale?: Tensor;
+}
+
+/** Lion (https://arxiv.org/abs/2302.06675), algorithm 2. */
+export function lionDirection(
+  { gradient, average, gradientScale }: LionInputs,
+  { beta1, beta2 }: Numbers,
+  round: Round,
+) {
+  const scale = gradientScale?.data[0] ?? 1;
+  const g = mapElements(gradient, (value) => round(value * scale));
+  const mixed = (beta: number): Tensor =>
+    mapElements(average, (m, i) => round(round(beta * m) + round((1 - beta) * g.data[i]!)));
+  return { direction: mapElements(mixed(beta1!), Math.sign), average: mixed(beta2!) };
+}
+
+/** factor x / max(norm, epsilon), with the norm of each column or of the matrix. */
+export function divideByNorm({ x }: { x: Tensor }, { ofColumns, epsilon, factor }: Numbers, round: Round) {
+  const [, columns] = x.shape as [number, number];
+  const squares = new Float64Array(ofColumns === 1 ? columns : 1);
+  const channel = (element: number): number => (ofColumns === 1 ? element % columns : 0);
+  for (const [i, value] of x.data.entries())
+    squares[channel(i)] = round(squares[channel(i)]! + round(value * value));
+  const scales = squares.map((square) => {
+    const norm = round(Math.sqrt(square));
+    return round(factor! / (norm < epsilon! ? epsilon! : norm));
+  });
+  return { y: mapElements(x, (value, i) => round(value * scales[channel(i)]!)) };
+}
+
 interface SgdInputs {
   readonly weight: Tensor;
   readonly gradient: Tensor;
@@ -200,17 +253,19 @@ export function sgd(
   attributes: Numbers & StochasticRounding,
   round: Round,
 ) {
-  const { learningRate, momentumFactor } = attributes;
+  const { learningRate, updateScale, momentumFactor, nesterov } = attributes;
   const scale = gradientScale?.data[0] ?? 1;
-  const step = mapElements(gradient, (value, i) => {
-    const g = round(value * scale);
-    return momentum === undefined ? g : round(round(momentumFactor! * momentum.data[i]!) + g);
-  });
+  const rate = round(learningRate! * updateScale!);
+  const g = mapElements(gradient, (value) => round(value * scale));
+  const moved = (from: Tensor): Tensor =>
+    mapElements(from, (b, i) => round(round(momentumFactor! * b) + g.data[i]!));
+  const sum = momentum && moved(momentum);
+  const direction = sum === undefined ? g : nesterov === 1 ? moved(sum) : sum;
   const updated = mapElements(decayed(weight, attributes, round), (w, i) =>
-    round(w - round(learningRate! * step.data[i]!)),
+    round(w - round(rate * direction.data[i]!)),
   );
   const result = { weight: stochasticallyRounded(updated, attributes) };
-  return momentum === undefined ? result : { ...result, momentum: step };
+  return sum === undefined ? result : { ...result, momentum: sum };
 }
 
 /** partials[index] = sum of squares of x; the other partials stay. */

@@ -43,6 +43,7 @@ const nf4Operands = (make: Make) => ({
 const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unknown)[]>> = {
   matmul: [
     (make) => ops.matmul(make('a', [5, 6]), make('b', [8, 6]), { transposeB: true, dtype: 'bf16' }),
+    (make) =>
     (make, graph) => {
       const product = ops.matmul(make('a', [6, 5]), make('b', [6, 8]), { transposeA: true });
       return ops.withSquares(producersOf(graph.nodes).get(product)!, make('squares', [3]), 2);
@@ -215,6 +216,20 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
         stochasticRounding: rounding,
       }),
   ],
+  momentum: [false, true].map((isFull) => (make: Make) => {
+    const [gradient, buffer] = [make('gradient', [6, 8]), make('buffer', [6, 8])];
+    if (!isFull) return ops.momentum(gradient, undefined, { factor: 0 });
+    const gradientScale = make('gradientScale', [1]);
+    return ops.momentum(gradient, buffer, { factor: 0.9, dampening: 0.9, nesterov: true, gradientScale });
+  }),
+  lionDirection: [false, true].map((hasScale) => (make: Make) => {
+    const gradientScale = hasScale ? make('gradientScale', [1]) : undefined;
+    const options = { beta1: 0.9, beta2: 0.99, gradientScale };
+    return ops.lionDirection(make('gradient', [6, 8]), make('average', [6, 8]), options);
+  }),
+  divideByNorm: (['columns', 'matrix'] as const).map(
+    (of) => (make: Make) => ops.divideByNorm(make('x', [6, 8]), { of, epsilon: 1e-8, dtype: 'bf16' }),
+  ),
   weightUpdate: [false, true].map((isFull) => (make: Make) => {
     const [weight, direction] = [make('weight', [6, 8], 'bf16'), make('direction', [6, 8])];
     return ops.weightUpdate(weight, direction, {

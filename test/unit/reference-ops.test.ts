@@ -199,7 +199,8 @@ describe('optimizers', () => {
   test('sgd with momentum is a geometric sum', () => {
     let weight = tensor([1], [0]);
     let momentum = tensor([1], [0]);
-    const attributes = { learningRate: 1, momentumFactor: 0.5, weightDecay: 0, stochasticRounding: 0 };
+    const rates = { learningRate: 1, updateScale: 1, weightDecay: 0 };
+    const attributes = { ...rates, momentumFactor: 0.5, stochasticRounding: 0 };
     for (let step = 1; step <= 3; step++) {
       const result = computeTwin('sgd', { weight, gradient: tensor([1], [1]), momentum }, attributes);
       [weight, momentum] = [result.weight!, result.momentum!];

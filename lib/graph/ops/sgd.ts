@@ -9,8 +9,12 @@ import { roundingAttributes } from './project.js';
 /** Constants and scalars of `sgd`. */
 export interface SgdOptions {
   readonly learningRate: Attribute;
+  /** Multiplies the learning rate, but not the decay. Default 1. */
+  readonly updateScale?: number;
   /** The state of the moving sum, as the gradient, and its factor; absent: plain gradient descent. */
   readonly momentum?: { readonly buffer: Value; readonly factor: number };
+  /** Looks one step ahead, where there is momentum. Default false. */
+  readonly nesterov?: boolean;
   readonly weightDecay?: number;
   /** f32 (1): multiplies the gradient (clipping). */
   readonly gradientScale?: Value;
@@ -22,12 +26,18 @@ export interface SgdOptions {
   };
 }
 
-/** buffer = factor buffer + gradient; weight = weight (1 - learningRate weightDecay) - learningRate buffer; in place. */
+/**
+ * buffer = factor buffer + gradient; weight = weight (1 - learningRate weightDecay) - learningRate updateScale
+ * direction; in place. The direction is that of `momentum` without dampening.
+ */
 export function sgd(weight: Value, gradient: Value, options: SgdOptions): Value {
-  const { learningRate, momentum, weightDecay = 0, gradientScale, stochasticRounding } = options;
+  const { learningRate, updateScale = 1, momentum, nesterov = false, weightDecay = 0 } = options;
+  const { gradientScale, stochasticRounding } = options;
   const attributes: Attributes = {
     learningRate,
+    updateScale,
     momentumFactor: momentum?.factor ?? 0,
+    nesterov: Number(nesterov),
     weightDecay,
     ...roundingAttributes(stochasticRounding),
     tensorId: stochasticRounding?.tensorId ?? 0,
@@ -40,11 +50,12 @@ export const sgdOp: OpDefinition = defineOp({
   name: 'sgd',
   family: 'optimizers',
   computes:
-    '`b = momentumFactor b + g` (or `g` without momentum), `w = w (1 - learningRate*weightDecay) - ' +
-    'learningRate*b`',
+    '`momentum` without dampening (`direction = g` without a buffer), then `w = w (1 - learningRate*weightDecay) - ' +
+    'learningRate*updateScale*direction`',
   operands: 'weight:W[#e] gradient:G[#e] momentum?:S[#e] gradientScale?:f32[1] -> =weight =momentum',
   attributes:
-    'learningRate momentumFactor=0 weightDecay=0 step=0 stochasticRounding=0 roundingSeed=0 tensorId=0',
+    'learningRate updateScale=1 momentumFactor=0 nesterov=0 weightDecay=0 step=0 stochasticRounding=0 ' +
+    'roundingSeed=0 tensorId=0',
   identifiedBy: 'tensorId',
   recompute: 'costly',
   pure: false,

@@ -1,5 +1,6 @@
-// sgd: b = momentumFactor b + g (g without momentum), w = w (1 - learningRate weightDecay)
-// - learningRate b
+// sgd: the direction of momentum (the gradient without a buffer), then
+// w = w (1 - learningRate weightDecay) - learningRate updateScale direction
+#include "native/base/momentum.h"
 #include "native/cpu/optimizers/weight_update.h"
 #include "native/cpu/runtime/ops.h"
 
@@ -10,8 +11,9 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor &weight = call->outputs[0], &gradient = call->inputs[1];
     const CpTensor& momentum = call->inputs[2];
     const Vec scale = splat(gradient_scale(call->inputs[3]));
-    const StepSize size = step_size(*call, 1.0);
+    const StepSize size = step_size(*call, attribute(*call, "updateScale"));
     const Vec factor = splat(static_cast<float>(attribute(*call, "momentumFactor")));
+    const bool nesterov = attribute(*call, "nesterov") != 0.0;
     with_dtype(weight.dtype, [&](auto weight_type) {
         with_dtype(gradient.dtype, [&](auto gradient_type) {
             with_dtype(momentum.dtype, [&](auto state_type) {
@@ -22,8 +24,9 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
                 update_weight<W>(*device, *call, [=](int64_t i, auto lanes) {
                     Vec direction = load(g + i, lanes) * scale;
                     if (b != nullptr) {
-                        direction = factor * load(b + i, lanes) + direction;
-                        store(b + i, direction, lanes);
+                        Vec moved = load(b + i, lanes);
+                        direction = momentum_direction(direction, moved, factor, nesterov);
+                        store(b + i, moved, lanes);
                     }
                     return stepped(load(w + i, lanes), direction, size);
                 });
