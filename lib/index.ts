@@ -71,6 +71,7 @@ export {
   type MesaOptions,
   type Method,
   type MethodOptions,
+  type MuonSettings,
   type OptimizerName,
   type ProjectionOptions,
   type RankOptions,
@@ -80,6 +81,9 @@ export {
   type ReloraOptions,
   type RestartSettings,
   type StateFormat,
+  type RmnpSettings,
+  type ScaleSettings,
+  type SgdSettings,
   type StepOptions,
 } from './methods/index.js';
 export {

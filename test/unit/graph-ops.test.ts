@@ -43,7 +43,6 @@ const nf4Operands = (make: Make) => ({
 const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unknown)[]>> = {
   matmul: [
     (make) => ops.matmul(make('a', [5, 6]), make('b', [8, 6]), { transposeB: true, dtype: 'bf16' }),
-    (make) =>
     (make, graph) => {
       const product = ops.matmul(make('a', [6, 5]), make('b', [6, 8]), { transposeA: true });
       return ops.withSquares(producersOf(graph.nodes).get(product)!, make('squares', [3]), 2);

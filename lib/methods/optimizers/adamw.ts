@@ -15,17 +15,21 @@ import {
 export interface AdamWSettings {
   /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
-  /** Added to the root of the second moment. Default 1e-8; 1e-6 of `compact`, `galore`, `apollo` and `apollo-mini`. */
+  /**
+   * Added to the root of the second moment. Default 1e-8; 1e-6 of `compact` and `galore` with adamw, and of `apollo` and
+   * `apollo-mini`.
+   */
   readonly epsilon?: number;
 }
 
-const momentFactor = numberWithin(0, 1);
+/** How much of a moving average stays at each step. */
+export const momentFactor = numberWithin(0, 1);
+
+export const betasRow = (...byDefault: [number, number]) =>
+  optional(v.strictTuple([momentFactor, momentFactor], 'two numbers from 0 to below 1'), () => byDefault);
 
 export const adamWTable = {
-  betas: optional(
-    v.strictTuple([momentFactor, momentFactor], 'two numbers from 0 to below 1'),
-    () => [0.9, 0.999] as [number, number],
-  ),
+  betas: betasRow(0.9, 0.999),
   epsilon: optional(numberFrom(0), 1e-8),
 } satisfies OptionTable<AdamWSettings>;
 

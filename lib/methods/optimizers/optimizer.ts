@@ -13,11 +13,17 @@ export interface Optimizer {
   update(parameter: Value, gradient: Value, context: UpdateContext, updateScale?: number): void;
   /** The direction of a step in a space that gradients are taken to, shaped as the gradient there. Absent: it needs full ones. */
   direction?(gradient: Value, context: DirectionContext): Value;
-  /** The state that averages gradients of a shape, which a change of the space can carry over or reset. Absent: none. */
-  firstMoment?(parameter: Value, shape: readonly number[]): OptimizerState;
+  /**
+   * The state that averages gradients of a shape, which a change of the space can carry over or reset. Absent, or
+   * undefined for a parameter: none.
+   */
+  firstMoment?(parameter: Value, shape: readonly number[]): OptimizerState | undefined;
   /** What it counts from step to step. Absent: nothing but steps. */
   readonly clocks?: Readonly<Record<string, ClockRules>>;
 }
+
+/** What an optimizer says of a step where its direction is all that there is to say. */
+export type DirectionRules = Required<Pick<Optimizer, 'direction'>> & Pick<Optimizer, 'firstMoment'>;
 
 /** What a direction depends on beside its gradient. */
 export interface DirectionContext extends UpdateContext {

@@ -1,0 +1,162 @@
+/** Optimizers against the equations of their papers, on the float64 twins; what they keep, by formula and by plan. */
+import { describe, expect, test } from '@jest/globals';
+import { compile, type CompileOptions } from '../../lib/compile/index.js';
+import { Graph, type ParameterRole } from '../../lib/graph/index.js';
+import { memoryReport } from '../../lib/memory/index.js';
+import { compact, dense, type Method, type MethodOptions, StepClock } from '../../lib/methods/index.js';
+import { llama, type LlamaConfig } from '../../lib/models/index.js';
+import { methodIn, optimizerCases, optimizerSpaces, weightDecay } from '../helpers/optimizer-cases.js';
+import { optimizerEquations } from '../helpers/optimizer-equations.js';
+import { planTarget } from '../helpers/plan-target.js';
+import { TwinTrainer } from '../helpers/twin-trainer.js';
+
+const config: LlamaConfig = {
+  vocabSize: 29,
+  hiddenSize: 16,
+  intermediateSize: 40,
+  numHiddenLayers: 1,
+  numAttentionHeads: 4,
+  numKeyValueHeads: 2,
+};
+const shape = { batchSize: 2, sequenceLength: 4 };
+const largest = (values: Float64Array): number => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+
+describe.each(Object.entries(optimizerCases))(
+  'twenty steps of %s',
+  (_, { options, direction, learningRate }) => {
+    test.each(Object.entries(optimizerSpaces))('%s', (_name, space) => {
+      const method = methodIn(space, options);
+      const found = new TwinTrainer(llama(config), method, shape);
+      const gradients = new TwinTrainer(llama(config), dense(), shape);
+      const equations = optimizerEquations(direction, weightDecay, space);
+      const clock = new StepClock(method);
+      for (let step = 1; step <= 20; step++) {
+        const loss = found.step(`batch ${step}`, { ...clock.scalars, learningRate });
+        clock.completeStep();
+        const right = gradients.gradients(`batch ${step}`);
+        expect(Math.abs(loss - right.loss)).toBeLessThan(1e-9);
+        for (const [name, gradient] of right.gradients) {
+          const weight = gradients.persistent.get(name)!;
+          const context = { name, step, learningRate, given: () => gradient };
+          gradients.persistent.set(name, equations.update(weight, gradient, context));
+        }
+      }
+      for (const [name, { data }] of [...gradients.persistent, ...equations.states]) {
+        const difference = found.persistent.get(name)!.data.map((value, i) => value - data[i]!);
+        expect(largest(difference)).toBeLessThan(1e-9);
+      }
+      const states = [...found.persistent.keys()].filter((name) => !gradients.persistent.has(name));
+      expect(states.toSorted()).toEqual([...equations.states.keys()].toSorted());
+    });
+  },
+);
+
+describe('the clipping factor', () => {
+  /** Ops of an update that read it, of a weight (24, 6). */
+  function readers(method: Method, role: ParameterRole): string[] {
+    const graph = new Graph();
+    const info = { role, initializer: { type: 'constant', value: 0 } } as const;
+    const weight = graph.parameter('weight', [24, 6], 'f32', info);
+    const [input, outputGradient] = [graph.input('x', [5, 24], 'f32'), graph.input('dy', [5, 6], 'f32')];
+    const gradient = method.weightGradient(graph, { input, outputGradient, weight }, 'f32');
+    const gradientScale = graph.input('gradientScale', [1], 'f32');
+    method.update(graph, weight, gradient, { gradientScale });
+    return graph.nodes.filter(({ inputs }) => inputs.includes(gradientScale)).map(({ op }) => op);
+  }
+
+  test.each([
+    ['rmnp', ['momentum'], ['momentum']],
+    ['muon', ['momentum'], ['momentum']],
+    ['sgd', ['sgd'], ['momentum']],
+    ['scale', [], []], // cancels out
+  ] as const)('%s', (optimizer, inDense, inCompact) => {
+    expect(readers(dense({ optimizer }), 'query')).toEqual(inDense);
+    expect(readers(compact({ optimizer, rank: 8 }), 'query')).toEqual(inCompact);
+  });
+
+  test('is read by the average of the head in scale', () => {
+    expect(readers(dense({ optimizer: 'scale' }), 'head')).toEqual(['momentum']);
+  });
+});
+
+describe('bytes of states', () => {
+  const [h, f, vocabulary, layers] = [32, 88, 64, 3];
+  const model = llama({
+    vocabSize: vocabulary,
+    hiddenSize: h,
+    intermediateSize: f,
+    numAttentionHeads: 4,
+    numHiddenLayers: layers,
+  });
+  const bytesOf = (method: Method, change: Partial<CompileOptions> = {}): number =>
+    memoryReport(
+      compile({
+        model,
+        method,
+        target: planTarget,
+        batchSize: 2,
+        sequenceLength: 16,
+        dtype: 'f32',
+        ...change,
+      }),
+    ).byKind.optimizerState;
+
+  const norms = (2 * layers + 1) * h;
+  const table = vocabulary * h; // embedding or head
+  const matrices = layers * (4 * h * h + 3 * h * f);
+  const all = 2 * table + matrices + norms;
+  const elements: readonly [MethodOptions, number][] = [
+    [{ optimizer: 'adamw' }, 2 * all],
+    [{ optimizer: 'scale' }, table + 2 * norms],
+    [{ optimizer: 'rmnp' }, matrices + 2 * (2 * table + norms)],
+    [{ optimizer: 'muon' }, matrices + 2 * (2 * table + norms)],
+    [{ optimizer: 'sgd' }, 0],
+    [{ optimizer: 'sgd', momentum: 0.9 }, all],
+  ];
+
+  test.each(elements)('%j: elements by formula', (options, count) => {
+    expect(bytesOf(dense(options))).toBe(4 * count);
+    expect(bytesOf(dense({ ...options, stateFormat: 'bf16' }), { dtype: 'bf16' })).toBe(2 * count);
+  });
+
+  test('in a compressed space, of the compressed gradient', () => {
+    const rank = 8;
+    const compressed = layers * rank * (3 * h + 2 * f + h); // q, k, v; gate, up; down
+    const output = layers * h * h;
+    const of = (options: MethodOptions): number => bytesOf(compact({ ...options, rank }));
+    expect(of({ optimizer: 'scale' })).toBe(4 * (table + 2 * norms));
+    expect(of({ optimizer: 'sgd' })).toBe(0);
+    for (const optimizer of ['muon', 'rmnp'] as const)
+      expect(of({ optimizer })).toBe(4 * (compressed + output + 2 * (2 * table + norms)));
+  });
+});
+
+describe('options', () => {
+  const error = (op: string, code = 'ERR_COMPACT_CONFIG_VALUE') =>
+    expect.objectContaining({ name: 'CompactError', code, op });
+
+  test('have the defaults of the papers', () => {
+    const rest = { betas: [0.9, 0.999], epsilon: 1e-8 };
+    expect(dense({ optimizer: 'scale' }).describe()).toMatchObject({ ...rest, headMomentum: 0.9 });
+    expect(dense({ optimizer: 'rmnp' }).describe()).toMatchObject({ ...rest, momentum: 0.95 });
+    expect(dense({ optimizer: 'muon' }).describe()).toMatchObject({
+      ...rest,
+      momentum: 0.95,
+      nesterov: true,
+      updateSize: 'spectral',
+    });
+    expect(dense({ optimizer: 'sgd' }).describe()).toMatchObject({ momentum: 0, nesterov: false });
+  });
+
+  test('that are wrong are refused', () => {
+    expect(() => dense({ optimizer: 'scale', headMomentum: 1 })).toThrow(error('headMomentum'));
+    expect(() => dense({ optimizer: 'sgd', momentum: -0.1 })).toThrow(error('momentum'));
+    expect(() => dense({ optimizer: 'muon', updateSize: 'frobenius' as 'rms' })).toThrow(error('updateSize'));
+    for (const given of [
+      { optimizer: 'adamw', momentum: 0.9 },
+      { optimizer: 'sgd', betas: [0.9, 0.99] },
+      { optimizer: 'rmnp', nesterov: true },
+    ] as MethodOptions[])
+      expect(() => dense(given)).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_UNKNOWN_KEY' }));
+  });
+});
