@@ -63,6 +63,7 @@ export {
   type DenseOptions,
   type EmbeddingOptimizerSettings,
   type Int8GroupsOptions,
+  type LionSettings,
   lora,
   loraFa,
   type LoraFaOptions,

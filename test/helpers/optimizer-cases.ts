@@ -2,6 +2,7 @@ import { compact, dense, type Method, type MethodOptions } from '../../lib/metho
 import {
   type CompressedSpace,
   type DirectionEquation,
+  lionDirection,
   muonDirection,
   rmnpDirection,
   scaleDirection,
@@ -24,6 +25,8 @@ const rms = (rows: number, columns: number): number => 0.2 * Math.sqrt(Math.max(
 const roundings = 1e-5;
 // Newton-Schulz multiplies what is small in a direction, its roundings included, by up to 3.4445^5 = 485.
 const amplified = 1e-4;
+// Where fp32 and fp64 see an average on different sides of zero, an element goes the other way by twice the rate.
+const signs = 0.003;
 
 export const optimizerCases: Readonly<Record<string, OptimizerCase>> = {
   scale: {
@@ -49,6 +52,12 @@ export const optimizerCases: Readonly<Record<string, OptimizerCase>> = {
     direction: muonDirection(rms),
     learningRate: 0.01,
     tolerance: amplified,
+  },
+  lion: {
+    options: { optimizer: 'lion' },
+    direction: lionDirection,
+    learningRate: 0.001,
+    tolerance: signs,
   },
   sgd: {
     options: { optimizer: 'sgd' },

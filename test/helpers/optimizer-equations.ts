@@ -134,6 +134,14 @@ export const muonDirection =
     return mapElements(x, (value) => size(rows, columns) * value);
   };
 
+/** arXiv 2302.06675, algorithm 2. */
+export const lionDirection: DirectionEquation = (input) => {
+  const { states, name, gradient } = input;
+  const old = states.get(`${name}.expAvg`) ?? tensor(gradient.shape);
+  average(input, `${name}.expAvg`, [0.99, 0.01]);
+  return mapElements(mixture(old, gradient, [0.9, 0.1]), Math.sign);
+};
+
 /** Sutskever et al. 2013, as PyTorch states it. */
 export const sgdDirection =
   (factor: number, isAhead: boolean): DirectionEquation =>

@@ -30,12 +30,12 @@ describe.each(['avx2', cudaDevice] as const)('twenty steps, %s', (machine) => {
   );
 });
 
-describe.each(['scale', 'rmnp', 'muon', 'sgd'] as const)('a run with %s', (optimizer) => {
+describe.each(['scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)('a run with %s', (optimizer) => {
   const { folder, text } = makeFolder();
   let numRuns = 0;
   const newOutput = (): string => join(folder, `run-${numRuns++}`);
   const options = { optimizer, ...(optimizer === 'sgd' && { momentum: 0.9 }) } as const;
-  const learningRate = 0.01;
+  const learningRate = optimizer === 'lion' ? 0.001 : 0.01;
 
   test.each([
     ['bf16, clipped', dense(options), { dtype: 'bf16' as const, maxGradNorm: 0.5 }],

@@ -67,6 +67,7 @@ describe('the clipping factor', () => {
   test.each([
     ['rmnp', ['momentum'], ['momentum']],
     ['muon', ['momentum'], ['momentum']],
+    ['lion', ['lionDirection'], ['lionDirection']],
     ['sgd', ['sgd'], ['momentum']],
     ['scale', [], []], // cancels out
   ] as const)('%s', (optimizer, inDense, inCompact) => {
@@ -110,6 +111,7 @@ describe('bytes of states', () => {
     [{ optimizer: 'scale' }, table + 2 * norms],
     [{ optimizer: 'rmnp' }, matrices + 2 * (2 * table + norms)],
     [{ optimizer: 'muon' }, matrices + 2 * (2 * table + norms)],
+    [{ optimizer: 'lion' }, all],
     [{ optimizer: 'sgd' }, 0],
     [{ optimizer: 'sgd', momentum: 0.9 }, all],
   ];
@@ -126,6 +128,7 @@ describe('bytes of states', () => {
     const of = (options: MethodOptions): number => bytesOf(compact({ ...options, rank }));
     expect(of({ optimizer: 'scale' })).toBe(4 * (table + 2 * norms));
     expect(of({ optimizer: 'sgd' })).toBe(0);
+    expect(of({ optimizer: 'lion' })).toBe(4 * (compressed + output + 2 * table + norms));
     for (const optimizer of ['muon', 'rmnp'] as const)
       expect(of({ optimizer })).toBe(4 * (compressed + output + 2 * (2 * table + norms)));
   });
@@ -145,6 +148,7 @@ describe('options', () => {
       nesterov: true,
       updateSize: 'spectral',
     });
+    expect(dense({ optimizer: 'lion' }).describe()).toMatchObject({ betas: [0.9, 0.99] });
     expect(dense({ optimizer: 'sgd' }).describe()).toMatchObject({ momentum: 0, nesterov: false });
   });
 
@@ -152,9 +156,11 @@ describe('options', () => {
     expect(() => dense({ optimizer: 'scale', headMomentum: 1 })).toThrow(error('headMomentum'));
     expect(() => dense({ optimizer: 'sgd', momentum: -0.1 })).toThrow(error('momentum'));
     expect(() => dense({ optimizer: 'muon', updateSize: 'frobenius' as 'rms' })).toThrow(error('updateSize'));
+    expect(() => dense({ optimizer: 'lion', betas: [0.9, 1] })).toThrow(error('betas.1'));
     for (const given of [
       { optimizer: 'adamw', momentum: 0.9 },
       { optimizer: 'sgd', betas: [0.9, 0.99] },
+      { optimizer: 'lion', epsilon: 1e-8 },
       { optimizer: 'rmnp', nesterov: true },
     ] as MethodOptions[])
       expect(() => dense(given)).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_UNKNOWN_KEY' }));

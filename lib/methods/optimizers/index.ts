@@ -3,6 +3,7 @@ import type { AdafactorSettings } from './adafactor.js';
 import type { AdamWSettings } from './adamw.js';
 import type { ApolloSettings } from './apollo.js';
 import type { ApolloMiniSettings } from './apollo-mini.js';
+import type { LionSettings } from './lion.js';
 import type { MuonSettings } from './muon.js';
 import type { RmnpSettings } from './rmnp.js';
 import type { ScaleSettings } from './scale.js';
@@ -13,6 +14,7 @@ export { adamw } from './adamw.js';
 export { adamw8bit } from './adamw-8bit.js';
 export { apollo } from './apollo.js';
 export { apolloMini } from './apollo-mini.js';
+export { lion } from './lion.js';
 export { muon } from './muon.js';
 export { rmnp } from './rmnp.js';
 export { scale } from './scale.js';
@@ -25,6 +27,7 @@ export interface OptimizerSettings
     AdamWSettings,
     ApolloSettings,
     ApolloMiniSettings,
+    LionSettings,
     MuonSettings,
     RmnpSettings,
     ScaleSettings,
