@@ -13,6 +13,7 @@ import {
   loraFa,
   type Method,
   mesa,
+  type MethodOptions,
   qlora,
   relora,
 } from '../../lib/methods/index.js';
@@ -20,6 +21,12 @@ import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
 const allLayers = lora({ r: 16, targetModules: 'all-linear' });
+/** An optimizer of full gradients, and in the space of compact. */
+const rowsOf = (label: string, options: MethodOptions): typeof rows => ({
+  [label]: [dense(options)],
+  [`${label}, compact`]: [compact(options)],
+  [`${label}, compact, recompute layer`]: [compact(options), 'layer'],
+});
 const [apollo, apolloMini] = [dense({ optimizer: 'apollo' }), dense({ optimizer: 'apollo-mini' })];
 const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   dense: [dense()],
@@ -50,6 +57,12 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   ],
   relora: [relora()],
   'relora, recompute layer': [relora(), 'layer'],
+  ...rowsOf('scale', { optimizer: 'scale' }),
+  ...rowsOf('rmnp', { optimizer: 'rmnp' }),
+  ...rowsOf('muon', { optimizer: 'muon' }),
+  ...rowsOf('lion', { optimizer: 'lion' }),
+  ...rowsOf('sgd', { optimizer: 'sgd' }),
+  ...rowsOf('sgd, momentum 0.9', { optimizer: 'sgd', momentum: 0.9 }),
 };
 
 /** Weights, states, what forward leaves to backward, peak: LLaMA 350M, bf16, 16 x 256 tokens, MiB. */
@@ -77,7 +90,7 @@ function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly 
   );
 }
 
-describe.each([
+const pages = [
   'adafactor',
   'adalomo',
   'adamw',
@@ -85,12 +98,18 @@ describe.each([
   'apollo',
   'apollo-mini',
   'galore',
+  'lion',
   'lora',
   'lora-fa',
   'mesa',
+  'muon',
   'qlora',
   'relora',
-])('docs/methods/%s.md', (page) => {
+  'rmnp',
+  'scale',
+  'sgd',
+];
+describe.each(pages)('docs/methods/%s.md', (page) => {
   const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
   const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
 
