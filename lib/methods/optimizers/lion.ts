@@ -3,7 +3,7 @@ import type { OptionTable } from '../../options.js';
 import { alongDirection } from './along-direction.js';
 import { betasRow } from './adamw.js';
 import { defineOptimizer } from './optimizer.js';
-import { stateOf } from './step.js';
+import { stateInFormat } from './step.js';
 
 /** Options of Lion. */
 export interface LionSettings {
@@ -23,9 +23,9 @@ export const lion = defineOptimizer<LionSettings>()({
     alongDirection(options, {
       direction(gradient, { parameter, gradientScale, dtype }) {
         const [beta1, beta2] = options.betas;
-        const average = stateOf(parameter, 'expAvg', gradient.shape, options);
-        return lionDirection(gradient, average, { beta1, beta2, gradientScale, dtype });
+        const { values } = stateInFormat(parameter, 'expAvg', gradient.shape, options);
+        return lionDirection(gradient, values, { beta1, beta2, gradientScale, dtype });
       },
-      firstMoment: (parameter, shape) => stateOf(parameter, 'expAvg', shape, options),
+      firstMoment: (parameter, shape) => stateInFormat(parameter, 'expAvg', shape, options),
     }),
 });
