@@ -202,6 +202,58 @@ TEST(cuda_large_optimizers) {
               .agrees(0));
 }
 
+TEST(cuda_large_directions) {
+    if (!runs_large()) return;
+    CHECK(LargeRun("momentum", kWidth)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .absent()
+              .rows_output({kWidth}, CP_BF16)
+              .output_on(1)
+              .attribute("factor", 0.9)
+              .attribute("dampening", 0.5)
+              .attribute("nesterov", 1)
+              .agrees(0));
+    CHECK(LargeRun("lionDirection", kWidth)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .rows({kWidth}, CP_BF16, 0.5)
+              .absent()
+              .rows_output({kWidth}, CP_BF16)
+              .output_on(1)
+              .attribute("beta1", 0.9)
+              .attribute("beta2", 0.99)
+              .agrees(0));
+    // Rows of zeros add nothing to a length.
+    for (const double of_columns : {0.0, 1.0}) {
+        CHECK(LargeRun("divideByNorm", kWidth)
+                  .rows({kWidth}, CP_BF16, 0.0)
+                  .holding(small_integer)
+                  .rows_output({kWidth}, CP_F32)
+                  .attribute("ofColumns", of_columns)
+                  .attribute("epsilon", 1e-8)
+                  .attribute("factor", 3)
+                  .agrees(1e-6));
+    }
+    // At the first step all means are those of the gradient, which is the same number everywhere.
+    Tensor columns({kWidth}, CP_F32);
+    for (int64_t i = 0; i < kWidth; ++i) columns.set(i, 0.1);
+    CHECK(LargeRun("adafactorDirection", kWidth)
+              .rows({kWidth}, CP_BF16, 0.5, 0.0)
+              .holding([](int64_t) { return 0.5; })
+              .rows({}, CP_F32, 0.3)
+              .whole(columns)
+              .absent()
+              .absent()
+              .rows_output({kWidth}, CP_BF16)
+              .output_on(1)
+              .output_on(2)
+              .attribute("decayExponent", 0.8)
+              .attribute("epsilon", 1e-30)
+              .attribute("clipThreshold", 1)
+              .attribute("step", 1)
+              .agrees(1e-6));
+}
+
 TEST(cuda_large_gradient_spaces) {
     if (!runs_large()) return;
     Tensor factors({kWidth}, CP_F32);
