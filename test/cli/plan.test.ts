@@ -64,12 +64,12 @@ describe('plan --json', () => {
   });
 
   test('shows both baselines beside every method, with the bytes that their own plans have', async () => {
-    const { comparison, peakBytes, variant } = await planJson('--rank', '64', '--state-dtype', 'bf16');
+    const { comparison, peakBytes, variant } = await planJson('--rank', '64', '--state-format', 'bf16');
     expect(variant).toBe('compact rank 64, stored');
     const names = ['dense, plain', 'dense, selective recompute', variant];
     expect(comparison.map((one) => one.variant)).toEqual(names);
-    const plain = await planJson('--method', 'dense', '--state-dtype', 'bf16');
-    const selective = await planJson('--method', 'dense', '--state-dtype', 'bf16', '--recompute', 'cheap');
+    const plain = await planJson('--method', 'dense', '--state-format', 'bf16');
+    const selective = await planJson('--method', 'dense', '--state-format', 'bf16', '--recompute', 'cheap');
     expect(comparison.map((one) => one.peakBytes)).toEqual([plain.peakBytes, selective.peakBytes, peakBytes]);
   });
 

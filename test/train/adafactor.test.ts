@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { compile, type CompileOptions } from '../../lib/compile/index.js';
-import { adalomo, compact, dense, type Method } from '../../lib/methods/index.js';
+import { adalomo, compact, dense, lomo, type Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
@@ -136,9 +136,12 @@ test('states are a number for each row and each column', () => {
   expect(elements('optimizerState', ([size]) => size!)).toBe(numbers);
 });
 
-describe('adalomo', () => {
+describe.each([
+  ['adalomo', adalomo],
+  ['lomo', lomo],
+] as const)('%s', (name, method) => {
   test('holds no more than one gradient of a parameter at a time', () => {
-    const { entries, values } = planOf(adalomo(), { lossChunkTokens: 64 });
+    const { entries, values } = planOf(method(), { lossChunkTokens: 64 });
     const { lifetimes } = entries.step!;
     const parameters = values.filter(({ region, kind }) => region === 'persistent' && kind === 'parameter');
     const sizes = new Set(parameters.map(({ shape }) => shape.join()));
@@ -157,14 +160,19 @@ describe('adalomo', () => {
     ['clipping', { maxGradNorm: 1 }],
     ['updates at the end', { updatePlacement: 'end' }],
   ] as const)('refuses %s', (_, options) => {
-    expect(() => planOf(adalomo(), options)).toThrow(
-      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'adalomo' }),
+    expect(() => planOf(method(), options)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: name }),
     );
   });
 
   test('takes no optimizer but its own', () => {
-    expect(() => adalomo({ optimizer: 'adamw' })).toThrow(
+    expect(() => method({ optimizer: 'adamw' })).toThrow(
       expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'optimizer' }),
     );
   });
+});
+
+test('lomo is gradient descent without a state', () => {
+  const { values } = planOf(lomo());
+  expect(values.filter(({ kind }) => kind === 'optimizerState')).toEqual([]);
 });

@@ -12,6 +12,7 @@ import {
 } from '../../lib/graph/index.js';
 import {
   adalomo,
+  lomo,
   compact,
   type CompactOptions,
   dense,
@@ -461,6 +462,7 @@ describe('options', () => {
     const methods = [
       dense({ weightDecay: 0.1, seed: 3 }),
       adalomo({ clipThreshold: 2 }),
+      lomo({ weightDecay: 0.1 }),
       mesa({ groupSize: 64 }),
       lora({ r: 4, targetModules: ['gate'] }),
       loraFa({ useRslora: true }),

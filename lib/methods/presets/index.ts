@@ -1,10 +1,11 @@
-// Every preset, one line each: what this file exports is what methods are named by.
-export { adalomo } from './adalomo.js';
-export { compact } from './compact.js';
-export { dense } from './dense.js';
-export { galore } from './galore.js';
-export { lora } from './lora.js';
-export { loraFa } from './lora-fa.js';
-export { mesa } from './mesa.js';
-export { qlora } from './qlora.js';
-export { relora } from './relora.js';
+// Every preset with its options, one line each: the values that this file exports are the methods that there are.
+export * from './adalomo.js';
+export * from './compact.js';
+export * from './dense.js';
+export * from './galore.js';
+export * from './lomo.js';
+export * from './lora.js';
+export * from './lora-fa.js';
+export * from './mesa.js';
+export * from './qlora.js';
+export * from './relora.js';
