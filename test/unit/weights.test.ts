@@ -104,9 +104,25 @@ describe('LLaMA-3-8B, 1 x 2048 tokens in bf16', () => {
     maxPositionEmbeddings: 8192,
   });
   const gibibytes = (method: Method) =>
-    planned(method, { model, batchSize: 1, sequenceLength: 2048, recompute: 'layer' }).peakBytes / 2 ** 30;
+    planned(method, {
+      model,
+      batchSize: 1,
+      sequenceLength: 2048,
+      recompute: 'layer',
+      gradientDtype: 'bf16',
+      lossChunkTokens: 256,
+      entries: ['train'],
+    }).peakBytes /
+    2 ** 30;
+  const stateless = { optimizer: 'scale', embeddingOptimizer: 'adafactor' } as const;
 
   test.each([
+    [
+      'all parameters trained, with compressed inputs',
+      compact({ rank: 8, store: 'lazy', ...stateless }),
+      16.8,
+    ],
+    ['all parameters trained, layers in int8', dense({ weights: 'int8', ...stateless }), 10.5],
     ['qlora', qlora({ r: 16 }), 6.8],
     ['qlora with embedding and head in int8', qlora({ r: 16, embeddingWeights: 'int8' }), 6.0],
   ])('%s', (_, method, most) => {
@@ -118,6 +134,11 @@ describe('mixes that make no sense', () => {
   test.each([
     ['nf4 of weights that train', () => dense({ weights: 'nf4' }), 'weights'],
     ['an int8 table that trains', () => dense({ embeddingWeights: 'int8' }), 'embeddingWeights'],
+    [
+      'int8 with an optimizer that rounds no codes',
+      () => dense({ weights: 'int8', optimizer: 'sgd' }),
+      'optimizer',
+    ],
     ['int8 with a compressed update', () => compact({ weights: 'int8' }), 'weights'],
     ['codes that adapters are added to', () => relora({ weights: 'int8' }), 'weights'],
     ['a format that there is not', () => dense({ weights: 'int4' as 'int8' }), 'weights'],

@@ -18,6 +18,7 @@ export const lion = defineOptimizer<LionSettings>()({
   name: 'lion',
   source: 'Chen et al., Symbolic Discovery of Optimization Algorithms, NeurIPS 2023, arXiv 2302.06675',
   table: lionTable,
+  stepsInt8: true,
 
   create: (options) =>
     alongDirection(options, {

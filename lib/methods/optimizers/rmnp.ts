@@ -28,6 +28,7 @@ export const rmnp = defineOptimizer<RmnpSettings>()({
     'Deng et al., RMNP: Row-Momentum Normalized Preconditioning for Scalable Matrix-Based Optimization, ICML 2026, ' +
     'arXiv 2603.20527',
   table: rmnpTable,
+  stepsInt8: true,
 
   create(options) {
     const matrices = alongDirection(options, {

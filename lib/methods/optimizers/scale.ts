@@ -33,6 +33,7 @@ export const scale = defineOptimizer<ScaleSettings>()({
   source:
     'Glentis, Li, Han & Hong, Memory-Efficient LLM Pretraining via Minimalist Optimizer Design, ICML 2026, arXiv 2506.16659',
   table: scaleTable,
+  stepsInt8: true,
 
   create(options) {
     const plain = alongDirection(options, {
