@@ -31,6 +31,11 @@ const rowsOf = (label: string, options: MethodOptions): typeof rows => ({
 const [apollo, apolloMini] = [dense({ optimizer: 'apollo' }), dense({ optimizer: 'apollo-mini' })];
 const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   dense: [dense()],
+  'dense, recompute cheap': [dense(), 'cheap'],
+  'dense, recompute layer': [dense(), 'layer'],
+  'compact n/4, stored': [compact()],
+  'compact n/4, lazy': [compact({ store: 'lazy' })],
+  'compact n/4, lazy, recompute layer': [compact({ store: 'lazy' }), 'layer'],
   'dense, bf16 states': [dense({ stateFormat: 'bf16' })],
   'adamw-8bit': [dense({ optimizer: 'adamw-8bit' })],
   'compact, adamw-8bit': [compact({ optimizer: 'adamw-8bit' })],
@@ -100,6 +105,8 @@ const pages = [
   'adamw-8bit',
   'apollo',
   'apollo-mini',
+  'compact',
+  'dense',
   'galore',
   'lion',
   'lomo',

@@ -5,7 +5,19 @@ import { describe, expect, test } from '@jest/globals';
 import { compile } from '../../lib/compile/index.js';
 import { alternatives } from '../../lib/cli/plan-variants.js';
 import { plannedThreads } from '../../lib/cli/planned-threads.js';
-import { dense } from '../../lib/methods/index.js';
+import {
+  adalomo,
+  compact,
+  dense,
+  galore,
+  lomo,
+  lora,
+  loraFa,
+  type Method,
+  mesa,
+  qlora,
+  relora,
+} from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
@@ -64,6 +76,61 @@ describe('planned peaks', () => {
         (compile({ ...options, entries: ['train'] }).peakBytes / 2 ** 30).toFixed(2),
       ),
     );
+  });
+});
+
+describe('every method', () => {
+  const ofTables = { embeddingOptimizer: 'adafactor' } as const;
+  const methods: Readonly<Record<string, Method>> = {
+    'dense AdamW': dense(),
+    'dense AdamW, 8-bit states': dense({ optimizer: 'adamw-8bit' }),
+    'dense Muon': dense({ optimizer: 'muon' }),
+    'dense Lion': dense({ optimizer: 'lion' }),
+    'dense APOLLO-Mini': dense({ optimizer: 'apollo-mini' }),
+    'dense SCALE': dense({ optimizer: 'scale' }),
+    'dense Adafactor': dense({ optimizer: 'adafactor' }),
+    'dense layers in int8, SCALE; tables by Adafactor': dense({
+      weights: 'int8',
+      optimizer: 'scale',
+      ...ofTables,
+    }),
+    'compact n/4, AdamW': compact({ store: 'lazy' }),
+    'compact n/4, AdamW, 8-bit states': compact({ store: 'lazy', optimizer: 'adamw-8bit' }),
+    'compact n/4, SCALE; tables by Adafactor': compact({ store: 'lazy', optimizer: 'scale', ...ofTables }),
+    'galore n/4, AdamW': galore(),
+    'mesa AdamW': mesa(),
+    'lomo ': lomo(),
+    'adalomo ': adalomo(),
+    'relora r 128, AdamW': relora(),
+    'lora r 16, all layers': lora({ r: 16, targetModules: 'all-linear' }),
+    'lora-fa r 16': loraFa({ r: 16 }),
+    'qlora r 16': qlora({ r: 16 }),
+    'qlora r 16, tables in int8': qlora({ r: 16, embeddingWeights: 'int8' }),
+  };
+  const [head, , ...rows] = tableOf('method | with');
+
+  test('has its rows', () => {
+    expect(rows.map(([method, options]) => `${method} ${options}`)).toEqual(Object.keys(methods));
+  });
+
+  test.each(rows)('%s, %s', (method, options, ...cells) => {
+    for (const [index, cell] of cells.entries()) {
+      if (cell === '-') continue;
+      const [, size, batch, sequence] = /^(?:LLaMA-)?(\S+), (\d+) x (\d+)$/.exec(head![index + 2]!)!;
+      const plan = compile({
+        model: llama(`llama-${size!.toLowerCase()}`),
+        method: methods[`${method} ${options}`]!,
+        target: cpuTarget({ threads: plannedThreads }),
+        batchSize: Number(batch),
+        sequenceLength: Number(sequence),
+        dtype: 'bf16',
+        gradientDtype: 'bf16',
+        recompute: 'layer',
+        lossChunkTokens: 256,
+        entries: ['train'],
+      });
+      expect([size, (plan.peakBytes / 2 ** 30).toFixed(2)]).toEqual([size, cell]);
+    }
   });
 });
 
