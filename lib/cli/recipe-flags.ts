@@ -88,10 +88,19 @@ const recipeFlags: readonly RecipeFlag[] = [
     description: 'refuse what needs more, e.g. 8GiB' },
 ];
 
-/** Adds the flags of a recipe: all of them, or those that decide what a plan needs. */
-export function addRecipeFlags(command: Command, which: 'all' | 'plan' = 'all'): Command {
-  for (const { flags, key, description, choices, parse, plans } of recipeFlags) {
+const isOfMethod = ({ key }: RecipeFlag): boolean => key.split('.')[0] === 'method';
+
+/** What commander calls the flags that describe a method. */
+export const methodFlagNames: readonly string[] = recipeFlags
+  .filter(isOfMethod)
+  .map(({ flags }) => new Option(flags).attributeName());
+
+/** Adds the flags of a recipe: all of them, those that decide what a plan needs, or those that describe a method. */
+export function addRecipeFlags(command: Command, which: 'all' | 'plan' | 'method' = 'all'): Command {
+  for (const flag of recipeFlags) {
+    const { flags, key, description, choices, parse, plans } = flag;
     if (which === 'plan' && plans !== true) continue;
+    if (which === 'method' && !isOfMethod(flag)) continue;
     const option = new Option(flags, `${description} [${key}]`);
     if (choices !== undefined) option.choices(choices);
     if (parse !== undefined) option.argParser(parse);
@@ -99,7 +108,9 @@ export function addRecipeFlags(command: Command, which: 'all' | 'plan' = 'all'):
   }
   return command.option(
     '--set <key=value>',
-    'any key of the recipe, e.g. --set method.refreshInterval=200; may be repeated',
+    which === 'method'
+      ? 'any option of the method, e.g. --set method.refreshInterval=200; may be repeated'
+      : 'any key of the recipe, e.g. --set method.refreshInterval=200; may be repeated',
     (value: string, previous: readonly string[] | undefined) => [...(previous ?? []), value],
   );
 }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchReport } from '../../lib/cli/bench/memory/report.js';
+import { llama } from '../../lib/models/index.js';
 import { runCommand } from './run-command.js';
 
 // Each benchmark trains or times something small, in processes of its own, and test machines may be busy.
@@ -120,4 +121,41 @@ test('bench step-time compares with dense and says why PyTorch was left out', as
   expect(report.rows[0]!.ofDense).toBe(1);
   expect(report.peerSkipped).toContain('--no-peer');
   expect(Object.keys(report.profiles)).toHaveLength(report.rows.length);
+});
+
+test('bench step-time puts a method that is named beside both baselines, and takes a config.json', async () => {
+  const config = join(folder, 'config.json');
+  writeFileSync(config, JSON.stringify(llama('llama-demo').pretrainedConfig('f32')));
+  const args = [
+    '--model',
+    config,
+    '--batch',
+    '1',
+    '--sequence',
+    '16',
+    '--rounds',
+    '1',
+    '--dtype',
+    'f32',
+    '--no-peer',
+  ];
+  const { rows } = await benchJson<{ rows: { provider: string }[] }>(
+    'step-time', ...args, '--method', 'galore', '--optimizer', 'lion', '--set', 'method.rank=8',
+  ); // prettier-ignore
+  expect(rows.map(({ provider }) => provider)).toEqual([
+    'dense',
+    'dense, selective recompute',
+    'dense, layer checkpointing',
+    'galore rank 8, lion',
+    'galore rank 8, lion, layer checkpointing',
+  ]);
+});
+
+test('bench quality compares a method that is named with dense', async () => {
+  const args = ['--steps', '2', '--matrix-rates', '0.01', '--other-rates', '0.01', '--seeds', '1'];
+  const { results } = await benchJson<{ results: { variant: string; meanLoss: number }[] }>(
+    'quality', ...args, '--method', 'compact', '--optimizer', 'scale',
+  ); // prettier-ignore
+  expect(results.map(({ variant }) => variant)).toEqual(['dense', 'compact n/4, stored, scale']);
+  for (const { meanLoss } of results) expect(meanLoss).toBeLessThan(6);
 });

@@ -1,9 +1,18 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { formatPercent, formatSmall } from '../../format.js';
+import { describeMethod } from '../../describe-method.js';
+import { methodOfFlags } from '../../method-flags.js';
 import { positiveInteger, ratio } from '../../options.js';
+import { addRecipeFlags, type RecipeFlags } from '../../recipe-flags.js';
 import { renderTable } from '../../table.js';
 import type { Terminal } from '../../terminal.js';
-import { compactMethod, denseMethod, tunedRecipe, type DemoRates } from '../training/demo-recipe.js';
+import {
+  compactMethod,
+  denseMethod,
+  tunedRecipe,
+  type DemoMethod,
+  type DemoRates,
+} from '../training/demo-recipe.js';
 import { benchDevice, deviceOption } from '../device.js';
 import { QualityLedger } from './quality-ledger.js';
 import {
@@ -26,11 +35,14 @@ lowest mean held-out loss. 'bench memory' uses the rates that were found like th
 With --ledger, every finished run is appended to that file at once and never trained again: a sweep that was stopped
 goes on with the same command, hours later or on another day.
 
+With --method, --optimizer, --weights or --set that method stands beside dense training instead of compact.
+
 Examples:
   compact-train bench quality --ledger quality.jsonl
+  compact-train bench quality --ledger quality.jsonl --optimizer muon
   compact-train bench quality --ledger quality.jsonl --rank-ratios 1/4,1/2 --other-rates 0.01,0.02,0.04,0.08`;
 
-interface QualityFlags {
+interface QualityFlags extends RecipeFlags {
   readonly steps: number;
   readonly matrixRates: readonly number[];
   readonly otherRates: readonly number[];
@@ -48,7 +60,7 @@ const axes: Readonly<Record<keyof DemoRates, { readonly words: string; readonly 
 };
 
 export function registerQualityBench(bench: Command, terminal: Terminal): void {
-  bench
+  const command = bench
     .command('quality')
     .summary('loss of dense and compact, both tuned over the same rates')
     .description('Compares what the methods learn from the same text, each at the best rates of one grid.')
@@ -71,8 +83,8 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
     .addOption(deviceOption())
     .option('--threads <count>', 'CPU threads', positiveInteger)
     .option('--ledger <file>', 'where finished runs are kept as JSON lines, and found again')
-    .addHelpText('after', help)
-    .action((flags: QualityFlags) => qualityBench(flags, terminal));
+    .addHelpText('after', help);
+  addRecipeFlags(command, 'method').action((flags: QualityFlags) => qualityBench(flags, terminal));
 }
 
 async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<void> {
@@ -80,7 +92,7 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
   const device = benchDevice(flags.device, threads);
   const ledger = new QualityLedger(flags.ledger);
   const status = new StatusLine(terminal);
-  const methods = [denseMethod, ...flags.rankRatios.map(compactMethod)];
+  const methods = [denseMethod, ...comparedMethods(flags)];
   const variants = methods.map(({ variant }) => variant);
   const grid: QualityGrid = { variants, matrixRates, otherRates, seeds, finalists };
   const runs = await sweep(grid, async (cell) => {
@@ -99,6 +111,14 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
   terminal.object({ type: 'bench-quality', steps, grid, results, runs });
   for (const variant of variants) printRuns(terminal, grid, variant, runs);
   printResults(terminal, results);
+}
+
+/** The method that was asked for, else compact. */
+function comparedMethods(flags: QualityFlags): readonly DemoMethod[] {
+  const asked = methodOfFlags(flags);
+  if (asked === undefined) return flags.rankRatios.map(compactMethod);
+  const { seed: _, ...options } = asked.describe();
+  return [{ variant: describeMethod(asked), options: options as DemoMethod['options'] }];
 }
 
 const describe = ({ variant, matrixRate, otherRate, seed }: QualityCell): string =>

@@ -1,5 +1,5 @@
 import { compile, type CompileOptions } from '../../../compile/index.js';
-import { llama, type LlamaPreset } from '../../../models/index.js';
+import { loadModel } from '../../../train/index.js';
 import type { BlasChoice, GraphChoice } from '../../../runtime/index.js';
 import type { BenchDevice } from '../device.js';
 import type { DeviceLimits } from './device-limits.js';
@@ -39,7 +39,7 @@ export class Timing {
 }
 
 export interface OwnCaseFlags {
-  readonly model: LlamaPreset;
+  readonly model: string;
   readonly batch: number;
   readonly sequence: number;
   readonly blas: BlasChoice;
@@ -58,7 +58,7 @@ export class OwnCase {
     device: BenchDevice,
     threads: number,
   ) {
-    const model = llama(flags.model);
+    const model = loadModel(flags.model);
     const sequenceLength = flags.sequence;
     const plan = compile({
       ...training,

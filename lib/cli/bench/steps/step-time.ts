@@ -1,7 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { RecomputePolicy } from '../../../compile/index.js';
 import { compact, dense, type Method } from '../../../methods/index.js';
-import { llamaPresets, type LlamaPreset } from '../../../models/index.js';
 import {
   type BlasChoice,
   blasChoices,
@@ -9,7 +8,10 @@ import {
   type GraphChoice,
   graphChoices,
 } from '../../../runtime/index.js';
+import { describeMethod } from '../../describe-method.js';
+import { methodOfFlags } from '../../method-flags.js';
 import { positiveInteger } from '../../options.js';
+import { addRecipeFlags, type RecipeFlags } from '../../recipe-flags.js';
 import { renderTable } from '../../table.js';
 import type { Terminal } from '../../terminal.js';
 import { benchDevice, deviceOption, type BenchDevice } from '../device.js';
@@ -28,17 +30,20 @@ ratios of neighbouring steps, whatever else the machine was doing then. PyTorch 
 dense" over that of its fastest variant (whole or chunked logits, eager or compiled). It runs on the CPU: on a GPU it is
 left out.
 
+With --method, --optimizer, --weights or --set that method stands beside dense training instead of CompAct's variants.
+
 --profile: time of each operation, floating-point operations and bytes (each operand once), and the share of what the
 device's limits allow: of a CPU those are measured in the same run, of a GPU they come from a table.
 
 Examples:
   compact-train bench step-time
+  compact-train bench step-time --method galore --no-peer     one method, plain and with layer checkpointing
   compact-train bench step-time --dtype bf16 --profile        where the time of a step goes
   compact-train bench step-time --device cuda --dtype bf16 --batch 16 --profile
   compact-train bench step-time --ledger bench/results/step-time.jsonl`;
 
-interface StepTimeFlags {
-  readonly model: LlamaPreset;
+interface StepTimeFlags extends RecipeFlags {
+  readonly model: string;
   readonly batch: number;
   readonly sequence: number;
   readonly device: string;
@@ -66,17 +71,13 @@ interface StepTimeRow {
 }
 
 export function registerStepTimeBench(bench: Command, terminal: Terminal): void {
-  bench
+  const command = bench
     .command('step-time')
     .summary('time of one training step, beside PyTorch')
     .description(
       'Times whole training steps: dense and compact here, and the same model in PyTorch if it is installed.',
     )
-    .addOption(
-      new Option('--model <preset>', 'a model preset')
-        .choices(Object.keys(llamaPresets))
-        .default('llama-60m'),
-    )
+    .option('--model <model>', 'a preset, or the path of a config.json or of its folder', 'llama-60m')
     .option('--batch <sequences>', 'sequences of a step', positiveInteger, 4)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, 256)
     .addOption(deviceOption())
@@ -100,23 +101,38 @@ export function registerStepTimeBench(bench: Command, terminal: Terminal): void 
     .option('--no-peer', 'without PyTorch')
     .option('--profile', 'time by operation')
     .option('--ledger <file>', 'append the figures as JSON lines')
-    .addHelpText('after', help)
-    .action((flags: StepTimeFlags) => stepTimeBench(flags, terminal));
+    .addHelpText('after', help);
+  addRecipeFlags(command, 'method').action((flags: StepTimeFlags) => stepTimeBench(flags, terminal));
 }
 
 const lazy = compact({ rankRatio: 1 / 4, store: 'lazy' });
 
-/** Each saves memory in its own way; what it costs in time stands beside it. */
-const variants: readonly (readonly [string, Method, RecomputePolicy])[] = [
+type Variant = readonly [string, Method, RecomputePolicy];
+
+const baselines: readonly Variant[] = [
   ['dense', dense(), 'none'],
   ['dense, selective recompute', dense(), 'cheap'],
   ['dense, layer checkpointing', dense(), 'layer'],
+];
+
+/** Each saves memory in its own way; what it costs in time stands beside it. */
+const compactVariants: readonly Variant[] = [
   ['compact n/2, stored', compact({ rankRatio: 1 / 2 }), 'none'],
   ['compact n/4, stored', compact({ rankRatio: 1 / 4 }), 'none'],
   ['compact n/4, lazy', lazy, 'none'],
   ['compact n/4, lazy, layer checkpointing', lazy, 'layer'],
   ['compact n/8, stored', compact({ rankRatio: 1 / 8 }), 'none'],
 ];
+
+/** Both baselines, and the method that was asked for, or what compact can do. */
+function variantsOf(flags: StepTimeFlags): readonly Variant[] {
+  const asked = methodOfFlags(flags);
+  if (asked === undefined) return [...baselines, ...compactVariants];
+  return [
+    ...baselines,
+    ...(['none', 'layer'] as const).map((policy): Variant => [describeMethod(asked, policy), asked, policy]),
+  ];
+}
 
 const torchVariants: readonly TorchVariant[] = [
   { mode: 'eager', loss: 'full' },
@@ -137,7 +153,7 @@ async function stepTimeBench(flags: StepTimeFlags, terminal: Terminal): Promise<
   if (flags.profile) status.show('measuring the limits of the device');
   const limits = flags.profile ? await deviceLimits(device, threads) : undefined;
   for (const dtype of dtypes) {
-    const own = variants.map(
+    const own = variantsOf(flags).map(
       ([name, method, recompute]) => new OwnCase(name, { method, recompute, dtype }, flags, device, threads),
     );
     const peers: TorchCase[] = [];

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { compactError } from '../../../errors.js';
-import { type LlamaConfig, llamaPresets, type LlamaPreset } from '../../../models/index.js';
+import type { LlamaConfig } from '../../../models/index.js';
+import { loadModel } from '../../../train/index.js';
 import { packageDirectory } from '../../package-info.js';
 import type { Stepper } from './step-runner.js';
 
@@ -20,7 +21,7 @@ export interface TorchVariant {
 }
 
 export interface TorchPeerOptions {
-  readonly model: LlamaPreset;
+  readonly model: string;
   readonly batch: number;
   readonly sequence: number;
   readonly threads: number;
@@ -70,8 +71,8 @@ export class TorchPeer implements Stepper {
    */
   static async start({ mode, loss }: TorchVariant, options: TorchPeerOptions): Promise<TorchPeer> {
     const { model, batch, sequence, threads, dtype } = options;
-    const shape: LlamaConfig = llamaPresets[model];
-    if (shape.numKeyValueHeads !== undefined)
+    const shape = loadModel(model).describe() as unknown as Required<LlamaConfig>;
+    if (shape.numKeyValueHeads !== shape.numAttentionHeads)
       throw compactError('ERR_COMPACT_ARGUMENT', 'the PyTorch program has no grouped-query attention', {
         op: 'model',
         expected: 'a model with a key and value head for each head',
