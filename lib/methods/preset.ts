@@ -1,4 +1,5 @@
 import { compactError } from '../errors.js';
+import { parametersOf, type Program } from '../graph/index.js';
 import {
   checkOptions,
   checkValue,
@@ -103,6 +104,7 @@ export function preset<Options extends object, Resolved extends object>(
     const ofEmbeddings =
       embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
     const rewrites = [
+      requireTargets(definition.name, gradientSpace),
       adaptation?.rewriteForward,
       weightRewrite(definition.name, options, parts, optimizerDefinition),
     ].filter((rewrite) => rewrite !== undefined);
@@ -138,6 +140,20 @@ export function preset<Options extends object, Resolved extends object>(
   const { name, source, table } = definition;
   return Object.assign(create, { info: { name, source, options: optionInfos(table) } });
 }
+
+/** A program as it is, if it reads a weight that the method is for. */
+const requireTargets =
+  (method: string, { targets }: GradientSpace) =>
+  (forward: Program): Program => {
+    const roles = parametersOf(forward).map(({ parameter }) => parameter!.role);
+    if (targets === undefined || roles.some((role) => targets.includes(role))) return forward;
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${method} has nothing to act on in this model`, {
+      op: 'method',
+      expected: `a model with weights for ${targets.join(', ')}`,
+      received: `weights for ${[...new Set(roles)].join(', ')}`,
+      remedy: 'Train it with method dense, or name other targetModules',
+    });
+  };
 
 function checkMethodOptions<Options extends object, Resolved extends object>(
   {

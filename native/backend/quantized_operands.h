@@ -2,12 +2,17 @@
 // say. The same for every backend.
 #pragma once
 
-#include <bit>
-
 #include "native/backend/op_checks.h"
 #include "native/base/quantized_matrix.h"
 
 namespace compact {
+
+// The exponent of a power of two. CUDA's compiler is run as C++17, which has no <bit>.
+inline int exponent_of(int64_t power) {
+    int exponent = 0;
+    while ((int64_t{1} << exponent) < power) ++exponent;
+    return exponent;
+}
 
 // Codes (rows, columns) and a scale for each group of `groupSize`, a power of two.
 inline QuantizedMatrix int8_matrix(const CpCall& call, const CpTensor& codes,
@@ -15,7 +20,7 @@ inline QuantizedMatrix int8_matrix(const CpCall& call, const CpTensor& codes,
     QuantizedMatrix matrix;
     matrix.codes = codes.data;
     matrix.columns = codes.shape[1];
-    matrix.group_shift = std::countr_zero(static_cast<uint64_t>(attribute(call, "groupSize")));
+    matrix.group_shift = exponent_of(static_cast<int64_t>(attribute(call, "groupSize")));
     matrix.scales = static_cast<const float*>(scales.data);
     return matrix;
 }
@@ -26,7 +31,7 @@ inline QuantizedMatrix nf4_matrix(const CpTensor& codes, const CpTensor& magnitu
     QuantizedMatrix matrix;
     matrix.codes = codes.data;
     matrix.columns = 2 * codes.shape[1];
-    matrix.group_shift = std::countr_zero(static_cast<uint64_t>(kNf4Block));
+    matrix.group_shift = exponent_of(kNf4Block);
     matrix.scales = static_cast<const float*>(ranges.data);
     matrix.magnitudes = static_cast<const uint8_t*>(magnitudes.data);
     return matrix;
@@ -75,7 +80,7 @@ inline CpStatus check_int8(const CpCall* call, const char* op, const CpTensor& c
                            const CpTensor& scales, CpError* error) {
     if (check_groups(call, op, codes, scales, error) != CP_OK) return CP_FAILED;
     const auto group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
-    if (std::has_single_bit(static_cast<uint64_t>(group_size))) return CP_OK;
+    if (group_size > 0 && (group_size & (group_size - 1)) == 0) return CP_OK;
     return fail(error, "ERR_COMPACT_ARGUMENT", op, "a groupSize that is a power of two",
                 message("%lld", group_size).text);
 }

@@ -5,7 +5,10 @@ import {
   type Node,
   type ParameterRole,
   type Value,
+  embedding,
+  linearCrossEntropy,
   matmul,
+  type Model,
   parameterId,
   scalar,
   sgd,
@@ -27,7 +30,9 @@ import {
   relora,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
+import { compile } from '../../lib/compile/index.js';
 import { evaluateNodes, type Scalars } from '../helpers/evaluate-graph.js';
+import { planTarget } from '../helpers/plan-target.js';
 import { randomTensor } from '../helpers/random.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
 import { type Tensor, tensor } from '../reference/index.js';
@@ -486,6 +491,34 @@ describe('options', () => {
     );
     expect(() => methodFromDescription({})).toThrow(error('ERR_COMPACT_CONFIG_VALUE'));
   });
+});
+
+describe('a model without the weights that a method is for', () => {
+  const bare: Model = {
+    ...llama(tiny),
+    build(graph) {
+      const table = graph.parameter('table', [11, 8], 'f32', {
+        role: 'embedding',
+        initializer: { type: 'constant', value: 1 },
+      });
+      const [tokens, targets] = ['tokens', 'targets'].map((name) => graph.input(name, [8], 'i32'));
+      return linearCrossEntropy(embedding(table, tokens!), table, targets!, { transposeWeight: true });
+    },
+  };
+  const planned = (method: Method) =>
+    compile({ model: bare, method, target: planTarget, ...shape, dtype: 'f32', entries: ['train'] });
+
+  test.each([
+    ['compact', compact({ rank: 4 })],
+    ['galore', galore({ rank: 4 })],
+    ['lora', lora({ r: 4 })],
+  ])('is refused by %s, naming it', (name, method) => {
+    expect(() => planned(method)).toThrow(
+      error('ERR_COMPACT_CONFIG_VALUE', { message: expect.stringContaining(name) }),
+    );
+  });
+
+  test('is trained by dense', () => expect(planned(dense()).entries.step).toBeDefined());
 });
 
 test('a method is a handful of rules: gradient descent as a third one', () => {

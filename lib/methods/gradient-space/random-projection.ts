@@ -9,6 +9,7 @@ import {
   projectBackUpdate,
   projectTransfer,
   scalar,
+  type ParameterRole,
   type Projection,
   type Value,
 } from '../../graph/index.js';
@@ -20,7 +21,7 @@ import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions }
 import { full } from './full.js';
 import type { GradientSpace } from './gradient-space.js';
 import { ProjectionClock } from '../projection-clock.js';
-import { rankOf, type CompressibleRole, type ResolvedProjectionOptions } from './projection-options.js';
+import { rankOf, type ResolvedProjectionOptions } from './projection-options.js';
 
 const epoch = scalar('projectionEpoch');
 
@@ -41,14 +42,13 @@ export function randomProjection(
       remedy: "Use stateFormat: 'bf16', or keep the moments.",
     });
 
+  const targets: readonly ParameterRole[] =
+    options.outputProjection === 'lazy' ? [...options.targetModules, 'output'] : options.targetModules;
+
   /** The projection of a weight's input, (in_features, rank); undefined for weights that stay dense. */
   function projectionOf(weight: Value): Projection | undefined {
     const { role, tensorId, sharesInputWith } = weight.parameter!;
-    const isTarget =
-      role === 'output'
-        ? options.outputProjection === 'lazy'
-        : options.targetModules.includes(role as CompressibleRole);
-    if (!isTarget) return undefined;
+    if (!targets.includes(role)) return undefined;
     const isShared = options.sharing === 'input' && sharesInputWith !== undefined;
     const id = isShared ? parameterId(sharesInputWith) : tensorId;
     return { seed, tensorId: id, rank: rankOf(weight, role, options), distribution };
@@ -58,6 +58,8 @@ export function randomProjection(
     weight.parameter!.role === 'output' ? options.outputUpdateScale : otherwise;
 
   return {
+    targets,
+
     weightGradient(graph, linear, gradientDtype) {
       const { input, outputGradient, weight } = linear;
       const projection = projectionOf(weight);

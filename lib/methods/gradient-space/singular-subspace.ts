@@ -28,6 +28,7 @@ const furtherProducts = { left: 4, right: 3 } as const;
 /** Singular subspaces of full gradients. Weights without one have full gradients and states. */
 export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions): GradientSpace {
   return {
+    targets: options.targetModules,
     weightGradient: full.weightGradient,
     update: updateRule({ isRefresh: false }),
     variants: { refresh: { update: updateRule({ isRefresh: true }) } },
