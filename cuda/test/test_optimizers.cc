@@ -205,6 +205,66 @@ TEST(cuda_divide_by_norm) {
     }
 }
 
+TEST(cuda_gradient_spaces) {
+    const int64_t rows = 40, columns = 24, rank = 8;
+    for (int32_t dtype : kDtypes) {
+        const double tolerance = dtype == CP_F32 ? 1e-4 : 2e-2;  // sums in another order
+        Numbers numbers(7);
+        Tensor gradient = numbers.tensor({rows, columns}, dtype, 1.0);
+        CHECK(Comparison("projectLeft")
+                  .input(gradient)
+                  .output({rank, columns}, dtype)
+                  .attribute("seedLow", 3)
+                  .attribute("tensorId", 4)
+                  .attribute("epoch", 5)
+                  .attribute("distribution", 0)
+                  .agrees(tolerance));
+        CHECK(Comparison("orthonormalize")
+                  .input(gradient)
+                  .output({rows, columns}, dtype)
+                  .agrees(tolerance));
+        Tensor factors = numbers.tensor({columns}, CP_F32, 1.0);
+        CHECK(Comparison("scaleChannels")
+                  .input(gradient)
+                  .input(factors)
+                  .output({rows, columns}, dtype)
+                  .attribute("axis", 1)
+                  .agrees(0));
+        Tensor compressed = numbers.tensor({rank, columns}, dtype, 1.0);
+        Tensor direction = numbers.tensor({rank, columns}, dtype, 1.0);
+        Tensor previous_norm({1}, CP_F32, {3});
+        CHECK(Comparison("channelFactors")
+                  .input(gradient)
+                  .input(compressed)
+                  .input(direction)
+                  .input(previous_norm)
+                  .absent()
+                  .output({columns}, CP_F32)
+                  .output_on(3)
+                  .attribute("axis", 1)
+                  .attribute("epsilon", 1e-8)
+                  .attribute("growthLimit", 1.01)
+                  .agrees(1e-4));
+        Tensor row_means = squares(numbers, {rows}, CP_F32);
+        Tensor column_means = squares(numbers, {columns}, CP_F32);
+        CHECK(Comparison("adafactorDirection")
+                  .input(gradient)
+                  .input(row_means)
+                  .input(column_means)
+                  .absent()
+                  .absent()
+                  .output({rows, columns}, dtype)
+                  .output_on(1)
+                  .output_on(2)
+                  .attribute("decayExponent", 0.8)
+                  .attribute("epsilon", 1e-30)
+                  .attribute("clipThreshold", 1)
+                  .attribute("step", 7)
+                  .attribute("leastParameter", 0)
+                  .agrees(tolerance));
+    }
+}
+
 TEST(cuda_norms_of_gradients) {
     for (int32_t dtype : kDtypes) {
         for (int64_t count : {1, 9, 16384, 16385, 40000}) {
