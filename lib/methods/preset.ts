@@ -70,6 +70,8 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly updatesInBackward?: true;
   /** Defaults of optimizers that differ from their own, by optimizer. */
   readonly optimizerDefaults?: Readonly<Partial<Record<OptimizerName, OptimizerSettings>>>;
+  /** Defaults of its own options that differ where the optimizer keeps nothing of hidden matrices. */
+  readonly statelessDefaults?: Partial<Options>;
   /** The default of `weights`. Default 'dtype'. */
   readonly weights?: WeightOptions['weights'];
   /** What options say of each other. Absent: nothing. */
@@ -164,6 +166,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     remedyOf,
     optimizers,
     optimizerDefaults = {},
+    statelessDefaults = {},
     weights,
     resolve,
   }: PresetDefinition<Options, Resolved>,
@@ -186,7 +189,11 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     codes: { ...rankCodes, ...codes },
     remedyOf,
   });
-  const resolved = resolve?.(checked as unknown as Options) ?? checked;
+  const isStateless = optimizerDefinitions.get(optimizer)!.isStateless?.(checked) ?? false;
+  const others = Object.entries(isStateless ? statelessDefaults : {});
+  const notGiven = others.filter(([key]) => values.get(key) === undefined);
+  const settled = { ...checked, ...Object.fromEntries(notGiven) };
+  const resolved = resolve?.(settled as unknown as Options) ?? settled;
   const ofStep = checked as unknown as StepOptions;
   const embeddingOptimizer = resolveEmbeddingOptimizer(
     checked['embeddingOptimizer'],

@@ -367,6 +367,18 @@ describe('compact: mathematics, with the float64 twins', () => {
 });
 
 describe('compact: refresh', () => {
+  test.each([
+    [{}, 50],
+    [{ optimizer: 'rmnp' }, 50],
+    [{ optimizer: 'scale' }, 1],
+    [{ optimizer: 'sgd' }, 1],
+    [{ optimizer: 'sgd', momentum: 0.9 }, 50],
+    [{ optimizer: 'scale', refreshInterval: 7 }, 7],
+    [{ optimizer: 'scale', refreshInterval: undefined }, 1],
+  ] as const)('%j projects anew every %d steps', (options, refreshInterval) => {
+    expect(compact(options).describe()).toMatchObject({ refreshInterval });
+  });
+
   test('keep does nothing', () => {
     expect(refresh('keep')).toBeUndefined();
   });

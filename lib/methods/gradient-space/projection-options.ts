@@ -28,7 +28,7 @@ export type CompressibleRole = (typeof compressibleRoles)[number];
 export interface ProjectionOptions extends RankOptions {
   /** Other ranks for some roles, e.g. `{ down: { rankRatio: 0.125 } }`. */
   readonly overrides?: Readonly<Partial<Record<CompressibleRole | 'output', RankOptions>>>;
-  /** Optimizer steps between new projections. Default 50. */
+  /** Optimizer steps between new projections. Default 50; 1 with an optimizer that keeps nothing of compressed weights. */
   readonly refreshInterval?: number;
   /** Multiplies the learning rate of compressed weights: the paper's alpha. Default 0.25. */
   readonly updateScale?: number;

@@ -47,6 +47,8 @@ export interface OptimizerDefinition<Options = object, Name extends string = str
   readonly stateFormats?: readonly [StateFormat, ...StateFormat[]];
   /** Whether its steps can round to weights in int8 (`stepAlong`). Default false. */
   readonly stepsInt8?: boolean;
+  /** Whether it keeps nothing of hidden matrices, so that their gradients may change their space at every step. Default false. */
+  isStateless?(options: Required<Options>): boolean;
   create(options: Required<Options> & StepOptions): Optimizer;
 }
 

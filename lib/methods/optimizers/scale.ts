@@ -34,6 +34,7 @@ export const scale = defineOptimizer<ScaleSettings>()({
     'Glentis, Li, Han & Hong, Memory-Efficient LLM Pretraining via Minimalist Optimizer Design, ICML 2026, arXiv 2506.16659',
   table: scaleTable,
   stepsInt8: true,
+  isStateless: () => true,
 
   create(options) {
     const plain = alongDirection(options, {

@@ -22,6 +22,7 @@ export const sgd = defineOptimizer<SgdSettings>()({
   name: 'sgd',
   source: 'Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013',
   table: sgdTable,
+  isStateless: ({ momentum: factor }) => factor === 0,
 
   create(options) {
     const { momentum: factor, nesterov, seed } = options;

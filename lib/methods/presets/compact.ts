@@ -21,6 +21,7 @@ export const compact: Preset<CompactOptions> = preset<ProjectionOptions, Resolve
   table: projectionTable,
   compressesGradients: true,
   optimizerDefaults: { adamw: { epsilon: 1e-6 } },
+  statelessDefaults: { refreshInterval: 1 },
   published: { sharing: 'weight', outputProjection: 'dense' },
   resolve: (checked) => resolveProjectionOptions('compact', checked),
   compose: (options, optimizer) => ({
