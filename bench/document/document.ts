@@ -55,7 +55,7 @@ Targets that a prediction seems to reach are not reached by that.
 Predicted times: floors of arithmetic and traffic divided by the share expected of them. Ours: products 90 % of the
 tensor cores, x P 82 %, compressed gradient 80 %, update 75 %, attention 42 %, element-wise 85 % of the bandwidth,
 25 launches of 2 us a layer. PyTorch: products 85 %, element-wise 75 %, 0.35e12 normal numbers a second. Products of our
-warpgroups (tier 2, \`COMPACT_CUDA_TIER2=1\`): 75 % of cuBLASLt's rate. Planned GB are those of our planner, for exact
+warpgroups (\`COMPACT_CUDA_WARPGROUPS=1\`): 75 % of cuBLASLt's rate. Planned GB are those of our planner, for exact
 peers the plan of the same tensors, with bf16 gradients until the optimizer's step. The kernel table predicts the kernels there are
 ([diary](kernels.md)), the step table what the designs aim at.
 `;

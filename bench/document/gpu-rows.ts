@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { LaunchGaps } from '../commands/launch-gaps.js';
 
 /** Our kernels as the device chooses them, those of warpgroups, with cuBLASLt's products, and PyTorch's operations. */
-export type KernelProvider = 'own' | 'tier2' | 'vendor' | 'torch';
+export type KernelProvider = 'own' | 'warpgroups' | 'vendor' | 'torch';
 
 /** A row of the ledger that scripts/gpu-bench writes; what a case does not have is absent. */
 export interface GpuRow {

@@ -189,7 +189,7 @@ export function floorUs({ flops, bytes, values }: KernelPrediction, limits: Devi
 
 /** Of the tensor cores, by products of warpgroups (cuda/gemm/gemm_warpgroup.cuh) as they were first written. */
 const warpgroup = 0.75 * aimed.product;
-const productShares = { vendor: aimed.product, tier2: warpgroup } as const;
+const productShares = { vendor: aimed.product, warpgroups: warpgroup } as const;
 
 /** A product of stored operands by a library's product, in the time of `provider`'s, which makes P before x P. */
 export function predictedShareOfLibrary(

@@ -78,9 +78,9 @@ export function stepTable(
 }
 
 /** Who else can multiply for a kernel: a vendor's library all but updates in place, warpgroups all but attention. */
-function multiplies(provider: 'vendor' | 'tier2', { kernel, flops }: KernelPrediction): boolean {
+function multiplies(provider: 'vendor' | 'warpgroups', { kernel, flops }: KernelPrediction): boolean {
   if (flops === 0 || kernel.startsWith('attention')) return false;
-  return provider === 'tier2' || !kernel.startsWith('update');
+  return provider === 'warpgroups' || !kernel.startsWith('update');
 }
 
 /** Ours beside PyTorch's, beside the floor. */
@@ -89,7 +89,7 @@ export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | unde
   const copyUs = kernelTime(rows, 'own', copy)?.p50;
   const lines = kernelPredictions.map((prediction) => {
     const own = kernelTime(rows, 'own', prediction);
-    const other = (provider: 'vendor' | 'tier2'): string =>
+    const other = (provider: 'vendor' | 'warpgroups'): string =>
       multiplies(provider, prediction) ? figure(kernelTime(rows, provider, prediction)?.p50) || notRun : '';
     const theirs = rows.filter(
       ({ provider, kernel, shape }) =>
@@ -108,7 +108,7 @@ export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | unde
       own === undefined ? notRun : spread(own),
       own === undefined || floor === undefined ? '' : percent(floor / own.p50),
       ofCopy === undefined ? '' : percent(ofCopy),
-      other('tier2'),
+      other('warpgroups'),
       other('vendor'),
       [...new Set(theirs.map(({ variant = '' }) => variant))]
         .map((variant) => {
@@ -119,7 +119,7 @@ export function kernelTable(rows: readonly GpuRow[], limits: DeviceLimits | unde
     ];
   });
   const heads = [
-    'kernel', 'shape', 'floor us', 'predicted us', 'measured us', 'of floor', 'of copy', 'tier 2 us', 'cuBLASLt us',
+    'kernel', 'shape', 'floor us', 'predicted us', 'measured us', 'of floor', 'of copy', 'warpgroups us', 'cuBLASLt us',
     'PyTorch us',
   ]; // prettier-ignore
   return markdownTable(heads, lines);

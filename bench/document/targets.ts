@@ -135,7 +135,7 @@ function kernelTargetRows(rows: readonly GpuRow[], limits: DeviceLimits | undefi
     ...libraryTargets.flatMap((kernel) => {
       const known = kernelNamed(kernel);
       const library = kernelTime(rows, 'torch', known)?.p50;
-      const row = (provider: 'vendor' | 'tier2', words: string, target: string): TargetRow => ({
+      const row = (provider: 'vendor' | 'warpgroups', words: string, target: string): TargetRow => ({
         title: `${kernel} ${words}, share of cuBLASLt's rate`,
         target,
         predicted: limits ? predictedShareOfLibrary(known, provider, limits).toFixed(2) : '',
@@ -143,7 +143,7 @@ function kernelTargetRows(rows: readonly GpuRow[], limits: DeviceLimits | undefi
       });
       return [
         row('vendor', 'with cuBLASLt', 'at least 0.95'),
-        row('tier2', 'by our warpgroups', 'at least 0.8, then 0.9'),
+        row('warpgroups', 'by our warpgroups', 'at least 0.8, then 0.9'),
       ];
     }),
     ...kernelPredictions

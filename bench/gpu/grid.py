@@ -126,7 +126,7 @@ def cap_cells():
 def cells(device, only="*"):
     """Groups of cells: within a group contenders take turns."""
     # The kernels of our own CPU backend have a benchmark of their own (npm run bench:native).
-    providers = {"cuda": GRID["kernels"], "cuda-emulated": ["own", "tier2", "torch"], "cpu": ["torch"]}[device]
+    providers = {"cuda": GRID["kernels"], "cuda-emulated": ["own", "warpgroups", "torch"], "cpu": ["torch"]}[device]
     kernels = [Kernels(f"kernels/{provider}", provider) for provider in providers]
     if device == "cuda":
         groups = [kernels, quality_cells(GRID["quality"], False), *step_cells(GRID["sizes"], False), *cap_cells()]

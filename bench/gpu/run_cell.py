@@ -77,7 +77,7 @@ class Runner:
         else:
             command = [self.options.binary, "--blas", "vendor" if cell.provider == "vendor" else "own", *tiny]
         begin = time.monotonic()
-        output = self.run(command, {"COMPACT_CUDA_TIER2": "1"} if cell.provider == "tier2" else {})
+        output = self.run(command, {"COMPACT_CUDA_WARPGROUPS": "1"} if cell.provider == "warpgroups" else {})
         common = {"case": "gpu-kernel", "cell": cell.id, "provider": cell.provider, "turn": turn}
         seconds = {"seconds": time.monotonic() - begin}
         failed = [] if output.problem is None else [common | {"failed": output.problem}]

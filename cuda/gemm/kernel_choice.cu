@@ -34,7 +34,7 @@ void choose_kernels(CpDevice& device) {
     device.projection_in_kernel =
         switched("COMPACT_CUDA_PROJECTION_IN_KERNEL", tuning.projection_in_kernel);
     device.narrow_tiles = switched("COMPACT_CUDA_NARROW_TILES", tuning.narrow_tiles);
-    if (switched("COMPACT_CUDA_TIER2", false) && has_warpgroup_code(device)) {
+    if (switched("COMPACT_CUDA_WARPGROUPS", false) && has_warpgroup_code(device)) {
         device.tensor_map_encoder = find_tensor_map_encoder();
     }
 }

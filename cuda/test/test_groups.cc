@@ -118,7 +118,7 @@ TEST(cuda_groups_of_products) {
 
 // Also updates of panels of P.
 TEST(cuda_groups_of_warpgroups) {
-    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (const Product& product : sizes(kProducts, {1, 2})) {
         const auto& columns = is_reduced() ? kFewColumns : kColumns;
         CHECK(products_agree(product, columns, CP_BF16, {CP_BF16, false, true}, *warpgroups));

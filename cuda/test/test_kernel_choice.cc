@@ -124,8 +124,8 @@ TEST(cuda_narrow_tiles_of_projections) {
 // Sums of integers are exact, in whatever order a kernel adds.
 TEST(cuda_warpgroup_matmul) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
-    const auto plain = machine_with("COMPACT_CUDA_TIER2", "0");
-    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    const auto plain = machine_with("COMPACT_CUDA_WARPGROUPS", "0");
+    const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (const auto& [m, n, k] : sizes(kWarpgroupShapes, {0, 1})) {
         for (int transposed = 0; transposed < 4; ++transposed) {
             const int transpose_a = transposed & 1, transpose_b = transposed >> 1;
@@ -161,8 +161,8 @@ TEST(cuda_warpgroup_matmul) {
 // Sums in fp32, in another order than those of the other kernel.
 TEST(cuda_warpgroup_projection) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
-    const auto plain = machine_with("COMPACT_CUDA_TIER2", "0");
-    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    const auto plain = machine_with("COMPACT_CUDA_WARPGROUPS", "0");
+    const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (const auto& [rows, columns, inner] : sizes(kWarpgroupShapes, {0})) {
         Numbers numbers(static_cast<uint64_t>(rows));
         const double tolerance = 2e-6 + 2e-8 * static_cast<double>(inner);

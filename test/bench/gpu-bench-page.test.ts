@@ -95,7 +95,7 @@ describe('without a row', () => {
 
   test('no cell of any table is', () => {
     const measuredHeads =
-      /^(measured|largest batch|tokens\/s|first loss|last loss|of |loss$|tier 2|cuBLASLt us|PyTorch us)/;
+      /^(measured|largest batch|tokens\/s|first loss|last loss|of |loss$|warpgroups|cuBLASLt us|PyTorch us)/;
     const sections = page.split(/\n### /).slice(1);
     expect(sections.length).toBeGreaterThan(8);
     for (const section of sections) {
@@ -135,7 +135,7 @@ describe('the rows of a GPU', () => {
     kernel('torch', 'copy', '16384x4096', 50),
     kernel('own', 'RMSNorm', '16384x4096', 80),
     kernel('own', 'y = x W', '16384x4096x4096', 1500),
-    kernel('tier2', 'y = x W', '16384x4096x4096', 1000),
+    kernel('warpgroups', 'y = x W', '16384x4096x4096', 1000),
     kernel('vendor', 'y = x W', '16384x4096x4096', 810),
     kernel('torch', 'y = x W', '16384x4096x4096', 800),
     kernel('own', 'update W -= s P N', '4096x4096 rank 1024', 55),
@@ -239,7 +239,7 @@ test('what is measured of everything in the grid decides every target', () => {
       ...grid.caps.map(({ model, gigabytes }) => (id: string) => capCellName(model, gigabytes, id)),
     ].flatMap((nameOf) => grid.contenders.map(({ id }) => step(nameOf(id), 1, 100, { launchGaps }))),
     ...kernelPredictions.flatMap(({ kernel: name, shape }) =>
-      (['own', 'tier2', 'vendor', 'torch'] as const).map((provider) =>
+      (['own', 'warpgroups', 'vendor', 'torch'] as const).map((provider) =>
         kernel(provider, name, shape, 100, name.startsWith('update') ? 'randn, product, add' : ''),
       ),
     ),

@@ -65,7 +65,7 @@ TEST(cuda_groups_are_one_launch) {
         CHECK(launches_of_products(1024, CP_BF16, transposed, true) == 2);
     }
     CHECK(launches_of_products(40, CP_F32, false, true) == 3);
-    const auto warpgroups = machine_with("COMPACT_CUDA_TIER2", "1");
+    const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (bool transposed : {false, true}) {
         CHECK(launches_of_products(40, CP_BF16, transposed, true, *warpgroups) == 1);
         CHECK(launches_of_products(1024, CP_BF16, transposed, true, *warpgroups) == 2);

@@ -167,9 +167,9 @@ TEST(cuda_phat_in_the_product_needs_no_panel) {
 
 TEST(cuda_warpgroups_are_off_unless_asked_for) {
     CHECK((*OpenDevice()).tensor_map_encoder == nullptr);
-    setenv("COMPACT_CUDA_TIER2", "1", 1);
+    setenv("COMPACT_CUDA_WARPGROUPS", "1", 1);
     CHECK((*OpenDevice()).tensor_map_encoder != nullptr);
-    unsetenv("COMPACT_CUDA_TIER2");
+    unsetenv("COMPACT_CUDA_WARPGROUPS");
 }
 
 }  // namespace compact::test
