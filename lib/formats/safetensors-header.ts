@@ -1,11 +1,11 @@
-import { compactError } from '../errors.js';
+import { compactError, type CompactErrorFields } from '../errors.js';
 import { shown } from '../options.js';
-import { dtypeBytes, numElements } from '../graph/index.js';
-import type { DType } from '../graph/index.js';
+import { dtypeOfFormat, fileBytes, formatNames, type FileDType } from './file-dtype.js';
+import { isObject, parseStrictObject } from './strict-json.js';
 
 /** One tensor of a file; offsets are bytes from the start of the file. */
 export interface TensorEntry {
-  readonly dtype: DType;
+  readonly dtype: FileDType;
   readonly shape: readonly number[];
   readonly byteOffset: number;
   readonly byteLength: number;
@@ -19,29 +19,24 @@ export interface SafetensorsHeader {
 /** The largest header that the format's reference implementation accepts. */
 export const maxHeaderBytes = 100_000_000;
 
-export const formatNames: Readonly<Record<DType, string>> = {
-  f32: 'F32',
-  bf16: 'BF16',
-  i32: 'I32',
-  u8: 'U8',
-  i8: 'I8',
-};
-const dtypes = new Map(Object.entries(formatNames).map(([dtype, name]) => [name, dtype as DType]));
+/** Header, tensor, shape. */
+const headerDepth = 3;
 
 /**
  * Parses and checks the JSON header of a safetensors file: the tensors' bytes must cover the rest of the file exactly,
- * without gaps or overlaps, each as long as its shape and dtype say, under names that occur once.
+ * without gaps or overlaps, each as long as its shape and dtype say, under names that occur once. Spaces may follow the
+ * JSON, and tensors may be empty. Every dtype of the format is known, whether or not anything here computes with it.
  *
  * @param text the header's JSON, without the length in front of it
  * @param dataOffset bytes in front of the data: 8 and the header's length
- * @param fileBytes size of the file
+ * @param totalBytes size of the file
  * @throws ERR_COMPACT_CHECKPOINT_INVALID, or ERR_COMPACT_CHECKPOINT_TRUNCATED when only the end is missing
  */
 export function parseHeader(
   path: string,
   text: string,
   dataOffset: number,
-  fileBytes: number,
+  totalBytes: number,
 ): SafetensorsHeader {
   const header = parseObject(path, text);
   let metadata: Record<string, string> = {};
@@ -50,48 +45,58 @@ export function parseHeader(
     if (name === '__metadata__') metadata = checkMetadata(path, value);
     else tensors.set(name, checkTensor(path, name, value, dataOffset));
   }
-  checkCover(path, tensors, dataOffset, fileBytes);
+  checkCover(path, tensors, dataOffset, totalBytes);
   return { tensors, metadata };
 }
 
-function parseObject(path: string, text: string): Record<string, unknown> {
-  let header: unknown;
+function parseObject(path: string, text: string): Readonly<Record<string, unknown>> {
+  if (!text.startsWith('{'))
+    throw invalid(path, 'the header is not JSON', { op: 'header', expected: "'{' in front" });
   try {
-    header = JSON.parse(text);
+    return parseStrictObject(text, headerDepth);
   } catch (cause) {
-    throw invalid(path, 'the header is not JSON', { cause });
+    const received = cause instanceof Error ? cause.message : String(cause);
+    throw invalid(path, 'the header is not JSON of its form', { op: 'header', received, cause });
   }
-  if (!isObject(header)) throw invalid(path, 'the header is not a JSON object');
-  if (countNames(text) !== Object.keys(header).length)
-    throw invalid(path, 'a name occurs twice in the header');
-  return header;
 }
 
 function checkMetadata(path: string, value: unknown): Record<string, string> {
-  if (!isObject(value) || Object.values(value).some((item) => typeof item !== 'string'))
-    throw invalid(path, '__metadata__ is not an object of strings');
-  return value as Record<string, string>;
+  const what = '__metadata__ is not an object of strings';
+  if (!isObject(value)) throw invalid(path, what, { op: '__metadata__', received: shown(value) });
+  const wrong = Object.entries(value).find(([, item]) => typeof item !== 'string');
+  if (wrong === undefined) return value as Record<string, string>;
+  throw invalid(path, what, { op: `__metadata__.${wrong[0]}`, received: shown(wrong[1]) });
 }
 
 function checkTensor(path: string, name: string, value: unknown, dataOffset: number): TensorEntry {
-  if (!isObject(value)) throw invalid(path, `tensor ${name} is not an object`);
+  if (!isObject(value))
+    throw invalid(path, `tensor ${shown(name)} is not an object`, { op: name, received: shown(value) });
   const { dtype: formatName, shape, data_offsets: offsets } = value;
-  const dtype = typeof formatName === 'string' ? dtypes.get(formatName) : undefined;
+  const dtype = dtypeOfFormat(formatName);
   if (dtype === undefined)
-    throw invalid(path, `tensor ${name} has an unsupported dtype`, {
-      expected: [...dtypes.keys()].join(', '),
+    throw invalid(path, `tensor ${shown(name)} has a dtype that the format does not have`, {
+      op: `${name}.dtype`,
+      expected: formatNames.join(', '),
       received: shown(formatName),
     });
-  if (!isListOfCounts(shape)) throw invalid(path, `tensor ${name} has an impossible shape`);
-  if (!isListOfCounts(offsets) || offsets.length !== 2)
-    throw invalid(path, `tensor ${name} has impossible offsets`);
-  const [begin, end] = offsets as [number, number];
-  const byteLength = numElements(shape) * dtypeBytes[dtype];
-  if (!Number.isSafeInteger(byteLength) || end - begin !== byteLength)
-    throw invalid(path, `tensor ${name} has offsets that do not fit its shape`, {
-      expected: `${byteLength} bytes`,
-      received: `${end - begin}`,
+  const refusedShape = () =>
+    invalid(path, `tensor ${shown(name)} has an impossible shape`, {
+      op: `${name}.shape`,
+      expected: 'whole numbers from 0 whose product is exact',
+      received: shown(shape),
     });
+  if (!isListOfCounts(shape)) throw refusedShape();
+  const byteLength = fileBytes(dtype, shape);
+  if (byteLength === undefined) throw refusedShape();
+  const refusedOffsets = (expected: string) =>
+    invalid(path, `tensor ${shown(name)} has impossible offsets`, {
+      op: `${name}.data_offsets`,
+      expected,
+      received: shown(offsets),
+    });
+  if (!isListOfCounts(offsets) || offsets.length !== 2) throw refusedOffsets('two whole numbers from 0');
+  const [begin, end] = offsets as [number, number];
+  if (end - begin !== byteLength) throw refusedOffsets(`${byteLength} bytes, as dtype and shape say`);
   return { dtype, shape, byteOffset: dataOffset + begin, byteLength };
 }
 
@@ -99,34 +104,33 @@ function checkCover(
   path: string,
   tensors: ReadonlyMap<string, TensorEntry>,
   dataOffset: number,
-  fileBytes: number,
+  totalBytes: number,
 ): void {
   let end = dataOffset;
   const inOrder = [...tensors].sort(
     ([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength,
   );
   for (const [name, tensor] of inOrder) {
-    if (tensor.byteOffset < end) throw invalid(path, `tensor ${name} overlaps another`);
-    if (tensor.byteOffset > end) throw invalid(path, `there is a gap in front of tensor ${name}`);
+    const fields = { op: `${name}.data_offsets`, expected: `${end - dataOffset} as the first` };
+    if (tensor.byteOffset < end) throw invalid(path, `tensor ${shown(name)} overlaps another`, fields);
+    if (tensor.byteOffset > end)
+      throw invalid(path, `there is a gap in front of tensor ${shown(name)}`, fields);
     end += tensor.byteLength;
   }
-  if (end > fileBytes) throw truncated(path, end, fileBytes);
-  if (end < fileBytes) throw invalid(path, `${fileBytes - end} bytes follow the last tensor`);
+  if (end > totalBytes) throw truncated(path, end, totalBytes);
+  if (end < totalBytes)
+    throw invalid(path, `${totalBytes - end} bytes follow the last tensor`, { op: 'data_offsets' });
 }
 
-export function truncated(path: string, expectedBytes: number, fileBytes: number): Error {
+export function truncated(path: string, expectedBytes: number, receivedBytes: number): Error {
   return compactError('ERR_COMPACT_CHECKPOINT_TRUNCATED', `${path} ends too early`, {
     expected: `${expectedBytes} bytes`,
-    received: `${fileBytes}`,
-    remedy: 'Use an earlier checkpoint',
+    received: `${receivedBytes}`,
+    remedy: 'Use an earlier checkpoint, or download the file again',
   });
 }
 
-export function invalid(
-  path: string,
-  what: string,
-  fields: { expected?: string; received?: string; cause?: unknown } = {},
-): Error {
+export function invalid(path: string, what: string, fields: CompactErrorFields = {}): Error {
   return compactError(
     'ERR_COMPACT_CHECKPOINT_INVALID',
     `${path} is not a valid safetensors file: ${what}`,
@@ -134,24 +138,5 @@ export function invalid(
   );
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const isListOfCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
-
-/** Names of the outermost object as written; JSON.parse keeps only the last of equal ones. `text` is valid JSON. */
-function countNames(text: string): number {
-  let count = 0;
-  let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i];
-    if (character === '{' || character === '[') depth++;
-    else if (character === '}' || character === ']') depth--;
-    else if (character === ':' && depth === 1) count++;
-    else if (character === '"') {
-      for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++;
-    }
-  }
-  return count;
-}

@@ -1,17 +1,16 @@
 import type { FileHandle } from 'node:fs/promises';
 import { compactError } from '../errors.js';
-import { dtypeBytes, numElements } from '../graph/index.js';
 import { checkOptions, checkValue, path as pathText, shown, wholeNumber } from '../options.js';
-import type { DType } from '../graph/index.js';
+import { fileBytes, formatNameOf, type FileDType } from './file-dtype.js';
 import { onPath, systemCode } from './file-error.js';
 import { closeQuietly, openRegular, readFully, writeFully, writeNewFile } from './files.js';
-import { formatNames, invalid, maxHeaderBytes, parseHeader, truncated } from './safetensors-header.js';
+import { invalid, maxHeaderBytes, parseHeader, truncated } from './safetensors-header.js';
 import type { SafetensorsHeader, TensorEntry } from './safetensors-header.js';
 
 /** A tensor to be written; its bytes come in pieces, so that no file is ever whole in memory. */
 export interface TensorSource {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: FileDType;
   readonly shape: readonly number[];
   read(): AsyncIterable<Uint8Array>;
 }
@@ -26,8 +25,8 @@ export async function writeSafetensors(
   let end = 0;
   for (const { name, dtype, shape } of tensors) {
     const begin = end;
-    end += numElements(shape) * dtypeBytes[dtype];
-    header[name] = { dtype: formatNames[dtype], shape, data_offsets: [begin, end] };
+    end += fileBytes(dtype, shape)!;
+    header[name] = { dtype: formatNameOf(dtype), shape, data_offsets: [begin, end] };
   }
   const json = Buffer.from(JSON.stringify(header), 'utf8');
   // Spaces behind the JSON align the data to 8 bytes.
@@ -44,7 +43,7 @@ export async function writeSafetensors(
         await writeFully(file, piece);
         written += piece.byteLength;
       }
-      const expected = numElements(tensor.shape) * dtypeBytes[tensor.dtype];
+      const expected = fileBytes(tensor.dtype, tensor.shape);
       if (written !== expected)
         throw compactError('ERR_COMPACT_CHECKPOINT_WRITE', `tensor ${tensor.name} has the wrong size`, {
           expected: `${expected} bytes`,
@@ -57,8 +56,17 @@ export async function writeSafetensors(
 
 const rangeTable = { byteOffset: wholeNumber(0), byteLength: wholeNumber(0) };
 
+/** Tensors of one file, or of the shards of one, that are read in ranges. */
+export interface TensorReader extends AsyncDisposable {
+  /** Of the file or folder, for messages. */
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readInto(name: string, target: Uint8Array, byteOffset: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** A safetensors file whose header has been checked; reads ranges of tensors. */
-export class SafetensorsFile implements AsyncDisposable {
+export class SafetensorsFile implements TensorReader {
   readonly path: string;
   readonly tensors: SafetensorsHeader['tensors'];
   readonly metadata: SafetensorsHeader['metadata'];
@@ -107,12 +115,21 @@ export class SafetensorsFile implements AsyncDisposable {
         received: `${byteLength} bytes from ${byteOffset}`,
       });
     const bytes = new Uint8Array(byteLength);
-    const numRead = await onPath('ERR_COMPACT_CHECKPOINT_READ', this.path, () =>
-      readFully(this.#file, bytes, tensor.byteOffset + byteOffset),
-    );
-    if (numRead < byteLength)
-      throw truncated(this.path, tensor.byteOffset + byteOffset + byteLength, numRead);
+    await this.readInto(name, bytes, byteOffset);
     return bytes;
+  }
+
+  /**
+   * Fills a buffer of the caller's with bytes of a tensor.
+   * @param byteOffset within the tensor
+   * @throws ERR_COMPACT_CHECKPOINT_READ, _INVALID, _TRUNCATED
+   */
+  async readInto(name: string, target: Uint8Array, byteOffset: number): Promise<void> {
+    const begin = this.#tensor(name).byteOffset + byteOffset;
+    const numRead = await onPath('ERR_COMPACT_CHECKPOINT_READ', this.path, () =>
+      readFully(this.#file, target, begin),
+    );
+    if (numRead < target.byteLength) throw truncated(this.path, begin + target.byteLength, begin + numRead);
   }
 
   close(): Promise<void> {
@@ -132,24 +149,25 @@ export class SafetensorsFile implements AsyncDisposable {
 }
 
 async function readHeader(path: string, file: FileHandle): Promise<SafetensorsHeader> {
-  const { size: fileBytes } = await file.stat();
+  const { size: totalBytes } = await file.stat();
   const length = Buffer.alloc(8);
-  if ((await readFully(file, length, 0)) < 8) throw truncated(path, 8, fileBytes);
+  if ((await readFully(file, length, 0)) < 8) throw truncated(path, 8, totalBytes);
   const headerBytes = length.readBigUInt64LE();
   if (headerBytes > BigInt(maxHeaderBytes))
     throw invalid(path, 'the header is too long', {
+      op: 'header',
       expected: `at most ${maxHeaderBytes} bytes`,
       received: `${headerBytes}`,
     });
   const dataOffset = 8 + Number(headerBytes);
-  if (dataOffset > fileBytes) throw truncated(path, dataOffset, fileBytes);
+  if (dataOffset > totalBytes) throw truncated(path, dataOffset, totalBytes);
   const bytes = Buffer.alloc(Number(headerBytes));
-  if ((await readFully(file, bytes, 8)) < bytes.length) throw truncated(path, dataOffset, fileBytes);
+  if ((await readFully(file, bytes, 8)) < bytes.length) throw truncated(path, dataOffset, totalBytes);
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw invalid(path, 'the header is not UTF-8', { cause });
+    throw invalid(path, 'the header is not UTF-8', { op: 'header', cause });
   }
-  return parseHeader(path, text, dataOffset, fileBytes);
+  return parseHeader(path, text, dataOffset, totalBytes);
 }

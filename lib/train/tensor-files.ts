@@ -241,7 +241,7 @@ const fileShape = ({ value, isTransposed }: StoredTensor): readonly number[] =>
 const tensorBytes = ({ shape, dtype }: PlanValue): number =>
   shape.reduce((product, size) => product * size, 1) * dtypeBytes[dtype];
 
-const describe = (dtype: DType, shape: readonly number[]): string => `${dtype} (${shape.join(', ')})`;
+const describe = (dtype: string, shape: readonly number[]): string => `${dtype} (${shape.join(', ')})`;
 
 function mismatch(path: string, name: string, expected: string, received: string): Error {
   return compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `${path}: ${name} does not fit this run`, {

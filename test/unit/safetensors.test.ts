@@ -118,12 +118,57 @@ describe('safetensors', () => {
     ['offsets backwards', () => fileOf({ a: tensor(8, 0, { shape: [2] }) }, 8), invalid],
     ['a shape that overflows', () => fileOf({ a: tensor(0, 8, { shape: [2 ** 40, 2 ** 40] }) }, 8), invalid],
     ['a wrong size', () => fileOf({ a: tensor(0, 8, { shape: [3] }) }, 8), invalid],
-    ['an unknown dtype', () => fileOf({ a: tensor(0, 8, { dtype: 'F8_E4M3' }) }, 8), invalid],
+    ['an unknown dtype', () => fileOf({ a: tensor(0, 8, { dtype: 'F9' }) }, 8), invalid],
+    [
+      'a dtype that nothing here computes with',
+      () => fileOf({ a: tensor(0, 2, { dtype: 'F8_E4M3', shape: [2] }) }, 2),
+      'opened',
+    ],
+    [
+      'elements that are no whole bytes',
+      () => fileOf({ a: tensor(0, 4, { dtype: 'F6_E2M3', shape: [5] }) }, 4),
+      invalid,
+    ],
+    ['elements of four bits', () => fileOf({ a: tensor(0, 3, { dtype: 'F4', shape: [2, 3] }) }, 3), 'opened'],
+    [
+      'empty tensors',
+      () => fileOf({ a: tensor(0, 0, { shape: [0, 3] }), b: tensor(0, 8), c: tensor(8, 8) }, 8),
+      'opened',
+    ],
+    ['a number without dimensions', () => fileOf({ a: tensor(0, 4, { shape: [] }) }, 4), 'opened'],
+    [
+      'an empty shape whose product overflows before',
+      () => fileOf({ a: tensor(0, 0, { shape: [2 ** 40, 2 ** 40, 0] }) }, 0),
+      invalid,
+    ],
+    ['spaces behind the JSON', () => fileOf(`${JSON.stringify({ a: tensor(0, 8) })}      `, 8), 'opened'],
+    ['spaces before the JSON', () => fileOf(`  ${JSON.stringify({ a: tensor(0, 8) })}`, 8), invalid],
+    ['a byte order mark', () => fileOf(`\ufeff${JSON.stringify({ a: tensor(0, 8) })}`, 8), invalid],
+    [
+      'a field twice',
+      () => fileOf('{"a":{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}}', 8),
+      invalid,
+    ],
+    [
+      'a name twice, written in two ways',
+      () => fileOf(`{"a":${JSON.stringify(tensor(0, 8))},"\\u0061":${JSON.stringify(tensor(0, 8))}}`, 8),
+      invalid,
+    ],
+    [
+      'a name like that of every object',
+      () => fileOf('{"__proto__":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', 8),
+      'opened',
+    ],
+    ['a string without an end', () => fileOf('{"a', 0), invalid],
+    ['a tensor that is a list', () => fileOf({ a: [] }, 0), invalid],
+    ['an empty header', () => fileOf('', 0), invalid],
     ['a dtype named like a method', () => fileOf({ a: tensor(0, 8, { dtype: 'constructor' }) }, 8), invalid],
     ['fractions in the shape', () => fileOf({ a: tensor(0, 8, { shape: [0.5, 4] }) }, 8), invalid],
     ['no shape', () => fileOf({ a: { dtype: 'F32', data_offsets: [0, 8] } }, 8), invalid],
     ['three offsets', () => fileOf({ a: tensor(0, 8, { data_offsets: [0, 8, 8] }) }, 8), invalid],
     ['metadata of numbers', () => fileOf({ __metadata__: { a: 1 } }, 0), invalid],
+    ['metadata in a list', () => fileOf({ __metadata__: ['a'] }, 0), invalid],
+    ['deep metadata', () => fileOf({ __metadata__: { a: [[1]] } }, 0), invalid],
     [
       'a name twice',
       () => fileOf(`{"a\\"}": ${JSON.stringify(tensor(0, 8))}, "a\\"}": ${JSON.stringify(tensor(0, 8))}}`, 8),
@@ -153,6 +198,18 @@ describe('safetensors', () => {
     ['no file', async () => join(folder, 'absent.safetensors'), 'ERR_COMPACT_CHECKPOINT_MISSING'],
   ])('%s', async (_, make, code) => {
     expect(await codeOfOpening(await make())).toBe(code);
+  });
+
+  test.each([
+    ['a.dtype', { a: tensor(0, 8, { dtype: 'F9' }) }],
+    ['a.shape', { a: tensor(0, 8, { shape: [2 ** 40, 2 ** 40] }) }],
+    ['a.data_offsets', { a: tensor(0, 8, { shape: [3] }) }],
+    ['b.data_offsets', { a: tensor(0, 8), b: tensor(4, 8, { shape: [1] }) }],
+    ['__metadata__.k', { __metadata__: { k: 1 } }],
+    ['a', { a: 7 }],
+    ['header', [] as unknown],
+  ])('the error names the field %s', async (op, header) => {
+    await expect(SafetensorsFile.open(await fileOf(header, 8))).rejects.toMatchObject({ code: invalid, op });
   });
 
   test('truncation at every length is refused with a typed error', async () => {
