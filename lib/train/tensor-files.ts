@@ -1,13 +1,14 @@
 import type { Plan, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
-import type { TensorSource } from '../formats/index.js';
-import { dtypeBytes } from '../graph/index.js';
+import type { TensorReader, TensorSource } from '../formats/index.js';
+import { dtypeBytes, numElements } from '../graph/index.js';
 import type { DType, Model } from '../graph/index.js';
 import { factorOf } from '../methods/adaptation/low-rank-adapter.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
+import { notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
@@ -29,9 +30,6 @@ interface StoredTensor {
   /** Names under which the file may hold it once more. */
   readonly tiedNames: readonly string[];
 }
-
-/** Bytes that travel between engine and disk at a time. */
-const pieceBytes = 16 * 2 ** 20;
 
 /**
  * Writes one of the files; returns its size in bytes.
@@ -90,42 +88,47 @@ export async function loadTensors(
   plan: Plan,
   model: Model,
   fileName: TensorFileName,
-  file: SafetensorsFile,
+  file: TensorReader,
   signal?: AbortSignal,
 ): Promise<void> {
   for (const { value, name, isTransposed } of storedTensors(plan, model, fileName)) {
-    checkAborted(signal);
-    if (isTransposed) {
-      const [rows, columns] = value.shape as [number, number];
-      const bytes = transpose(await readFinite(file, name, value.dtype), value.dtype, columns, rows);
-      await engine.write(value.name, hostArray(value.dtype, bytes));
-      continue;
+    const inFile = elementsOfFile(file, name, dtypeBytes[value.dtype]);
+    const elements = isTransposed ? transposed(inFile, reversed(value)) : inFile;
+    for (const { first, count } of pieces(numElements(value.shape))) {
+      checkAborted(signal);
+      const bytes = checkedFinite(file, name, value.dtype, await elements.read(first, count));
+      await engine.write(value.name, hostArray(value.dtype, bytes), first * elements.elementBytes);
     }
-    for (const range of pieces(tensorBytes(value)))
-      await engine.write(
-        value.name,
-        hostArray(value.dtype, await readFinite(file, name, value.dtype, range)),
-        range.byteOffset,
-      );
   }
 }
 
-async function readFinite(
-  file: SafetensorsFile,
-  name: string,
-  dtype: DType,
-  range?: { byteOffset: number; byteLength: number },
-): Promise<Uint8Array> {
-  const bytes = await file.read(name, range);
+function checkedFinite({ path }: TensorReader, name: string, dtype: DType, bytes: Uint8Array): Uint8Array {
   const found = firstNotFinite(bytes, dtype);
   if (found === undefined) return bytes;
-  throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${file.path}: ${name} holds ${found}`, {
-    op: name,
-    expected: 'finite numbers',
-    received: String(found),
-    remedy: 'Use an earlier checkpoint',
-  });
+  throw notFinite(path, name, dtype)(found);
 }
+
+/** A tensor in the order of its file. */
+export const elementsOfFile = (file: TensorReader, name: string, elementBytes: number): Elements => ({
+  elementBytes,
+  async read(first, count) {
+    const bytes = new Uint8Array(count * elementBytes);
+    await file.readInto(name, bytes, first * elementBytes);
+    return bytes;
+  },
+});
+
+/** A persistent value in the order of the engine. */
+const elementsOfEngine = (engine: Pick<Engine, 'read'>, { name, dtype }: PlanValue): Elements => {
+  const elementBytes = dtypeBytes[dtype];
+  return {
+    elementBytes,
+    async read(first, count) {
+      const range = { byteOffset: first * elementBytes, byteLength: count * elementBytes };
+      return bytesOf(await engine.read(name, range));
+    },
+  };
+};
 
 /** Host-made tables (rope); they are no part of a checkpoint. */
 export async function writeConstants(
@@ -150,8 +153,11 @@ export async function zeroTensors(
 ): Promise<void> {
   for (const value of plan.values) {
     if (value.region !== 'persistent' || value.kind !== kind) continue;
-    for (const { byteOffset, byteLength } of pieces(tensorBytes(value)))
-      await engine.write(value.name, hostArray(value.dtype, new Uint8Array(byteLength)), byteOffset);
+    const elementBytes = dtypeBytes[value.dtype];
+    for (const { first, count } of pieces(numElements(value.shape))) {
+      const zeros = hostArray(value.dtype, new Uint8Array(count * elementBytes));
+      await engine.write(value.name, zeros, first * elementBytes);
+    }
   }
 }
 
@@ -169,57 +175,28 @@ function storedTensors(plan: Plan, model: Model, fileName: TensorFileName): Stor
 
 function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSource {
   const { value, name, isTransposed } = tensor;
+  const inEngine = elementsOfEngine(engine, value);
+  const elements = isTransposed ? transposed(inEngine, value.shape as [number, number]) : inEngine;
   return {
     name,
     dtype: value.dtype,
     shape: fileShape(tensor),
     async *read() {
-      if (isTransposed) {
-        const [rows, columns] = value.shape as [number, number];
-        yield transpose(checkedFinite(value, await engine.read(value.name)), value.dtype, rows, columns);
-        return;
+      for (const { first, count } of pieces(numElements(value.shape))) {
+        const bytes = await elements.read(first, count);
+        const found = firstNotFinite(bytes, value.dtype);
+        if (found !== undefined) throw notFiniteIn(value, found);
+        yield bytes;
       }
-      for (const range of pieces(tensorBytes(value)))
-        yield checkedFinite(value, await engine.read(value.name, range));
     },
   };
 }
 
-function checkedFinite({ name, dtype }: PlanValue, data: HostArray): Uint8Array {
-  const bytes = bytesOf(data);
-  const value = firstNotFinite(bytes, dtype);
-  if (value === undefined) return bytes;
-  throw compactError('ERR_COMPACT_NOT_FINITE', `${name} holds ${value}`, {
+const notFiniteIn = ({ name }: PlanValue, value: number): Error =>
+  compactError('ERR_COMPACT_NOT_FINITE', `${name} holds ${value}`, {
     op: name,
     details: { tensor: name, value },
   });
-}
-
-/**
- * (rows, columns) to (columns, rows), in blocks that fit the cache. Elements travel as whole numbers: as floating point
- * a NaN would not keep its bits.
- */
-function transpose(bytes: Uint8Array, dtype: DType, rows: number, columns: number): Uint8Array {
-  const Words = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[dtypeBytes[dtype]]!;
-  const matrix = new Words(bytes.buffer as ArrayBuffer, bytes.byteOffset, rows * columns);
-  const result = new Words(rows * columns);
-  const block = 64;
-  for (let rowBlock = 0; rowBlock < rows; rowBlock += block) {
-    for (let columnBlock = 0; columnBlock < columns; columnBlock += block) {
-      const rowEnd = Math.min(rows, rowBlock + block);
-      const columnEnd = Math.min(columns, columnBlock + block);
-      for (let row = rowBlock; row < rowEnd; row++)
-        for (let column = columnBlock; column < columnEnd; column++)
-          result[column * rows + row] = matrix[row * columns + column]!;
-    }
-  }
-  return new Uint8Array(result.buffer);
-}
-
-function* pieces(numBytes: number): Generator<{ byteOffset: number; byteLength: number }> {
-  for (let byteOffset = 0; byteOffset < numBytes; byteOffset += pieceBytes)
-    yield { byteOffset, byteLength: Math.min(pieceBytes, numBytes - byteOffset) };
-}
 
 const arrayTypes = {
   f32: Float32Array,
@@ -229,17 +206,16 @@ const arrayTypes = {
   i8: Int8Array,
 } as const;
 
-const hostArray = (dtype: DType, { buffer, byteOffset, byteLength }: Uint8Array): HostArray =>
+export const hostArray = (dtype: DType, { buffer, byteOffset, byteLength }: Uint8Array): HostArray =>
   new arrayTypes[dtype](buffer as ArrayBuffer, byteOffset, byteLength / dtypeBytes[dtype]);
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: HostArray): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-const fileShape = ({ value, isTransposed }: StoredTensor): readonly number[] =>
-  isTransposed ? value.shape.toReversed() : value.shape;
+const reversed = ({ shape: [rows, columns] }: PlanValue): readonly [number, number] => [columns!, rows!];
 
-const tensorBytes = ({ shape, dtype }: PlanValue): number =>
-  shape.reduce((product, size) => product * size, 1) * dtypeBytes[dtype];
+const fileShape = ({ value, isTransposed }: StoredTensor): readonly number[] =>
+  isTransposed ? reversed(value) : value.shape;
 
 const describe = (dtype: string, shape: readonly number[]): string => `${dtype} (${shape.join(', ')})`;
 

@@ -1,3 +1,4 @@
+import { convertNumbers, toSingles } from '../../lib/formats/index.js';
 import { firstNotFinite } from '../../lib/train/finite.js';
 
 const f32 = (values: readonly number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
@@ -5,12 +6,15 @@ const f32 = (values: readonly number[]): Uint8Array => new Uint8Array(Float32Arr
 const bf16 = (values: readonly number[]): Uint8Array =>
   new Uint8Array(Uint16Array.from(new Uint32Array(f32(values).buffer), (bits) => bits >>> 16).buffer);
 
-describe.each([
-  ['f32', f32],
-  ['bf16', bf16],
-] as const)('%s', (dtype, store) => {
-  const extremes = [0, -0, 1e-40, -1e-40, 1.17e-38, 3.38e38, -3.38e38, 1, -1];
+const f16 = (values: readonly number[]): Uint8Array => convertNumbers(f32(values), 'f32', 'f16');
+const ofSingles = [0, -0, 1e-40, -1e-40, 1.17e-38, 3.38e38, -3.38e38, 1, -1];
+const ofHalves = [0, -0, 6e-8, -6e-8, 6.1e-5, 65504, -65504, 1, -1];
 
+describe.each([
+  ['f32', f32, ofSingles],
+  ['bf16', bf16, ofSingles],
+  ['f16', f16, ofHalves],
+] as const)('%s', (dtype, store, extremes) => {
   test('the largest, smallest and denormal numbers are finite', () => {
     for (const length of [0, 1, 2, 3, 9, 4097, 20_001])
       expect(
@@ -32,7 +36,9 @@ describe.each([
     const wrong: number[] = [];
     for (let bits = 0; bits < 65_536; bits++) {
       const word = Uint32Array.of(bits << 16);
-      const isFinite = Number.isFinite(new Float32Array(word.buffer)[0]);
+      const half = new Uint8Array(Uint16Array.of(bits).buffer);
+      const number = dtype === 'f16' ? toSingles(half, 'f16') : new Float32Array(word.buffer);
+      const isFinite = Number.isFinite(number[0]);
       const bytes = dtype === 'f32' ? word : Uint16Array.of(1, bits);
       if ((firstNotFinite(new Uint8Array(bytes.buffer), dtype) === undefined) !== isFinite) wrong.push(bits);
     }
