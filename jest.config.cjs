@@ -16,6 +16,12 @@ module.exports = {
         sourceMaps: 'inline',
       },
     ],
+    '/node_modules/hyparquet/.+\\.js$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022' }, module: { type: 'commonjs' }, sourceMaps: false },
+    ],
   },
+  // The one package that is of ECMAScript modules alone.
+  transformIgnorePatterns: ['/node_modules/(?!hyparquet/)'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
 };

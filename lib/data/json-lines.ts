@@ -49,7 +49,7 @@ function chooseField(object: Readonly<Record<string, unknown>>): string {
 
 const shorten = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
-export function badLine(
+function badLine(
   { path, line }: LinePlace,
   field: string,
   received: string,
