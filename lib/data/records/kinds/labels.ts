@@ -1,0 +1,57 @@
+import { nearestName } from '../../../errors.js';
+import { shown } from '../../../options.js';
+import type { RecordPlace } from '../readers/index.js';
+import { badRecord, isGiven, listOf, textOf } from './fields.js';
+import type { Kind, KindOptions } from './kind.js';
+
+/** Numbers of classes beyond it are no classes. */
+const maxClasses = 2 ** 24;
+
+export const labelsKind: Kind = {
+  fields: '`text` with `label`, or with `labels` for several at once',
+  matches: (fields, { textField }) =>
+    isGiven(fields[textField]) && (isGiven(fields['label']) || isGiven(fields['labels'])),
+  read({ place, fields }, { textField, classes }) {
+    const text = textOf(place, fields[textField], textField);
+    const { label, labels } = fields;
+    if (isGiven(label) === isGiven(labels))
+      throw badRecord(place, isGiven(label) ? 'has both `label` and `labels`' : 'has no `label`', {
+        expected: 'one class in `label`, or a list of classes in `labels`',
+      });
+    const isMultiLabel = isGiven(labels);
+    const given = isMultiLabel ? listOf(place, labels, 'labels') : [label];
+    const numbers = given.map((item) => classOf(place, item, isMultiLabel ? 'labels' : 'label', classes));
+    const repeated = numbers.find((number, i) => numbers.indexOf(number) !== i);
+    if (repeated !== undefined)
+      throw badRecord(place, `names the class ${repeated} twice`, { expected: 'each class at most once' });
+    return { kind: 'labels', text, labels: numbers, isMultiLabel };
+  },
+};
+
+/** The number of a class that is given as a number, as its digits (tables hold texts), or by its name. */
+function classOf(place: RecordPlace, label: unknown, name: string, classes: KindOptions['classes']): number {
+  const names = typeof classes === 'object' ? classes : [];
+  const named = typeof label === 'string' ? names.indexOf(label) : -1;
+  if (named >= 0) return named;
+  const number = typeof label === 'string' && /^\d{1,8}$/.test(label) ? Number(label) : label;
+  const numClasses = typeof classes === 'object' ? classes.length : (classes ?? maxClasses);
+  if (Number.isInteger(number) && (number as number) >= 0 && (number as number) < numClasses)
+    return number as number;
+  const nearest = typeof label === 'string' ? nearestName(label, names) : undefined;
+  throw badRecord(place, `has a class in \`${name}\` that there is not`, {
+    expected:
+      names.length > 0
+        ? `one of ${names.join(', ')}, or a whole number from 0 to ${numClasses - 1}`
+        : `a whole number from 0 to ${numClasses - 1}`,
+    received: shown(label),
+    remedy: nearest === undefined ? remedyFor(label, classes) : `Did you mean ${nearest}?`,
+  });
+}
+
+function remedyFor(label: unknown, classes: KindOptions['classes']): string | undefined {
+  if (typeof label === 'string' && classes === undefined)
+    return "Name the classes in their order, classes: ['first', 'second']";
+  return Number.isInteger(label)
+    ? 'Classes are counted from 0; say how many there are with `classes`'
+    : undefined;
+}
