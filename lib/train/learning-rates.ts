@@ -37,18 +37,24 @@ export function learningRates(
 export const scaledRates = (rates: LearningRates, factor: number): LearningRates =>
   Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, factor * rate])) as LearningRates;
 
+/** Rates of roles that some parameter of the plan learns at. */
+export function usedRoleRates({ entries }: Plan): readonly RoleRate[] {
+  const attributes = Object.values(entries).flatMap(({ instructions }) =>
+    instructions.flatMap((instruction) => Object.values(instruction.attributes)),
+  );
+  const used = new Set(attributes.map((attribute) => typeof attribute === 'object' && attribute.scalar));
+  return roleRates.filter((name) => used.has(name));
+}
+
 /**
  * A rate that no parameter learns at was meant for something else: the head of tied embeddings, or a method of one's
  * own that knows one rate.
  * @throws ERR_COMPACT_CONFIG_VALUE
  */
-export function checkRatesAreUsed(options: Pick<TrainerOptions, RoleRate>, { entries }: Plan): void {
-  const attributes = Object.values(entries).flatMap(({ instructions }) =>
-    instructions.flatMap((instruction) => Object.values(instruction.attributes)),
-  );
-  const used = new Set(attributes.map((attribute) => typeof attribute === 'object' && attribute.scalar));
+export function checkRatesAreUsed(options: Pick<TrainerOptions, RoleRate>, plan: Plan): void {
+  const used = usedRoleRates(plan);
   for (const name of roleRates) {
-    if (options[name] === undefined || used.has(name)) continue;
+    if (options[name] === undefined || used.includes(name)) continue;
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} has nothing to act on`, {
       op: name,
       expected: 'a parameter of the model that the method updates at this rate',

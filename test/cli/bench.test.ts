@@ -159,3 +159,34 @@ test('bench quality compares a method that is named with dense', async () => {
   expect(results.map(({ variant }) => variant)).toEqual(['dense', 'compact n/4, stored, scale']);
   for (const { meanLoss } of results) expect(meanLoss).toBeLessThan(6);
 });
+
+const tinyModel = join(__dirname, '../../bench/models/llama-134k.json');
+const tiny = ['--model', tinyModel, '--batch', '1', '--sequence', '16', '--threads', '1'];
+
+test('bench quality --methods tunes every method of a list from shorter runs, each over its own grid', async () => {
+  const list = ['--methods', 'lora,dense+muon', '--seeds', '1'];
+  const rates = ['--matrix-rates', '0.001,0.004', '--other-rates', '0.01'];
+  const { results, runs } = await benchJson<{
+    results: { variant: string }[];
+    runs: { variant: string; matrixRate: number; otherRate?: number; steps: number }[];
+  }>('quality', ...tiny, ...list, ...rates, '--rungs', '1', '--steps', '2');
+  expect(results.map(({ variant }) => variant)).toEqual(['lora', 'dense+muon']);
+  expect(runs.map(({ variant, steps }) => `${variant} ${steps}`)).toEqual(
+    ['lora', 'dense+muon'].flatMap((variant) => [1, 1, 2].map((steps) => `${variant} ${steps}`)),
+  );
+  const firstOf = (name: string) => runs.find(({ variant }) => variant === name);
+  expect(firstOf('lora')).not.toHaveProperty('otherRate');
+  expect(firstOf('dense+muon')).toMatchObject({ matrixRate: 0.01, otherRate: 0.01 });
+});
+
+test('bench quality ends at a signal with what is finished in its ledger, and says how to go on', async () => {
+  const ledger = join(folder, 'interrupted.jsonl');
+  const args = ['--steps', '100000', '--matrix-rates', '0.001', '--other-rates', '0.01', '--seeds', '1'];
+  const { code, stderr } = await runCommand(
+    ['bench', 'quality', ...tiny, ...args, '--methods', 'dense', '--rungs', '1', '--ledger', ledger],
+    { onOutput: (text, child) => void (text.includes('100000 steps') && child.kill('SIGINT')) },
+  );
+  expect(code).toBe(130);
+  expect(stderr).toContain(`SIGINT: interrupted: 1 finished runs were added to ${ledger}`);
+  expect(ledgerRows(ledger)).toEqual([expect.objectContaining({ provider: 'dense', steps: 1 })]);
+});

@@ -5,25 +5,33 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { demoMethods } from '../../lib/cli/bench/memory/demo.js';
 import { compactMethod, denseMethod, tunedRecipe } from '../../lib/cli/bench/training/demo-recipe.js';
 import { benchDevice } from '../../lib/cli/bench/device.js';
+import { contend, listedContender } from '../../lib/cli/bench/quality/contenders.js';
 import { QualityLedger } from '../../lib/cli/bench/quality/quality-ledger.js';
 import {
   bestResults,
   sweep,
+  type Contender,
   type QualityCell,
   type QualityGrid,
   type QualityRun,
 } from '../../lib/cli/bench/quality/quality-sweep.js';
+import { methodList } from '../../lib/cli/method-list.js';
+import { cpuTarget } from '../../lib/runtime/index.js';
+
+const rates = { matrixRates: [0.001, 0.002, 0.004], otherRates: [0.01, 0.02, 0.04] };
+const contendersOf = (...variants: string[]): Contender[] =>
+  variants.map((variant) => ({ variant, ...rates }));
 
 const grid: QualityGrid = {
-  variants: ['dense', 'compact'],
-  matrixRates: [0.001, 0.002, 0.004],
-  otherRates: [0.01, 0.02, 0.04],
+  contenders: contendersOf('dense', 'compact'),
+  steps: 500,
+  rungs: [],
   seeds: [42, 1, 2],
   finalists: 2,
 };
 
 /** Losses as numbers of a bowl around a best cell; the seed moves them a little. */
-const bowl = ({ variant, matrixRate, otherRate, seed }: QualityCell): number => {
+const bowl = ({ variant, matrixRate, otherRate = 0.02, seed }: QualityCell): number => {
   const [bestMatrix, bestOther] = variant === 'dense' ? [0.002, 0.02] : [0.004, 0.01];
   const distance = Math.log2(matrixRate / bestMatrix) ** 2 + Math.log2(otherRate / bestOther) ** 2;
   return (variant === 'dense' ? 2 : 2.2) + 0.1 * distance + 0.01 * (seed % 40);
@@ -38,7 +46,7 @@ async function sweptWith(loss: (cell: QualityCell) => number, change: Partial<Qu
 describe('the sweep', () => {
   test('tries every cell with the first seed, and the best with the others', async () => {
     const { runs } = await sweptWith(bowl);
-    for (const variant of grid.variants) {
+    for (const { variant } of grid.contenders) {
       const own = runs.filter((run) => run.variant === variant);
       expect(own).toHaveLength(9 + 2 * 2);
       expect(own.slice(0, 9).map(({ seed }) => seed)).toEqual(Array(9).fill(42));
@@ -67,10 +75,49 @@ describe('the sweep', () => {
   test('a lucky first seed does not win over a better mean', async () => {
     const lucky = (cell: QualityCell) =>
       bowl(cell) - (cell.seed === 42 && cell.matrixRate === 0.001 && cell.otherRate === 0.02 ? 0.15 : 0);
-    const { results, runs } = await sweptWith(lucky, { variants: ['dense'] });
+    const { results, runs } = await sweptWith(lucky, { contenders: contendersOf('dense') });
     const [first] = [...runs].sort((a, b) => a.loss - b.loss);
     expect(first!.matrixRate).toBe(0.001);
     expect(results[0]!.matrixRate).toBe(0.002);
+  });
+
+  test('a rung trains every cell for its steps and passes on the best third', async () => {
+    const { runs, results } = await sweptWith(bowl, { rungs: [50, 150], finalists: 1 });
+    for (const { variant } of grid.contenders) {
+      const own = runs.filter((run) => run.variant === variant);
+      const shape = own.map(({ steps, seed }) => `${steps}/${seed}`);
+      expect(shape).toEqual([
+        ...Array<string>(9).fill('50/42'),
+        ...Array<string>(3).fill('150/42'),
+        '500/42',
+        '500/1',
+        '500/2',
+      ]);
+    }
+    expect(results.map(({ matrixRate, otherRate }) => [matrixRate, otherRate])).toEqual([
+      [0.002, 0.02],
+      [0.004, 0.01],
+    ]);
+  });
+
+  test('shorter runs are no results, and a rung in which all diverged is the last', async () => {
+    const cells = { rungs: [50], contenders: contendersOf('dense') };
+    const { runs, results } = await sweptWith(({ steps }) => (steps === 50 ? Infinity : 1), cells);
+    expect(runs).toHaveLength(9);
+    expect(results).toEqual([]);
+    const { results: whole } = await sweptWith((cell) => bowl(cell) + (cell.steps === 50 ? -1 : 0), cells);
+    expect(whole[0]!.meanLoss).toBeCloseTo(2 + 0.05 / 3, 9);
+  });
+
+  test('a method that freezes embeddings, head and norms has no rate for them', async () => {
+    const { runs, results } = await sweptWith(bowl, {
+      contenders: [{ variant: 'dense', ...rates, otherRates: [] }],
+      rungs: [50],
+    });
+    expect(runs.slice(0, 3).map(({ matrixRate }) => matrixRate)).toEqual(rates.matrixRates);
+    expect(runs).toHaveLength(3 + 1 + 2);
+    for (const run of runs) expect(run).not.toHaveProperty('otherRate');
+    expect(results[0]).toMatchObject({ matrixRate: 0.002, atEdgeOf: [] });
   });
 
   test('a run that diverged is no result', async () => {
@@ -96,21 +143,65 @@ test('the same cell means the same rates for both methods', () => {
   expect((compact.learningRate as number) * 0.25).toBe(0.002);
 });
 
+describe('contenders', () => {
+  const [tiny, target] = [
+    { model: 'llama-demo', batchSize: 1, sequenceLength: 8 },
+    cpuTarget({ threads: 1 }),
+  ];
+  const contender = (word: string) =>
+    contend(listedContender(methodList(word)[0]!, 192), rates, tiny, target);
+
+  test('have grids of one size, moved to where the rates of their optimizer lie', () => {
+    expect(contender('dense')).toMatchObject(rates);
+    expect(contender('compact+muon')).toMatchObject({ ...rates, matrixRates: [0.01, 0.02, 0.04] });
+    for (const { word, description } of methodList('all')) {
+      const { matrixRates, otherRates } = contender(word);
+      expect(matrixRates).toHaveLength(3);
+      expect(matrixRates[2]! / matrixRates[0]!).toBeCloseTo(4, 9);
+      const areTablesFrozen = ['lora', 'lora-fa', 'qlora'].includes(description.name);
+      expect([word, otherRates.length]).toEqual([word, areTablesFrozen ? 0 : 3]);
+    }
+  });
+
+  test('have rank n/4 and intervals of short runs unless their word says otherwise', () => {
+    expect(contender('relora').options).toEqual({
+      name: 'relora',
+      r: 48,
+      resetInterval: 100,
+      restartWarmupSteps: 10,
+    });
+    expect(contender('lora:r=4').options).toEqual({ name: 'lora', r: 4 });
+    expect(contender('dense').options).toEqual({ name: 'dense' });
+  });
+
+  test('are refused before any training where a model is too small for them', () => {
+    expect(() => contender('lora:r=4096')).toThrow(expect.objectContaining({ code: 'ERR_COMPACT_RANK' }));
+  });
+
+  test('train at rates that act as those of the grid, at none that they have no use for', () => {
+    const lora = tunedRecipe(contender('lora'), { matrixRate: 0.01 }, 7, 100, tiny);
+    expect(lora).toMatchObject({ learningRate: 0.01, maxSteps: 100, model: 'llama-demo', batchSize: 1 });
+    expect(lora).not.toHaveProperty('headLearningRate');
+    const galore = tunedRecipe(contender('galore'), { matrixRate: 0.01, otherRate: 0.02 }, 7, 100, tiny);
+    expect(galore).toMatchObject({ learningRate: 0.04, normLearningRate: 0.02 }); // its updateScale is 0.25
+  });
+});
+
 /** The runs that stand in the repository, of the demo's full length. */
 function recordedRuns(): QualityRun[] {
   const lines = readFileSync(join(__dirname, '../../bench/results/quality.jsonl'), 'utf8').trim().split('\n');
   return lines
     .map((line) => JSON.parse(line) as QualityRun & { provider: string; shape: string; loss: number | null })
     .filter(({ shape }) => shape === 'llama-demo 8x256, 500 steps')
-    .map(({ provider, loss, ...row }) => ({ ...row, variant: provider, loss: loss ?? Infinity }));
+    .map(({ provider, loss, ...row }) => ({ ...row, variant: provider, steps: 500, loss: loss ?? Infinity }));
 }
 
 test("bench memory's demo trains each method at its best rates of the recorded runs", () => {
   const runs = recordedRuns();
-  const ratesOf = (axis: 'matrixRate' | 'otherRate') => [...new Set(runs.map((run) => run[axis]))];
+  const ratesOf = (axis: 'matrixRate' | 'otherRate') => [...new Set(runs.map((run) => run[axis]!))];
   const [matrixRates, otherRates] = [ratesOf('matrixRate'), ratesOf('otherRate')];
-  const variants = demoMethods.map(({ variant }) => variant);
-  const best = bestResults({ variants, matrixRates, otherRates, seeds: [42, 1, 2], finalists: 3 }, runs);
+  const contenders = demoMethods.map(({ variant }) => ({ variant, matrixRates, otherRates }));
+  const best = bestResults({ contenders, steps: 500, seeds: [42, 1, 2] }, runs);
   expect(best.map(({ variant, matrixRate, otherRate }) => ({ variant, matrixRate, otherRate }))).toEqual(
     demoMethods.map(({ variant, matrixRate, otherRate }) => ({ variant, matrixRate, otherRate })),
   );
@@ -119,7 +210,7 @@ test("bench memory's demo trains each method at its best rates of the recorded r
 describe('the ledger of finished runs', () => {
   const folder = mkdtempSync(join(tmpdir(), 'compact-quality-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  const cell = { variant: 'dense', matrixRate: 0.001, otherRate: 0.02, seed: 1 };
+  const cell = { variant: 'dense', matrixRate: 0.001, otherRate: 0.02, seed: 1, steps: 500 };
   const recipe = tunedRecipe(denseMethod, cell, 1, 500);
 
   test('knows a run again by its recipe, whoever opens it', () => {

@@ -1,6 +1,7 @@
 import {
   compactMethod,
   demoRecipe,
+  demoSize,
   denseMethod,
   tunedRecipe,
   type DemoMethod,
@@ -13,7 +14,7 @@ import { runTraining, type TrainingMessage, type TrainingOutcome } from '../trai
  * Each method at its best cell of bench/results/quality.jsonl: `bench quality` tuned both over the same grid, three seeds
  * for the best cells.
  */
-export const demoMethods: readonly (DemoMethod & DemoRates)[] = [
+export const demoMethods: readonly (DemoMethod & Required<DemoRates>)[] = [
   { ...denseMethod, matrixRate: 0.001, otherRate: 0.02 },
   { ...compactMethod(0.25), matrixRate: 0.002, otherRate: 0.02 },
 ];
@@ -26,7 +27,7 @@ export async function runDemo(
   device: string,
   onStep: (variant: string, progress: Extract<TrainingMessage, { type: 'step' }>) => void,
 ): Promise<{ readonly demo: DemoReport; readonly timelines: readonly NamedTimeline[] }> {
-  const common = demoRecipe(maxSteps);
+  const common = demoRecipe(maxSteps, demoSize);
   const outcomes: TrainingOutcome[] = [];
   for (const method of demoMethods) {
     const recipe = { ...tunedRecipe(method, method, common.seed, maxSteps), device };

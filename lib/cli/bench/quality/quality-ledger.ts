@@ -37,7 +37,7 @@ export class QualityLedger {
       provider: variant,
       metric: 'held-out loss',
       unit: 'nats',
-      shape: `${model as string} ${batchSize as number}x${sequenceLength as number}, ${maxSteps as number} steps`,
+      shape: `${nameOf(model)} ${batchSize as number}x${sequenceLength as number}, ${maxSteps as number} steps`,
       dtype: dtype as string,
       ...cell,
       loss: Number.isFinite(loss) ? loss : null, // of a run that diverged
@@ -45,6 +45,13 @@ export class QualityLedger {
     };
     appendToLedger(this.#file, [row], device);
   }
+}
+
+/** A preset, or what tells other models apart at a glance; the recipe says all of it. */
+function nameOf(model: unknown): string {
+  if (typeof model === 'string') return model;
+  const { hiddenSize, numHiddenLayers } = model as Record<string, number>;
+  return `llama of ${numHiddenLayers} layers, ${hiddenSize} wide,`;
 }
 
 function readRows(file: string): { recipe: Recipe; loss: number }[] {

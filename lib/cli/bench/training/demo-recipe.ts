@@ -1,35 +1,44 @@
-/** The small model that `bench memory` trains and `bench quality` tunes: equal for every method, batches included. */
+import { roleRates, type RoleRate } from '../../../graph/index.js';
+import { methodFromDescription } from '../../../methods/index.js';
+
+/** What is trained, and on how much of the text at a time. */
+export interface DemoSize {
+  /** A preset, or options of a model as in a recipe. */
+  readonly model: string | Readonly<Record<string, unknown>>;
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+}
+
+/** The small model that `bench memory` trains and `bench quality` tunes, unless it is told another. */
+export const demoSize = { model: 'llama-demo', batchSize: 8, sequenceLength: 256 } as const;
+
+/** Equal for every method, batches included. */
 const common = {
-  model: 'llama-demo',
   data: { train: 'sotu', tokenizer: 'bytes' },
-  batchSize: 8,
-  sequenceLength: 256,
   lrSchedulerType: 'cosine_with_min_lr',
   warmupRatio: 0.1,
   dtype: 'f32',
   seed: 42,
 } as const;
 
-/** The demo's options but for method and learning rates. */
-export const demoRecipe = (maxSteps: number) =>
-  ({ ...common, maxSteps, evalSteps: Math.ceil(maxSteps / 6), evalSequences: 64 }) as const;
+/** A run's options but for method and learning rates. */
+export const demoRecipe = <Size extends DemoSize>(maxSteps: number, size: Size) =>
+  ({ ...size, ...common, maxSteps, evalSteps: Math.ceil(maxSteps / 6), evalSequences: 64 }) as const;
 
 /** A method with its options as in a recipe, under the name that tables and ledgers give it. */
 export interface DemoMethod {
   readonly variant: string;
-  readonly options: {
-    readonly name: string;
-    readonly updateScale?: number;
-    readonly [option: string]: unknown;
-  };
+  readonly options: Readonly<Record<string, unknown>> & { readonly name: string };
+  /** Rates of roles that the method has a use for. Absent: all. */
+  readonly roles?: readonly RoleRate[];
 }
 
 /** Peak rates that mean the same for every method. */
 export interface DemoRates {
-  /** Of matrices, as it acts on them: a compact run's `learningRate` times its `updateScale`. */
+  /** Of matrices, as it acts on them: a run's `learningRate` times the `updateScale` of its method. */
   readonly matrixRate: number;
-  /** Of embeddings, head and norms. */
-  readonly otherRate: number;
+  /** Of embeddings, head and norms. Absent where they are frozen. */
+  readonly otherRate?: number;
 }
 
 export const denseMethod: DemoMethod = { variant: 'dense', options: { name: 'dense' } };
@@ -40,17 +49,19 @@ export const compactMethod = (rankRatio: number): DemoMethod => ({
 });
 
 /** Everything that a loss depends on, device and threads left out. */
-export const tunedRecipe = (
-  { options }: DemoMethod,
+export function tunedRecipe(
+  { options, roles = roleRates }: DemoMethod,
   { matrixRate, otherRate }: DemoRates,
   seed: number,
   maxSteps: number,
-): Readonly<Record<string, unknown>> => ({
-  ...demoRecipe(maxSteps),
-  seed,
-  method: { ...options, seed },
-  learningRate: matrixRate / (options.updateScale ?? 1),
-  embeddingLearningRate: otherRate,
-  headLearningRate: otherRate,
-  normLearningRate: otherRate,
-});
+  size: DemoSize = demoSize,
+): Readonly<Record<string, unknown>> {
+  const { updateScale = 1 } = methodFromDescription(options).describe() as { updateScale?: number };
+  return {
+    ...demoRecipe(maxSteps, size),
+    seed,
+    method: { ...options, seed },
+    learningRate: matrixRate / updateScale,
+    ...(otherRate === undefined ? {} : Object.fromEntries(roles.map((role) => [role, otherRate]))),
+  };
+}

@@ -31,11 +31,13 @@ export type TrainingMessage =
   | { readonly type: 'outcome'; readonly outcome: TrainingOutcome }
   | { readonly type: 'error'; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
 
-/** Trains in a child process; rejects with the child's error. */
+/** Trains in a child process; rejects with the child's error, or when `signal` is aborted with its reason. */
 export function runTraining(
   job: TrainingJob,
   onStep: (progress: Extract<TrainingMessage, { type: 'step' }>) => void,
+  signal?: AbortSignal,
 ): Promise<TrainingOutcome> {
+  signal?.throwIfAborted();
   const child = fork(join(__dirname, 'training-worker.js'), {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
@@ -45,10 +47,16 @@ export function runTraining(
       else if (message.type === 'outcome') resolve(message.outcome);
       else reject(Object.assign(new Error(message.message), message.fields));
     });
+    const stop = (): void => {
+      reject(signal!.reason as Error);
+      child.kill('SIGKILL'); // it keeps nothing
+    };
+    signal?.addEventListener('abort', stop);
     child.on('error', reject);
-    child.on('exit', (code, signal) =>
-      reject(new Error(`a training process ended early (${signal ?? code})`)),
-    );
+    child.on('exit', (code, killedBy) => {
+      signal?.removeEventListener('abort', stop);
+      reject(new Error(`a training process ended early (${killedBy ?? code})`));
+    });
     child.send(job);
   });
 }

@@ -13,6 +13,8 @@ const delayResolutionMs = 1;
 
 // The parent went away: nobody waits for the result.
 process.once('disconnect', () => process.exit(1));
+// A terminal sends them to the parent as well, which decides what becomes of this process.
+for (const name of ['SIGINT', 'SIGHUP'] as const) process.on(name, () => {});
 process.once('message', (job: TrainingJob) => {
   void train(job)
     .then((outcome) => send({ type: 'outcome', outcome }))
