@@ -72,12 +72,18 @@ export type {
 } from './methods/index.js';
 export * from './methods/presets/index.js';
 export {
+  type DecoderConfig,
+  type DynamicRopeScaling,
+  type LinearRopeScaling,
   llama,
+  type Llama3RopeScaling,
   type LlamaConfig,
   type LlamaPreset,
   type LlamaPresetName,
   llamaPresets,
   type Model,
+  type RopeScaling,
+  type YarnRopeScaling,
 } from './models/index.js';
 export {
   type LearningRateSchedule,

@@ -109,7 +109,13 @@ function recipePage(load) {
       sentencesOf('train/types.ts', 'TrainerOptions'),
     ],
     data: [optionInfos(dataTable), sentencesOf('data/types.ts', 'DataOptions')],
-    model: [optionInfos(llamaTable), sentencesOf('models/llama/config.ts', 'LlamaConfig')],
+    model: [
+      optionInfos(llamaTable),
+      {
+        ...sentencesOf('models/decoder/config.ts', 'DecoderConfig'),
+        ...sentencesOf('models/llama/config.ts', 'LlamaConfig'),
+      },
+    ],
     method: [
       optionInfos({ optimizer: optimizerRowOf(), ...commonTable }),
       {

@@ -85,6 +85,15 @@ describe('configuration', () => {
     ['heads of odd size', { numAttentionHeads: 8 }, 'ERR_COMPACT_CONFIG_VALUE', ''],
     ['key heads that do not divide the heads', { numKeyValueHeads: 3 }, 'ERR_COMPACT_CONFIG_VALUE', ''],
     ['a negative epsilon', { rmsNormEps: -1 }, 'ERR_COMPACT_CONFIG_VALUE', ''],
+    ['heads of an odd size of their own', { headDim: 3 }, 'ERR_COMPACT_CONFIG_VALUE', ''],
+    ['a scaling of no kind', { ropeScaling: { factor: 2 } }, 'ERR_COMPACT_CONFIG_VALUE', ''],
+    ['a scaling without a factor', { ropeScaling: { type: 'linear' } }, 'ERR_COMPACT_CONFIG_VALUE', ''],
+    [
+      'a passage between waves that is none',
+      { ropeScaling: { type: 'llama3', factor: 8, lowFreqFactor: 4, highFreqFactor: 4 } },
+      'ERR_COMPACT_CONFIG_VALUE',
+      '',
+    ],
     ['a switch that is no boolean', { tieWordEmbeddings: 1 }, 'ERR_COMPACT_CONFIG_VALUE', ''],
   ])('%s is refused', (_what, change, code, remedy) => {
     const expected: object = remedy === '' ? { code } : { code, remedy };
@@ -94,6 +103,28 @@ describe('configuration', () => {
   test('a sequence beyond the longest is refused', () => {
     expect(() => build({ ...tiny, maxPositionEmbeddings: 3 })).toThrow(
       expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'sequenceLength' }),
+    );
+  });
+
+  test('a dynamic scaling lets sequences be longer', () => {
+    const config = {
+      ...tiny,
+      maxPositionEmbeddings: 4,
+      ropeScaling: { type: 'dynamic', factor: 1.5 },
+    } as const;
+    expect(llama(config).maxSequenceLength).toBe(6);
+    expect(() => build(config, { sequenceLength: 6 })).not.toThrow();
+    expect(() => build(config, { sequenceLength: 7 })).toThrow(
+      expect.objectContaining({ op: 'sequenceLength' }),
+    );
+  });
+
+  test('descriptions of models without newer options do not have them', () => {
+    const { architecture: _, ...described } = llama({ ...tiny, attentionBias: false }).describe();
+    expect(Object.keys(described).sort()).toEqual(
+      [...Object.keys(tiny), 'maxPositionEmbeddings', 'rmsNormEps', 'ropeTheta', 'tieWordEmbeddings']
+        .concat('initializerRange')
+        .sort(),
     );
   });
 
@@ -189,6 +220,13 @@ describe('config.json', () => {
     use_cache: true,
     vocab_size: 32000,
   };
+  const llama31Scaling = {
+    type: 'llama3',
+    factor: 8,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositionEmbeddings: 8192,
+  } as const;
   const read = (config: object) => modelFromPretrainedConfig(config).describe();
 
   test('published ones are the presets', () => {
@@ -207,9 +245,16 @@ describe('config.json', () => {
         ropeTheta: 5000,
         tieWordEmbeddings: true,
         initializerRange: 0.5,
+        headDim: 6,
+        attentionBias: true,
+        mlpBias: true,
+        ropeScaling: { type: 'linear', factor: 2 },
       },
     ],
-  ])('what is written is read: %s', (_what, config) => {
+    ['dynamic', { ...tiny, ropeScaling: { type: 'dynamic', factor: 1.5 } }],
+    ['llama3', { ...tiny, ropeScaling: llama31Scaling }],
+    ['yarn', { ...tiny, ropeScaling: { type: 'yarn', factor: 4, betaFast: 16, truncate: false } }],
+  ] as [string, LlamaConfig][])('what is written is read: %s', (_what, config) => {
     const written = JSON.parse(JSON.stringify(llama(config).pretrainedConfig('bf16', { eos: 3 }))) as object;
     expect(read(written)).toEqual(llama(config).describe());
   });
@@ -222,14 +267,57 @@ describe('config.json', () => {
     expect(read(without)).toMatchObject({ ropeTheta: 10000 });
   });
 
+  test('a scaling may stand in either form, or in both if they say the same', () => {
+    const scaling = {
+      factor: 8.0,
+      low_freq_factor: 1.0,
+      high_freq_factor: 4.0,
+      original_max_position_embeddings: 8192,
+      rope_type: 'llama3',
+    };
+    // As published with Llama 3.1 8B.
+    const old = { ...llama3, max_position_embeddings: 131072, rope_scaling: scaling };
+    expect(read(old)).toMatchObject({
+      maxPositionEmbeddings: 131072,
+      ropeTheta: 500000,
+      ropeScaling: llama31Scaling,
+    });
+    const { rope_theta, rope_scaling: _, ...without } = old;
+    expect(read({ ...without, rope_parameters: { ...scaling, rope_theta } })).toEqual(read(old));
+    expect(read({ ...old, rope_parameters: { ...scaling, rope_theta } })).toEqual(read(old));
+    const other = { ...scaling, factor: 32, rope_theta };
+    expect(() => read({ ...old, rope_parameters: other })).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'rope_scaling' }),
+    );
+  });
+
+  test('SmolLM2 is a LLaMA', () => {
+    // As published with SmolLM2 135M.
+    const smol = {
+      ...llama3,
+      ...{ bos_token_id: 0, eos_token_id: 0, hidden_size: 576, initializer_range: 0.041666666666666664 },
+      ...{ intermediate_size: 1536, is_llama_config: true, num_attention_heads: 9, num_hidden_layers: 30 },
+      ...{ num_key_value_heads: 3, rope_interleaved: false, rope_theta: 100000, tie_word_embeddings: true },
+      'transformers.js_config': { kv_cache_dtype: { q4f16: 'float16', fp16: 'float16' } },
+      vocab_size: 49152,
+    };
+    expect(modelFromPretrainedConfig(smol).numParameters).toBe(134_515_008);
+  });
+
   test.each<[string, unknown]>([
     ['hidden_act', 'gelu'],
-    ['attention_bias', true],
-    ['mlp_bias', true],
     ['attention_dropout', 0.1],
-    ['head_dim', 64],
-    ['rope_scaling.rope_type', { rope_type: 'llama3', factor: 8 }],
-    ['rope_scaling.type', { type: 'linear', factor: 2 }],
+    ['attention_bias', 'true'],
+    ['head_dim', 128.5],
+    ['rope_interleaved', true],
+    ['layer_types', ['full_attention', 'sliding_attention']],
+    ['rope_scaling.rope_type', { rope_type: 'longrope', factor: 8 }],
+    ['rope_scaling.type', { type: 'ntk', factor: 8 }],
+    ['rope_scaling.type', { rope_type: 'linear', type: 'dynamic', factor: 8 }],
+    ['rope_scaling.factor', { type: 'linear', factor: 0.5 }],
+    ['rope_scaling.low_freq_factor', { rope_type: 'llama3', factor: 8 }],
+    ['rope_scaling.beta_fast', { rope_type: 'linear', factor: 8, beta_fast: 32 }],
+    ['rope_scaling.short_factor', { rope_type: 'yarn', factor: 8, short_factor: [1] }],
     ['rope_parameters.partial_rotary_factor', { rope_type: 'default', partial_rotary_factor: 0.5 }],
     ['rope_parameters.factor', { rope_type: 'default', factor: 2 }],
     ['rope_parameters.rope_theta', { rope_theta: 10000 }],

@@ -1,12 +1,29 @@
+// LLaMA (Touvron et al. 2023; Llama Team 2024), and what has its form, such as SmolLM.
 import type { Model } from '../../graph/index.js';
-import type { Architecture } from '../architecture.js';
-import { causalFields } from '../heads/causal.js';
-import { buildLlama, llamaTokens } from './build.js';
-import { countParameters, headSizeOf, resolveLlamaConfig, type LlamaConfig } from './config.js';
+import { decoderArchitecture } from '../decoder/architecture.js';
+import type { LinearName } from '../decoder/facts.js';
+import { llamaTable, type LlamaConfig } from './config.js';
 import { llamaPresets, type LlamaPresetName } from './presets.js';
-import { llamaFromPretrained, llamaToPretrained } from './pretrained-config.js';
-import { ropeTables } from './rope-tables.js';
-import { llamaWeights } from './weights.js';
+
+const attentionLayers: readonly LinearName[] = ['query', 'key', 'value', 'output'];
+const mlpLayers: readonly LinearName[] = ['gate', 'up', 'down'];
+
+const family = decoderArchitecture<LlamaConfig>({
+  words: {
+    modelType: 'llama',
+    className: 'LlamaForCausalLM',
+    title: 'LLaMA',
+    options: { attention_bias: 'attentionBias', mlp_bias: 'mlpBias' },
+    // SmolLM tells how pairs are turned, and that its weights have the form of these.
+    fixed: { rope_interleaved: false },
+    others: ['is_llama_config', 'transformers.js_config'],
+  },
+  table: llamaTable,
+  presets: llamaPresets,
+  facts: ({ attentionBias, mlpBias }) => ({
+    biased: [...(attentionBias ? attentionLayers : []), ...(mlpBias ? mlpLayers : [])],
+  }),
+});
 
 /**
  * A LLaMA-like language model.
@@ -16,23 +33,7 @@ import { llamaWeights } from './weights.js';
  * @example llama('llama-60m').numParameters // 58073600
  */
 export function llama(model: LlamaPresetName | LlamaConfig, overrides?: Partial<LlamaConfig>): Model {
-  const config = resolveLlamaConfig(model, overrides);
-  return {
-    name: typeof model === 'string' ? model : 'llama',
-    vocabularySize: config.vocabSize,
-    maxSequenceLength: config.maxPositionEmbeddings,
-    numParameters: countParameters(config),
-    batchFields: [llamaTokens(config), ...causalFields(config.vocabSize)],
-    weights: llamaWeights(config),
-    build: (graph, options) => buildLlama(graph, config, options),
-    constants: (sequenceLength) => ropeTables(sequenceLength, headSizeOf(config), config.ropeTheta),
-    describe: () => ({ architecture: 'llama', ...config }),
-    pretrainedConfig: (dtype, tokens) => llamaToPretrained(config, dtype, tokens),
-  };
+  return family.create(model, overrides);
 }
 
-export const llamaArchitecture: Architecture = {
-  presets: Object.keys(llamaPresets),
-  create: llama,
-  readPretrained: llamaFromPretrained,
-};
+export const llamaArchitecture = { ...family, create: llama };

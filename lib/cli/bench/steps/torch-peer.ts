@@ -49,6 +49,10 @@ export async function findTorch(): Promise<{ readonly version: string } | { read
   }
 }
 
+/** What a LLaMA says of itself; other architectures have other words. */
+type DescribedLlama = Required<Omit<LlamaConfig, 'attentionBias' | 'mlpBias' | 'headDim' | 'ropeScaling'>> &
+  LlamaConfig & { readonly architecture: string };
+
 /** A PyTorch process that trains the same model, a step whenever one is asked for. */
 export class TorchPeer implements Stepper {
   readonly #child: ChildProcess;
@@ -71,11 +75,15 @@ export class TorchPeer implements Stepper {
    */
   static async start({ mode, loss }: TorchVariant, options: TorchPeerOptions): Promise<TorchPeer> {
     const { model, batch, sequence, threads, dtype } = options;
-    const shape = loadModel(model).describe() as unknown as Required<LlamaConfig>;
-    if (shape.numKeyValueHeads !== shape.numAttentionHeads)
-      throw compactError('ERR_COMPACT_ARGUMENT', 'the PyTorch program has no grouped-query attention', {
+    const { architecture, ...shape } = loadModel(model).describe() as unknown as DescribedLlama;
+    const { attentionBias, mlpBias, headDim, ropeScaling } = shape;
+    const isPlain = [attentionBias, mlpBias, headDim, ropeScaling].every((option) => option === undefined);
+    const hasAllHeads = shape.numKeyValueHeads === shape.numAttentionHeads;
+    if (architecture !== 'llama' || !isPlain || !hasAllHeads)
+      throw compactError('ERR_COMPACT_ARGUMENT', 'the PyTorch program computes the first LLaMA only', {
         op: 'model',
-        expected: 'a model with a key and value head for each head',
+        expected:
+          'a LLaMA with a key and value head for each head, without biases, heads of another size and scaled positions',
         received: model,
       });
     const peer = new TorchPeer({

@@ -1,0 +1,180 @@
+// The body that LLaMA (Touvron et al. 2023) and its relatives share: RMSNorm before each sublayer, rotary positions,
+// causal grouped-query attention, SwiGLU. Linear weights are (in_features, out_features), the embedding table
+// (vocabulary, hidden).
+import { compactError } from '../../errors.js';
+import {
+  add,
+  attention,
+  batchInput,
+  bias,
+  embedding,
+  linear,
+  multiply,
+  rmsNorm,
+  rope,
+  silu,
+  swiglu,
+  type BatchField,
+  type BuildOptions,
+  type Graph,
+  type Value,
+} from '../../graph/index.js';
+import { causalHead } from '../heads/causal.js';
+import type { HiddenStates } from '../heads/hidden-states.js';
+import { linearShapes, type DecoderFacts, type LinearName } from './facts.js';
+import { longestOf } from './rope-scaling.js';
+import { biasName, embeddingName, headNormNames, lastNormName, normNames, weightName } from './weights.js';
+
+/** The ids that the body reads. */
+export const decoderTokens = ({ vocabSize }: Pick<DecoderFacts, 'vocabSize'>): BatchField => ({
+  name: 'tokens',
+  dtype: 'i32',
+  shape: ['batchSize', 'sequenceLength'],
+  numIds: vocabSize,
+});
+
+/** The longest sequence of which every token sees all before it, and has a position. */
+export const longestSequence = ({ rope, slidingWindow = Infinity }: DecoderFacts): number =>
+  Math.min(longestOf(rope), slidingWindow);
+
+/**
+ * The loss, or to generate the logits (1, vocabulary) of a row.
+ * @throws ERR_COMPACT_CONFIG_VALUE for sequences beyond the longest of the model
+ */
+export function buildDecoder(graph: Graph, facts: DecoderFacts, options: BuildOptions): Value {
+  checkLength(facts, options);
+  const body = new DecoderBody(graph, facts, options);
+  const table = graph.inLayer('embedding', () => body.embeddingTable());
+  const hidden = body.build(table);
+  const { vocabSize, tieWordEmbeddings, initializerRange } = facts;
+  const head = {
+    vocabularySize: vocabSize,
+    tiedTable: tieWordEmbeddings ? table : undefined,
+    initializerRange,
+  };
+  return graph.inLayer('head', () => causalHead(graph, hidden, head, options));
+}
+
+function checkLength(facts: DecoderFacts, { sequenceLength }: BuildOptions): void {
+  const longest = longestSequence(facts);
+  if (sequenceLength <= longest) return;
+  const isWindow = longest === facts.slidingWindow;
+  throw compactError(
+    'ERR_COMPACT_CONFIG_VALUE',
+    isWindow
+      ? 'sequenceLength is beyond the sliding window of the model, within which attention is computed here'
+      : 'sequenceLength is beyond the longest sequence of the model',
+    {
+      op: 'sequenceLength',
+      expected: `at most ${longest}`,
+      received: String(sequenceLength),
+      remedy: isWindow ? 'Shorten the sequences.' : 'Shorten the sequences or raise maxPositionEmbeddings.',
+    },
+  );
+}
+
+class DecoderBody {
+  readonly #graph: Graph;
+  readonly #facts: DecoderFacts;
+  readonly #options: BuildOptions;
+  readonly #shapes: Readonly<Record<LinearName, readonly [number, number]>>;
+  readonly #cos: Value; // (sequence, headSize / 2)
+  readonly #sin: Value; // (sequence, headSize / 2)
+  readonly #tokens: Value; // (tokens)
+
+  constructor(graph: Graph, facts: DecoderFacts, options: BuildOptions) {
+    this.#graph = graph;
+    this.#facts = facts;
+    this.#options = options;
+    this.#shapes = linearShapes(facts);
+    const tableShape = [options.sequenceLength, facts.headSize / 2];
+    this.#cos = graph.state('rope.cos', tableShape, 'f32', 'input');
+    this.#sin = graph.state('rope.sin', tableShape, 'f32', 'input');
+    this.#tokens = batchInput(graph, decoderTokens(facts), options);
+  }
+
+  embeddingTable(): Value {
+    const { vocabSize, hiddenSize, initializerRange } = this.#facts;
+    return this.#graph.parameter(embeddingName, [vocabSize, hiddenSize], this.#options.dtype, {
+      role: 'embedding',
+      initializer: { type: 'normal', standardDeviation: initializerRange },
+    });
+  }
+
+  build(table: Value): HiddenStates {
+    const graph = this.#graph;
+    let x = graph.inLayer('embedding', () => embedding(table, this.#tokens)); // (tokens, hidden)
+    for (let layer = 0; layer < this.#facts.numHiddenLayers; layer++) {
+      x = graph.inLayer(`layers.${layer}.attention`, () => add(x, this.#attention(x, layer)));
+      x = graph.inLayer(`layers.${layer}.mlp`, () => add(x, this.#mlp(x, layer)));
+    }
+    return { states: x, norm: (rows) => this.#norm(rows, lastNormName) };
+  }
+
+  #attention(x: Value, layer: number): Value {
+    const { headSize } = this.#facts;
+    const normed = this.#norm(x, normNames(layer).attentionNorm);
+    const query = this.#linear(normed, layer, 'query', 'query');
+    const key = this.#linear(normed, layer, 'key', 'key', 'query');
+    const value = this.#linear(normed, layer, 'value', 'value', 'query');
+    const { queryNorm, keyNorm } = headNormNames(layer);
+    const attended = attention(
+      this.#rotated(query, queryNorm, 'rotatedQuery'),
+      this.#rotated(key, keyNorm, 'rotatedKey'),
+      value,
+      { sequenceLength: this.#options.sequenceLength, headSize },
+    );
+    return this.#linear(attended, layer, 'output', 'attentionOutput');
+  }
+
+  /** Queries or keys at their positions, after the norm of each head where there is one. */
+  #rotated(heads: Value, norm: string, name: string): Value {
+    const { headSize, hasQueryKeyNorm } = this.#facts;
+    const normed = hasQueryKeyNorm ? this.#norm(heads, norm, headSize) : heads;
+    return rope(normed, this.#cos, this.#sin, { headSize, name });
+  }
+
+  #mlp(x: Value, layer: number): Value {
+    const normed = this.#norm(x, normNames(layer).mlpNorm);
+    const gate = this.#linear(normed, layer, 'gate', 'gate');
+    const up = this.#linear(normed, layer, 'up', 'up', 'gate');
+    const { fuseSwiglu = true } = this.#options;
+    const gated = fuseSwiglu ? swiglu(gate, up) : multiply(silu(gate), up);
+    return this.#linear(gated, layer, 'down', 'mlpOutput');
+  }
+
+  /**
+   * A linear layer, with its bias if it has one.
+   * @param output name of the product
+   * @param sharesInputWith the first of the layers that read the same input
+   */
+  #linear(
+    input: Value,
+    layer: number,
+    name: LinearName,
+    output: string,
+    sharesInputWith?: LinearName,
+  ): Value {
+    const { dtype } = this.#options;
+    const weight = this.#graph.parameter(weightName(layer, name), this.#shapes[name], dtype, {
+      role: name,
+      initializer: { type: 'normal', standardDeviation: this.#facts.initializerRange },
+      sharesInputWith: sharesInputWith && weightName(layer, sharesInputWith),
+    });
+    const product = linear(input, weight, output);
+    if (!this.#facts.biased.includes(name)) return product;
+    const vector = this.#graph.parameter(biasName(layer, name), [this.#shapes[name][1]], dtype, {
+      role: 'bias',
+      initializer: { type: 'constant', value: 0 },
+    });
+    return bias(product, vector);
+  }
+
+  #norm(x: Value, name: string, width = this.#facts.hiddenSize): Value {
+    const weight = this.#graph.parameter(name, [width], this.#options.dtype, {
+      role: 'norm',
+      initializer: { type: 'constant', value: 1 },
+    });
+    return rmsNorm(x, weight, this.#facts.rmsNormEps);
+  }
+}

@@ -1,0 +1,126 @@
+/** Architectures on the CPU engine, with the checkpoints that transformers save, against what transformers compute. */
+import { describe, expect, test } from '@jest/globals';
+import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
+import { dense } from '../../lib/methods/index.js';
+import { modelFromPretrainedConfig } from '../../lib/models/index.js';
+import { cpuTarget, Engine } from '../../lib/runtime/index.js';
+import type { Tensor } from '../reference/index.js';
+import {
+  asInFile,
+  readModel,
+  readParameters,
+  recordedModels,
+  type Summary,
+  summaryOf,
+} from '../helpers/model-fixtures.js';
+import {
+  largestDifference,
+  type Machine,
+  parameterNames,
+  putWeights,
+  readValues,
+  trainTiny,
+} from '../helpers/whole-model.js';
+
+const threads = 2;
+
+describe.each(recordedModels)('%s', (name) => {
+  const recorded = readModel(name);
+  const model = modelFromPretrainedConfig(recorded.config);
+  const parameters = readParameters(name, model);
+  const sequenceLength = recorded.tokens.length;
+  const method = dense(recorded.training?.adam);
+
+  async function withModel(
+    options: Partial<CompileOptions>,
+    body: (engine: Machine, plan: Plan) => Promise<void>,
+  ) {
+    const plan = compile({
+      ...{ model, method, sequenceLength, batchSize: 1, dtype: 'f32', lossChunkTokens: 16 },
+      target: cpuTarget({ threads }),
+      ...options,
+    });
+    const engine = await Engine.open({ device: 'cpu', threads });
+    try {
+      await engine.load(plan);
+      await putWeights(engine, plan, parameters, model.constants(sequenceLength));
+      await body(engine, plan);
+    } finally {
+      await engine.close();
+    }
+  }
+
+  /** The logits of every position, one after the other. */
+  async function logits(dtype: 'f32' | 'bf16'): Promise<number[]> {
+    const found: number[] = [];
+    await withModel({ dtype, entries: ['generate'] }, async (engine) => {
+      const inputs = { tokens: Int32Array.from(recorded.tokens) };
+      for (const row of recorded.tokens.keys()) {
+        const { outputs } = await engine.run('generate', { inputs, scalars: { row } });
+        found.push(...outputs.logits!);
+      }
+    });
+    return found;
+  }
+
+  test('logits of every position', async () => {
+    const right = recorded.logits.flat();
+    const largest = Math.max(...right.map(Math.abs));
+    expect(largestDifference(await logits('f32'), right)).toBeLessThan(1e-5 * largest);
+  });
+
+  test('logits in bf16 err at most twice as much as those of transformers in bf16', async () => {
+    const found = await logits('bf16');
+    const error = Math.hypot(...recorded.logits.flat().map((right, index) => found[index]! - right));
+    expect(error).toBeLessThan(2 * recorded.naiveErrors.bf16);
+  });
+
+  if (recorded.training === undefined) return;
+  const { batches, learningRates, losses, gradients, after, naiveErrors } = recorded.training;
+  const data = batches.map(({ tokens, targets }) => ({
+    inputs: { tokens: Int32Array.from(tokens), targets: Int32Array.from(targets) },
+    numCountedTokens: targets.filter((target) => target !== -100).length,
+  }));
+  const batchSize = batches[0]!.tokens.length / sequenceLength;
+
+  async function summary(engine: Machine, plan: Plan, suffix: string): Promise<Summary> {
+    const found = new Map<string, Tensor>();
+    for (const parameter of parameterNames(plan)) {
+      const { shape } = parameters.get(parameter)!;
+      found.set(parameter, { shape, data: await readValues(engine, plan, `${parameter}${suffix}`) });
+    }
+    return summaryOf(asInFile(model, found));
+  }
+
+  function expectNear(found: Summary, right: Summary, naive: number): void {
+    expect(Object.keys(found).sort()).toEqual(Object.keys(right).sort());
+    for (const [tensor, numbers] of Object.entries(right))
+      // Twice the error of the same program in float32, and the rounding of its storage.
+      expect([
+        tensor,
+        largestDifference(found[tensor]!, numbers) < 2 * naive + 2 ** -22 * numbers[1],
+      ]).toEqual([tensor, true]);
+  }
+
+  test('gradients of every parameter', async () => {
+    await withModel({ batchSize, accumulateGradients: true }, async (engine, plan) => {
+      const { inputs, numCountedTokens } = data[0]!;
+      const scalars = { accumulate: 0, lossScale: 1 / numCountedTokens };
+      const { outputs } = await engine.run('accumulate', { inputs, scalars });
+      expect(Math.abs(outputs.loss![0]! - losses[0]!)).toBeLessThan(
+        2 * naiveErrors.losses + 2 ** -22 * losses[0]!,
+      );
+      expectNear(await summary(engine, plan, '.gradient'), gradients, naiveErrors.gradients);
+    });
+  });
+
+  test('three steps of AdamW', async () => {
+    await withModel({ batchSize, entries: ['train'] }, async (engine, plan) => {
+      const found = await trainTiny(engine, plan, method, { microBatches: 1, learningRates }, data);
+      expect(largestDifference(found.losses, losses)).toBeLessThan(
+        2 * naiveErrors.losses + 2 ** -22 * losses[0]!,
+      );
+      expectNear(await summary(engine, plan, ''), after, naiveErrors.after);
+    });
+  });
+});
