@@ -1,7 +1,7 @@
 import { dataTable } from '../data/data-table.js';
 import { compactError, isCompactError } from '../errors.js';
 import { methodFromDescription } from '../methods/index.js';
-import { llama, type LlamaConfig, type Model } from '../models/index.js';
+import { llama, modelFromDescription, type LlamaConfig, type Model } from '../models/index.js';
 import { checkOptions, checkValue, ownValues, path, section } from '../options.js';
 import { loadModel } from './load-model.js';
 import { resolveOptions } from './options.js';
@@ -47,13 +47,9 @@ function modelFromSection(section: Readonly<Record<string, unknown>>): Model {
   const values = new Map(ownValues(section, { what: 'model' }));
   const preset = values.get('preset');
   values.delete('preset');
-  const config = Object.fromEntries(values) as unknown as LlamaConfig;
-  return preset === undefined
-    ? llama(config)
-    : loadModel(
-        checkValue(preset, path, 'preset'),
-        Object.fromEntries(values as ReadonlyMap<string, unknown>),
-      );
+  const config = Object.fromEntries(values) as Readonly<Record<string, unknown>>;
+  if (preset !== undefined) return loadModel(checkValue(preset, path, 'preset'), config);
+  return values.has('architecture') ? modelFromDescription(config) : llama(config as unknown as LlamaConfig);
 }
 
 /** Adds the section to the name of the key that a model or a method complains of. */

@@ -39,6 +39,16 @@ describe('a recipe', () => {
     expect(options.model.describe()).toMatchObject({ numHiddenLayers: 1, hiddenSize: 192 });
   });
 
+  test('starts another architecture from its own numbers', () => {
+    const numbers =
+      '{architecture: qwen2, vocabSize: 300, hiddenSize: 64, intermediateSize: 96, numHiddenLayers: 1';
+    const options = optionsOf(minimal.replace('llama-demo', `${numbers}, numAttentionHeads: 2}`));
+    expect(options.model.describe()).toMatchObject({ architecture: 'qwen2', numKeyValueHeads: 2 });
+    expect(() => optionsOf(minimal.replace('llama-demo', '{architecture: qwen, vocabSize: 300}'))).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_MODEL_UNKNOWN' }),
+    );
+  });
+
   test.each([
     ['an unknown key', `${minimal}lerningRate: 0.1\n`, 'recipe.yaml:9', "Did you mean 'learningRate'?"],
     [
