@@ -36,17 +36,37 @@ const published = {
     use_sliding_window: false,
     vocab_size: 151936,
   },
+  // Mistral 7B, the first version
+  mistral: {
+    ...shared,
+    architectures: ['MistralForCausalLM'],
+    bos_token_id: 1,
+    eos_token_id: 2,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    max_position_embeddings: 32768,
+    model_type: 'mistral',
+    num_attention_heads: 32,
+    num_hidden_layers: 32,
+    num_key_value_heads: 8,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000.0,
+    sliding_window: 4096,
+    tie_word_embeddings: false,
+    transformers_version: '4.34.0.dev0',
+    vocab_size: 32000,
+  },
 } as const;
 
 const read = (config: object) => modelFromPretrainedConfig(config);
 
 /** Counts as their publishers and model hubs give them. */
-test.each<[keyof typeof published, number, number]>([['qwen2', 494_032_768, 32768]])(
-  '%s has %d parameters and reads %d tokens',
-  (type, numParameters, maxSequenceLength) => {
-    expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
-  },
-);
+test.each<[keyof typeof published, number, number]>([
+  ['qwen2', 494_032_768, 32768],
+  ['mistral', 7_241_732_096, 4096],
+])('%s has %d parameters and reads %d tokens', (type, numParameters, maxSequenceLength) => {
+  expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
+});
 
 describe('what is not computed is refused by name', () => {
   test.each<[keyof typeof published, string, unknown]>([
@@ -54,6 +74,8 @@ describe('what is not computed is refused by name', () => {
     ['qwen2', 'attention_bias', true],
     ['qwen2', 'hidden_act', 'gelu'],
     ['qwen2', 'use_mrope', true],
+    ['mistral', 'sliding_window', 0],
+    ['mistral', 'attention_bias', true],
   ])('%s: %s', (type, field, value) => {
     const code = expect.stringMatching(/^ERR_COMPACT_CONFIG_(VALUE|UNKNOWN_KEY)$/);
     expect(() => read({ ...published[type], [field]: value })).toThrow(
@@ -79,4 +101,23 @@ test('biases of queries, keys and values start at zero and are added', () => {
   expect(biases.map(({ parameter }) => parameter!.initializer)).toEqual(
     biases.map(() => ({ type: 'constant', value: 0 })),
   );
+});
+
+test('sequences are as long as the sliding window at most, and without one as the positions', () => {
+  const lengths = { ...published.mistral, num_hidden_layers: 1, sliding_window: 8 };
+  const build = (sequenceLength: number) =>
+    read(lengths).build(new Graph(), { batchSize: 1, sequenceLength, dtype: 'bf16', purpose: 'train' });
+  expect(() => build(8)).not.toThrow();
+  expect(() => build(9)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_COMPACT_CONFIG_VALUE',
+      op: 'sequenceLength',
+      expected: 'at most 8',
+      remedy: 'Shorten the sequences.',
+    }),
+  );
+  expect(read({ ...lengths, sliding_window: null }).maxSequenceLength).toBe(32768);
+  // What transformers take where nothing is said.
+  const { sliding_window: _, ...without } = lengths;
+  expect(read(without).maxSequenceLength).toBe(4096);
 });
