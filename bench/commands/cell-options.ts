@@ -3,14 +3,29 @@ import { llamaPresets } from '../../lib/models/index.js';
 import { type BlasChoice, blasChoices } from '../../lib/runtime/index.js';
 import { choice, positiveInteger, ratio } from '../../lib/cli/options.js';
 import type { PlanRequest } from '../../lib/cli/plan-request.js';
+import { ownMethod } from '../own-method.js';
 import { deviceOption } from '../../lib/cli/bench/device.js';
 
 /** What a benchmark of one method in a process of its own is asked for. */
-export interface CellOptions extends Omit<PlanRequest, 'accounting'> {
+export interface CellOptions extends Pick<
+  PlanRequest,
+  'model' | 'batch' | 'sequence' | 'dtype' | 'recompute'
+> {
+  readonly method: 'dense' | 'compact';
+  readonly rankRatio: number;
+  readonly store: 'stored' | 'lazy';
+  readonly stateDtype: 'f32' | 'bf16';
   readonly device: string;
   readonly threads?: number;
   readonly blas: BlasChoice;
 }
+
+/** The flags as a request; what only compact knows, dense leaves aside. */
+export const requestOf = (flags: CellOptions): PlanRequest => {
+  const { model, batch, sequence, dtype, recompute, stateDtype: stateFormat } = flags;
+  const method = ownMethod({ ...flags, stateFormat });
+  return { model, batch, sequence, dtype, recompute, method, accounting: 'ours' };
+};
 
 export const cellOptions = (command: Command): Command =>
   command

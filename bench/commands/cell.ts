@@ -7,7 +7,7 @@ import { formatBytes } from '../../lib/cli/format.js';
 import { byteCount, choice, positiveInteger } from '../../lib/cli/options.js';
 import { compileOptions, describeRequest } from '../../lib/cli/plan-request.js';
 import type { Terminal } from '../../lib/cli/terminal.js';
-import { cellOptions, type CellOptions } from './cell-options.js';
+import { cellOptions, requestOf, type CellOptions } from './cell-options.js';
 import { benchDevice } from '../../lib/cli/bench/device.js';
 import { quantiles } from '../../lib/cli/bench/quantiles.js';
 import { type LaunchGaps, measureLaunchGaps } from './launch-gaps.js';
@@ -83,14 +83,14 @@ async function runCell(flags: CellFlags): Promise<CellResult> {
     memoryCap = Infinity,
     largest,
     planOnly,
-    ...request
   } = flags;
+  const request = requestOf(flags);
   const device = benchDevice(word, threads);
-  const asked = compileOptions({ ...request, accounting: 'ours' }, device.target);
+  const asked = compileOptions(request, device.target);
   const found = largest ? largestBatch(asked, memoryCap) : undefined;
   const batch = found?.batchSize ?? (largest ? 1 : flags.batch);
   const plan = compile({ ...asked, batchSize: batch, entries: ['initialize', 'train'] });
-  const provider = describeRequest({ ...request, accounting: 'ours' });
+  const provider = describeRequest(request);
   const common = { provider, batch, plannedBytes: plan.peakBytes };
   if (plan.peakBytes > memoryCap) return { ...common, fits: false };
   if (planOnly) return { ...common, fits: true };

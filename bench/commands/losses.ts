@@ -2,13 +2,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { Dataset } from '../../lib/data/index.js';
+import { methodFromDescription } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { vocabularyOf } from '../../lib/train/batch-fields.js';
 import { Trainer, type TrainerOptions } from '../../lib/train/index.js';
 import { positiveInteger, positiveNumber } from '../../lib/cli/options.js';
-import { describeRequest, methodOf } from '../../lib/cli/plan-request.js';
+import { describeRequest } from '../../lib/cli/plan-request.js';
 import type { Terminal } from '../../lib/cli/terminal.js';
-import { cellOptions, type CellOptions } from './cell-options.js';
+import { cellOptions, requestOf, type CellOptions } from './cell-options.js';
 import { benchDevice } from '../../lib/cli/bench/device.js';
 import { processors, thisMachine } from '../../lib/cli/bench/machine.js';
 
@@ -45,10 +46,10 @@ export function registerLossesBench(bench: Command, terminal: Terminal): void {
 
 async function lossesBench(flags: LossesFlags, terminal: Terminal): Promise<void> {
   const device = benchDevice(flags.device, flags.threads);
-  const request = { ...flags, accounting: 'ours' } as const;
+  const request = requestOf(flags);
   const options: TrainerOptions = {
     model: llama(flags.model, flags.layers === undefined ? {} : { numHiddenLayers: flags.layers }),
-    method: methodOf(request),
+    method: methodFromDescription(request.method),
     data: { train: 'sotu', tokenizer: 'bytes' },
     batchSize: flags.batch,
     sequenceLength: flags.sequence,

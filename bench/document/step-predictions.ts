@@ -1,11 +1,12 @@
 /** Predicted time and planned memory of the cells that can be predicted. */
-import { compile, type CompileOptions } from '../../lib/compile/index.js';
+import { compile, type CompileOptions, type RecomputePolicy } from '../../lib/compile/index.js';
 import { largestBatch, memoryReport, type MemoryReport } from '../../lib/memory/index.js';
 import { llamaPresets } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 import { compileOptions } from '../../lib/cli/plan-request.js';
 import type { DeviceLimits } from '../../lib/cli/bench/steps/device-limits.js';
 import type { Contender, GridSize } from './grid.js';
+import { ownMethod, type OwnMethod } from '../own-method.js';
 import { aimed, compiled, stepMs, type StepMethod } from './predictions.js';
 
 /** Undefined for programs whose time follows from no simple model. */
@@ -42,12 +43,18 @@ function planOptions(
 ): CompileOptions | undefined {
   if (blas !== undefined) return undefined;
   const target = cpuTarget({ threads: 1 });
-  const shape = { ...size, dtype: 'bf16', stateFormat, accounting: 'ours' } as const;
-  if (method !== undefined) return compileOptions({ ...shape, method, rankRatio, store, recompute }, target);
+  const request = (own: Omit<OwnMethod, 'stateFormat'>, policy: RecomputePolicy | undefined) => {
+    const shape = { ...size, dtype: 'bf16', accounting: 'ours' } as const;
+    return compileOptions(
+      { ...shape, method: ownMethod({ ...own, stateFormat }), recompute: policy },
+      target,
+    );
+  };
+  if (method !== undefined) return request({ method, rankRatio, store }, recompute);
   const recomputes = { dense: 'none', 'dense-budget': 'cheap', 'dense-checkpoint': 'layer' } as const;
   if (!Object.hasOwn(recomputes, program!)) return undefined;
   const policy = recomputes[program as keyof typeof recomputes];
-  const options = compileOptions({ ...shape, method: 'dense', recompute: policy }, target);
+  const options = request({ method: 'dense' }, policy);
   return { ...options, gradientDtype: 'bf16', updatePlacement: 'end' };
 }
 

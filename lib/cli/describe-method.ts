@@ -5,6 +5,12 @@ const policies = { none: '', cheap: ', selective recompute', layer: ', layer che
 
 /** A method and what backward rebuilds, in a few words, e.g. 'compact n/4, lazy, layer checkpointing'. */
 export function describeMethod(method: Method, recompute: RecomputePolicy = 'none'): string {
+  const isPlain = method.name === 'dense' && recompute === 'none';
+  return methodInWords(method, isPlain ? 'plain' : undefined) + policies[recompute];
+}
+
+/** A method in a few words, e.g. 'dense, muon'; `more` is said of it after its name. */
+export function methodInWords(method: Method, more?: string): string {
   const { name, rank, rankRatio, store, optimizer } = method.describe() as {
     name: string;
     rank?: number;
@@ -13,9 +19,8 @@ export function describeMethod(method: Method, recompute: RecomputePolicy = 'non
     optimizer?: string;
   };
   const head = [name, describeRank(rank, rankRatio)].filter((word) => word !== '').join(' ');
-  const isPlain = name === 'dense' && recompute === 'none';
-  const parts = [head, isPlain ? 'plain' : undefined, store, optimizer === 'adamw' ? undefined : optimizer];
-  return parts.filter((part) => part !== undefined).join(', ') + policies[recompute];
+  const parts = [head, more, store, optimizer === 'adamw' ? undefined : optimizer];
+  return parts.filter((part) => part !== undefined).join(', ');
 }
 
 function describeRank(rank: number | undefined, rankRatio: number | undefined): string {

@@ -3,7 +3,11 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchReport } from '../../lib/cli/bench/memory/report.js';
+import { plannedThreads } from '../../lib/cli/planned-threads.js';
+import { compile } from '../../lib/compile/index.js';
+import { compact, dense, lomo, lora, type Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
+import { cpuTarget } from '../../lib/runtime/index.js';
 import { runCommand } from './run-command.js';
 
 // Each benchmark trains or times something small, in processes of its own, and test machines may be busy.
@@ -79,6 +83,38 @@ test('bench memory --planned plans without training, and draws what it says', as
   const refused = await run('--steps', '5');
   expect(refused.code).not.toBe(0);
   expect(refused.stderr).toMatch(/'--planned' cannot be used with option '--steps/);
+});
+
+test('bench memory --methods plans methods of a list beside plain dense training and selective recompute', async () => {
+  const args = ['--methods', 'dense,lomo,compact+sgd:store=lazy,lora:r=16', '--model', 'llama-60m'];
+  const { planned, savings } = await benchJson<BenchReport>('memory', ...args);
+  expect(savings).toEqual([]);
+  const [{ model, peaks }] = planned[0]!.models as [BenchReport['planned'][0]['models'][0]];
+  const of = (method: Method, recompute: 'none' | 'cheap' = 'none') => {
+    const shape = { batchSize: 128, sequenceLength: 256, dtype: 'bf16', entries: ['train'] } as const;
+    const target = cpuTarget({ threads: plannedThreads });
+    return compile({ ...shape, model: llama('llama-60m'), method, target, recompute }).peakBytes;
+  };
+  const plain = of(dense());
+  expect(model).toBe('llama-60m');
+  expect(peaks.map(({ variant, peakBytes }) => [variant, peakBytes])).toEqual([
+    ['dense', plain],
+    ['dense, cheap recompute', of(dense(), 'cheap')],
+    ['lomo', of(lomo())],
+    ['compact+sgd:store=lazy', of(compact({ optimizer: 'sgd', store: 'lazy' }))],
+    ['lora:r=16', of(lora({ r: 16 }))],
+  ]);
+  expect(peaks[2]!.shareOfPlain).toBe(peaks[2]!.peakBytes / plain);
+});
+
+test.each([
+  [['--methods', 'lomo', '--steps', '5'], /'--methods <list>' cannot be used with option '--steps/],
+  [['--model', 'llama-60m'], /--model belongs to --methods/],
+  [['--methods', 'lomoo'], /unknown training method/],
+])('bench memory %j is refused', async (args, complaint) => {
+  const { code, stderr } = await runCommand(['bench', 'memory', ...args], { cwd: folder });
+  expect(code).toBe(2);
+  expect(stderr).toMatch(complaint);
 });
 
 test('bench quality tunes both methods over one grid, and trains nothing twice', async () => {

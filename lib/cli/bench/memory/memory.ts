@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { compactError, nearestName } from '../../../errors.js';
 import type { Target } from '../../../compile/index.js';
-import type { LlamaPreset } from '../../../models/index.js';
+import { llamaPresets, type LlamaPreset } from '../../../models/index.js';
 import { describeRequest, planRequest } from '../../plan-request.js';
-import { positiveInteger } from '../../options.js';
+import { methodList, methodListHelp, type ListedMethod } from '../../method-list.js';
+import { choice, positiveInteger } from '../../options.js';
 import { plannedThreads } from '../../planned-threads.js';
 import type { Terminal } from '../../terminal.js';
 import { reportFigure } from './charts/figure.js';
@@ -15,7 +16,7 @@ import { benchDevice, deviceOption } from '../device.js';
 import { appendToLedger, type LedgerRow } from '../ledger.js';
 import { thisMachine } from '../machine.js';
 import { reportPage } from './page/page.js';
-import { plannedSavings, plannedTable, timelineRequests } from './planned-peaks.js';
+import { plannedMethods, plannedSavings, plannedTable, timelineRequests } from './planned-peaks.js';
 import { printPlanned, printReport } from './print-report.js';
 import { reportVersion, type BenchReport, type NamedTimeline, type PlannedTable } from './report.js';
 import { StatusLine } from '../status-line.js';
@@ -31,17 +32,23 @@ small model on real text with and without compression, each in a process of its 
 Writes report.json, report.svg and report.html (one file, works offline) into the output folder.
 Peaks on the CPU are planned for ${plannedThreads} threads, so they are the same on every machine.
 
+${methodListHelp}
+
 Examples:
   compact-train bench memory                           within 6 minutes on two cores
   compact-train bench memory --quick                   within 90 seconds
   compact-train bench memory --planned                 the tables of planned peaks alone, in half a minute
   compact-train bench memory --planned --svg peaks.svg   with a picture of them
+  compact-train bench memory --methods all --model llama-1b   every method beside dense training
+  compact-train bench memory --methods galore,dense+muon,lora:r=16
   compact-train bench memory --json | jq .demo.runs[].perplexity`;
 
 export interface MemoryBenchFlags {
   readonly quick?: boolean;
   readonly steps?: number;
   readonly planned?: boolean;
+  readonly methods?: readonly ListedMethod[];
+  readonly model?: string;
   readonly output: string;
   readonly svg?: string;
   readonly device: string;
@@ -62,6 +69,21 @@ export function registerMemoryBench(bench: Command, terminal: Terminal): void {
         'output',
         'ledger',
       ]),
+    )
+    .addOption(
+      new Option(
+        '--methods <list>',
+        "planned peaks of one model under other methods: 'all', or a list (see below); trains nothing",
+      )
+        .argParser(methodList)
+        .conflicts(['quick', 'steps', 'output', 'ledger', 'svg']),
+    )
+    .addOption(
+      choice(
+        '--model <preset>',
+        `that --methods plans (default: ${picturedModel})`,
+        Object.keys(llamaPresets),
+      ),
     )
     .option('--output <folder>', 'where the report goes', 'compact-train-report')
     .option('--svg <file>', `also write a picture of the planned peaks of ${picturedModel}`)
@@ -87,6 +109,15 @@ function refuseName(name: string | undefined, bench: Command): void {
 }
 
 async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise<void> {
+  if (flags.methods !== undefined) {
+    methodsBench(flags.methods, flags, terminal);
+    return;
+  }
+  if (flags.model !== undefined)
+    throw compactError('ERR_COMPACT_ARGUMENT', '--model belongs to --methods', {
+      op: '--model',
+      remedy: 'Add --methods all, or leave it out: all models are planned',
+    });
   const startedAt = performance.now();
   const status = new StatusLine(terminal);
   // Made first: a folder that cannot be written is found before the work, not after it.
@@ -126,6 +157,21 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
   terminal.line(`\nDone in ${Math.round(report.durationSeconds)} s. Open ${files.page} in a browser.`);
   const { timelines: _, ...printed } = report;
   terminal.object({ ...printed, files });
+}
+
+/** Planned peaks of one model under the methods of a list. */
+function methodsBench(
+  methods: readonly ListedMethod[],
+  { model = picturedModel, device }: Pick<MemoryBenchFlags, 'model' | 'device'>,
+  terminal: Terminal,
+): void {
+  const status = new StatusLine(terminal);
+  const { target } = benchDevice(device, plannedThreads);
+  const table = plannedMethods(model, methods, target, (word) => status.show('planning', word));
+  status.clear();
+  const plans = { planned: [table], savings: [] };
+  printPlanned(terminal, plans);
+  terminal.object({ type: 'bench-memory', reportVersion, ...plans });
 }
 
 function writePicture(file: string, table: PlannedTable): void {

@@ -1,6 +1,7 @@
 import type { Accounting, RecomputePolicy, Target } from '../../../compile/index.js';
 import { llama, type LlamaPreset } from '../../../models/index.js';
 import { describeRequest, planRequest, type PlanRequest } from '../../plan-request.js';
+import type { ListedMethod } from '../../method-list.js';
 import { plannedThreads } from '../../planned-threads.js';
 import { publishedResults, publishedSavingBytes } from './published-figures.js';
 import type { PlannedModel, PlannedPeak, PlannedSaving, PlannedTable } from './report.js';
@@ -13,22 +14,31 @@ const plannedModels: readonly LlamaPreset[] = [
   'llama-60m', 'llama-130m', 'llama-350m', 'llama-1b', 'llama-3b', 'llama-7b', 'llama-13b', 'llama-33b', 'llama-65b',
 ]; // prettier-ignore
 
-/** Both baselines first: shares of the peak are taken against them. */
-function variants(model: string, accounting: Accounting): PlanRequest[] {
+/** One way of training a model, planned. */
+interface PlannedVariant {
+  readonly name: string;
+  readonly request: PlanRequest;
+}
+
+/** The baselines first: shares of the peak are taken against them. */
+function variants(model: string, accounting: Accounting): PlannedVariant[] {
   const base = { model, ...size, accounting };
-  const compact = rankRatios.map((rankRatio) => ({ ...base, method: 'compact', rankRatio }) as const);
-  const stored = compact.map((request) => ({ ...request, store: 'stored' }) as const);
-  const dense = { ...base, method: 'dense' } as const;
-  if (accounting === 'published') return [dense, ...stored];
-  const lazy = compact.map((request) => ({ ...request, store: 'lazy' }) as const);
-  const both = { ...lazy[1]!, recompute: 'layer' } as const;
+  const variant = (method: PlanRequest['method'], recompute?: RecomputePolicy): PlannedVariant => {
+    const request = { ...base, method, recompute };
+    return { name: describeRequest(request), request };
+  };
+  const compact = rankRatios.map((rankRatio) => ({ name: 'compact', rankRatio }));
+  const stored = compact.map((method) => variant({ ...method, store: 'stored' }));
+  const dense = { name: 'dense' };
+  if (accounting === 'published') return [variant(dense), ...stored];
+  const lazy = compact.map((method) => ({ ...method, store: 'lazy' }));
   return [
-    dense,
-    { ...dense, recompute: 'cheap' },
-    { ...dense, recompute: 'layer' },
+    variant(dense),
+    variant(dense, 'cheap'),
+    variant(dense, 'layer'),
     ...stored,
-    ...lazy,
-    both,
+    ...lazy.map((method) => variant(method)),
+    variant(lazy[1]!, 'layer'),
   ];
 }
 
@@ -39,34 +49,58 @@ export function plannedTable(
   onModel: (model: string) => void = () => {},
   models = plannedModels,
 ): PlannedTable {
-  return {
+  return tableOf(
     accounting,
-    batchSize: size.batch,
-    sequenceLength: size.sequence,
-    dtype: size.dtype,
-    threads: target.device === 'cpu' ? plannedThreads : undefined,
-    models: models.map((model) => {
+    target,
+    models.map((model) => {
       onModel(model);
-      return plannedModel(model, accounting, target);
+      return plannedModel(model, variants(model, accounting), target);
     }),
-  };
+  );
 }
 
-function plannedModel(model: LlamaPreset, accounting: Accounting, target: Target): PlannedModel {
-  const planned = variants(model, accounting).map((request) => ({
-    request,
-    ...planRequest(request, target),
-  }));
-  const densePeak = (policy: RecomputePolicy | undefined) =>
-    planned.find(({ request }) => request.method === 'dense' && request.recompute === policy)?.report
-      .peakBytes;
-  const plain = densePeak(undefined)!;
-  const selective = densePeak('cheap');
-  const checkpointed = densePeak('layer');
-  const peaks = planned.map(({ request, report, planSeconds }): PlannedPeak => {
+/** Planned peaks of the methods of a list beside plain dense training, and dense training with selective recompute. */
+export function plannedMethods(
+  model: string,
+  methods: readonly ListedMethod[],
+  target: Target,
+  onMethod: (word: string) => void = () => {},
+): PlannedTable {
+  const baselines = variants(model, 'ours').slice(0, 2);
+  const { request } = baselines[0]!;
+  const others = methods
+    .filter(({ word }) => word !== baselines[0]!.name)
+    .map(({ word, description }) => ({ name: word, request: { ...request, method: description } }));
+  return tableOf('ours', target, [plannedModel(model, [...baselines, ...others], target, onMethod)]);
+}
+
+const tableOf = (accounting: Accounting, target: Target, models: PlannedModel[]): PlannedTable => ({
+  accounting,
+  batchSize: size.batch,
+  sequenceLength: size.sequence,
+  dtype: size.dtype,
+  threads: target.device === 'cpu' ? plannedThreads : undefined,
+  models,
+});
+
+function plannedModel(
+  model: string,
+  ways: readonly PlannedVariant[],
+  target: Target,
+  onVariant: (name: string) => void = () => {},
+): PlannedModel {
+  const planned = ways.map(({ name, request }) => {
+    onVariant(name);
+    return { name, ...planRequest(request, target) };
+  });
+  const peakOf = (name: string) => planned.find((one) => one.name === name)?.report.peakBytes;
+  const plain = peakOf('dense')!;
+  const selective = peakOf('dense, cheap recompute');
+  const checkpointed = peakOf('dense, layer checkpointing');
+  const peaks = planned.map(({ name, report, planSeconds }): PlannedPeak => {
     const { peakBytes, persistentBytes, arenaBytes, arenaLowerBoundBytes, byKind } = report;
     return {
-      variant: describeRequest(request),
+      variant: name,
       peakBytes,
       persistentBytes,
       arenaBytes,
@@ -97,7 +131,7 @@ export function plannedSavings(table: PlannedTable): PlannedSaving[] {
 /** The variants whose whole timeline the page shows, for one model. */
 export function timelineRequests(model: LlamaPreset): PlanRequest[] {
   const [dense, cheap, layer, , , , , lazy, , both] = variants(model, 'ours');
-  return [dense!, cheap!, layer!, lazy!, both!];
+  return [dense!, cheap!, layer!, lazy!, both!].map(({ request }) => request);
 }
 
 /** The smallest of a model's planned peaks. */

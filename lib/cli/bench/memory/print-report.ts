@@ -48,6 +48,7 @@ export function printPlanned(terminal: Terminal, report: Pick<BenchReport, 'plan
     heading(terminal, 'The smallest of each model beside dense training');
     terminal.line(smallestPeaks(table));
   }
+  if (report.savings.length === 0) return;
   heading(terminal, 'Saved against dense, GiB (published by the paper)');
   terminal.line(savings(report));
 }
@@ -80,7 +81,12 @@ function smallestPeaks({ models }: PlannedTable): string {
     const peak = smallestPeak(model);
     const { peakBytes, shareOfPlain, shareOfSelective, shareOfCheckpointed } = peak;
     const found = [shareOfPlain, shareOfSelective, shareOfCheckpointed];
-    return [model.model, peak.variant, formatGiB(peakBytes), ...found.map((share) => formatPercent(share!))];
+    return [
+      model.model,
+      peak.variant,
+      formatGiB(peakBytes),
+      ...found.map((share) => (share === undefined ? '-' : formatPercent(share))),
+    ];
   });
   return renderTable([{ title: '' }, { title: 'smallest' }, ...columns], rows);
 }

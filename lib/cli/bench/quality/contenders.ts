@@ -27,7 +27,7 @@ const ofOptimizer: Readonly<Record<OptimizerName, RateScale>> = {
   muon: { matrices: 10, others: 1 },
   rmnp: { matrices: 10, others: 1 },
   scale: { matrices: 1, others: 1 },
-  sgd: { matrices: 250, others: 100 },
+  sgd: { matrices: 50, others: 10 },
   apollo: { matrices: 1, others: 1 },
   'apollo-mini': { matrices: 10, others: 1 }, // its updateScale is in the rate
 };
