@@ -11,8 +11,12 @@ export const byteTokenizer: Tokenizer = {
   unknownId: undefined,
   bosTokenId: undefined,
   padTokenId: undefined,
+  addsBos: false,
   hasPatterns: false,
   encode: (text) => Buffer.from(text, 'utf8'),
+  cut: (text) => (text === '' ? [] : [{ text, start: 0, id: undefined }]),
+  encodeSection: ({ text }) => Buffer.from(text, 'utf8'),
+  controlText: (id) => (id === endOfText.id ? endOfText.content : undefined),
   decode: (ids) => Buffer.from(ids.filter((id) => id < 256)).toString('utf8'),
   files: () => ({
     'tokenizer.json': JSON.stringify(sameInTheirWords),

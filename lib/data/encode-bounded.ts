@@ -1,14 +1,13 @@
-import { createContext, Script } from 'node:vm';
 import { compactError } from '../errors.js';
+import { ranTooLong, runBounded } from './run-bounded.js';
 import type { EncodeOptions, Tokenizer } from './types.js';
 
 /** Enough for pages of text on a busy machine. */
 const longestMs = 10_000;
-const call = new Script('run()');
 
 /**
  * Ids of a text in the calling thread, for texts too short to start another. Expressions of a tokenizer's file may take
- * for ever, and while they do no signal is heard: JavaScript's own watchdog ends them.
+ * for ever, and while they do no signal is heard.
  *
  * @throws ERR_COMPACT_TOKENIZER
  */
@@ -19,19 +18,12 @@ export function encodeBounded(
   limitMs = longestMs,
 ): ArrayLike<number> {
   if (!tokenizer.hasPatterns) return tokenizer.encode(text, options);
-  let ids: ArrayLike<number> = [];
-  const run = (): void => void (ids = tokenizer.encode(text, options));
-  try {
-    call.runInContext(createContext({ run }), { timeout: limitMs });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw cause;
-    throw compactError('ERR_COMPACT_TOKENIZER', `${tokenizer.name} comes to no end with this text`, {
-      op: 'tokenizer',
-      expected: `its expressions to take at most ${limitMs / 1000} s`,
-      received: `a text of ${text.length} characters`,
-      remedy: 'Mend the expressions of its pre_tokenizer or normalizer',
-      cause,
-    });
-  }
-  return ids;
+  const ids = runBounded(() => tokenizer.encode(text, options), limitMs);
+  if (ids !== ranTooLong) return ids;
+  throw compactError('ERR_COMPACT_TOKENIZER', `${tokenizer.name} comes to no end with this text`, {
+    op: 'tokenizer',
+    expected: `its expressions to take at most ${limitMs / 1000} s`,
+    received: `a text of ${text.length} characters`,
+    remedy: 'Mend the expressions of its pre_tokenizer or normalizer',
+  });
 }

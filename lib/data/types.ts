@@ -33,6 +33,15 @@ export interface EncodeOptions {
   readonly continues?: boolean;
 }
 
+/** A part of a text: one control token, or the text between two. */
+export interface TextSection {
+  readonly text: string;
+  /** Where it starts in the text: many tokenizers treat the start of a text in another way. */
+  readonly start: number;
+  /** Of the control token; undefined for text. */
+  readonly id: number | undefined;
+}
+
 /** Text to ids and back. */
 export interface Tokenizer {
   readonly name: string;
@@ -45,10 +54,18 @@ export interface Tokenizer {
   /** What the tokenizer's files name as start and padding; training writes neither. */
   readonly bosTokenId: number | undefined;
   readonly padTokenId: number | undefined;
+  /** Whether its files say that a text begins with the start token. */
+  readonly addsBos: boolean;
   /** Whether it runs regular expressions of its files, which may take for ever: they are run where they can be stopped. */
   readonly hasPatterns: boolean;
   /** Ids of a text, without control tokens around it. */
   encode(text: string, options?: EncodeOptions): ArrayLike<number>;
+  /** Cuts a text at what reads as a control token. */
+  cut(text: string): readonly TextSection[];
+  /** Ids of a section that is text, as they stand in the whole text; control tokens in it are text like any other. */
+  encodeSection(section: Pick<TextSection, 'text' | 'start'>): ArrayLike<number>;
+  /** The text of a control token, e.g. `</s>`; undefined for every other id. */
+  controlText(id: number): string | undefined;
   /**
    * The text of ids that begin a text: control tokens have none, no space is tidied away, what is not UTF-8 is U+FFFD.
    * Many tokenizers drop the space before the first word, and a character may need several tokens, so the text of a

@@ -28,6 +28,19 @@ describe.each(fixtures)('%s', (name) => {
     }
   });
 
+  test('gives the same ids section by section', () => {
+    for (const { text, ids, special = ids } of cases) {
+      const sections = tokenizer.cut(text);
+      expect(sections.map((section) => section.text).join('')).toBe(text);
+      const found = sections.flatMap((section) =>
+        section.id === undefined ? Array.from(tokenizer.encodeSection(section)) : [section.id],
+      );
+      expect([text, found]).toEqual([text, special]);
+      for (const { id, text: content } of sections)
+        if (id !== undefined) expect(content).toContain(tokenizer.controlText(id));
+    }
+  });
+
   test('gives the text of the reference', () => {
     for (const { ids, decoded } of [...cases, ...sequences])
       expect([ids, tokenizer.decode(ids)]).toEqual([ids, decoded]);
@@ -46,6 +59,29 @@ describe.each(fixtures)('%s', (name) => {
         expect([ids, before + pieces.join('')]).toEqual([ids, decoded]);
       }
     }
+  });
+});
+
+describe('the start token', () => {
+  const { tokenizer: config } = read('llama2.json');
+  const addsBos = (postProcessor: unknown, others: object = {}): boolean =>
+    tokenizerFromFiles('llama2', {
+      'tokenizer.json': JSON.stringify({ ...config, post_processor: postProcessor }),
+      'tokenizer_config.json': JSON.stringify({ bos_token: '<s>', ...others }),
+    }).addsBos;
+  const adds = {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '<s>' } }, { Sequence: { id: 'A' } }],
+  };
+
+  test('is added where tokenizer_config.json says so, else where the post-processor adds it', () => {
+    expect(addsBos(null)).toBe(false);
+    expect(addsBos(adds)).toBe(true);
+    expect(addsBos({ type: 'Sequence', processors: [{ type: 'ByteLevel' }, adds] })).toBe(true);
+    expect(addsBos(adds, { add_bos_token: false })).toBe(false);
+    expect(addsBos(null, { add_bos_token: true })).toBe(true);
+    expect(addsBos(adds, { bos_token: undefined })).toBe(false);
+    expect(addsBos({ type: 'TemplateProcessing', single: [null] })).toBe(false);
   });
 });
 

@@ -1,16 +1,9 @@
 import { escapeRegExp } from './pattern.js';
+import type { TextSection } from '../types.js';
 import type { AddedTokenConfig } from './schema.js';
 
-/** A part of a text: one added token, or the text between two. */
-export interface Section {
-  readonly text: string;
-  /** Where it starts in what was cut. */
-  readonly start: number;
-  readonly id: number | undefined;
-}
-
 /** Cuts a text at its added tokens: the leftmost first, of those the longest. */
-export type SectionCutter = (text: string, splitSpecialTokens: boolean) => Section[];
+export type SectionCutter = (text: string, splitSpecialTokens: boolean) => TextSection[];
 
 /** @param contentOf the text that stands for a token where it is looked for */
 export function sectionCutter(
@@ -23,7 +16,7 @@ export function sectionCutter(
   const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length);
   const anyToken = new RegExp(contents.map(escapeRegExp).join('|'), 'g');
   return (text, splitSpecialTokens) => {
-    const sections: Section[] = [];
+    const sections: TextSection[] = [];
     let done = 0;
     for (const { 0: content, index } of text.matchAll(anyToken)) {
       const token = byContent.get(content)!;

@@ -9,7 +9,7 @@ import { exportedFiles } from './exported-files.js';
 import { makePipeline } from './pipeline.js';
 import { tokenizerSchema } from './schema.js';
 import type { TokenizerConfig } from './schema.js';
-import { findSpecialTokens } from './special-tokens.js';
+import { addsBosToken, findSpecialTokens } from './special-tokens.js';
 
 /** The largest published tokenizer.json has about 35 MB. */
 const maxBytes = 256 * 2 ** 20;
@@ -46,7 +46,8 @@ export function tokenizerFromFiles(name: string, files: Readonly<Record<string, 
   try {
     const json = files[fileName]!;
     const configs = configNames.map((file) => parseObject(file, files[file] ?? '{}'));
-    const config = parseConfig(JSON.parse(json));
+    const parsed: unknown = JSON.parse(json);
+    const config = parseConfig(parsed);
     const pipeline = makePipeline(config);
     const special = findSpecialTokens(config, configs);
     const idOf = (key: string, token: string | undefined): number | undefined => {
@@ -63,9 +64,13 @@ export function tokenizerFromFiles(name: string, files: Readonly<Record<string, 
       unknownId: pipeline.unknownId,
       bosTokenId: idOf('bos_token', special.bos),
       padTokenId: idOf('pad_token', special.pad),
+      addsBos: addsBosToken(parsed as Record<string, unknown>, configs[0]!, special.bos),
       hasPatterns: hasPatterns(config),
       encode: (text, { splitSpecialTokens = true, continues = false } = {}) =>
         pipeline.encode(text, { splitSpecialTokens, continues }),
+      cut: (text) => pipeline.cut(text),
+      encodeSection: (section) => pipeline.encodeSection(section),
+      controlText: (id) => pipeline.controlText(id),
       decode: (ids) => pipeline.decode(ids),
       files: () => exported,
     };

@@ -36,6 +36,28 @@ export function findSpecialTokens(
   };
 }
 
+/**
+ * Whether a text begins with the start token: as tokenizer_config.json says, else as the post-processor of tokenizer.json
+ * puts it there.
+ */
+export function addsBosToken(
+  json: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
+  bos: string | undefined,
+): boolean {
+  if (bos === undefined) return false;
+  const { add_bos_token: said } = config;
+  return typeof said === 'boolean' ? said : beginsWith(json['post_processor'], bos);
+}
+
+function beginsWith(postProcessor: unknown, bos: string): boolean {
+  const { processors, single } = (postProcessor ?? {}) as { processors?: unknown; single?: unknown };
+  if (Array.isArray(processors)) return processors.some((processor) => beginsWith(processor, bos));
+  if (!Array.isArray(single)) return false;
+  const [first] = single as readonly ({ readonly SpecialToken?: { readonly id?: unknown } } | null)[];
+  return first?.SpecialToken?.id === bos;
+}
+
 function textOf(token: unknown): string | undefined {
   const text = typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
   return typeof text === 'string' ? text : undefined;
