@@ -31,8 +31,8 @@ struct QuantizedElements {
     static constexpr bool transposed = kTransposed;
 
     __device__ __forceinline__ float operator()(int64_t row, int64_t column) const {
-        const int64_t columns = matrix.columns;
-        return decode_element(matrix, kTransposed ? column * columns + row : row * columns + column,
+        const int64_t stride = matrix.stride;
+        return decode_element(matrix, kTransposed ? column * stride + row : row * stride + column,
                               kConstantNf4Levels);
     }
 };

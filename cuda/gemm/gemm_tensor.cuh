@@ -161,7 +161,7 @@ struct QuantizedOperand {
         const int64_t left = row < rows ? columns - column : 0;
         const int valid = left >= 8 ? 8 : (left > 0 ? static_cast<int>(left) : 0);
         float values[kPackSize];
-        decode_pack(matrix, row * matrix.columns + column, valid, levels, values);
+        decode_pack(matrix, row * matrix.stride + column, valid, levels, values);
         Bf16 rounded[kPackSize];
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) rounded[i] = bf16_from_float(values[i]);

@@ -8,16 +8,15 @@
 namespace compact {
 namespace {
 
-// Of w (rows, columns).
-int64_t product_bytes(const CpCall& call, int64_t rows, int64_t columns) {
-    const QuantizedProductShape shape(call, rows, columns);
-    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call.inputs[0].dtype);
+int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
+    const QuantizedProductShape shape(*call);
+    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype);
 }
 
 CpStatus multiply(CpDevice& device, const char* op, const CpCall& call, const QuantizedMatrix& w,
                   CpError* error) {
     const CpTensor &a = call.inputs[0], &c = call.outputs[0];
-    const QuantizedProductShape shape(call, call.inputs[1].shape[0], w.columns);
+    const QuantizedProductShape shape(call);
     CudaGemm product;
     product.m = shape.m;
     product.n = shape.n;
@@ -32,19 +31,9 @@ CpStatus multiply(CpDevice& device, const char* op, const CpCall& call, const Qu
     return gemm(device, op, product, call.workspace, error);
 }
 
-int64_t int8_workspace_bytes(const CpCall* call, const CpLimits*) {
-    const CpTensor& codes = call->inputs[1];
-    return product_bytes(*call, codes.shape[0], codes.shape[1]);
-}
-
 CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
     const QuantizedMatrix w = int8_matrix(*call, call->inputs[1], call->inputs[2]);
     return multiply(*device, "matmulInt8", *call, w, error);
-}
-
-int64_t nf4_workspace_bytes(const CpCall* call, const CpLimits*) {
-    const CpTensor& codes = call->inputs[1];
-    return product_bytes(*call, codes.shape[0], 2 * codes.shape[1]);
 }
 
 CpStatus run_nf4(CpDevice* device, const CpCall* call, CpError* error) {
@@ -54,7 +43,7 @@ CpStatus run_nf4(CpDevice* device, const CpCall* call, CpError* error) {
 
 }  // namespace
 
-const CpOp kCudaMatmulInt8Op = {"matmulInt8", int8_workspace_bytes, check_matmul_int8, run_int8};
-const CpOp kCudaMatmulNf4Op = {"matmulNf4", nf4_workspace_bytes, check_matmul_nf4, run_nf4};
+const CpOp kCudaMatmulInt8Op = {"matmulInt8", workspace_bytes, check_matmul_int8, run_int8};
+const CpOp kCudaMatmulNf4Op = {"matmulNf4", workspace_bytes, check_matmul_nf4, run_nf4};
 
 }  // namespace compact

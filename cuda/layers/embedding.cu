@@ -72,7 +72,7 @@ template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     embedding_int8_kernel(QuantizedMatrix table, const int32_t* __restrict__ ids, T* __restrict__ y,
                           IndexCheck check) {
-    const int64_t width = table.columns;
+    const int64_t width = table.stride;
     const int64_t token = blockIdx.x / row_blocks(width);
     const int64_t column = first_column(width);
     if (column >= width) return;
@@ -94,7 +94,7 @@ CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
     const QuantizedMatrix table = int8_matrix(*call, call->inputs[0], call->inputs[1]);
     const IndexCheck check =
         check_indices(*device, "embeddingInt8", "ids", call->inputs[0].shape[0]);
-    const dim3 grid(static_cast<unsigned>(output.shape[0] * row_blocks(table.columns)));
+    const dim3 grid(static_cast<unsigned>(output.shape[0] * row_blocks(output.shape[1])));
     dispatch(output.dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
         CP_LAUNCH(embedding_int8_kernel<T>, grid, dim3(kRowThreads), 0, device->stream, table,

@@ -30,26 +30,30 @@ __device__ __forceinline__ int code_of(float x, float magnitude, const Nf4Levels
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     quantize_kernel(const T* __restrict__ x, uint8_t* __restrict__ codes,
-                    uint8_t* __restrict__ magnitudes, float* __restrict__ ranges, int64_t weights) {
+                    uint8_t* __restrict__ magnitudes, float* __restrict__ ranges, int64_t columns,
+                    int64_t elements) {
     CP_SHARED(Nf4Levels, levels);
     CP_SHARED(float[kNf4Magnitudes], values);
     CP_SHARED(uint32_t[kMaxWarps], scratch);
     load_nf4_levels(&levels);
     const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
     const int64_t begin = static_cast<int64_t>(blockIdx.x) * kNf4Span;
-    const int64_t left = weights - begin < kNf4Span ? weights - begin : kNf4Span;
+    const int64_t left = elements - begin < kNf4Span ? elements - begin : kNf4Span;
+    const int64_t stride = (columns + 1) / 2 * 2;
     const int blocks = static_cast<int>((left + kNf4Block - 1) / kNf4Block);
     for (int block = warp; block < blocks; block += kThreads / 32) {
         const int64_t i = block * kNf4Block + 2 * lane;
-        const bool inside = i < left;  // weights are even
-        const T* pair = x + begin + i;
+        const bool inside = i < left;  // elements are even
+        const int64_t row = (begin + i) / stride, column = (begin + i) % stride;
+        const bool is_pair = column + 1 < columns;  // else the end of an odd row, and a zero
+        const T* pair = x + row * columns + column;
         uint32_t largest = inside ? magnitude_bits(pair) : 0u;
-        largest = Maximum{}(largest, inside ? magnitude_bits(pair + 1) : 0u);
+        largest = Maximum{}(largest, inside && is_pair ? magnitude_bits(pair + 1) : 0u);
         const float magnitude = float_from_bits(warp_reduce(largest, Maximum{}));
         if (lane == 0) values[block] = magnitude;
         if (!inside) continue;
         const int first = code_of(load_element(pair), magnitude, levels);
-        const int second = code_of(load_element(pair + 1), magnitude, levels);
+        const int second = is_pair ? code_of(load_element(pair + 1), magnitude, levels) : kNf4Zero;
         codes[(begin + i) / 2] = static_cast<uint8_t>(first | second << 4);
     }
     __syncthreads();
@@ -71,27 +75,28 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kElementwiseThreads)
-    dequantize_kernel(QuantizedMatrix matrix, T* __restrict__ y, int64_t weights) {
+    dequantize_kernel(QuantizedMatrix matrix, T* __restrict__ y, int64_t rows, int64_t columns) {
     CP_SHARED(Nf4Levels, levels);
     load_nf4_levels(&levels);
-    const int64_t first =
-        (static_cast<int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x) * kPackSize;
-    if (first >= weights) return;
-    const int count = pack_count(weights, first);
+    const int64_t row_packs = (columns + kPackSize - 1) / kPackSize;
+    const int64_t pack = static_cast<int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x;
+    const int64_t row = pack / row_packs, column = pack % row_packs * kPackSize;
+    if (row >= rows) return;
+    const int count = pack_count(columns, column);
     float values[kPackSize];
-    decode_pack(matrix, first, count, levels, values);
-    store_pack(y + first, count, values);
+    decode_pack(matrix, row * matrix.stride + column, count, levels, values);
+    store_pack(y + row * columns + column, count, values);
 }
 
 CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor& input = call->inputs[0];
-    const int64_t weights = num_elements(input);
+    const int64_t elements = 2 * num_elements(call->outputs[0]);
     dispatch(input.dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
-        CP_LAUNCH(quantize_kernel<T>, dim3(static_cast<unsigned>(ceil_div(weights, kNf4Span))),
+        CP_LAUNCH(quantize_kernel<T>, dim3(static_cast<unsigned>(ceil_div(elements, kNf4Span))),
                   dim3(kThreads), 0, device->stream, data<const T>(input),
                   data<uint8_t>(call->outputs[0]), data<uint8_t>(call->outputs[1]),
-                  data<float>(call->outputs[2]), weights);
+                  data<float>(call->outputs[2]), input.shape[1], elements);
     });
     return check_launch(*device, "quantizeNf4", error);
 }
@@ -99,11 +104,13 @@ CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError* error) {
 CpStatus run_dequantize(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor& output = call->outputs[0];
     const QuantizedMatrix matrix = nf4_matrix(call->inputs[0], call->inputs[1], call->inputs[2]);
-    const int64_t weights = num_elements(output);
+    const int64_t rows = output.shape[0], columns = output.shape[1];
+    const int64_t packs = rows * ceil_div(columns, kPackSize);
     dispatch(output.dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
-        CP_LAUNCH(dequantize_kernel<T>, elementwise_grid(weights), dim3(kElementwiseThreads), 0,
-                  device->stream, matrix, data<T>(output), weights);
+        CP_LAUNCH(dequantize_kernel<T>, elementwise_grid(packs * kPackSize),
+                  dim3(kElementwiseThreads), 0, device->stream, matrix, data<T>(output), rows,
+                  columns);
     });
     return check_launch(*device, "dequantizeNf4", error);
 }

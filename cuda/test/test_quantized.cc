@@ -12,13 +12,13 @@ void set_contents(Tensor& tensor, const std::string& contents) {
 }
 
 std::vector<int64_t> spans_of(int64_t rows, int64_t columns, int64_t width) {
-    return {(rows * columns + 16383) / 16384, width};
+    return {(rows * (columns + columns % 2) + 16383) / 16384, width};
 }
 
 }  // namespace
 
 TEST(cuda_quantize_nf4_and_dequantize_nf4) {
-    const std::vector<std::array<int64_t, 2>> shapes = {{1, 2}, {3, 42}, {9, 130}, {40, 1030}};
+    const std::vector<std::array<int64_t, 2>> shapes = {{1, 2}, {3, 41}, {9, 130}, {40, 1031}};
     for (int32_t dtype : kDtypes) {
         for (const auto& [rows, columns] : sizes(shapes, {1, 3})) {
             Numbers numbers(static_cast<uint64_t>(rows + columns));
@@ -28,11 +28,11 @@ TEST(cuda_quantize_nf4_and_dequantize_nf4) {
                 x.set(17000, NAN);
                 x.set(33000, INFINITY);
             }
-            Tensor codes({rows, columns / 2}, CP_U8);
+            Tensor codes({rows, (columns + 1) / 2}, CP_U8);
             Tensor magnitudes(spans_of(rows, columns, 256), CP_U8);
             Tensor ranges(spans_of(rows, columns, 2));
             Comparison there("quantizeNf4");
-            there.input(x).output({rows, columns / 2}, CP_U8);
+            there.input(x).output({rows, (columns + 1) / 2}, CP_U8);
             there.output(spans_of(rows, columns, 256), CP_U8).output(spans_of(rows, columns, 2));
             CHECK(there.agrees(0));
             set_contents(codes, there.found(0));
@@ -50,7 +50,7 @@ TEST(cuda_products_with_codes) {
     struct Shape {
         int64_t m, rows, columns;
     };
-    const std::vector<Shape> shapes = {{1, 1, 2}, {130, 33, 6}, {65, 1104, 64}, {7, 70, 132}};
+    const std::vector<Shape> shapes = {{1, 1, 2}, {130, 33, 7}, {65, 1104, 64}, {7, 70, 133}};
     for (int32_t dtype : kDtypes) {
         for (const auto& [m, rows, columns] : sizes(shapes, {1, 2})) {
             for (int variant = 0; variant < 4; ++variant) {
@@ -58,8 +58,8 @@ TEST(cuda_products_with_codes) {
                 constexpr int64_t kGroup = 64;
                 Numbers numbers(static_cast<uint64_t>(m + rows));
                 Tensor a = numbers.tensor({m, transposed ? columns : rows}, dtype);
-                Tensor codes =
-                    numbers.tensor({rows, nf4 ? columns / 2 : columns}, nf4 ? CP_U8 : CP_I8, 1);
+                const int64_t row_bytes = nf4 ? (columns + 1) / 2 : columns;
+                Tensor codes = numbers.tensor({rows, row_bytes}, nf4 ? CP_U8 : CP_I8, 1);
                 for (int64_t i = 0; i < codes.size(); ++i) {
                     codes.set(i, std::floor(numbers.uniform() * (nf4 ? 256 : 127)));
                 }

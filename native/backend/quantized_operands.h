@@ -19,28 +19,31 @@ inline QuantizedMatrix int8_matrix(const CpCall& call, const CpTensor& codes,
                                    const CpTensor& scales) {
     QuantizedMatrix matrix;
     matrix.codes = codes.data;
-    matrix.columns = codes.shape[1];
+    matrix.stride = codes.shape[1];
     matrix.group_shift = exponent_of(static_cast<int64_t>(attribute(call, "groupSize")));
     matrix.scales = static_cast<const float*>(scales.data);
     return matrix;
 }
 
-// Codes (rows, columns / 2), magnitudes (spans, 256), ranges (spans, 2).
+// Codes (rows, half the columns), magnitudes (spans, 256), ranges (spans, 2).
 inline QuantizedMatrix nf4_matrix(const CpTensor& codes, const CpTensor& magnitudes,
                                   const CpTensor& ranges) {
     QuantizedMatrix matrix;
     matrix.codes = codes.data;
-    matrix.columns = 2 * codes.shape[1];
+    matrix.stride = 2 * codes.shape[1];
     matrix.group_shift = exponent_of(kNf4Block);
     matrix.scales = static_cast<const float*>(ranges.data);
     matrix.magnitudes = static_cast<const uint8_t*>(magnitudes.data);
     return matrix;
 }
 
-// As many magnitudes and ranges as go with so many weights.
-inline CpStatus check_nf4(const char* op, int64_t weights, const CpTensor& magnitudes,
+// Bytes of NF4 codes in a row of so many columns.
+inline int64_t nf4_row_bytes(int64_t columns) { return (columns + 1) / 2; }
+
+// As many magnitudes and ranges as go with the codes.
+inline CpStatus check_nf4(const char* op, const CpTensor& codes, const CpTensor& magnitudes,
                           CpError* error) {
-    const int64_t spans = (weights + kNf4Span - 1) / kNf4Span;
+    const int64_t spans = (2 * num_elements(codes) + kNf4Span - 1) / kNf4Span;
     if (magnitudes.shape[0] == spans) return CP_OK;
     return fail_shape(error, op, message("%lld rows of magnitudes and ranges", spans),
                       message("%lld", magnitudes.shape[0]));
@@ -51,28 +54,26 @@ struct QuantizedProductShape {
     int64_t m, n, k;
     bool transposed;
 
-    QuantizedProductShape(const CpCall& call, int64_t rows, int64_t columns)
-        : m(call.inputs[0].shape[0]), transposed(attribute(call, "transposeB") != 0.0) {
-        n = transposed ? rows : columns;
-        k = transposed ? columns : rows;
-    }
+    explicit QuantizedProductShape(const CpCall& call)
+        : m(call.inputs[0].shape[0]),
+          n(call.outputs[0].shape[1]),
+          k(call.inputs[0].shape[1]),
+          transposed(attribute(call, "transposeB") != 0.0) {}
+
+    int64_t rows() const { return transposed ? n : k; }
+    int64_t columns() const { return transposed ? k : n; }
 };
 
-inline CpStatus check_quantized_product(const CpCall* call, const char* op, int64_t rows,
-                                        int64_t columns, CpError* error) {
+// `row_bytes`: of codes, in a row of w.
+inline CpStatus check_quantized_product(const CpCall* call, const char* op, int64_t row_bytes,
+                                        CpError* error) {
     int64_t transposed = 0;
     if (constant_integer(*call, op, "transposeB", 0, &transposed, error) != CP_OK) return CP_FAILED;
-    const QuantizedProductShape shape(*call, rows, columns);
-    if (call->inputs[0].shape[1] != shape.k) {
-        return fail_shape(error, op, message("a with an inner size of %lld", shape.k),
-                          message("%lld", call->inputs[0].shape[1]));
-    }
-    if (call->outputs[0].shape[1] != shape.n) {
-        return fail_shape(
-            error, op, message("c (%lld, %lld)", shape.m, shape.n),
-            message("(%lld, %lld)", call->outputs[0].shape[0], call->outputs[0].shape[1]));
-    }
-    return CP_OK;
+    const int64_t rows = QuantizedProductShape(*call).rows();
+    const CpTensor& codes = call->inputs[1];
+    if (codes.shape[0] == rows && codes.shape[1] == row_bytes) return CP_OK;
+    return fail_shape(error, op, message("codes (%lld, %lld)", rows, row_bytes),
+                      message("(%lld, %lld)", codes.shape[0], codes.shape[1]));
 }
 
 // Codes and scales that int8_matrix() can be made of.
@@ -86,17 +87,17 @@ inline CpStatus check_int8(const CpCall* call, const char* op, const CpTensor& c
 }
 
 inline CpStatus check_matmul_int8(const CpCall* call, CpError* error) {
-    const CpTensor& codes = call->inputs[1];
-    if (check_int8(call, "matmulInt8", codes, call->inputs[2], error) != CP_OK) return CP_FAILED;
-    return check_quantized_product(call, "matmulInt8", codes.shape[0], codes.shape[1], error);
+    if (check_int8(call, "matmulInt8", call->inputs[1], call->inputs[2], error) != CP_OK) {
+        return CP_FAILED;
+    }
+    const int64_t columns = QuantizedProductShape(*call).columns();
+    return check_quantized_product(call, "matmulInt8", columns, error);
 }
 
 inline CpStatus check_matmul_nf4(const CpCall* call, CpError* error) {
-    const CpTensor& codes = call->inputs[1];
-    if (check_nf4("matmulNf4", 2 * num_elements(codes), call->inputs[2], error) != CP_OK) {
-        return CP_FAILED;
-    }
-    return check_quantized_product(call, "matmulNf4", codes.shape[0], 2 * codes.shape[1], error);
+    const int64_t columns = QuantizedProductShape(*call).columns();
+    if (check_nf4("matmulNf4", call->inputs[1], call->inputs[2], error) != CP_OK) return CP_FAILED;
+    return check_quantized_product(call, "matmulNf4", nf4_row_bytes(columns), error);
 }
 
 inline CpStatus check_linear_cross_entropy_int8(const CpCall* call, const char* op,
@@ -105,15 +106,15 @@ inline CpStatus check_linear_cross_entropy_int8(const CpCall* call, const char* 
     return check_linear_cross_entropy(call, op, error);
 }
 
-// quantizeNf4 and dequantizeNf4: weights (rows, columns), codes (rows, columns / 2).
+// quantizeNf4 and dequantizeNf4: weights (rows, columns), codes (rows, half the columns).
 inline CpStatus check_nf4_matrix(const char* op, const CpTensor& weights, const CpTensor& codes,
                                  const CpTensor& magnitudes, CpError* error) {
-    if (2 * codes.shape[1] != weights.shape[1]) {
-        return fail_shape(error, op,
-                          message("two columns of weights for each of %lld codes", codes.shape[1]),
-                          message("%lld", weights.shape[1]));
+    const int64_t row_bytes = nf4_row_bytes(weights.shape[1]);
+    if (codes.shape[1] != row_bytes) {
+        return fail_shape(error, op, message("%lld bytes of codes in a row", row_bytes),
+                          message("%lld", codes.shape[1]));
     }
-    return check_nf4(op, num_elements(weights), magnitudes, error);
+    return check_nf4(op, codes, magnitudes, error);
 }
 
 inline CpStatus check_quantize_nf4(const CpCall* call, CpError* error) {

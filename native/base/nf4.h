@@ -4,7 +4,8 @@
 // A code is four bits. Two share a byte, the first in its lower half. A block of 64 weights has one
 // magnitude, the largest of the block, by which levels are multiplied; magnitudes are quantised in
 // turn to eight bits, 256 at a time: magnitude = range[0] + code range[1].
-// What is left of the last 256 is zero.
+// What is left of the last 256 is zero. A row of an odd number of weights ends in one more, a zero,
+// so that every row begins with a byte; blocks run over rows with that zero.
 #pragma once
 
 #include <cstdint>

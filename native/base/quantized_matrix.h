@@ -10,8 +10,8 @@
 namespace compact {
 
 struct QuantizedMatrix {
-    const void* codes = nullptr;  // (rows, columns) int8, or (rows, columns / 2) of two NF4 codes
-    int64_t columns = 0;
+    const void* codes = nullptr;  // (rows, stride) int8, or (rows, stride / 2) of two NF4 codes
+    int64_t stride = 0;       // elements from row to row: the columns, of NF4 the next even number
     int32_t group_shift = 0;  // 2^shift consecutive elements share a scale
     // int8: the scale of each group. NF4: the ranges of the magnitudes, two numbers each.
     const float* scales = nullptr;

@@ -19,7 +19,7 @@ export interface OpCaseOptions {
   /** By operand name; floating-point values are rounded to the dtype of the case. */
   readonly inputs: Inputs;
   /**
-   * Those of the signature, and what the twin must be told beside them (rank, vocabulary, size); `elementBytes` of the
+   * Those of the signature, and what the twin must be told beside them (rank, vocabulary, columns, size); `elementBytes` of the
    * first input it is told always.
    */
   readonly attributes?: Numbers;

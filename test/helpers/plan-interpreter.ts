@@ -57,6 +57,7 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
       ...Object.fromEntries(given),
       // What an op reads off its first output.
       rank: shape.at(-1)!,
+      columns: shape.at(-1)!,
       vocabulary: shape[0]!,
       size: numElements(shape),
       elementBytes: elementBytes[dtype],

@@ -7,6 +7,8 @@ const shapes: readonly (readonly [m: number, rows: number, columns: number])[] =
   [1, 1, 2],
   [2, 33, 4],
   [41, 123, 18],
+  [34, 7, 1],
+  [19, 70, 131],
   [33, 130, 66], // groups that lie across rows
   [5, 16, 1026],
   [130, 65, 64],
@@ -28,7 +30,7 @@ function products(
             a: randomTensor('a', [m, transposeB ? columns : rows]),
             ...quantized(randomTensor('w', [rows, columns]), groupSize),
           },
-          attributes: { transposeB, groupSize },
+          attributes: { transposeB, groupSize, columns },
         }),
       ),
     ),

@@ -22,6 +22,9 @@ describeOps('quantizeNf4 and dequantizeNf4', () =>
   [
     [1, 2],
     [3, 42],
+    [2, 1],
+    [5, 63],
+    [7, 4097], // an odd row, more than one range
     [4, 16],
     [9, 130],
     [2, 8192], // one range to the full
@@ -31,7 +34,11 @@ describeOps('quantizeNf4 and dequantizeNf4', () =>
     const x = mapElements(randomTensor('x', shape), (value, i) => (i % 512 < 448 ? value * (i % 7) : 0));
     return [
       ...opCases({ op: 'quantizeNf4', inputs: { x } }),
-      ...opCases({ op: 'dequantizeNf4', inputs: computeTwin('quantizeNf4', { x }, {}) }),
+      ...opCases({
+        op: 'dequantizeNf4',
+        inputs: computeTwin('quantizeNf4', { x }, {}),
+        attributes: { columns: shape[1]! },
+      }),
     ];
   }),
 );

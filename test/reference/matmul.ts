@@ -32,8 +32,9 @@ export function matmulNf4(
   attributes: Numbers,
   round: Round,
 ) {
+  const columns = attributes.transposeB === 1 ? a.shape[1]! : attributes.columns!;
   // In single precision as the op defines it: what is rounded to bf16 must not fall on another side.
-  return { c: productWith(a, dequantizeNf4(matrix, attributes, Math.fround).y, attributes, round) };
+  return { c: productWith(a, dequantizeNf4(matrix, { columns }, Math.fround).y, attributes, round) };
 }
 
 function productWith(a: Tensor, w: Tensor, { transposeB, elementBytes }: Numbers, round: Round): Tensor {

@@ -48,8 +48,19 @@ function nearestLevel(x: number): number {
   return nearest;
 }
 
+/** Rows of an odd number of columns end in one more, a zero. */
+function padded({ shape, data }: Tensor): Tensor {
+  const [rows, columns] = shape as [number, number];
+  const result = tensor([rows, columns + (columns % 2)]);
+  data.forEach(
+    (value, i) => (result.data[Math.floor(i / columns) * result.shape[1]! + (i % columns)] = value),
+  );
+  return result;
+}
+
 /** Blocks of 64 as codes of levels times the largest magnitude; 256 magnitudes as bytes between their extremes. */
-export function quantizeNf4({ x }: { x: Tensor }) {
+export function quantizeNf4(input: { x: Tensor }) {
+  const x = padded(input.x);
   const [rows, columns] = x.shape as [number, number];
   const size = x.data.length;
   const codes = tensor([rows, columns / 2]);
@@ -80,16 +91,17 @@ export function quantizeNf4({ x }: { x: Tensor }) {
 
 export function dequantizeNf4(
   { codes, magnitudes, ranges }: { codes: Tensor; magnitudes: Tensor; ranges: Tensor },
-  _attributes: Numbers,
+  { columns }: Numbers,
   round: Round,
 ): { y: Tensor } {
   const [rows, halfColumns] = codes.shape as [number, number];
-  const y = tensor([rows, 2 * halfColumns]);
-  y.data.forEach((_, i) => {
+  const y = tensor([rows, columns!]);
+  y.data.forEach((_, place) => {
+    const i = Math.floor(place / columns!) * 2 * halfColumns + (place % columns!);
     const code = (codes.data[i >> 1]! >> (i % 2 === 0 ? 0 : 4)) & 15;
     const span = Math.floor(i / nf4Span);
     const steps = round(magnitudes.data[Math.floor(i / nf4Block)]! * ranges.data[2 * span + 1]!);
-    y.data[i] = round(Math.fround(nf4Levels[code]!) * round(ranges.data[2 * span]! + steps));
+    y.data[place] = round(Math.fround(nf4Levels[code]!) * round(ranges.data[2 * span]! + steps));
   });
   return { y };
 }

@@ -117,6 +117,7 @@ const rules: Readonly<Record<string, RuleCase>> = {
     names: ['codes', 'magnitudes', 'ranges'],
     build: (make) =>
       matmulNf4(make('a', [3, 5]), {
+        columns: 3,
         codes: make('codes', [5, 2], 256, 'u8'),
         magnitudes: make('magnitudes', [1, 256], 256, 'u8'),
         ranges: make('ranges', [1, 2], 3, 'f32'),

@@ -34,6 +34,7 @@ const int8Operands = (make: Make, shape: readonly [number, number]) => ({
   scales: make('scales', [Math.ceil((shape[0] * shape[1]) / 16)]),
 });
 const nf4Operands = (make: Make) => ({
+  columns: 7,
   codes: make('codes', [6, 4], 'u8'),
   magnitudes: make('magnitudes', [1, 256], 'u8'),
   ranges: make('ranges', [1, 2]),
@@ -336,7 +337,20 @@ describe('wrong operands are refused with a typed error', () => {
       () => ops.matmulInt8(wide, { codes: make([6, 4], 'i8'), scales: make([2]) }, 8),
       'ERR_COMPACT_SHAPE',
     ],
-    ['pairs of an odd row', () => ops.quantizeNf4(make([4, 5])), 'ERR_COMPACT_ARGUMENT'],
+    [
+      'codes of other columns',
+      () =>
+        ops.dequantizeNf4(
+          {
+            columns: 5,
+            codes: make([4, 2], 'u8'),
+            magnitudes: make([1, 256], 'u8'),
+            ranges: make([1, 2]),
+          },
+          'f32',
+        ),
+      'ERR_COMPACT_SHAPE',
+    ],
     ['ids that are not integers', () => ops.embedding(wide, vector), 'ERR_COMPACT_TYPE'],
     ['a norm weight of another width', () => ops.rmsNorm(wide, vector, 1e-6), 'ERR_COMPACT_SHAPE'],
     ['a residual of another shape', () => ops.addRmsNorm(wide, tall, make([6]), 1e-6), 'ERR_COMPACT_SHAPE'],

@@ -80,6 +80,17 @@ describe.each([
   });
 });
 
+test('NF4 of an odd number of columns, 5461 of llama-1b', () => {
+  const options = { model: llama('llama-1b'), entries: ['train'] } as const;
+  const plan = planned(qlora(), options);
+  const whole = weightsOf(planned(dense(), options));
+  const parts = partsByWeight(plan);
+  expect(parts.size).toBe(7 * 24);
+  expect([...parts.keys()].filter((name) => whole.get(name)!.shape[1] === 5461)).toHaveLength(2 * 24);
+  for (const [name, values] of parts)
+    expect((8 * totalBytes(values)) / elementsOf(whole.get(name)!)).toBeLessThanOrEqual(4.15);
+});
+
 test('a weight in codes starts from the numbers that it would have', () => {
   const seeds = (method: Method) =>
     planned(method)

@@ -118,6 +118,9 @@ export const matmulNf4Op: OpDefinition = defineOp({
   flops,
   gradient(context) {
     const [, codes, magnitudes, ranges] = context.node.inputs as [Value, Value, Value, Value];
-    return gradients(context, (dy) => matmulNf4(dy, { codes, magnitudes, ranges }, backwards));
+    return gradients(context, (dy) => {
+      const columns = dy.shape[1]!;
+      return matmulNf4(dy, { columns, codes, magnitudes, ranges }, backwards);
+    });
   },
 });

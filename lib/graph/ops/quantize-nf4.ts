@@ -7,17 +7,19 @@ import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
 import { numElements, type DType, type Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
+import { firstInputElements, requireMatrix, requireShape } from './checks.js';
 
 /** Blocks of 64 weights, one magnitude each, that share a range. */
 const blocksPerSpan = 256;
 const weightsPerSpan = 64 * blocksPerSpan;
 
-/** A matrix (rows, columns) in four bits per element, of an even number of columns. */
+/** A matrix (rows, columns) in four bits per element; rows of an odd number are padded with a zero. */
 export interface Nf4Matrix {
-  /** U8 (rows, columns / 2): two codes a byte, the first in the lower half. */
+  /** Of the matrix. */
+  readonly columns: number;
+  /** U8 (rows, half the columns): two codes a byte, the first in the lower half. */
   readonly codes: Value;
-  /** U8 (spans, 256): the largest magnitude of every 64 elements, in steps of its range; zero where there are no more. */
+  /** U8 (spans, 256): the largest magnitude of every 64 elements, padding included, in steps of its range; zero where there are no more. */
   readonly magnitudes: Value;
   /** F32 (spans, 2): smallest magnitude, and step. */
   readonly ranges: Value;
@@ -37,7 +39,7 @@ export function quantizeNf4(x: Value): Nf4Matrix {
       ranges: { shape: shapes.ranges, kind },
     },
   );
-  return { codes: codes!, magnitudes: magnitudes!, ranges: ranges! };
+  return { columns: x.shape[1]!, codes: codes!, magnitudes: magnitudes!, ranges: ranges! };
 }
 
 /** The same into persistent values. */
@@ -49,11 +51,11 @@ export function quantizeNf4Persistent(x: Value, matrix: Nf4Matrix): void {
 
 /** Shapes of the parts of a matrix in NF4. */
 export function nf4Shapes([rows, columns]: readonly [number, number]): Readonly<
-  Record<keyof Nf4Matrix, readonly number[]>
+  Record<'codes' | 'magnitudes' | 'ranges', readonly number[]>
 > {
-  requireArgument('quantizeNf4', 'columns', columns, columns % 2 === 0, 'an even number of columns');
-  const spans = Math.ceil((rows * columns) / weightsPerSpan);
-  return { codes: [rows, columns / 2], magnitudes: [spans, blocksPerSpan], ranges: [spans, 2] };
+  const rowBytes = Math.ceil(columns / 2);
+  const spans = Math.ceil((2 * rows * rowBytes) / weightsPerSpan);
+  return { codes: [rows, rowBytes], magnitudes: [spans, blocksPerSpan], ranges: [spans, 2] };
 }
 
 /** The numbers that the codes stand for, (rows, columns), rounded once to `dtype`. */
@@ -67,12 +69,12 @@ export function dequantizeNf4(matrix: Nf4Matrix, dtype: DType): Value {
 /** Rows and columns of the matrix that the codes stand for. */
 export function requireNf4(
   op: string,
-  { codes, magnitudes }: Nf4Matrix,
+  { columns, codes, magnitudes }: Nf4Matrix,
 ): readonly [rows: number, columns: number] {
-  requireShape(op, codes, [undefined, undefined]);
-  const [rows, halfColumns] = codes.shape as [number, number];
-  const shape = [rows, 2 * halfColumns] as const;
-  requireShape(op, magnitudes, nf4Shapes(shape).magnitudes);
+  const shape = [codes.shape[0]!, columns] as const;
+  const shapes = nf4Shapes(shape);
+  requireShape(op, codes, shapes.codes);
+  requireShape(op, magnitudes, shapes.magnitudes);
   return shape;
 }
 
@@ -80,8 +82,8 @@ export const quantizeNf4Op: OpDefinition = defineOp({
   name: 'quantizeNf4',
   family: 'quantization',
   computes:
-    'per block of 64 consecutive elements: `magnitude = max|x|`, `code` of the nearest of the 16 levels of NF4 to ' +
-    '`x / magnitude`, two a byte; magnitudes, 256 at a time, as `round((magnitude - smallest) / step)`, half to ' +
+    'per block of 64 consecutive elements, rows of an odd number padded with a zero: `magnitude = max|x|`, `code` of ' +
+    'the nearest of the 16 levels of NF4 to `x / magnitude`, two a byte; magnitudes, 256 at a time, as `round((magnitude - smallest) / step)`, half to ' +
     'even, `step = (largest - smallest) / 255`; `ranges` has `smallest` and `step`, `s = ceil(elements / 16384)`',
   operands: 'x:T[r,*] -> codes:u8[r,*] magnitudes:u8[s,256] ranges:f32[s,2]',
   recompute: 'cheap',

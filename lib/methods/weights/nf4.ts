@@ -19,6 +19,7 @@ function codesInPlaceOf(weight: Value): Nf4Matrix {
   const shape = weight.shape as readonly [number, number];
   const shapes = nf4Shapes(shape);
   const matrix = (codes: Value): Nf4Matrix => ({
+    columns: shape[1],
     codes,
     magnitudes: codes.graph.state(`${name}.magnitudes`, shapes.magnitudes, 'u8', 'parameter'),
     ranges: codes.graph.state(`${name}.ranges`, shapes.ranges, 'f32', 'parameter'),

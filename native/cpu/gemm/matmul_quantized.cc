@@ -7,15 +7,14 @@
 namespace compact {
 namespace {
 
-// Of w (rows, columns).
-int64_t product_bytes(const CpCall& call, const CpLimits& limits, int64_t rows, int64_t columns) {
-    const QuantizedProductShape shape(call, rows, columns);
-    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call.inputs[0].dtype, limits.threads);
+int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
+    const QuantizedProductShape shape(*call);
+    return gemm_workspace_bytes(shape.m, shape.n, shape.k, call->inputs[0].dtype, limits->threads);
 }
 
 CpStatus multiply(CpDevice& device, const CpCall& call, const QuantizedMatrix& w) {
     const CpTensor &a = call.inputs[0], &c = call.outputs[0];
-    const QuantizedProductShape shape(call, call.inputs[1].shape[0], w.columns);
+    const QuantizedProductShape shape(call);
     Gemm product;
     product.m = shape.m;
     product.n = shape.n;
@@ -32,18 +31,8 @@ CpStatus multiply(CpDevice& device, const CpCall& call, const QuantizedMatrix& w
     return CP_OK;
 }
 
-int64_t int8_workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const CpTensor& codes = call->inputs[1];
-    return product_bytes(*call, *limits, codes.shape[0], codes.shape[1]);
-}
-
 CpStatus run_int8(CpDevice* device, const CpCall* call, CpError*) {
     return multiply(*device, *call, int8_matrix(*call, call->inputs[1], call->inputs[2]));
-}
-
-int64_t nf4_workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const CpTensor& codes = call->inputs[1];
-    return product_bytes(*call, *limits, codes.shape[0], 2 * codes.shape[1]);
 }
 
 CpStatus run_nf4(CpDevice* device, const CpCall* call, CpError*) {
@@ -52,7 +41,7 @@ CpStatus run_nf4(CpDevice* device, const CpCall* call, CpError*) {
 
 }  // namespace
 
-const CpOp kMatmulInt8Op = {"matmulInt8", int8_workspace_bytes, check_matmul_int8, run_int8};
-const CpOp kMatmulNf4Op = {"matmulNf4", nf4_workspace_bytes, check_matmul_nf4, run_nf4};
+const CpOp kMatmulInt8Op = {"matmulInt8", workspace_bytes, check_matmul_int8, run_int8};
+const CpOp kMatmulNf4Op = {"matmulNf4", workspace_bytes, check_matmul_nf4, run_nf4};
 
 }  // namespace compact

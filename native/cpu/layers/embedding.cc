@@ -47,7 +47,7 @@ CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor& output = call->outputs[0];
     const QuantizedMatrix table = int8_matrix(*call, call->inputs[0], call->inputs[1]);
     const int32_t* ids = data<int32_t>(call->inputs[2]);  // (tokens)
-    const int64_t tokens = output.shape[0], width = table.columns;
+    const int64_t tokens = output.shape[0], width = output.shape[1];
     if (check_ids("embeddingInt8", ids, tokens, call->inputs[0].shape[0], error) != CP_OK) {
         return CP_FAILED;
     }

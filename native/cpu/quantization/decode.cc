@@ -24,7 +24,7 @@ void decode_rows(const QuantizedMatrix& matrix, const MatrixBlock& block, T* out
     const auto* int8_codes = static_cast<const int8_t*>(matrix.codes);
     const auto* nf4_codes = static_cast<const uint8_t*>(matrix.codes);
     for (int64_t row = 0; row < block.rows; ++row) {
-        const int64_t first = (block.row + row) * matrix.columns + block.column;
+        const int64_t first = (block.row + row) * matrix.stride + block.column;
         T* target = out + row * block.columns;
         for_parts(first, block.columns, matrix.group_shift,
                   [&](int64_t group, int64_t done, int64_t count) {

@@ -8,7 +8,7 @@
 
 namespace compact {
 
-// Of NF4, columns begin at an even one.
+// Of NF4, `column` is even.
 struct MatrixBlock {
     int64_t row, rows, column, columns;
 };

@@ -9,9 +9,23 @@
 namespace compact::COMPACT_ISA {
 namespace {
 
-// The largest magnitude of a block, and its codes.
+// Copies `count` elements from `first` on of rows that are as long as those of the codes.
 template <class T>
-float quantize_block(const T* x, int64_t count, uint8_t* codes) {
+void copy_padded(const T* x, int64_t columns, int64_t first, int64_t count, float* values) {
+    const int64_t stride = 2 * nf4_row_bytes(columns);
+    for (int64_t done = 0; done < count;) {
+        const int64_t row = (first + done) / stride, column = (first + done) % stride;
+        const int64_t piece = std::min(columns - column, count - done);
+        const T* source = x + row * columns + column;
+        for_lanes(piece, [&](int64_t i, auto lanes) {
+            store(values + done + i, load(source + i, lanes), lanes);
+        });
+        done += stride - column;
+    }
+}
+
+// The largest magnitude of a block, and its codes; what is left of the block is zero.
+float quantize_block(const float (&x)[kNf4Block], int64_t count, uint8_t* codes) {
     Vec largest = splat(0.0f);
     for_lanes(count,
               [&](int64_t i, auto lanes) { largest = max_magnitude(largest, load(x + i, lanes)); });
@@ -57,14 +71,16 @@ CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError*) {
     uint8_t* codes = data<uint8_t>(call->outputs[0]);
     uint8_t* magnitudes = data<uint8_t>(call->outputs[1]);
     float* ranges = data<float>(call->outputs[2]);
-    const int64_t weights = num_elements(input);
+    const int64_t columns = input.shape[1], elements = 2 * num_elements(call->outputs[0]);
     with_dtype(input.dtype, [&](auto type) {
         const auto* x = data<decltype(type)>(input);
-        for_chunks(*device, weights, kNf4Span, [=](int64_t begin, int64_t end, int) {
+        for_chunks(*device, elements, kNf4Span, [=](int64_t begin, int64_t end, int) {
             float values[kNf4Magnitudes];
             for (int64_t i = begin; i < end; i += kNf4Block) {
-                values[(i - begin) / kNf4Block] =
-                    quantize_block(x + i, std::min(kNf4Block, end - i), codes + i / 2);
+                const int64_t count = std::min(kNf4Block, end - i);
+                float block[kNf4Block] = {};
+                copy_padded(x, columns, i, count, block);
+                values[(i - begin) / kNf4Block] = quantize_block(block, count, codes + i / 2);
             }
             quantize_magnitudes(values, num_chunks(end - begin, kNf4Block),
                                 magnitudes + begin / kNf4Block, ranges + begin / kNf4Span * 2);
@@ -76,11 +92,11 @@ CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError*) {
 CpStatus run_dequantize(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor& output = call->outputs[0];
     const QuantizedMatrix matrix = nf4_matrix(call->inputs[0], call->inputs[1], call->inputs[2]);
-    const int64_t row_bytes = matrix.columns * dtype_bytes(output.dtype);
+    const int64_t columns = output.shape[1], row_bytes = columns * dtype_bytes(output.dtype);
     char* y = data<char>(output);
-    for_chunks(*device, output.shape[0], rows_per_chunk(matrix.columns),
+    for_chunks(*device, output.shape[0], rows_per_chunk(columns),
                [=](int64_t begin, int64_t end, int) {
-                   decode_block(matrix, {begin, end - begin, 0, matrix.columns}, output.dtype,
+                   decode_block(matrix, {begin, end - begin, 0, columns}, output.dtype,
                                 y + begin * row_bytes);
                });
     return CP_OK;
