@@ -1,0 +1,18 @@
+import type { RecordPlace } from '../readers/index.js';
+
+/** Ids, and which of them are learnt. */
+export interface MarkedTokens {
+  /** (tokens) */
+  readonly ids: Int32Array;
+  /** (tokens), 1 where a token counts in the loss as what should follow the tokens before it. The first never does. */
+  readonly counts: Uint8Array;
+}
+
+/** A record as a model reads it. */
+export interface EncodedRecord extends MarkedTokens {
+  readonly place: RecordPlace;
+  /** Of a classified text: the numbers of its classes. */
+  readonly labels: readonly number[] | undefined;
+  /** Whether tokens were left out at its end, because it was longer than the context. */
+  readonly isTruncated: boolean;
+}
