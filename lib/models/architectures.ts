@@ -4,12 +4,14 @@ import type { Architecture } from './architecture.js';
 import { llamaArchitecture } from './llama/model.js';
 import { mistralArchitecture } from './mistral/model.js';
 import { qwen2Architecture } from './qwen2/model.js';
+import { qwen3Architecture } from './qwen3/model.js';
 
 /** By the name that they have in descriptions of models and as `model_type` in Hugging Face's `config.json`. */
 export const architectures: Readonly<Record<string, Architecture>> = {
   llama: llamaArchitecture,
   mistral: mistralArchitecture,
   qwen2: qwen2Architecture,
+  qwen3: qwen3Architecture,
 };
 
 /**

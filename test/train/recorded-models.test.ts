@@ -1,10 +1,11 @@
-/** Architectures on the CPU engine, with the checkpoints that transformers save, against what transformers compute. */
+/** Architectures on the CPU engine and the CUDA backend, with the checkpoints that transformers save, against what transformers compute. */
 import { describe, expect, test } from '@jest/globals';
 import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { modelFromPretrainedConfig } from '../../lib/models/index.js';
-import { cpuTarget, Engine } from '../../lib/runtime/index.js';
+import { cpuTarget, cudaTarget, Engine } from '../../lib/runtime/index.js';
 import type { Tensor } from '../reference/index.js';
+import { cudaDevice, isOnGpu } from '../helpers/machines.js';
 import {
   asInFile,
   readModel,
@@ -24,7 +25,15 @@ import {
 
 const threads = 2;
 
-describe.each(recordedModels)('%s', (name) => {
+/** The emulation is slow: of each form one model is enough for it, that which is trained. */
+type Device = 'cpu' | typeof cudaDevice;
+const devicesOf = (name: string): Device[] =>
+  isOnGpu ? [cudaDevice] : readModel(name).training === undefined ? ['cpu'] : ['cpu', cudaDevice];
+const cases = recordedModels.flatMap((name) =>
+  devicesOf(name).map((device): [string, Device] => [name, device]),
+);
+
+describe.each(cases)('%s on %s', (name, device) => {
   const recorded = readModel(name);
   const model = modelFromPretrainedConfig(recorded.config);
   const parameters = readParameters(name, model);
@@ -37,10 +46,10 @@ describe.each(recordedModels)('%s', (name) => {
   ) {
     const plan = compile({
       ...{ model, method, sequenceLength, batchSize: 1, dtype: 'f32', lossChunkTokens: 16 },
-      target: cpuTarget({ threads }),
+      target: device === 'cpu' ? cpuTarget({ threads }) : cudaTarget(device),
       ...options,
     });
-    const engine = await Engine.open({ device: 'cpu', threads });
+    const engine = await Engine.open({ device, threads });
     try {
       await engine.load(plan);
       await putWeights(engine, plan, parameters, model.constants(sequenceLength));

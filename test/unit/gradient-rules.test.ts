@@ -23,6 +23,7 @@ import {
   matmulInt8,
   matmulNf4,
   multiply,
+  reshape,
   rmsNorm,
   rope,
   scale,
@@ -136,6 +137,7 @@ const rules: Readonly<Record<string, RuleCase>> = {
       return rope(x, tables[0]!, tables[1]!, { headSize: 4 });
     },
   },
+  'scale to another shape': { names: [], build: (make) => reshape(make('x', [3, 10]), [6, 5]) },
   scale: { names: [], build: (make) => scale(make('x', [3, 5]), -1.5) },
   silu: { names: ['x'], build: (make) => silu(make('x', [3, 5])) },
   swiglu: { names: ['gate', 'up'], build: (make) => swiglu(make('gate', [3, 5]), make('up', [3, 5])) },

@@ -136,7 +136,7 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   geluBackward: [(make) => ops.geluBackward(make('x', [5, 8]), make('dy', [5, 8]))],
   add: [(make) => ops.add(make('a', [5, 8]), make('b', [5, 8]))],
   multiply: [(make) => ops.multiply(make('a', [5, 8]), make('b', [5, 8]))],
-  scale: [(make) => ops.scale(make('x', [5, 8]), 2)],
+  scale: [(make) => ops.scale(make('x', [5, 8]), 2), (make) => ops.reshape(make('x', [5, 8]), [10, 4])],
   bias: [(make) => ops.bias(make('x', [5, 8]), make('bias', [8]))],
   columnSum: [(make) => ops.columnSum(make('x', [5, 8]), 'bf16')],
   dropout: [(make) => ops.dropout(make('x', [5, 8]), { probability: 0.1, ...rounding })],
@@ -363,6 +363,7 @@ describe('wrong operands are refused with a typed error', () => {
     ['a rank of zero', () => ops.project(tall, { ...projection, rank: 0 }, 0), 'ERR_COMPACT_RANK'],
     ['a seed below zero', () => ops.project(tall, { ...projection, seed: -1 }, 0), 'ERR_COMPACT_ARGUMENT'],
     ['a sum of different sizes', () => ops.add(wide, vector), 'ERR_COMPACT_SHAPE'],
+    ['a shape of more numbers', () => ops.reshape(wide, [5, 6]), 'ERR_COMPACT_SHAPE'],
     ['an element-wise op on integers', () => ops.silu(ids), 'ERR_COMPACT_TYPE'],
     [
       'an odd head',

@@ -56,6 +56,31 @@ const published = {
     transformers_version: '4.34.0.dev0',
     vocab_size: 32000,
   },
+  // Qwen3 0.6B
+  qwen3: {
+    ...shared,
+    architectures: ['Qwen3ForCausalLM'],
+    attention_bias: false,
+    bos_token_id: 151643,
+    eos_token_id: 151645,
+    head_dim: 128,
+    hidden_size: 1024,
+    intermediate_size: 3072,
+    max_position_embeddings: 40960,
+    max_window_layers: 28,
+    model_type: 'qwen3',
+    num_attention_heads: 16,
+    num_hidden_layers: 28,
+    num_key_value_heads: 8,
+    rms_norm_eps: 1e-6,
+    rope_scaling: null,
+    rope_theta: 1000000,
+    sliding_window: null,
+    tie_word_embeddings: true,
+    transformers_version: '4.51.0',
+    use_sliding_window: false,
+    vocab_size: 151936,
+  },
 } as const;
 
 const read = (config: object) => modelFromPretrainedConfig(config);
@@ -64,6 +89,7 @@ const read = (config: object) => modelFromPretrainedConfig(config);
 test.each<[keyof typeof published, number, number]>([
   ['qwen2', 494_032_768, 32768],
   ['mistral', 7_241_732_096, 4096],
+  ['qwen3', 596_049_920, 40960],
 ])('%s has %d parameters and reads %d tokens', (type, numParameters, maxSequenceLength) => {
   expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
 });
@@ -75,6 +101,8 @@ describe('what is not computed is refused by name', () => {
     ['qwen2', 'hidden_act', 'gelu'],
     ['qwen2', 'use_mrope', true],
     ['mistral', 'sliding_window', 0],
+    ['qwen3', 'use_sliding_window', true],
+    ['qwen3', 'mlp_bias', true],
     ['mistral', 'attention_bias', true],
   ])('%s: %s', (type, field, value) => {
     const code = expect.stringMatching(/^ERR_COMPACT_CONFIG_(VALUE|UNKNOWN_KEY)$/);

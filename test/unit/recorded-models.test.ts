@@ -1,10 +1,12 @@
 /** What holds for every architecture, with the configurations of test/fixtures/models. */
 import { describe, expect, test } from '@jest/globals';
+import { compile } from '../../lib/compile/index.js';
 import { Graph, numElements } from '../../lib/graph/index.js';
-import { dense } from '../../lib/methods/index.js';
+import { compact, dense, lora, mesa } from '../../lib/methods/index.js';
 import { modelFromDescription, modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { readTensors } from '../helpers/fixtures.js';
 import { asInFile, readModel, readParameters, recordedModels } from '../helpers/model-fixtures.js';
+import { planTarget } from '../helpers/plan-target.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
 
 const shape = { batchSize: 1, sequenceLength: 4 } as const;
@@ -36,6 +38,21 @@ describe.each(recordedModels)('%s', (name) => {
     for (const [parameter, { shape: found }] of parameters)
       expect([parameter, found]).toEqual([parameter, shapes.get(parameter)]);
     expect(asInFile(model, parameters)).toEqual(readTensors(`models/${name}.safetensors`));
+  });
+
+  test.each([
+    ['compact', compact({ rank: 8 })],
+    ['lora', lora({ r: 4 })],
+    ['mesa', mesa()],
+  ])('is planned with %s and every policy', (_name, method) => {
+    for (const recompute of ['none', 'cheap', 'layer'] as const)
+      for (const accumulateGradients of [false, true]) {
+        const plan = compile({
+          ...{ model, method, recompute, accumulateGradients, ...shape, target: planTarget },
+          dtype: 'bf16',
+        });
+        expect(plan.peakBytes).toBeGreaterThan(0);
+      }
   });
 
   test('gradients of every parameter are derivatives', () => {

@@ -11,6 +11,12 @@ export function scale(x: Value, factor: Attribute): Value {
   return y!;
 }
 
+/** The numbers of x, in their order, in another shape of as many; where nothing else reads x, in its place. */
+export function reshape(x: Value, shape: readonly number[]): Value {
+  const [y] = callOp(scaleOp, [x], { factor: 1 }, { y: { shape, kind: x.kind } });
+  return y!;
+}
+
 export const scaleOp: OpDefinition = defineOp({
   name: 'scale',
   family: 'elementwise',
@@ -22,6 +28,12 @@ export const scaleOp: OpDefinition = defineOp({
   pure: true,
   flops: firstInputElements,
   gradient: ({ node, outputGradients, needs }) => [
-    needs(0) ? scale(outputGradients[0]!, node.attributes.factor!) : undefined,
+    needs(0) ? scaledAs(node.inputs[0]!, outputGradients[0]!, node.attributes.factor!) : undefined,
   ],
 });
+
+/** The gradient of x, whose shape need not be that of y. */
+function scaledAs({ shape }: Value, dy: Value, factor: Attribute): Value {
+  const [dx] = callOp(scaleOp, [dy], { factor }, { y: { shape, kind: dy.kind } });
+  return dx!;
+}

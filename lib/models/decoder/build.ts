@@ -10,6 +10,7 @@ import {
   embedding,
   linear,
   multiply,
+  reshape,
   rmsNorm,
   rope,
   silu,
@@ -130,8 +131,16 @@ class DecoderBody {
   /** Queries or keys at their positions, after the norm of each head where there is one. */
   #rotated(heads: Value, norm: string, name: string): Value {
     const { headSize, hasQueryKeyNorm } = this.#facts;
-    const normed = hasQueryKeyNorm ? this.#norm(heads, norm, headSize) : heads;
+    const normed = hasQueryKeyNorm ? this.#eachNormed(heads, norm) : heads;
     return rope(normed, this.#cos, this.#sin, { headSize, name });
+  }
+
+  /** Every head a row of its own for the norm: (tokens, heads * headSize) as (tokens * heads, headSize), and back. */
+  #eachNormed(heads: Value, norm: string): Value {
+    const { headSize } = this.#facts;
+    const [tokens, width] = heads.shape as [number, number];
+    const rows = reshape(heads, [(tokens * width) / headSize, headSize]);
+    return reshape(this.#norm(rows, norm), [tokens, width]);
   }
 
   #mlp(x: Value, layer: number): Value {
@@ -170,8 +179,9 @@ class DecoderBody {
     return bias(product, vector);
   }
 
-  #norm(x: Value, name: string, width = this.#facts.hiddenSize): Value {
-    const weight = this.#graph.parameter(name, [width], this.#options.dtype, {
+  /** RMSNorm of every row. */
+  #norm(x: Value, name: string): Value {
+    const weight = this.#graph.parameter(name, [x.shape[1]!], this.#options.dtype, {
       role: 'norm',
       initializer: { type: 'constant', value: 1 },
     });

@@ -122,9 +122,12 @@ export function resolveDecoderConfig<C extends DecoderConfig>(
  */
 function withoutOff<C extends object>(config: C, table: Readonly<Record<string, object>>): C {
   const isOff = ([key, value]: [string, unknown]): boolean =>
-    value === false && (table[key] as { readonly default?: unknown }).default === undefined;
+    value === false && defaultOf(table[key]!) === undefined;
   return Object.fromEntries(Object.entries(config).filter((entry) => !isOff(entry))) as C;
 }
+
+/** What an option is where it is left out. */
+export const defaultOf = (row: object): unknown => (row as { readonly default?: unknown }).default;
 
 function preset<C>(presets: Readonly<Record<string, C>>, name: string): C {
   const names = Object.keys(presets);

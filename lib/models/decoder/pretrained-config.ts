@@ -1,7 +1,7 @@
 import { compactError, nearestName } from '../../errors.js';
 import type { ControlTokenIds, DType } from '../../graph/index.js';
 import { checkValue, numberAbove, oneOf, section, shown, type OptionSchema } from '../../options.js';
-import { headSizeOf, type DecoderConfig, type Resolved } from './config.js';
+import { defaultOf, headSizeOf, type DecoderConfig, type Resolved } from './config.js';
 import { ropeScalingTables, type RopeScaling } from './rope-scaling.js';
 
 /** What `config.json` has to say of an architecture, beside what all decoders have. */
@@ -137,7 +137,9 @@ export function decoderFromPretrained<C extends DecoderConfig>(
   );
   const config = { ...Object.fromEntries(entries), ...readRope(words, given) } as unknown as C;
   const { headDim, hiddenSize, numAttentionHeads } = config;
-  return headDim === hiddenSize / numAttentionHeads ? { ...config, headDim: undefined } : config;
+  const isDerived =
+    defaultOf(words.table['headDim']!) === undefined && headDim === hiddenSize / numAttentionHeads;
+  return isDerived ? { ...config, headDim: undefined } : config;
 }
 
 /** Transformers 5 tell of every layer whether it sees all tokens before. */
