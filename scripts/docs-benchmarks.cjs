@@ -1,4 +1,5 @@
-// Writes docs/benchmarks.md, its pictures, and the generated parts of docs/kernels.md from the ledger.
+// Writes docs/benchmarks.md, its pictures, and the generated parts of docs/kernels.md and docs/methods/README.md from
+// the ledgers.
 'use strict';
 
 const fs = require('node:fs');
@@ -9,11 +10,11 @@ const root = path.resolve(__dirname, '..');
 const usage = `usage: node scripts/docs-benchmarks.cjs [--check] [--ledger FILE] [--output FOLDER]
 
   --check           writes nothing, fails when something would change
-  --ledger FILE     instead of bench/results/gpu.jsonl
+  --ledger FILE     instead of bench/results/gpu.jsonl, and only what that ledger gives
   --output FOLDER   where docs/ is, instead of the repository`;
 
 require('../bench/typescript.cjs');
-const { generatedDocuments } = require('../bench/document/files.ts');
+const { generatedDocuments, methodDocuments } = require('../bench/document/files.ts');
 
 function options() {
   try {
@@ -27,7 +28,8 @@ function options() {
 
 const { check, ledger, output = root } = options();
 const stale = [];
-for (const [name, contents] of Object.entries(generatedDocuments(ledger))) {
+const documents = { ...generatedDocuments(ledger), ...(ledger === undefined ? methodDocuments() : {}) };
+for (const [name, contents] of Object.entries(documents)) {
   const file = path.join(output, name);
   if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === contents) continue;
   stale.push(name);

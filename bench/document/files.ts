@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { packageDirectory } from '../../lib/cli/package-info.js';
 import { benchmarksDocument, gpuFigures, kernelPredictionTable } from './document.js';
 import { readGpuRows } from './gpu-rows.js';
+import { learnedPart, type QualityRow, type StepTimeRow } from './learned.js';
 import { resourceTable, type KernelResources } from './resources.js';
 
 const at = (...parts: readonly string[]): string => join(packageDirectory, ...parts);
 
-/** What the ledger makes of the documents: name in the repository to contents. */
+/** What the ledger of GPUs makes of the documents: name in the repository to contents. */
 export function generatedDocuments(
   ledger: string = at('bench', 'results', 'gpu.jsonl'),
 ): Record<string, string> {
@@ -24,6 +25,22 @@ export function generatedDocuments(
     ...Object.fromEntries(figures),
   };
 }
+
+/** What the ledgers of `bench quality` and `bench step-time` make of the documents. */
+export function methodDocuments(): Record<string, string> {
+  const name = 'docs/methods/README.md';
+  const part = learnedPart(
+    rowsOf('quality-methods.jsonl') as QualityRow[],
+    rowsOf('step-time.jsonl') as StepTimeRow[],
+  );
+  return { [name]: replacePart(readFileSync(at(name), 'utf8'), 'learned', part) };
+}
+
+const rowsOf = (name: string): readonly unknown[] =>
+  readFileSync(at('bench', 'results', name), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): unknown => JSON.parse(line));
 
 function resources(): readonly KernelResources[] {
   const file = at('bench', 'results', 'cuda-resources.json');
