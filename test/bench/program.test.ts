@@ -41,6 +41,26 @@ test('kernels times each operation and fills the ledger', async () => {
   }); // prettier-ignore
 });
 
+test('cell plans moments of the dtype that was asked for', async () => {
+  const plannedWith = async (stateDtype: string): Promise<number> => {
+    const words = [
+      'cell',
+      '--model',
+      'llama-demo',
+      '--batch',
+      '1',
+      '--sequence',
+      '16',
+      '--plan-only',
+      '--json',
+    ];
+    const { stdout } = await runBench([...words, '--method', 'compact', '--state-dtype', stateDtype]);
+    return (JSON.parse(stdout) as CellResult).plannedBytes;
+  };
+  const plans = [await plannedWith('f32'), await plannedWith('bf16')] as const;
+  expect(plans[0] - plans[1]).toBeGreaterThan(2 ** 21); // two bytes less for each of more than a million moments
+});
+
 test('cell times steps of one method, within what was planned', async () => {
   const size = ['--model', 'llama-demo', '--batch', '1', '--sequence', '16', '--dtype', 'f32'];
   const { code, stdout, stderr } = await runBench([
