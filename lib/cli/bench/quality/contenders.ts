@@ -87,19 +87,8 @@ const scaled = (rates: readonly number[], factor: number): number[] =>
   rates.map((rate) => Number((rate * factor).toPrecision(6)));
 
 function trainedRoles(method: DemoMethod, size: DemoSize, target: Target): readonly RoleRate[] {
-  const recipe = tunedRecipe(method, { matrixRate: 1 }, 1, 1, size);
-  const options = optionsFromRecipe(recipe);
-  const { batchSize, sequenceLength, dtype } = { dtype: 'f32' as const, ...options };
-  const { model } = options;
-  return usedRoleRates(
-    compile({
-      model,
-      method: options.method,
-      target,
-      batchSize,
-      sequenceLength,
-      dtype,
-      entries: ['train'],
-    }),
-  );
+  const { model, ...options } = optionsFromRecipe(tunedRecipe(method, { matrixRate: 1 }, 1, 1, size));
+  const { batchSize, sequenceLength } = size;
+  const shape = { batchSize, sequenceLength, dtype: 'f32', entries: ['train'] } as const;
+  return usedRoleRates(compile({ model, method: options.method, target, ...shape }));
 }
