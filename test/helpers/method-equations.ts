@@ -1,20 +1,24 @@
 /**
  * Steps of a method on a machine, beside the same steps by equations of a paper in double precision: gradients of the
- * twins at the weights that the equations give, clipped as they say.
+ * twins at the weights that the equations give, clipped as they say. Weights that a machine rounds as it stores them, to
+ * bf16 or int8, are compared after every step, and both go on from the machine's.
  */
 import { compile, type CompileOptions } from '../../lib/compile/index.js';
 import { dense, type Method, StepClock } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
+import { expectRounded, int8Weight, type Int8Weight, numbersOf, weightOfCodes } from './int8-weights.js';
 import { type MachineName, targetsOf, withEngine } from './machines.js';
 import { randomIntegers } from './random.js';
+import { rounded } from './storage.js';
 import { TwinTrainer } from './twin-trainer.js';
 import { putWeights, readValues } from './whole-model.js';
 import { windowOf } from './window-of.js';
 
 /** What a paper says of the step of one parameter. */
 export interface EquationContext {
+  /** Of the weight, or of its codes: states are named after it. */
   readonly name: string;
   /** 1 for the first. */
   readonly step: number;
@@ -34,6 +38,8 @@ export interface MethodRun {
   readonly machine: MachineName;
   readonly steps: number;
   readonly learningRate: number;
+  /** Default f32. */
+  readonly dtype?: 'f32' | 'bf16';
   /** States that the equations are given. */
   readonly given?: readonly string[];
   readonly microBatches?: number;
@@ -52,11 +58,33 @@ const small: LlamaConfig = {
 };
 const shape = { batchSize: 2, sequenceLength: 8 };
 
-/** Largest difference of weights and states after the steps, each over the largest number of its tensor. */
+export interface MethodDifference {
+  readonly losses: number;
+  /** In f32 of the weights after the steps. In bf16 of a step, beyond what rounding it may do. */
+  readonly weights: number;
+  readonly states: number;
+  /** Share of all codes of all steps that fell on the other side of a tie. */
+  readonly ties: number;
+}
+
+/**
+ * Largest difference of losses, weights and states: in f32 over the largest number of the tensor, in bf16 as lengths of
+ * whole tensors over that of the right one. Weights in int8 are expected to be rounded as `expectRounded` says.
+ */
 export async function differenceFromEquations(
-  { method, machine, steps, learningRate, given = [], microBatches = 1, options = {}, config }: MethodRun,
+  {
+    method,
+    machine,
+    steps,
+    learningRate,
+    dtype = 'f32',
+    given = [],
+    microBatches = 1,
+    options = {},
+    config,
+  }: MethodRun,
   equations: Equations,
-): Promise<Readonly<Record<'losses' | 'weights' | 'states', number>>> {
+): Promise<MethodDifference> {
   const model = llama(small, config);
   const { maxGradNorm = 0 } = options;
   const twin = new TwinTrainer(model, dense(), shape);
@@ -65,22 +93,65 @@ export async function differenceFromEquations(
     method,
     target: targetsOf(machine, [2])[0]!,
     ...shape,
-    dtype: 'f32',
+    dtype,
     entries: ['train'],
     accumulateGradients: microBatches > 1,
     ...options,
   });
-  const parameters = plan.values.filter((v) => v.region === 'persistent' && v.kind === 'parameter');
+  const parameters = plan.values.filter(
+    ({ region, kind, name }) => region === 'persistent' && kind === 'parameter' && !name.endsWith('.scales'),
+  );
+  const relative = dtype === 'f32' ? byLargest : byLength;
   const worst = { losses: 0, weights: 0, states: 0 };
+  let [numTies, numCodes] = [0, 0];
+  const { seed = 42 } = method.describe() as { seed?: number };
   await withEngine(machine, 2, async (engine) => {
     await engine.load(plan);
-    await putWeights(engine, plan, twin.persistent, model.constants(shape.sequenceLength));
+    const start = new Map(twin.persistent);
+    for (const { name } of parameters) {
+      const coded = weightOfCodes(name);
+      const numbers = twin.persistent.get(coded ?? name)!;
+      if (coded === undefined) twin.persistent.set(name, rounded(numbers, dtype));
+      else {
+        const weight = int8Weight(rounded(numbers, dtype));
+        start.set(name, weight.codes).set(`${coded}.scales`, weight.scales);
+        twin.persistent.set(coded, numbersOf(weight));
+      }
+    }
+    await putWeights(engine, plan, start, model.constants(shape.sequenceLength));
     const clock = new StepClock(method);
     const read = async (name: string): Promise<Tensor> => {
       const { shape: size } = plan.values.find((v) => v.region === 'persistent' && v.name === name)!;
       return tensor(size, await readValues(engine, plan, name));
     };
+    const readInt8 = async (coded: string) => ({
+      codes: await read(`${coded}.codes`),
+      scales: await read(`${coded}.scales`),
+    });
+    /** Compares the weight of a machine after a step with that of the equations; gives what both go on from. */
+    async function goOn(name: string, right: Tensor, step: number, before: Int8Before): Promise<Tensor> {
+      const coded = weightOfCodes(name);
+      if (coded !== undefined) {
+        const after = await readInt8(coded);
+        numTies += expectRounded(coded, right, before.get(coded)!, after, { seed, step });
+        numCodes += right.data.length;
+        return numbersOf(after);
+      }
+      if (dtype === 'f32') return right;
+      const found = await read(name);
+      const moved = difference(right, twin.persistent.get(name)!);
+      // Rounding is less than the distance of two neighbours, a 128th of the power of two below a number.
+      const roundings = lengthOf(right.data.map((x) => 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7)));
+      const error = Math.max(0, lengthOf(difference(found, right).data) - roundings);
+      worst.weights = Math.max(worst.weights, error / lengthOf(moved.data));
+      return found;
+    }
     for (let step = 1; step <= steps; step++) {
+      const before: Int8Before = new Map();
+      for (const { name } of parameters) {
+        const coded = weightOfCodes(name);
+        if (coded !== undefined) before.set(coded, await readInt8(coded));
+      }
       const names = Array.from({ length: microBatches }, (_, i) => `batch ${step} ${i}`);
       const scalars = { ...clock.scalars, learningRate };
       const { variant } = clock;
@@ -98,17 +169,21 @@ export async function differenceFromEquations(
           if (isThere) states.set(state, await read(`${name}.${state}`));
         }
         const context = { name, step, learningRate, given: (state: string) => states.get(state)! };
-        const weight = twin.persistent.get(name)!;
-        twin.persistent.set(name, equations.update(weight, gradients.get(name)!, context));
+        const numbers = weightOfCodes(name) ?? name;
+        const right = equations.update(twin.persistent.get(numbers)!, gradients.get(numbers)!, context);
+        twin.persistent.set(numbers, await goOn(name, right, step, before));
       }
     }
     for (const { name } of parameters)
-      worst.weights = Math.max(worst.weights, relative(await read(name), twin.persistent.get(name)!));
+      if (dtype === 'f32' && weightOfCodes(name) === undefined)
+        worst.weights = Math.max(worst.weights, relative(await read(name), twin.persistent.get(name)!));
     for (const [name, state] of equations.states)
       worst.states = Math.max(worst.states, relative(await read(name), state));
   });
-  return worst;
+  return { ...worst, ties: numCodes === 0 ? 0 : numTies / numCodes };
 }
+
+type Int8Before = Map<string, Int8Weight>;
 
 function batchOf(name: string) {
   const numTokens = shape.batchSize * shape.sequenceLength;
@@ -137,10 +212,13 @@ function clipped(gradients: Map<string, Tensor>, maxGradNorm: number): ReadonlyM
   return new Map([...gradients].map(([name, g]) => [name, mapElements(g, (value) => value * scale)]));
 }
 
-function relative(found: Tensor, right: Tensor): number {
-  const largest = (values: Float64Array): number => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-  return largest(found.data.map((value, i) => value - right.data[i]!)) / largest(right.data);
-}
+const difference = (a: Tensor, b: Tensor): Tensor => mapElements(a, (value, i) => value - b.data[i]!);
+const lengthOf = (values: Float64Array): number => Math.hypot(...values);
+const largestOf = (values: Float64Array): number => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+const byLargest = (found: Tensor, right: Tensor): number =>
+  largestOf(difference(found, right).data) / largestOf(right.data);
+const byLength = (found: Tensor, right: Tensor): number =>
+  lengthOf(difference(found, right).data) / lengthOf(right.data);
 
 /** The moments and the direction of AdamW, for equations that are made of it. */
 export function adamEquation(

@@ -4,6 +4,7 @@ import { mapElements, type Tensor, tensor } from '../reference/index.js';
 import { product } from '../reference/product.js';
 import { projection } from '../reference/projection.js';
 import { exact } from '../reference/tensor.js';
+import { weightOfCodes } from './int8-weights.js';
 import { adamEquation, type Equations } from './method-equations.js';
 
 /** What a direction is made from. */
@@ -48,7 +49,13 @@ export function optimizerEquations(
       const { rank, refreshInterval, updateScale } = space;
       if (!isCompressed(name)) return moved(name.includes('o_proj') ? updateScale / 2 : 1, of(gradient));
       const epoch = Math.floor((step - 1) / refreshInterval);
-      const key = { seedLow: 42, seedHigh: 0, tensorId: parameterId(name), epoch, distribution: 0 };
+      const key = {
+        seedLow: 42,
+        seedHigh: 0,
+        tensorId: parameterId(weightOfCodes(name) ?? name),
+        epoch,
+        distribution: 0,
+      };
       const p = projection(weight.shape[0]!, rank, key);
       return moved(updateScale, product(p, of(product(p, gradient, exact, true)), exact));
     },
@@ -83,13 +90,13 @@ function columnSquares(x: Tensor): number[] {
 
 const adamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
 
-const adam: DirectionEquation = ({ states, name, gradient, step }) =>
+export const adamDirection: DirectionEquation = ({ states, name, gradient, step }) =>
   adamEquation(states, name, gradient, { step, ...adamOptions });
 
 /** arXiv 2506.16659: columns over their root mean square; the head's gradient is averaged first. */
 export const scaleDirection: DirectionEquation = (input) => {
   const { name, gradient } = input;
-  if (isVector(gradient)) return adam(input);
+  if (isVector(gradient)) return adamDirection(input);
   const x = isHead(name) ? average(input, `${name}.expAvg`, [0.9, 0.1]) : gradient;
   const [rows] = x.shape as [number];
   return scaledColumns(
@@ -105,7 +112,7 @@ const nesterov = (input: DirectionInput, factor: number): Tensor => {
 
 /** arXiv 2603.20527: the rows of PyTorch's (out, in) momentum, our columns, over their lengths. */
 export const rmnpDirection: DirectionEquation = (input) => {
-  if (!isHidden(input.name)) return adam(input);
+  if (!isHidden(input.name)) return adamDirection(input);
   const x = nesterov(input, 0.95);
   const [rows, columns] = x.shape as [number, number];
   const size = Math.sqrt(Math.max(1, columns / rows));
@@ -119,7 +126,7 @@ export const rmnpDirection: DirectionEquation = (input) => {
 export const muonDirection =
   (size: (rows: number, columns: number) => number): DirectionEquation =>
   (input) => {
-    if (!isHidden(input.name)) return adam(input);
+    if (!isHidden(input.name)) return adamDirection(input);
     const m = nesterov(input, 0.95);
     const [rows, columns] = m.shape as [number, number];
     const norm = Math.sqrt(m.data.reduce((sum, value) => sum + value ** 2, 0));

@@ -69,21 +69,3 @@ describe.each(['scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)('a run with %s'
     expect(Math.abs(bf16.at(-1)! - f32.at(-1)!)).toBeLessThan(0.15);
   });
 });
-
-describe.each(['scale', 'rmnp', 'lion'] as const)('%s of weights in int8', (optimizer) => {
-  const { folder, text } = makeFolder();
-  let numRuns = 0;
-  const newOutput = (): string => join(folder, `run-${numRuns++}`);
-  const method = dense({ optimizer, weights: 'int8' });
-  const learningRate = optimizer === 'lion' ? 0.001 : 0.01;
-
-  test.each(['f32', 'bf16'] as const)(
-    'resumed equals an uninterrupted run to the bit, and learns: %s',
-    async (dtype) => {
-      await expectExactResume(tinyRun(text, { method, learningRate, dtype }), newOutput, [2, 5]);
-      const run = tinyRun(text, { method, learningRate, dtype, maxSteps: 20, outputDirectory: newOutput() });
-      const { losses } = await train(run);
-      expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.5);
-    },
-  );
-});

@@ -10,5 +10,6 @@ export const adamw8bit = defineOptimizer<AdamWSettings>()({
   source: 'Dettmers et al., 8-bit Optimizers via Block-wise Quantization, ICLR 2022, arXiv 2110.02861',
   table: adamWTable,
   stateFormats: ['8bit'],
+  stepsInt8: true,
   create: (options) => adamw.create(options),
 });

@@ -6,6 +6,7 @@ import { byParameter, isHiddenMatrix } from './by-parameter.js';
 import { newtonSchulz } from './newton-schulz.js';
 import { defineOptimizer, type DirectionRules } from './optimizer.js';
 import { stateInFormat } from './step.js';
+import { numbersOf } from '../weights/weights.js';
 
 /** Options of Muon: `betas` and `epsilon` are those of AdamW, which trains what is no hidden matrix. */
 export interface MuonSettings extends AdamWSettings {
@@ -41,6 +42,7 @@ export const muon = defineOptimizer<MuonSettings>()({
   name: 'muon',
   source: 'Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024',
   table: muonTable,
+  stepsInt8: true,
 
   create(options) {
     const { momentum: factor, nesterov, updateSize } = options;
@@ -62,7 +64,7 @@ export const muon = defineOptimizer<MuonSettings>()({
       firstMoment: averageOf,
     };
     // Products run at the rate of the weight's dtype.
-    const matrices = alongDirection(options, rules, (_gradient, parameter) => parameter.dtype);
+    const matrices = alongDirection(options, rules, (_gradient, parameter) => numbersOf(parameter).dtype);
     const rest = adamw.create(options);
     return byParameter((parameter) => (isHiddenMatrix(parameter) ? matrices : rest));
   },

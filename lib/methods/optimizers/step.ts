@@ -14,6 +14,7 @@ import {
   type Value,
 } from '../../graph/index.js';
 import { int8GroupSize, int8Matrix } from '../weights/int8.js';
+import { numbersOf } from '../weights/weights.js';
 import { flag, numberFrom, oneOf, optional, seedNumber, type OptionTable } from '../../options.js';
 
 /** Settings of a step that all optimizers share. */
@@ -83,7 +84,7 @@ export function stepAlong(
   updateScale = 1,
   gradientScale?: Value,
 ): void {
-  const { tensorId } = parameter.parameter!;
+  const { tensorId } = numbersOf(parameter);
   const stochasticRounding = { seed: options.seed, tensorId, step: scalar('step') };
   const step = {
     learningRate: learningRateOf(parameter),
