@@ -27,6 +27,8 @@ const namesOf = (entries: readonly { readonly name: string }[]): string[] => ent
 const recipeFlags: readonly RecipeFlag[] = [
   { flags: '-m, --model <model>', key: 'model', plans: true,
     description: 'a preset (see compact-train ls), or the path of a config.json or of its folder' },
+  { flags: '--from <folder>', key: 'baseModel', plans: true,
+    description: 'weights to start from: a downloaded model, or a checkpoint; its config.json is the model' },
   // A method comes before its options: the order in which flags are applied.
   { flags: '--method <method>', key: 'method', choices: namesOf(methods), plans: true,
     description: 'method, with its defaults; see compact-train methods' },

@@ -1,6 +1,7 @@
 import { dataTable } from '../data/data-table.js';
+import { byteTokenizer } from '../data/byte-tokenizer.js';
 import { compactError } from '../errors.js';
-import { checkOptions, checkValue, wholeNumber, type Checked } from '../options.js';
+import { checkOptions, checkValue, optional, path, wholeNumber, type Checked } from '../options.js';
 import { parseDevice } from '../runtime/device.js';
 import type { EngineOptions } from '../runtime/index.js';
 import { engineTable } from '../runtime/options.js';
@@ -18,13 +19,27 @@ export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data'> & {
 /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_ARGUMENT (device) */
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const checked = checkOptions(options, trainerTable, { what: 'a trainer' });
-  const data = checkOptions(checked.data, dataTable, { what: 'data', prefix: 'data.' });
+  const data = checkDataOptions(checked.data, checked.baseModel);
   const settings = { ...checked, data, ratesAt: learningRates(checked) };
   if (settings.device !== undefined && settings.device !== 'auto') parseDevice(settings.device);
   checkSizes(settings);
   checkEvaluation(settings);
   checkOutput(settings);
   return settings;
+}
+
+/**
+ * Where text comes from; it becomes tokens by the tokenizer of the weights that the run starts from, where there are any
+ * and no other is named.
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
+ */
+export function checkDataOptions(
+  given: Readonly<Record<string, unknown>>,
+  baseModel: string | undefined,
+): TrainerSettings['data'] {
+  const table = { ...dataTable, tokenizer: optional(path) };
+  const data = checkOptions(given, table, { what: 'data', prefix: 'data.' });
+  return { ...data, tokenizer: data.tokenizer ?? baseModel ?? byteTokenizer.name };
 }
 
 /** What an engine is told of the settings. */

@@ -1,10 +1,9 @@
-import { dataTable } from '../data/data-table.js';
 import { compactError, isCompactError } from '../errors.js';
 import { methodFromDescription } from '../methods/index.js';
 import { llama, modelFromDescription, type LlamaConfig, type Model } from '../models/index.js';
 import { checkOptions, checkValue, ownValues, path, section } from '../options.js';
 import { loadModel } from './load-model.js';
-import { resolveOptions } from './options.js';
+import { checkDataOptions, resolveOptions } from './options.js';
 import { trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
 
@@ -16,12 +15,14 @@ export const recipeTable = { ...plainRows, model: section, method: section, data
 /**
  * The options of a trainer that plain values describe, as a recipe file holds them. `model: 'llama-demo'` is short for
  * `{ preset: 'llama-demo' }`, where a path of a `config.json` or of its folder may stand, too (`loadModel`), `method: 'compact'` for `{ name: 'compact' }`, and `data: 'a.txt'` for `{ train: 'a.txt' }`.
+ * Where there is a `baseModel`, its folder is the model that is left out.
  *
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY (with the nearest known key), ERR_COMPACT_CONFIG_VALUE,
  *   ERR_COMPACT_RANK, ERR_COMPACT_MODEL_UNKNOWN, ERR_COMPACT_MODEL_READ; `op` is the path of the key, e.g. 'method.rankRatio'
  */
 export function optionsFromRecipe(recipe: unknown): TrainerOptions {
   const values = new Map(ownValues(recipe, { what: 'a recipe' }));
+  if (!values.has('model') && values.has('baseModel')) values.set('model', values.get('baseModel'));
   for (const key of ['model', 'method', 'data'])
     if (values.has(key)) values.set(key, expandShorthand(key, values.get(key)));
   const checked = checkOptions(Object.fromEntries(values), recipeTable, { what: 'a recipe' });
@@ -29,7 +30,7 @@ export function optionsFromRecipe(recipe: unknown): TrainerOptions {
     ...checked,
     model: inSection('model', () => modelFromSection(checked.model)),
     method: inSection('method', () => methodFromDescription(checked.method)),
-    data: checkOptions(checked.data, dataTable, { what: 'data', prefix: 'data.' }),
+    data: checkDataOptions(checked.data, checked.baseModel),
   };
   resolveOptions(options); // what options say of each other
   return options;

@@ -6,6 +6,8 @@ import { compactError } from '../errors.js';
 import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
+import { addsParameters, openBaseModel } from './base-model.js';
+import type { BaseModel } from './base-model.js';
 import { vocabularyOf } from './batch-fields.js';
 import {
   checkpointBytes,
@@ -43,6 +45,8 @@ export interface TrainerParts {
   readonly resumed: { readonly path: string; readonly state: CheckpointState } | undefined;
   /** The same, when it stands in the output folder. */
   readonly present: CheckpointInfo | undefined;
+  /** The weights that the run started from, before it was interrupted or now. */
+  readonly baseModel: CheckpointState['baseModel'];
   readonly resources: Resources;
 }
 
@@ -60,6 +64,8 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
 
 async function start(settings: TrainerSettings, resources: Resources): Promise<TrainerParts> {
   const { model, sequenceLength, seed, outputDirectory, signal } = settings;
+  checkAborted(signal);
+  await using found = await findBaseModel(settings);
   checkAborted(signal);
   const prepared = await Dataset.prepare(settings.data, {
     sequenceLength,
@@ -79,6 +85,8 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const lock = outputDirectory === undefined ? undefined : await RunLock.acquire(outputDirectory);
   if (lock !== undefined) resources.use(lock);
   await using checkpoint = await findCheckpoint(settings, plan);
+  // A checkpoint that was there before may be gone since.
+  await using base = checkpoint === undefined ? (found ?? (await openGiven(settings))) : undefined;
   checkAborted(signal);
   const output = outputDirectory === undefined ? undefined : await prepareOutput(outputDirectory, checkpoint);
   if (output !== undefined) resources.use(output);
@@ -94,9 +102,12 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
   await loadPlan(engine, plan, compileOptions);
   await writeConstants(engine, model, sequenceLength);
-  await (checkpoint === undefined
-    ? engine.run('initialize', { signal })
-    : checkpoint.loadInto(engine, signal));
+  if (checkpoint !== undefined) await checkpoint.loadInto(engine, signal);
+  else {
+    // With a base model what is left to initialize is what a method adds.
+    if (base === undefined || addsParameters(plan, model)) await engine.run('initialize', { signal });
+    await base?.loadInto(engine, plan, signal);
+  }
   const state = new TrainingState({ ...settings, engine, plan, dataset });
   resources.add(() => state.settle());
   if (resumed !== undefined) state.restore(resumed.state);
@@ -109,7 +120,9 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   resources.add(async () => log?.flush());
   lock?.keep();
   output?.keep();
-  return { settings, plan, engine, dataset, state, log, lock, resumed, present, resources };
+  const baseModel =
+    resumed === undefined ? base && { path: base.path, dtype: base.dtype } : resumed.state.baseModel;
+  return { settings, plan, engine, dataset, state, log, lock, resumed, present, baseModel, resources };
 }
 
 /** What a run compiles for a device. */
@@ -141,6 +154,24 @@ async function findCheckpoint(
   const path = await resolveCheckpoint(resumeFromCheckpoint, outputDirectory);
   return path === undefined ? undefined : openCheckpoint(path, { plan, model });
 }
+
+/** The weights to start from; of a run that goes on from a checkpoint they are not asked for. */
+async function findBaseModel({
+  baseModel,
+  model,
+  resumeFromCheckpoint,
+  outputDirectory,
+}: TrainerSettings): Promise<BaseModel | undefined> {
+  if (baseModel === undefined) return undefined;
+  const goesOn = (await resolveCheckpoint(resumeFromCheckpoint, outputDirectory)) !== undefined;
+  return goesOn ? undefined : openGiven({ baseModel, model });
+}
+
+const openGiven = async ({
+  baseModel,
+  model,
+}: Pick<TrainerSettings, 'baseModel' | 'model'>): Promise<BaseModel | undefined> =>
+  baseModel === undefined ? undefined : openBaseModel(baseModel, model);
 
 /** A run never writes over the checkpoints of another: those in its folder are its own past, or it is refused. */
 async function prepareOutput(

@@ -24,6 +24,7 @@ export const trainerTable = {
   ...planRows,
   /** Has a table of its own: `dataTable`. */
   data: section,
+  baseModel: optional(path),
   outputDirectory: optional(path),
   resumeFromCheckpoint: optional(path),
 

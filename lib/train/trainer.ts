@@ -312,6 +312,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
       model: model.describe(),
       method: method.describe(),
       training: describeSettings(settings),
+      baseModel: this.#parts.baseModel,
       data: { fingerprint: dataset.fingerprint, tokenizer: dataset.tokenizer.name },
       best,
     }).catch(async (error: unknown) => {

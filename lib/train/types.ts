@@ -13,6 +13,13 @@ export interface TrainerOptions {
   readonly method: Method;
   /** The text, and how it becomes tokens. */
   readonly data: DataOptions;
+  /**
+   * Weights to start from, in place of random ones: a folder in the layout of Hugging Face's checkpoints, such as a
+   * downloaded model or a checkpoint of this package; model.safetensors or its shards, F32, F16, BF16 or F64. `model` is
+   * `loadModel` of the same folder, and the tokenizer is the folder's unless `data` names another. A run that goes on
+   * from a checkpoint does not need it.
+   */
+  readonly baseModel?: string;
   /** Checkpoints, metrics.jsonl and the tokenised text go here. Absent: nothing is written. */
   readonly outputDirectory?: string;
   /** A folder, 'latest' (must exist in the output folder), or 'auto' (latest if there is one, else from scratch). */

@@ -73,6 +73,7 @@ export function registerPlan(program: Command, { terminal, finish }: CommandCont
 function subjectOf(recipe: string | undefined, flags: PlanFlags): PlanSubject {
   const file = withRecipeFlags(recipe === undefined ? flagsAlone() : readRecipeFile(recipe), flags);
   const { values } = file;
+  values['model'] ??= values['baseModel'];
   if (values['model'] === undefined)
     throw compactError('ERR_COMPACT_ARGUMENT', 'there is no model to plan', {
       expected: `a recipe, or --model with one of ${Object.keys(llamaPresets).join(', ')}`,

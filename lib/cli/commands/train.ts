@@ -28,6 +28,7 @@ the command that goes on is printed. A second SIGINT or SIGTERM ends at once, un
     ['compact-train train quickstart'],
     ['compact-train train quickstart --method dense -l 0.001', 'the same text without compression'],
     ['compact-train train recipe.yaml -r 1/8 -n 2000', 'flags win over the recipe'],
+    ['compact-train train recipe.yaml --from downloads/my-llama', 'start from weights that others have made'],
     [
       'compact-train train recipe.yaml --resume-from-checkpoint auto',
       'start, or go on after an interruption',
@@ -175,6 +176,7 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
   const overhead = overheadBytes === 0 ? '' : `; ${formatBytes(overheadBytes)} beside for context and code`;
   fact('memory', `${formatBytes(plan.peakBytes)}, planned and allocated${overhead}`);
   if (resumedFrom !== undefined) fact('from', resumedFrom);
+  else if (options.baseModel !== undefined) fact('from', options.baseModel);
   for (const warning of data.warnings) terminal.warn(warning);
   terminal.line();
 }

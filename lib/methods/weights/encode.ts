@@ -5,6 +5,9 @@
  */
 import { int8GroupSize } from './int8.js';
 
+// Looked up once: in the contexts of test runners every access to a global costs more than the operation.
+const { abs, ceil, fround, max, min } = Math;
+
 /** Adding it leaves no bits behind the point: what is added rounds to a whole number, half to even. */
 const wholeNumbers = 1.5 * 2 ** 52;
 const roundHalfToEven = (x: number): number => x + wholeNumbers - wholeNumbers;
@@ -12,7 +15,7 @@ const roundHalfToEven = (x: number): number => x + wholeNumbers - wholeNumbers;
 const largestMagnitude = (numbers: Float32Array, begin: number, end: number): number => {
   let largest = 0;
   for (let i = begin; i < end; i++) {
-    const magnitude = Math.abs(numbers[i]!);
+    const magnitude = abs(numbers[i]!);
     if (magnitude > largest) largest = magnitude;
   }
   return largest;
@@ -29,16 +32,16 @@ export interface Int8Codes {
 /** @param numbers finite, from the start of a group on */
 export function encodeInt8(numbers: Float32Array): Int8Codes {
   const codes = new Int8Array(numbers.length);
-  const scales = new Float32Array(Math.ceil(numbers.length / int8GroupSize));
+  const scales = new Float32Array(ceil(numbers.length / int8GroupSize));
   for (let group = 0; group < scales.length; group++) {
     const begin = group * int8GroupSize;
-    const end = Math.min(numbers.length, begin + int8GroupSize);
+    const end = min(numbers.length, begin + int8GroupSize);
     scales[group] = largestMagnitude(numbers, begin, end) / 127;
     const scale = scales[group]!;
     if (scale === 0) continue;
     for (let i = begin; i < end; i++)
       // A subnormal scale may have been rounded down by much.
-      codes[i] = Math.max(-127, Math.min(127, roundHalfToEven(Math.fround(numbers[i]! / scale))));
+      codes[i] = max(-127, min(127, roundHalfToEven(fround(numbers[i]! / scale))));
   }
   return { codes, scales };
 }
@@ -57,7 +60,7 @@ const levels = Float32Array.of(
 );
 const zeroCode = levels.indexOf(0);
 /** Between each level and the next. */
-const middles = Float32Array.from({ length: 15 }, (_, i) => 0.5 * Math.fround(levels[i]! + levels[i + 1]!));
+const middles = Float32Array.from({ length: 15 }, (_, i) => 0.5 * fround(levels[i]! + levels[i + 1]!));
 
 /** The nearest level of a number in [-1, 1]: how many middles are below it. */
 function nf4Code(x: number): number {
@@ -79,27 +82,27 @@ export interface Nf4Codes {
 
 /** @param numbers finite, an even number of them, from the start of a span on */
 export function encodeNf4(numbers: Float32Array): Nf4Codes {
-  const spans = Math.ceil(numbers.length / nf4Span);
+  const spans = ceil(numbers.length / nf4Span);
   const codes = new Uint8Array(numbers.length / 2);
   const magnitudes = new Uint8Array(spans * blocksPerSpan);
   const ranges = new Float32Array(2 * spans);
   for (let span = 0; span < spans; span++) {
     const begin = span * nf4Span;
-    const end = Math.min(numbers.length, begin + nf4Span);
-    const ofBlocks = new Float32Array(Math.ceil((end - begin) / weightsPerBlock));
+    const end = min(numbers.length, begin + nf4Span);
+    const ofBlocks = new Float32Array(ceil((end - begin) / weightsPerBlock));
     for (let block = 0; block < ofBlocks.length; block++) {
       const first = begin + block * weightsPerBlock;
-      ofBlocks[block] = encodeBlock(numbers, first, Math.min(end, first + weightsPerBlock), codes);
+      ofBlocks[block] = encodeBlock(numbers, first, min(end, first + weightsPerBlock), codes);
     }
-    const smallest = ofBlocks.reduce((least, magnitude) => Math.min(least, magnitude), Infinity);
-    const largest = ofBlocks.reduce((most, magnitude) => Math.max(most, magnitude), 0);
+    const smallest = ofBlocks.reduce((least, magnitude) => min(least, magnitude), Infinity);
+    const largest = ofBlocks.reduce((most, magnitude) => max(most, magnitude), 0);
     ranges[2 * span] = smallest;
-    ranges[2 * span + 1] = Math.fround(largest - smallest) / 255;
+    ranges[2 * span + 1] = fround(largest - smallest) / 255;
     const step = ranges[2 * span + 1]!;
     if (step === 0) continue;
     for (let block = 0; block < ofBlocks.length; block++) {
-      const steps = Math.fround(Math.fround(ofBlocks[block]! - smallest) / step);
-      magnitudes[span * blocksPerSpan + block] = Math.min(255, roundHalfToEven(steps));
+      const steps = fround(fround(ofBlocks[block]! - smallest) / step);
+      magnitudes[span * blocksPerSpan + block] = min(255, roundHalfToEven(steps));
     }
   }
   return { codes, magnitudes, ranges };
@@ -109,8 +112,8 @@ export function encodeNf4(numbers: Float32Array): Nf4Codes {
 function encodeBlock(numbers: Float32Array, begin: number, end: number, codes: Uint8Array): number {
   const magnitude = largestMagnitude(numbers, begin, end);
   for (let i = begin; i < end; i += 2) {
-    const first = magnitude === 0 ? zeroCode : nf4Code(Math.fround(numbers[i]! / magnitude));
-    const second = magnitude === 0 ? zeroCode : nf4Code(Math.fround(numbers[i + 1]! / magnitude));
+    const first = magnitude === 0 ? zeroCode : nf4Code(fround(numbers[i]! / magnitude));
+    const second = magnitude === 0 ? zeroCode : nf4Code(fround(numbers[i + 1]! / magnitude));
     codes[i / 2] = first | (second << 4);
   }
   return magnitude;

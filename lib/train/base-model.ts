@@ -1,0 +1,203 @@
+import type { Plan, PlanValue } from '../compile/index.js';
+import { compactError } from '../errors.js';
+import { isFloat, openWeights, toSingles, type FloatDType, type TensorReader } from '../formats/index.js';
+import { dtypeBytes, Graph, numElements, type Model, type StoredParameter } from '../graph/index.js';
+import { encodeInt8, encodeNf4 } from '../methods/weights/encode.js';
+import type { Engine, HostArray } from '../runtime/index.js';
+import { checkAborted } from './abort.js';
+import { convertedNumbers, notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
+import { elementsOfFile, hostArray } from './tensor-files.js';
+
+/** Weights that a run starts from, in files that were found to fit the model; nothing of them has been read yet. */
+export interface BaseModel extends AsyncDisposable {
+  readonly path: string;
+  /** Of the numbers in the files: that of most of them. */
+  readonly dtype: FloatDType;
+  /**
+   * Writes the weights into an engine that has loaded the plan, in the numbers or the codes that the plan has for them.
+   * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_ABORTED
+   */
+  loadInto(engine: Pick<Engine, 'write'>, plan: Plan, signal?: AbortSignal): Promise<void>;
+}
+
+/**
+ * Opens weights in the layout of Hugging Face's checkpoints and checks them against a model, before any work: every tensor
+ * is there, in the shape that the model's configuration gives it, in numbers that can be read, and nothing beside them
+ * that would change what the model computes. A head that is tied to the embedding table may be left out.
+ * @param path a folder with model.safetensors or its shards, such as a downloaded model or a checkpoint
+ * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID, or _MISMATCH with all names in `details`
+ */
+export async function openBaseModel(path: string, model: Model): Promise<BaseModel> {
+  const files = await openWeights(path);
+  try {
+    checkTensors(files, model);
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+  return {
+    path,
+    dtype: commonDType(files),
+    loadInto: (engine, plan, signal) => loadWeights(files, model, engine, plan, signal),
+    [Symbol.asyncDispose]: () => files.close(),
+  };
+}
+
+// ---- What is there
+
+/** Tables that models compute anew; older files hold them. */
+const isComputed = (name: string): boolean => name.endsWith('.rotary_emb.inv_freq');
+
+function checkTensors(files: TensorReader, model: Model): void {
+  const shapes = parameterShapes(model);
+  const missing: string[] = [];
+  const wrong: string[] = [];
+  const known = new Set<string>();
+  for (const stored of model.weights) {
+    const expected = fileShape(stored, shapes.get(stored.parameter)!);
+    const tied = (stored.tiedTensors ?? []).filter((name) => files.tensors.has(name));
+    for (const name of [stored.tensor, ...tied]) {
+      known.add(name);
+      const found = files.tensors.get(name);
+      if (found === undefined) missing.push(name);
+      else if (!isFloat(found.dtype) || found.shape.join() !== expected.join())
+        wrong.push(`${name}: ${found.dtype} (${found.shape.join(', ')}), not (${expected.join(', ')})`);
+    }
+  }
+  const unexpected = [...files.tensors]
+    .filter(([name, { dtype }]) => isFloat(dtype) && !known.has(name) && !isComputed(name))
+    .map(([name]) => name);
+  if (missing.length + wrong.length + unexpected.length === 0) return;
+  const found = [
+    ...(missing.length > 0 ? [`without ${listed(missing)}`] : []),
+    ...(wrong.length > 0 ? [`with ${listed(wrong)}`] : []),
+    ...(unexpected.length > 0 ? [`with ${listed(unexpected)}, which the model has no place for`] : []),
+  ];
+  throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `the weights of ${files.path} are not the model's`, {
+    op: 'baseModel',
+    expected: `the ${model.weights.length} tensors of ${model.name}, in its shapes and floating point`,
+    received: found.join('; '),
+    remedy: remedyFor(missing, wrong, unexpected),
+    details: { missing, wrong, unexpected },
+  });
+}
+
+function remedyFor(
+  missing: readonly string[],
+  wrong: readonly string[],
+  unexpected: readonly string[],
+): string {
+  if (unexpected.some((name) => /\.lora_[AB]\./.test(name)))
+    return 'Merge the adapters into the weights first, or start from the model that they were trained for';
+  if (missing.join() === 'lm_head.weight' && wrong.length + unexpected.length === 0)
+    return 'If its head is the embedding table, set tieWordEmbeddings: true';
+  return 'Leave out model, so that the config.json beside these files is used, or download both again';
+}
+
+const listed = (names: readonly string[]): string =>
+  names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
+
+/** Shapes of the parameters by name, as the model builds them. */
+function parameterShapes(model: Model): ReadonlyMap<string, readonly number[]> {
+  const graph = new Graph();
+  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'evaluate' });
+  return new Map(graph.parameters.map(({ name, shape }) => [name, shape]));
+}
+
+const fileShape = ({ layout }: StoredParameter, shape: readonly number[]): readonly number[] =>
+  layout === 'transposed' ? shape.toReversed() : shape;
+
+function commonDType({ tensors }: TensorReader): FloatDType {
+  const bytes = new Map<FloatDType, number>();
+  for (const { dtype, byteLength } of tensors.values())
+    if (isFloat(dtype)) bytes.set(dtype, (bytes.get(dtype) ?? 0) + byteLength);
+  return [...bytes].reduce((most, other) => (other[1] > most[1] ? other : most))[0];
+}
+
+// ---- Its way into an engine
+
+async function loadWeights(
+  files: TensorReader,
+  model: Model,
+  engine: Pick<Engine, 'write'>,
+  plan: Plan,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const values = new Map(
+    plan.values.filter(({ region }) => region === 'persistent').map((value) => [value.name, value]),
+  );
+  for (const stored of model.weights) {
+    const inFile = graphElements(files, stored);
+    for (const { first, count } of pieces(inFile.numElements)) {
+      checkAborted(signal);
+      for (const { name, data, byteOffset } of await partsOf(files, stored, inFile, values, { first, count }))
+        await engine.write(name, data, byteOffset);
+    }
+  }
+}
+
+/** Whether a plan has parameters that no file of the model's weights holds, in numbers or in codes: adapters. */
+export function addsParameters({ values }: Plan, { weights }: Model): boolean {
+  const suffixes = ['', '.codes', '.scales', '.magnitudes', '.ranges'];
+  const known = new Set(weights.flatMap(({ parameter }) => suffixes.map((suffix) => parameter + suffix)));
+  return values.some(
+    ({ region, kind, name }) => region === 'persistent' && kind === 'parameter' && !known.has(name),
+  );
+}
+
+interface TensorInFile extends Elements {
+  readonly dtype: FloatDType;
+  readonly numElements: number;
+}
+
+/** A tensor of the files in the order of the graph. */
+function graphElements(files: TensorReader, { tensor, layout }: StoredParameter): TensorInFile {
+  const { dtype: fileDType, shape } = files.tensors.get(tensor)!;
+  const dtype = fileDType as FloatDType; // checked
+  const inFile = elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[dtype]);
+  const elements = layout === 'transposed' ? transposed(inFile, shape as [number, number]) : inFile;
+  return { ...elements, dtype, numElements: numElements(shape) };
+}
+
+/** What is written of a persistent value. */
+interface Part {
+  readonly name: string;
+  readonly data: HostArray;
+  readonly byteOffset: number;
+}
+
+/** A piece of a weight as the plan has it: numbers, or the codes that stand in their place. */
+async function partsOf(
+  { path }: TensorReader,
+  { parameter, tensor }: StoredParameter,
+  inFile: TensorInFile,
+  values: ReadonlyMap<string, PlanValue>,
+  { first, count }: { readonly first: number; readonly count: number },
+): Promise<readonly Part[]> {
+  const value = values.get(parameter);
+  const dtype = (value?.dtype ?? 'f32') as 'f32' | 'bf16';
+  const numbers = convertedNumbers(inFile, inFile.dtype, dtype, notFinite(path, tensor, dtype));
+  const bytes = await numbers.read(first, count);
+  if (value !== undefined)
+    return [{ name: parameter, data: hostArray(dtype, bytes), byteOffset: first * dtypeBytes[dtype] }];
+  const singles = toSingles(bytes, 'f32');
+  const part = (name: string, data: HostArray, elementsOfOne: number): Part => ({
+    name: `${parameter}.${name}`,
+    data,
+    byteOffset: (first / elementsOfOne) * data.BYTES_PER_ELEMENT,
+  });
+  switch (values.get(`${parameter}.codes`)?.dtype) {
+    case 'i8': {
+      const { codes, scales } = encodeInt8(singles);
+      return [part('codes', codes, 1), part('scales', scales, 256)];
+    }
+    case 'u8': {
+      const { codes, magnitudes, ranges } = encodeNf4(singles);
+      return [part('codes', codes, 2), part('magnitudes', magnitudes, 64), part('ranges', ranges, 8192)];
+    }
+    default:
+      throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `the plan has no place for ${parameter}`, {
+        op: parameter,
+      });
+  }
+}
