@@ -1,0 +1,142 @@
+/**
+ * Files of a model that come from anywhere, cut, doubled and overwritten at random places: a safetensors file, an index of
+ * shards, a config.json. Each is opened, or refused with a typed error; nothing takes more memory than the file warrants.
+ * `scripts/fuzz-inputs.cjs` runs it with more of them.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { isCompactError } from '../../lib/errors.js';
+import { openWeights, writeSafetensors } from '../../lib/formats/index.js';
+import { llama } from '../../lib/models/index.js';
+import { openBaseModel } from '../../lib/train/base-model.js';
+import { loadModel } from '../../lib/train/index.js';
+
+jest.setTimeout(3_600_000);
+const total = Number(process.env['COMPACT_FUZZ_INPUTS'] ?? 300);
+const firstSeed = Number(process.env['COMPACT_FUZZ_SEED'] ?? 1);
+const mostBytes = 256 * 2 ** 20;
+
+const shape = { vocabSize: 9, hiddenSize: 16, intermediateSize: 4, numHiddenLayers: 1, numAttentionHeads: 2 };
+const model = llama(shape);
+let root: string;
+let folder: string;
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'compact-fuzz-'));
+  folder = join(root, 'model');
+  mkdirSync(folder);
+  const small = ['a', 'b', 'c'].map((name, i) => ({
+    name,
+    dtype: 'f32' as const,
+    shape: [i, 2],
+    async *read() {
+      yield new Uint8Array(8 * i);
+    },
+  }));
+  await writeSafetensors(join(root, 'whole.safetensors'), small, { format: 'pt' });
+  await writeSafetensors(join(folder, 'x-1.safetensors'), small.slice(0, 2));
+  await writeSafetensors(join(folder, 'x-2.safetensors'), small.slice(2));
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** Numbers from 0 to below a bound, the same for the same seed (Knuth's multiplier). */
+function generator(seed: number): (bound: number) => number {
+  let state = BigInt(seed);
+  return (bound) => {
+    state = (state * 6364136223846793005n + 1442695040888963407n) & (2n ** 64n - 1n);
+    return Number((state >> 33n) % BigInt(bound));
+  };
+}
+
+/** What breaks readers: ends, numbers at their limits, names of their own, deep and unfinished things. */
+const pieces = [
+  ...['{', '}', '[', ']', '"', ':', ',', '\\', '\0', ' ', '\ufeff', '\ud800', '..', '/', 'x-2.safetensors'],
+  ...[
+    'null',
+    'true',
+    '-1',
+    '0.5',
+    '1e309',
+    '9007199254740993',
+    '4294967296',
+    '1e-400',
+    '""',
+    '{}',
+    '[]',
+    '"a":',
+  ],
+  ...['__proto__', '__metadata__', 'data_offsets', 'constructor', 'F16', 'I64', 'F4', '[1,1,1,1]', '\\u0061'],
+  ...['['.repeat(50_000), '{"a":'.repeat(50_000), '1'.repeat(400)],
+].map((text) => Buffer.from(text));
+
+function broken(bytes: Buffer, random: (bound: number) => number): Buffer {
+  let result = bytes;
+  for (let change = random(3); change >= 0; change--) {
+    const at = random(result.length + 1);
+    const end = Math.min(result.length, at + random(24));
+    const [before, cut, after] = [result.subarray(0, at), result.subarray(at, end), result.subarray(end)];
+    const piece = pieces[random(pieces.length)]!;
+    const noise = Buffer.from(cut).map(() => random(256));
+    const choices = [[before], [before, after], [before, cut, cut, after], [before, piece, cut, after]];
+    result = Buffer.concat([...choices, [before, piece, after], [before, noise, after]][random(6)]!);
+  }
+  return result;
+}
+
+/** A file of which every other one has the length of its header set right again, so that the JSON is read. */
+function brokenFile(random: (bound: number) => number): string {
+  const whole = readFileSync(join(root, 'whole.safetensors'));
+  const bytes = broken(whole, random);
+  if (random(2) === 0 && bytes.length > 8) {
+    const end = bytes.lastIndexOf('}') + 1;
+    bytes.writeBigUInt64LE(BigInt(Math.max(0, end - 8)));
+  }
+  const path = join(root, 'broken.safetensors');
+  writeFileSync(path, bytes);
+  return path;
+}
+
+const index = {
+  metadata: { total_size: 24 },
+  weight_map: { a: 'x-1.safetensors', b: 'x-1.safetensors', c: 'x-2.safetensors' },
+};
+
+const subjects: Readonly<Record<string, (random: (bound: number) => number) => Promise<void>>> = {
+  async 'a safetensors file'(random) {
+    await using file = await openWeights(brokenFile(random));
+    for (const [name, { byteLength }] of file.tensors)
+      await file.readInto(name, new Uint8Array(byteLength), 0);
+  },
+  async 'an index of shards'(random) {
+    writeFileSync(
+      join(folder, 'model.safetensors.index.json'),
+      broken(Buffer.from(JSON.stringify(index)), random),
+    );
+    await using files = await openWeights(folder);
+    for (const [name, { byteLength }] of files.tensors)
+      await files.readInto(name, new Uint8Array(byteLength), 0);
+  },
+  async 'a config.json'(random) {
+    const config = JSON.stringify(model.pretrainedConfig('f32'));
+    writeFileSync(join(folder, 'config.json'), broken(Buffer.from(config), random));
+    const found = loadModel(folder);
+    await using _ = await openBaseModel(join(root, 'whole.safetensors'), found);
+  },
+};
+
+test.each(Object.entries(subjects))('%s', async (_, open) => {
+  const before = process.memoryUsage.rss();
+  let [numRefused, numOpened] = [0, 0];
+  for (let seed = firstSeed; seed < firstSeed + total / 3; seed++) {
+    try {
+      await open(generator(seed));
+      numOpened++;
+    } catch (error) {
+      if (!isCompactError(error)) throw new Error(`seed ${seed}: ${String(error)}`, { cause: error });
+      numRefused++;
+    }
+  }
+  expect(numRefused).toBeGreaterThan(numOpened / 100);
+  expect(1024 * process.resourceUsage().maxRSS - before).toBeLessThan(mostBytes);
+});
