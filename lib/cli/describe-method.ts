@@ -11,15 +11,24 @@ export function describeMethod(method: Method, recompute: RecomputePolicy = 'non
 
 /** A method in a few words, e.g. 'dense, muon'; `more` is said of it after its name. */
 export function methodInWords(method: Method, more?: string): string {
-  const { name, rank, rankRatio, store, optimizer } = method.describe() as {
+  const { name, rank, rankRatio, inputRank, inputRankRatio, store, optimizer } = method.describe() as {
     name: string;
     rank?: number;
     rankRatio?: number;
+    inputRank?: number;
+    inputRankRatio?: number;
     store?: string;
     optimizer?: string;
   };
   const head = [name, describeRank(rank, rankRatio)].filter((word) => word !== '').join(' ');
-  const parts = [head, more, store, optimizer === 'adamw' ? undefined : optimizer];
+  const inputs = describeRank(inputRank, inputRankRatio);
+  const parts = [
+    head,
+    more,
+    inputs === '' ? undefined : `inputs ${inputs}`,
+    store,
+    optimizer === 'adamw' ? undefined : optimizer,
+  ];
   return parts.filter((part) => part !== undefined).join(', ');
 }
 

@@ -51,6 +51,8 @@ export interface ParameterOptions {
    * for weights that share their input with nobody. Methods can share by it what they make of that input.
    */
   readonly sharesInputWith?: string;
+  /** Present: a factor of an adapter, of the weight with this role. */
+  readonly adapts?: ParameterRole;
   /** Present: the parameter holds codes, of numbers that start as `initializer` says. */
   readonly codesOf?: CodedNumbers;
 }

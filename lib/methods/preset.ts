@@ -60,8 +60,8 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly table: OptionTable<Options>;
   /** Error codes of wrong values of single options, beside those of ranks. Default ERR_COMPACT_CONFIG_VALUE. */
   readonly codes?: CheckContext['codes'];
-  /** Whether optimizers work on compressed gradients; those that need full ones are refused. Default false. */
-  readonly compressesGradients?: boolean;
+  /** Whether optimizers work on compressed gradients; those that need full ones are refused. Absent: they do not. */
+  compressesGradients?(options: Options): boolean;
   /** What to do about an option that it does not have. */
   readonly remedyOf?: CheckContext['remedyOf'];
   /** Optimizers that it takes, the default first. Absent: all, and AdamW. */
@@ -162,7 +162,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     name,
     table,
     codes,
-    compressesGradients = false,
+    compressesGradients,
     remedyOf,
     optimizers,
     optimizerDefaults = {},
@@ -175,7 +175,6 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
   const values = ownValues(given, { what: name });
   const optimizerRow = optimizerRowOf(optimizers);
   const optimizer = checkValue(values.get('optimizer'), optimizerRow, 'optimizer') as OptimizerName;
-  if (compressesGradients) refuseFullGradients(name, optimizer);
   const rows = {
     ...table,
     optimizer: optimizerRow,
@@ -189,6 +188,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     codes: { ...rankCodes, ...codes },
     remedyOf,
   });
+  if (compressesGradients?.(checked as Options)) refuseFullGradients(name, optimizer);
   const isStateless = optimizerDefinitions.get(optimizer)!.isStateless?.(checked) ?? false;
   const others = Object.entries(isStateless ? statelessDefaults : {});
   const notGiven = others.filter(([key]) => values.get(key) === undefined);
@@ -222,6 +222,6 @@ function refuseFullGradients(name: string, optimizer: OptimizerName): void {
     op: 'optimizer',
     expected: `an optimizer of compressed gradients: ${others.map((other) => other.name).join(', ')}`,
     received: optimizer,
-    remedy: `Choose another optimizer, or the method dense`,
+    remedy: 'Choose another optimizer, or a method of full gradients, such as dense',
   });
 }

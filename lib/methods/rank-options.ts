@@ -16,7 +16,12 @@ export const rankTable = {
 } satisfies OptionTable<RankOptions>;
 
 /** Wrong ranks have a code of their own. */
-export const rankCodes = { rank: 'ERR_COMPACT_RANK', rankRatio: 'ERR_COMPACT_RANK' } as const;
+export const rankCodes = {
+  rank: 'ERR_COMPACT_RANK',
+  rankRatio: 'ERR_COMPACT_RANK',
+  inputRank: 'ERR_COMPACT_RANK',
+  inputRankRatio: 'ERR_COMPACT_RANK',
+} as const;
 
 const defaultRankRatio = 0.25;
 
@@ -57,7 +62,7 @@ export function rankWithin(
       op: name,
       expected: `at most ${width}, ${whose}`,
       received: String(rank),
-      remedy: 'Lower rank, or use rankRatio, which fits each layer.',
+      remedy: 'Lower the rank, or give it as a ratio, which fits each layer.',
     });
   return rank!;
 }

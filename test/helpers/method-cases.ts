@@ -6,6 +6,9 @@ const adam = { betas: [0.9, 0.99], epsilon: 1e-3, weightDecay: 0.1 } as const;
 /** The methods that are tested on machines, each with what its paper adds. */
 export const methodCases: Readonly<Record<string, MethodCase>> = {
   lora: { method: lora({ ...adam, r: 4, loraAlpha: 16, targetModules: 'all-linear' }) },
+  'lora of projected inputs': {
+    method: lora({ ...adam, r: 4, targetModules: 'all-linear', inputRank: 8, inputRefreshInterval: 2 }),
+  },
   'lora-fa': { method: loraFa({ ...adam, r: 4, loraAlpha: 16 }) },
   qlora: { method: qlora({ ...adam, r: 4, loraAlpha: 16, embeddingWeights: 'int8' }) },
   relora: { method: relora({ ...adam, r: 4, resetInterval: 2, restartWarmupSteps: 3 }) },

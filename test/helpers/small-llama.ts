@@ -35,6 +35,13 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
   fc
     .record({ create: fc.constantFrom(lora, loraFa, relora), r: fc.constantFrom(1, 4) })
     .map(({ create, r }) => create({ r })),
+  fc
+    .record({
+      create: fc.constantFrom(lora, relora),
+      r: fc.constantFrom(1, 4),
+      inputRank: fc.constantFrom(1, 4),
+    })
+    .map(({ create, ...options }) => create(options)),
 );
 
 export const smallRuns: fc.Arbitrary<CompileOptions> = fc.record({

@@ -1,10 +1,20 @@
-/** Checkpoints of models with adapters: what their files hold, and that they are read with the adapters. */
+/** Training of adapters: checkpoints and what their files hold, projected inputs on machines. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafetensorsFile } from '../../lib/formats/index.js';
-import { lora, type Method, relora } from '../../lib/methods/index.js';
+import { compile } from '../../lib/compile/index.js';
+import { lora, type Method, qlora, relora, StepClock } from '../../lib/methods/index.js';
+import { llama } from '../../lib/models/index.js';
+import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { evaluateCheckpoint, Sampler, Trainer } from '../../lib/train/index.js';
+import { expectExactResume } from '../helpers/exact-resume.js';
+import { cudaDevice, targetsOf, withEngine } from '../helpers/machines.js';
+import { randomIntegers } from '../helpers/random.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
+import { TwinTrainer } from '../helpers/twin-trainer.js';
+import { largestDifference, parameterNames, putWeights, readValues } from '../helpers/whole-model.js';
+import { windowOf } from '../helpers/window-of.js';
+import type { Tensor } from '../reference/index.js';
 
 const { folder, text } = makeFolder();
 const heldOut = join(folder, 'held-out.txt');
@@ -86,5 +96,112 @@ describe('what a checkpoint says of its method', () => {
 
   test('the rest of it does not matter', async () => {
     expect((await evaluateAs({ weightDecay: 0.5 })).loss).toBeGreaterThan(0);
+  });
+});
+
+describe('projected inputs', () => {
+  const inputs = { inputRank: 8, inputRefreshInterval: 7 } as const;
+  const adapters = {
+    r: 4,
+    loraAlpha: 16,
+    epsilon: 1e-3,
+    weightDecay: 0.1,
+    targetModules: 'all-linear',
+    ...inputs,
+  } as const;
+  const config = {
+    vocabSize: 29,
+    hiddenSize: 16,
+    intermediateSize: 40,
+    numHiddenLayers: 1,
+    numAttentionHeads: 2,
+    numKeyValueHeads: 1,
+  };
+  const rate = 0.003;
+  const shape = { batchSize: 2, sequenceLength: 8 };
+  const numTokens = shape.batchSize * shape.sequenceLength;
+  const methods: readonly [string, Method][] = [
+    ['lora', lora(adapters)],
+    ['lora with Lion', lora({ ...adapters, epsilon: undefined, optimizer: 'lion' })],
+    ['qlora', qlora(adapters)],
+    ['relora, merged after 5 steps', relora({ ...adapters, resetInterval: 5, restartWarmupSteps: 2 })],
+  ];
+
+  const model = llama(config);
+  const steps = Array.from({ length: 20 }, (_, i) => `batch ${i + 1}`);
+
+  function twinOf(method: Method) {
+    const twin = new TwinTrainer(model, method, shape);
+    const start = new Map(twin.persistent);
+    const clock = new StepClock(method);
+    const losses = steps.map((name) => {
+      const loss = twin.step(name, { ...clock.scalars, learningRate: rate * clock.learningRateFactor });
+      for (const entry of clock.completeStep()?.entries ?? []) twin.between(entry, clock.scalars);
+      return loss;
+    });
+    return { start, losses, weights: twin.persistent };
+  }
+
+  /** Twenty steps on a machine from the weights that a twin starts with. */
+  async function train(
+    method: Method,
+    start: ReadonlyMap<string, Tensor>,
+    machine: 'avx2' | typeof cudaDevice,
+    dtype: 'f32' | 'bf16',
+  ) {
+    const target = targetsOf(machine, [2])[0]!;
+    const plan = compile({ model, method, target, ...shape, dtype, entries: ['train'] });
+    const losses: number[] = [];
+    const weights = new Map<string, Float64Array>();
+    await withEngine(machine, 2, async (engine) => {
+      await engine.load(plan);
+      await putWeights(engine, plan, start, model.constants(shape.sequenceLength));
+      const clock = new StepClock(method);
+      for (const name of steps) {
+        const of = (input: string) =>
+          Int32Array.from(randomIntegers(`${name} ${input}`, [numTokens], config.vocabSize).data);
+        const inputs = { tokens: of('tokens'), targets: of('targets') };
+        const window = windowOf([{ inputs, numCountedTokens: numTokens }]);
+        const scalars = { ...clock.scalars, learningRate: rate * clock.learningRateFactor };
+        losses.push((await runOptimizerStep(engine, plan, window, scalars)).loss);
+        for (const entry of clock.completeStep()?.entries ?? [])
+          await engine.run(entry, { scalars: clock.scalars });
+      }
+      for (const name of parameterNames(plan)) weights.set(name, await readValues(engine, plan, name));
+    });
+    return { losses, weights };
+  }
+
+  test.each(methods)('twenty steps of %s are those of the float64 twin', async (name, method) => {
+    const twin = twinOf(method);
+    let moved = 0;
+    for (const [weight, { data }] of twin.weights)
+      if (twin.start.has(weight))
+        moved = Math.max(moved, largestDifference(data, twin.start.get(weight)!.data));
+    expect(moved).toBeGreaterThan(0.02);
+    // fp32 over twenty steps; with Lion an element whose average is near zero goes the other way by twice the rate.
+    const tolerance = name.includes('Lion') ? 0.02 : 5e-5;
+    for (const machine of ['avx2', cudaDevice] as const) {
+      const f32 = await train(method, twin.start, machine, 'f32');
+      if (f32.losses.length === 0) continue; // this computer has no such machine
+      expect(largestDifference(f32.losses, twin.losses)).toBeLessThan(tolerance);
+      for (const [weight, values] of f32.weights)
+        expect(largestDifference(values, twin.weights.get(weight)!.data)).toBeLessThan(tolerance);
+      // A rounding of relative size 2^-8 for each of some ten values between a token and its loss.
+      const bf16 = await train(method, twin.start, machine, 'bf16');
+      expect(largestDifference(bf16.losses, twin.losses)).toBeLessThan(0.03 * twin.losses[0]!);
+    }
+  });
+
+  let numRuns = 0;
+  const newOutput = (): string => join(folder, `resumed-${numRuns++}`);
+  const small = { r, targetModules: 'all-linear', inputRank: 8, inputRefreshInterval: 3 } as const;
+  test.each<[string, Method, object]>([
+    ['lora', lora(small), { gradientAccumulationSteps: 2 }],
+    ['lora in bf16 with eight-bit states', lora({ ...small, optimizer: 'adamw-8bit' }), { dtype: 'bf16' }],
+    ['qlora in bf16', qlora(small), { dtype: 'bf16', maxGradNorm: 0.5 }],
+    ['relora', relora({ ...small, resetInterval: 4, restartWarmupSteps: 1 }), {}],
+  ])('a run that is resumed equals an uninterrupted one to the bit: %s', async (_, method, change) => {
+    await expectExactResume(tinyRun(text, { method, ...change }), newOutput, [2, 5]);
   });
 });

@@ -1,13 +1,22 @@
 /** Low-rank adapters: mathematics against dense training of W + s A B, what is kept, bytes, wrong options. */
 import { describe, expect, test } from '@jest/globals';
 import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
-import { crossEntropy, Graph, linearLayerOf, matmul, type Model, type Value } from '../../lib/graph/index.js';
-import { dense, lora, loraFa, type Method, mesa, relora, StepClock } from '../../lib/methods/index.js';
+import {
+  crossEntropy,
+  Graph,
+  linearLayerOf,
+  matmul,
+  type Model,
+  parameterId,
+  type Value,
+} from '../../lib/graph/index.js';
+import { dense, lora, loraFa, type Method, mesa, qlora, relora, StepClock } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { planTarget } from '../helpers/plan-target.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
 import { type Tensor, tensor } from '../reference/index.js';
 import { product } from '../reference/product.js';
+import { projection } from '../reference/projection.js';
 import { exact } from '../reference/tensor.js';
 
 const config = {
@@ -23,28 +32,35 @@ const learningRate = 0.02;
 
 /** Adam with its bias corrections, of one tensor. */
 class Adam {
-  readonly #m: Float64Array;
-  readonly #v: Float64Array;
+  readonly #m: number[] = [];
+  readonly #v: number[] = [];
 
-  constructor(readonly weight: Float64Array) {
-    this.#m = new Float64Array(weight.length);
-    this.#v = new Float64Array(weight.length);
-  }
+  constructor(readonly weight: Float64Array) {}
 
   step(gradient: Float64Array, t: number, rate: number): void {
+    for (const [i, step] of this.direction(gradient, t).entries()) this.weight[i]! -= rate * step;
+  }
+
+  direction(gradient: Float64Array, t: number): Float64Array {
     const [beta1, beta2] = adam.betas;
-    for (const [i, g] of gradient.entries()) {
-      this.#m[i] = beta1 * this.#m[i]! + (1 - beta1) * g;
-      this.#v[i] = beta2 * this.#v[i]! + (1 - beta2) * g * g;
+    return gradient.map((g, i) => {
+      this.#m[i] = beta1 * (this.#m[i] ?? 0) + (1 - beta1) * g;
+      this.#v[i] = beta2 * (this.#v[i] ?? 0) + (1 - beta2) * g * g;
       const corrected = this.#m[i] / (1 - beta1 ** t);
-      this.weight[i]! -= (rate * corrected) / (Math.sqrt(this.#v[i] / (1 - beta2 ** t)) + adam.epsilon);
-    }
+      return corrected / (Math.sqrt(this.#v[i] / (1 - beta2 ** t)) + adam.epsilon);
+    });
   }
 
   restart(): void {
-    this.#m.fill(0);
-    this.#v.fill(0);
+    this.#m.length = this.#v.length = 0;
   }
+}
+
+/** Projected inputs of adapters: what A's gradient is taken to, every so many steps with another P. */
+interface ProjectedInputs {
+  readonly rank: number;
+  readonly interval: number;
+  readonly scale: number;
 }
 
 const scaled = ({ shape: dims, data }: Tensor, factor: number): Tensor => ({
@@ -67,6 +83,7 @@ class PublishedAdapters {
     readonly start: TwinTrainer,
     readonly scale: number,
     readonly isTrained: (name: string) => boolean,
+    readonly inputs?: ProjectedInputs,
   ) {
     this.#dense = new TwinTrainer(llama(config), dense(), shape);
     for (const [name, value] of start.persistent) {
@@ -97,7 +114,9 @@ class PublishedAdapters {
       const layer = name.replace(/\.weight$/, '');
       const ofA = scaled(product(gradient, adapter.b, exact, false, true), this.scale);
       const ofB = scaled(product(adapter.a, gradient, exact, true), this.scale);
-      this.#update(`${layer}.lora_A.weight`, ofA, t, rate);
+      if (this.inputs !== undefined && !layer.includes('o_proj'))
+        this.#updateProjected(`${layer}.lora_A.weight`, ofA, t, rate, this.inputs);
+      else this.#update(`${layer}.lora_A.weight`, ofA, t, rate);
       this.#update(`${layer}.lora_B.weight`, ofB, t, rate);
     }
     return loss;
@@ -119,6 +138,29 @@ class PublishedAdapters {
     if (this.isTrained(name)) this.#optimizers.get(name)!.step(data, t, rate);
   }
 
+  /** CompAct's algorithms 1 and 2 for A: Adam of P^T dA, A = A - rate scale P direction. */
+  #updateProjected(
+    name: string,
+    gradient: Tensor,
+    t: number,
+    rate: number,
+    { rank, interval, scale }: ProjectedInputs,
+  ): void {
+    const optimizer = this.#optimizers.get(name)!;
+    const sharedName = name.replace(/[kv]_proj/, 'q_proj').replace('up_proj', 'gate_proj');
+    const p = projection(gradient.shape[0]!, rank, {
+      seedLow: 42,
+      seedHigh: 0,
+      tensorId: parameterId(sharedName),
+      epoch: Math.floor((t - 1) / interval),
+      distribution: 0,
+    });
+    const { shape: size, data } = product(p, gradient, exact, true);
+    const direction = { shape: size, data: optimizer.direction(data, t) };
+    for (const [i, step] of product(p, direction, exact).data.entries())
+      optimizer.weight[i]! -= rate * scale * step;
+  }
+
   expectEqual(found: ReadonlyMap<string, Tensor>): void {
     for (const [name, { weight }] of this.#optimizers)
       for (const [i, value] of weight.entries()) expect(found.get(name)!.data[i]).toBeCloseTo(value, 9);
@@ -127,29 +169,60 @@ class PublishedAdapters {
 
 describe('twenty steps are those of the published equations', () => {
   const interval = 6;
-  const cases: readonly (readonly [string, Method, number, (name: string) => boolean])[] = [
-    ['lora', lora({ ...adam, r: 4, loraAlpha: 6 }), 1.5, (name) => name.includes('lora_')],
+  const ofInputs = { inputRank: 3, inputRefreshInterval: 7, inputUpdateScale: 0.5 };
+  const isFactor = (name: string): boolean => name.includes('lora_');
+  const cases: readonly (readonly [
+    string,
+    Method,
+    number,
+    (name: string) => boolean,
+    ProjectedInputs | undefined,
+  ])[] = [
+    [
+      'lora of projected inputs, new projections after seven steps and fourteen',
+      lora({ ...adam, r: 4, loraAlpha: 6, targetModules: 'all-linear', ...ofInputs }),
+      1.5,
+      isFactor,
+      { rank: 3, interval: 7, scale: 0.5 },
+    ],
+    [
+      'lora of projected inputs of value alone',
+      lora({ ...adam, r: 4, loraAlpha: 6, targetModules: ['value'], ...ofInputs }),
+      1.5,
+      isFactor,
+      { rank: 3, interval: 7, scale: 0.5 },
+    ],
+    [
+      'relora of projected inputs, restarted between new projections',
+      relora({ ...adam, r: 4, resetInterval: interval, restartWarmupSteps: 4, ...ofInputs }),
+      8,
+      () => true,
+      { rank: 3, interval: 7, scale: 0.5 },
+    ],
+    ['lora', lora({ ...adam, r: 4, loraAlpha: 6 }), 1.5, isFactor, undefined],
     [
       'lora of every layer, rank-stabilised',
       lora({ ...adam, r: 4, loraAlpha: 6, useRslora: true, targetModules: 'all-linear' }),
       3,
-      (name) => name.includes('lora_'),
+      isFactor,
+      undefined,
     ],
-    ['lora-fa', loraFa({ ...adam, r: 4 }), 2, (name) => name.includes('lora_B')],
+    ['lora-fa', loraFa({ ...adam, r: 4 }), 2, (name) => name.includes('lora_B'), undefined],
     [
       'relora, restarted after six steps, twelve and eighteen',
       relora({ ...adam, r: 4, resetInterval: interval, restartWarmupSteps: 4 }),
       8,
       () => true,
+      undefined,
     ],
   ];
 
-  test.each(cases)('%s', (_, method, scale, isTrained) => {
+  test.each(cases)('%s', (_, method, scale, isTrained, inputs) => {
     const trainer = new TwinTrainer(llama(config), method, { ...shape, recompute: 'none' });
     for (const [name, { data }] of trainer.persistent) {
       if (name.includes('lora_B')) expect(data.every((x) => x === 0)).toBe(true);
     }
-    const published = new PublishedAdapters(trainer, scale, isTrained);
+    const published = new PublishedAdapters(trainer, scale, isTrained, inputs);
     const clock = new StepClock(method);
     for (let step = 1; step <= 20; step++) {
       const sinceRestart = (step - 1) % interval;
@@ -159,9 +232,10 @@ describe('twenty steps are those of the published equations', () => {
       const loss = trainer.step(`batch ${step}`, now);
       expect(published.step(`batch ${step}`, step, warmup * learningRate)).toBeCloseTo(loss, 9);
       const refresh = clock.completeStep();
-      expect(refresh !== undefined).toBe(method.name === 'relora' && step % interval === 0);
+      const restarts = method.name === 'relora' && step % interval === 0;
+      expect(refresh?.entries ?? []).toEqual(restarts ? ['merge', 'restart'] : []);
       for (const entry of refresh?.entries ?? []) trainer.between(entry, clock.scalars);
-      if (refresh !== undefined) published.restart(trainer.persistent);
+      if (restarts) published.restart(trainer.persistent);
     }
     published.expectEqual(trainer.persistent);
   });
@@ -238,6 +312,55 @@ describe('bytes', () => {
     expect(keptInputs(planOf(loraFa()))).toEqual([...inner, ...inner]);
   });
 
+  test.each([
+    ['lora', lora],
+    ['relora', relora],
+    ['qlora', qlora],
+  ] as const)(
+    '%s: of projected inputs z is kept, one for all that read the input, and no input',
+    (_, method) => {
+      const options = { r: 8, targetModules: 'all-linear' } as const;
+      const plan = planOf(method({ ...options, inputRankRatio: 0.25 }));
+      expect(keptInputs(plan).filter((columns) => columns !== 8)).toEqual([]);
+      const tokens = shape.batchSize * shape.sequenceLength;
+      const [attention, mlp, down] = [
+        [tokens, 8],
+        [tokens, 8],
+        [tokens, 24],
+      ]; // n/4, in whole eights
+      const kept = (of: Plan) =>
+        of.values.filter(({ kind }) => kind === 'compressedActivation').map((value) => value.shape);
+      expect(kept(plan)).toEqual([attention, mlp, down, attention, mlp, down]);
+      expect(kept(planOf(method(options)))).toEqual([]);
+      // Query alone needs one projection; attention keeps the input of output anyway.
+      const some = { r: 8, inputRank: 4, targetModules: ['query', 'output'] } as const;
+      expect(kept(planOf(method(some)))).toEqual([
+        [tokens, 4],
+        [tokens, 4],
+      ]);
+    },
+  );
+
+  test('states of A are those of its projected gradient', () => {
+    const shapesOf = (plan: Plan, name: string) =>
+      persistent(plan, 'optimizerState')
+        .filter((value) => value.name.includes(`layers.1.${name}.`))
+        .map((value) => value.shape);
+    const plan = planOf(lora({ r: 8, targetModules: 'all-linear', inputRank: 5 }));
+    expect(shapesOf(plan, 'mlp.down_proj.lora_A.weight')).toEqual([
+      [5, 8],
+      [5, 8],
+    ]);
+    expect(shapesOf(plan, 'mlp.down_proj.lora_B.weight')).toEqual([
+      [8, 32],
+      [8, 32],
+    ]);
+    expect(shapesOf(plan, 'self_attn.o_proj.lora_A.weight')).toEqual([
+      [32, 8],
+      [32, 8],
+    ]);
+  });
+
   test('an adapter adds no result of full size', () => {
     const sizes = (plan: Plan) =>
       plan.entries
@@ -281,6 +404,45 @@ describe('wrong options', () => {
   ])('%s is refused', (_what, options, code, op) => {
     for (const method of [lora, loraFa, relora])
       expect(() => method(options as object)).toThrow(error(code, { op }));
+  });
+
+  test.each([
+    ['no columns', { inputRank: 0 }, 'ERR_COMPACT_RANK', 'inputRank'],
+    ['more than all', { inputRankRatio: 1.5 }, 'ERR_COMPACT_RANK', 'inputRankRatio'],
+    ['both ranks', { inputRank: 4, inputRankRatio: 0.5 }, 'ERR_COMPACT_RANK', 'inputRank'],
+    ['no steps', { inputRefreshInterval: 0 }, 'ERR_COMPACT_CONFIG_VALUE', 'inputRefreshInterval'],
+    [
+      'nothing to project',
+      { inputRank: 4, targetModules: ['output', 'linear'] },
+      'ERR_COMPACT_CONFIG_VALUE',
+      'targetModules',
+    ],
+    [
+      'an optimizer of full gradients',
+      { inputRank: 4, optimizer: 'apollo' },
+      'ERR_COMPACT_CONFIG_VALUE',
+      'optimizer',
+    ],
+  ])('projected inputs: %s', (_what, options, code, op) => {
+    for (const method of [lora, qlora, relora])
+      expect(() => method(options as object)).toThrow(error(code, { op }));
+  });
+
+  test('lora-fa keeps no input that could be projected', () => {
+    const make = () => loraFa({ inputRank: 4 } as object);
+    expect(make).toThrow(error('ERR_COMPACT_CONFIG_UNKNOWN_KEY', { op: 'inputRank' }));
+    expect(make).toThrow(/no layer keeps them: leave inputRank out/);
+  });
+
+  test('a rank over the width of an input names the factor', () => {
+    expect(() => compiled(lora({ r: 4, inputRank: 9 }))).toThrow(
+      error('ERR_COMPACT_RANK', { op: 'model.layers.1.self_attn.v_proj.lora_A.weight', received: '9' }),
+    );
+  });
+
+  test('new projections at every step where the optimizer keeps nothing', () => {
+    const of = (options: object) => lora({ inputRank: 4, ...options }).describe()['inputRefreshInterval'];
+    expect([of({}), of({ optimizer: 'sgd' }), of({ optimizer: 'sgd', momentum: 0.9 })]).toEqual([50, 1, 50]);
   });
 
   test.each([{ resetInterval: 0 }, { restartWarmupSteps: -1 }])('%j is refused', (options) => {

@@ -73,6 +73,24 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   ...rowsOf('sgd, momentum 0.9', { optimizer: 'sgd', momentum: 0.9 }),
 };
 
+const inputsOf = { r: 16, targetModules: 'all-linear' } as const;
+/** Adapters of a large model, with their inputs and with projected ones. */
+const ofLargeModel: Readonly<Record<string, Method>> = {
+  lora: lora(inputsOf),
+  'lora, inputs n/4': lora({ ...inputsOf, inputRankRatio: 1 / 4 }),
+  qlora: qlora(inputsOf),
+  'qlora, inputs n/4': qlora({ ...inputsOf, inputRankRatio: 1 / 4 }),
+};
+
+/** Peaks without recomputation, with that of what is cheap, and of layers: LLaMA 7B, bf16, 4 x 2048 tokens, GiB. */
+const peaksOf = (method: Method): readonly string[] =>
+  (['none', 'cheap', 'layer'] as const).map((recompute) => {
+    const shape = { batchSize: 4, sequenceLength: 2048, dtype: 'bf16', entries: ['train'] } as const;
+    const target = cpuTarget({ threads: 2 });
+    const plan = compile({ model: llama('llama-7b'), method, target, recompute, ...shape });
+    return (plan.peakBytes / 2 ** 30).toFixed(2);
+  });
+
 /** Weights, states, what forward leaves to backward, peak: LLaMA 350M, bf16, 16 x 256 tokens, MiB. */
 function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly string[] {
   const shape = { batchSize: 16, sequenceLength: 256, dtype: 'bf16' } as const;
@@ -129,4 +147,14 @@ describe.each(pages)('docs/methods/%s.md', (page) => {
     for (const [, label, ...numbers] of table)
       expect([label, ...numbers]).toEqual([label, ...bytesOf(...rows[label!]!)]);
   });
+});
+
+test.each(['lora', 'qlora'])('docs/methods/%s.md: peaks of the large model are what is planned', (page) => {
+  const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', `${page}.md`), 'utf8');
+  const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$/gm)].filter(
+    ([, label = '']) => label in ofLargeModel,
+  );
+  expect(table.length).toBeGreaterThan(1);
+  for (const [, label, ...numbers] of table)
+    expect([label, ...numbers]).toEqual([label, ...peaksOf(ofLargeModel[label!]!)]);
 });

@@ -66,15 +66,25 @@ export function adapterOf(
 ): Readonly<Record<'a' | 'b', Value>> {
   const [rows, columns] = weight.shape as [number, number];
   checkRank(weight, r);
-  const layer = weight.name.replace(/\.weight$/, '');
-  const factor = (name: string, shape: readonly number[], initializer: Initializer) =>
-    graph.parameter(`${layer}.${name}`, shape, weight.dtype, { role: 'linear', initializer });
+  const { role: adapts, sharesInputWith } = weight.parameter!;
+  const factor = (letter: 'A' | 'B', shape: readonly number[], initializer: Initializer, first?: string) =>
+    graph.parameter(factorName(weight.name, letter), shape, weight.dtype, {
+      role: 'linear',
+      initializer,
+      adapts,
+      sharesInputWith: first,
+    });
   const standardDeviation = 1 / Math.sqrt(3 * rows);
+  const first = sharesInputWith && factorName(sharesInputWith, 'A');
   return {
-    a: factor('lora_A.weight', [rows, r], { type: 'normal', standardDeviation }),
-    b: factor('lora_B.weight', [r, columns], { type: 'constant', value: 0 }),
+    a: factor('A', [rows, r], { type: 'normal', standardDeviation }, first),
+    b: factor('B', [r, columns], { type: 'constant', value: 0 }),
   };
 }
+
+/** The name of a factor by that of the weight which it adapts. */
+const factorName = (weight: string, letter: 'A' | 'B'): string =>
+  `${weight.replace(/\.weight$/, '')}.lora_${letter}.weight`;
 
 function checkRank({ name, shape }: Value, r: number): void {
   const largest = Math.min(...shape);

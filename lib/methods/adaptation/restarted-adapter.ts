@@ -11,6 +11,7 @@ import {
   type Value,
 } from '../../graph/index.js';
 import { optional, wholeNumber, type OptionTable } from '../../options.js';
+import type { GradientSpace } from '../gradient-space/gradient-space.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import type { StepOptions } from '../optimizers/step.js';
 import type { Adaptation } from './adaptation.js';
@@ -33,11 +34,13 @@ export const restartTable = {
 
 /**
  * Adapters that restart. Everything but the adapted weights is trained.
+ * @param gradientSpace in which gradients of the adapters live
  * @param optimizer of the adapters: its states begin again with them
  */
 export function restartedAdapter(
   name: string,
   options: Required<AdapterOptions & RestartSettings> & Pick<StepOptions, 'seed'>,
+  gradientSpace: GradientSpace,
   optimizer: Optimizer,
 ): Adaptation {
   const { resetInterval, restartWarmupSteps, seed } = options;
@@ -62,7 +65,7 @@ export function restartedAdapter(
           drawing: scalar('adapterDrawing'),
         });
       }
-      for (const { name: state, shape, dtype, kind } of statesOf(factor, optimizer))
+      for (const { name: state, shape, dtype, kind } of statesOf(factor, gradientSpace, optimizer))
         fillPersistent(graph.state(state, shape, dtype, kind), 0);
     }
   }
@@ -87,10 +90,19 @@ export function restartedAdapter(
 }
 
 /** The states that an optimizer has of a parameter, which an update names; codes are nothing once their scales are zero. */
-function statesOf({ name, shape, dtype, parameter }: Value, optimizer: Optimizer): readonly Value[] {
+function statesOf(
+  { name, shape, dtype, parameter }: Value,
+  gradientSpace: GradientSpace,
+  optimizer: Optimizer,
+): readonly Value[] {
   const graph = new Graph();
-  const copy = graph.parameter(name, shape, dtype, parameter!);
-  optimizer.update(copy, graph.input('gradient', shape, 'f32'), { gradientScale: undefined });
+  const weight = graph.parameter(name, shape, dtype, parameter!);
+  const [input, outputGradient] = [
+    graph.input('x', [1, shape[0]!], dtype),
+    graph.input('dy', [1, shape[1]!], dtype),
+  ];
+  const gradient = gradientSpace.weightGradient(graph, { input, outputGradient, weight }, 'f32');
+  gradientSpace.update(weight, gradient, { gradientScale: undefined }, optimizer);
   return graph.persistentValues.filter(
     ({ kind, dtype }) => kind === 'optimizerState' && (dtype === 'f32' || dtype === 'bf16'),
   );

@@ -28,10 +28,12 @@ const epoch = scalar('projectionEpoch');
 /**
  * The space of random projections of each layer's input. Weights that are not projected have full gradients.
  * @param optimizer of the weights that are projected: its first moment is what a new projection moves or resets
+ * @param roleOf what a parameter is projected as, if at all
  */
 export function randomProjection(
   options: ResolvedProjectionOptions & StepOptions,
   optimizer: Optimizer,
+  roleOf = (parameter: Value): ParameterRole | undefined => parameter.parameter!.role,
 ): GradientSpace {
   const { seed, distribution, store, momentsAtRefresh, stateFormat } = options;
   if (momentsAtRefresh === 'transfer' && stateFormat === '8bit')
@@ -47,15 +49,16 @@ export function randomProjection(
 
   /** The projection of a weight's input, (in_features, rank); undefined for weights that stay dense. */
   function projectionOf(weight: Value): Projection | undefined {
-    const { role, tensorId, sharesInputWith } = weight.parameter!;
-    if (!targets.includes(role)) return undefined;
+    const { tensorId, sharesInputWith } = weight.parameter!;
+    const role = roleOf(weight);
+    if (role === undefined || !targets.includes(role)) return undefined;
     const isShared = options.sharing === 'input' && sharesInputWith !== undefined;
     const id = isShared ? parameterId(sharesInputWith) : tensorId;
     return { seed, tensorId: id, rank: rankOf(weight, role, options), distribution };
   }
 
   const updateScaleOf = (weight: Value, otherwise: number): number =>
-    weight.parameter!.role === 'output' ? options.outputUpdateScale : otherwise;
+    roleOf(weight) === 'output' ? options.outputUpdateScale : otherwise;
 
   return {
     targets,
@@ -66,7 +69,7 @@ export function randomProjection(
       if (projection === undefined) return full.weightGradient(graph, linear, gradientDtype);
       // Weights that share input and projection share z: equal nodes merge.
       const compress = () => project(input, projection, epoch); // (tokens, rank)
-      const isStored = store === 'stored' && weight.parameter!.role !== 'output';
+      const isStored = store === 'stored' && roleOf(weight) !== 'output';
       const compressedInput = isStored ? graph.at(input.layer, 'forward', compress) : compress();
       return matmul(compressedInput, outputGradient, {
         transposeA: true,

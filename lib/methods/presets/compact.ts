@@ -19,7 +19,7 @@ export const compact: Preset<CompactOptions> = preset<ProjectionOptions, Resolve
   name: 'compact',
   source: 'Shamshoum et al., CompAct, NAACL 2025, arXiv 2410.15352',
   table: projectionTable,
-  compressesGradients: true,
+  compressesGradients: () => true,
   optimizerDefaults: { adamw: { epsilon: 1e-6 } },
   statelessDefaults: { refreshInterval: 1 },
   published: { sharing: 'weight', outputProjection: 'dense' },

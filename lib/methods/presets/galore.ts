@@ -22,7 +22,7 @@ export const galore: Preset<GaloreOptions> = preset<SubspaceOptions, ResolvedSub
   name: 'galore',
   source: 'Zhao et al., GaLore, ICML 2024, arXiv 2403.03507',
   table: subspaceTable,
-  compressesGradients: true,
+  compressesGradients: () => true,
   optimizerDefaults: { adamw: { epsilon: 1e-6 } },
   resolve: (checked) => resolveSubspaceOptions('galore', checked),
   compose: (options) => ({ gradientSpace: singularSubspace(options), saving: { recompute: 'none' } }),

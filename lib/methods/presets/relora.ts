@@ -1,10 +1,17 @@
 import { adapterCodes, adapterTable, type AdapterOptions } from '../adaptation/adapter-options.js';
 import { restartedAdapter, restartTable, type RestartSettings } from '../adaptation/restarted-adapter.js';
-import { full } from '../gradient-space/full.js';
+import {
+  adapterInputRules,
+  adapterInputs,
+  adapterInputTable,
+  checkAdapterInputs,
+  type AdapterInputOptions,
+  type ResolvedAdapterInputs,
+} from '../gradient-space/adapter-inputs.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 
 /** Options of `relora`. */
-export interface ReloraOptions extends AdapterOptions, RestartSettings, MethodOptions {}
+export interface ReloraOptions extends AdapterOptions, RestartSettings, AdapterInputOptions, MethodOptions {}
 
 /**
  * Pretraining by low-rank adapters that are merged into their weights every so often and begin again; embeddings, head and
@@ -13,16 +20,25 @@ export interface ReloraOptions extends AdapterOptions, RestartSettings, MethodOp
  * @example relora({ r: 64, resetInterval: 1000 })
  */
 export const relora: Preset<ReloraOptions> = preset<
-  AdapterOptions & RestartSettings,
-  Required<AdapterOptions & RestartSettings>
+  AdapterOptions & RestartSettings & AdapterInputOptions,
+  Required<AdapterOptions & RestartSettings> & ResolvedAdapterInputs
 >({
+  ...adapterInputRules,
   name: 'relora',
   source: 'Lialin et al., ReLoRA: High-Rank Training Through Low-Rank Updates, ICLR 2024, arXiv 2307.05695',
-  table: { ...adapterTable({ r: 128, loraAlpha: 32, targetModules: 'all-linear' }), ...restartTable },
+  table: {
+    ...adapterTable({ r: 128, loraAlpha: 32, targetModules: 'all-linear' }),
+    ...restartTable,
+    ...adapterInputTable,
+  },
   codes: adapterCodes,
-  compose: (options, optimizer) => ({
-    adaptation: restartedAdapter('relora', options, optimizer),
-    gradientSpace: full,
-    saving: { recompute: 'none' },
-  }),
+  resolve: (checked) => checkAdapterInputs('relora', checked),
+  compose(options, optimizer) {
+    const gradientSpace = adapterInputs(options, optimizer);
+    return {
+      adaptation: restartedAdapter('relora', options, gradientSpace, optimizer),
+      gradientSpace,
+      saving: { recompute: 'none' },
+    };
+  },
 });
