@@ -53,6 +53,7 @@ export type {
   AdafactorSettings,
   AdamWSettings,
   AdaptableRole,
+  AdapterInputOptions,
   AdapterOptions,
   CompressibleRole,
   EmbeddingOptimizerSettings,
