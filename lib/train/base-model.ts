@@ -5,7 +5,14 @@ import { dtypeBytes, Graph, numElements, type Model, type StoredParameter } from
 import { encodeInt8, encodeNf4 } from '../methods/weights/encode.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
-import { convertedNumbers, notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
+import {
+  convertedNumbers,
+  evenRows,
+  notFinite,
+  pieces,
+  transposed,
+  type SizedElements,
+} from './tensor-elements.js';
 import { elementsOfFile, hostArray } from './tensor-files.js';
 
 /** Weights that a run starts from, in files that were found to fit the model; nothing of them has been read yet. */
@@ -127,10 +134,11 @@ async function loadWeights(
     plan.values.filter(({ region }) => region === 'persistent').map((value) => [value.name, value]),
   );
   for (const stored of model.weights) {
-    const inFile = graphElements(files, stored);
-    for (const { first, count } of pieces(inFile.numElements)) {
+    const isNf4 = values.get(`${stored.parameter}.codes`)?.dtype === 'u8';
+    const inFile = graphElements(files, stored, isNf4);
+    for (const range of pieces(inFile.numElements)) {
       checkAborted(signal);
-      for (const { name, data, byteOffset } of await partsOf(files, stored, inFile, values, { first, count }))
+      for (const { name, data, byteOffset } of await partsOf(files, stored, inFile, values, range))
         await engine.write(name, data, byteOffset);
     }
   }
@@ -145,18 +153,23 @@ export function addsParameters({ values }: Plan, { weights }: Model): boolean {
   );
 }
 
-interface TensorInFile extends Elements {
+interface TensorInFile extends SizedElements {
   readonly dtype: FloatDType;
-  readonly numElements: number;
 }
 
-/** A tensor of the files in the order of the graph. */
-function graphElements(files: TensorReader, { tensor, layout }: StoredParameter): TensorInFile {
+/** A tensor of the files in the order of the graph, and if so asked with rows of an even number. */
+function graphElements(
+  files: TensorReader,
+  { tensor, layout }: StoredParameter,
+  hasEvenRows: boolean,
+): TensorInFile {
   const { dtype: fileDType, shape } = files.tensors.get(tensor)!;
   const dtype = fileDType as FloatDType; // checked
   const inFile = elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[dtype]);
-  const elements = layout === 'transposed' ? transposed(inFile, shape as [number, number]) : inFile;
-  return { ...elements, dtype, numElements: numElements(shape) };
+  const isTransposed = layout === 'transposed';
+  const elements = isTransposed ? transposed(inFile, shape as [number, number]) : inFile;
+  if (!hasEvenRows) return { ...elements, dtype, numElements: numElements(shape) };
+  return { ...evenRows(elements, (isTransposed ? shape.toReversed() : shape) as [number, number]), dtype };
 }
 
 /** What is written of a persistent value. */

@@ -14,6 +14,11 @@ export interface Elements {
   read(first: number, count: number): Promise<Uint8Array>;
 }
 
+/** All elements of a tensor. */
+export interface SizedElements extends Elements {
+  readonly numElements: number;
+}
+
 /** Elements that are read, converted and written at a time; whole groups of every format of codes. */
 const pieceElements = 4 * 2 ** 20;
 
@@ -79,6 +84,26 @@ function gather(
           strip[(column - begin) * rows + row + r] = block[r * columns + column]!;
     }
   }
+}
+
+/** A matrix (rows, columns) whose rows of an odd number of columns end in one more, a zero: rows of NF4 codes are whole bytes. */
+export function evenRows(matrix: Elements, [rows, columns]: readonly [number, number]): SizedElements {
+  const width = columns + (columns % 2);
+  if (width === columns) return { ...matrix, numElements: rows * columns };
+  const { elementBytes } = matrix;
+  return {
+    elementBytes,
+    numElements: rows * width,
+    async read(first, count) {
+      const begin = Math.floor(first / width);
+      const end = Math.ceil((first + count) / width);
+      const given = wordsOf(elementBytes, await matrix.read(begin * columns, (end - begin) * columns));
+      const padded = newWords(elementBytes, (end - begin) * width);
+      for (let row = 0; row < end - begin; row++)
+        padded.set(given.subarray(row * columns, (row + 1) * columns) as never, row * width);
+      return bytesOfWords(padded.slice(first - begin * width, first + count - begin * width));
+    },
+  };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Codes that the host makes of weights are those that the ops make, to the bit. */
 import { expect, test } from '@jest/globals';
 import { encodeInt8, encodeNf4 } from '../../lib/methods/weights/encode.js';
+import { evenRows } from '../../lib/train/tensor-elements.js';
 import { cpuTarget, Engine } from '../../lib/runtime/index.js';
 import { runOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
@@ -32,18 +33,28 @@ const shapes = [
   [33, 514],
   [20, 1024],
 ];
+const oddShapes = [
+  [1, 1],
+  [7, 33],
+  [130, 257],
+];
 
 /** What the engine gives for the numbers that each case has after rounding to its dtype. */
-async function runCases(op: 'quantize' | 'quantizeNf4', attributes: Record<string, number>) {
-  const cases = shapes.flatMap((shape) => opCases({ op, inputs: { x: hard(shape) }, attributes }));
+async function runCases(
+  op: 'quantize' | 'quantizeNf4',
+  attributes: Record<string, number>,
+  ofShapes = shapes,
+) {
+  const cases = ofShapes.flatMap((shape) => opCases({ op, inputs: { x: hard(shape) }, attributes }));
   const plan = opPlan(cases, [cpuTarget({ threads: 1 })]);
   await using engine = await Engine.open({ device: 'cpu', threads: 1 });
   await engine.load(plan.plan);
   const memory = await runOps(engine, plan);
   return plan.cases.map((placed) => {
-    const numbers = Float32Array.from(placed.opCase.inputs[0]!.values!.data);
+    const { shape, data } = placed.opCase.inputs[0]!.values!;
+    const numbers = Float32Array.from(data);
     const outputs = placed.opCase.outputs.map(({ name }) => [name, outputOf(placed, name, memory)]);
-    return { name: placed.opCase.name, numbers, outputs: Object.fromEntries(outputs) as object };
+    return { name: placed.opCase.name, shape, numbers, outputs: Object.fromEntries(outputs) as object };
   });
 }
 
@@ -64,4 +75,17 @@ test('int8', async () => {
 test('NF4', async () => {
   for (const { name, numbers, outputs } of await runCases('quantizeNf4', {}))
     expect([name, ...differences(encodeNf4(numbers), outputs)]).toEqual([name]);
+});
+
+test('NF4 of rows of an odd number', async () => {
+  for (const { name, shape, numbers, outputs } of await runCases('quantizeNf4', {}, oddShapes)) {
+    const bytes = new Uint8Array(numbers.buffer);
+    const matrix = {
+      elementBytes: 4,
+      read: async (first: number, count: number) => bytes.slice(4 * first, 4 * (first + count)),
+    };
+    const padded = evenRows(matrix, shape as [number, number]);
+    const all = new Float32Array((await padded.read(0, padded.numElements)).buffer);
+    expect([name, ...differences(encodeNf4(all), outputs)]).toEqual([name]);
+  }
 });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   convertedNumbers,
+  evenRows,
   notFinite,
   pieces,
   transposed,
@@ -64,6 +65,22 @@ describe('the transpose of a matrix', () => {
     await transposed(matrix, [5, 7], 20).read(8, 20);
     expect(new Set(matrix.numReads)).toEqual(new Set([1]));
   });
+});
+
+test('rows of an odd number end in a zero, in ranges of any size and place', async () => {
+  const matrix = Uint16Array.from({ length: 4 * 7 }, (_, i) => i + 1);
+  const right = Array.from({ length: 4 * 8 }, (_, i) =>
+    i % 8 === 7 ? 0 : matrix[Math.floor(i / 8) * 7 + (i % 8)]!,
+  );
+  const padded = evenRows(counting(matrix), [4, 7]);
+  expect(padded.numElements).toBe(32);
+  for (const most of [1, 3, 8, 11, 32]) {
+    const found: number[] = [];
+    for (const { first, count } of pieces(padded.numElements, most))
+      found.push(...new Uint16Array((await padded.read(first, count)).buffer));
+    expect(found).toEqual(right);
+  }
+  expect(await evenRows(counting(matrix), [7, 4]).read(3, 2)).toEqual(new Uint8Array([4, 0, 5, 0]));
 });
 
 describe('numbers in another type', () => {

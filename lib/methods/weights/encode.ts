@@ -80,7 +80,7 @@ export interface Nf4Codes {
   readonly ranges: Float32Array;
 }
 
-/** @param numbers finite, an even number of them, from the start of a span on */
+/** @param numbers finite, of rows of an even number, from the start of a span on */
 export function encodeNf4(numbers: Float32Array): Nf4Codes {
   const spans = ceil(numbers.length / nf4Span);
   const codes = new Uint8Array(numbers.length / 2);
