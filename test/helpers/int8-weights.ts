@@ -24,15 +24,10 @@ export const weightOfCodes = (parameter: string): string | undefined =>
   parameter.endsWith('.codes') ? parameter.slice(0, -'.codes'.length) : undefined;
 
 /**
- * How far fp32 may be from the equations, as a share of the largest number of a group; of a code that is a 127th, so a sum
- * of share and random number that lies within 127 times this of a whole number may be rounded to either side of it.
- */
-const tolerance = 1e-5;
-
-/**
  * Expects of each group the scale that its new weights ask for, and of each code the one that stochastic rounding of them
  * gives with the stated random numbers. A scale may be kept or not where the largest weight is at its limit, and a code
  * may be the next one where the sum that is rounded down is a whole number, both up to the tolerance.
+ * @param tolerance how far fp32 may be from the equations, as a share of the largest number of a group, which is code 127
  * @returns how many codes are the next one
  */
 export function expectRounded(
@@ -40,7 +35,7 @@ export function expectRounded(
   weights: Tensor,
   before: Int8Weight,
   after: Int8Weight,
-  { seed, step }: { readonly seed: number; readonly step: number },
+  { seed, step, tolerance }: { readonly seed: number; readonly step: number; readonly tolerance: number },
 ): number {
   const tensorId = parameterId(name);
   let numTies = 0;

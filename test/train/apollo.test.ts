@@ -5,7 +5,12 @@ import { parameterId } from '../../lib/graph/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { expectExactResume, train } from '../helpers/exact-resume.js';
 import { cudaDevice } from '../helpers/machines.js';
-import { adamEquation, differenceFromEquations, type Equations } from '../helpers/method-equations.js';
+import {
+  adamEquation,
+  differenceFromEquations,
+  type Equations,
+  expectNearInBf16,
+} from '../helpers/method-equations.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
 import { product } from '../reference/product.js';
@@ -86,6 +91,17 @@ describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, 
       expect(worst.weights).toBeLessThan(1e-5);
       expect(worst.states).toBeLessThan(5e-5);
     });
+  });
+});
+
+describe.each(['avx2', cudaDevice] as const)('twenty steps in bf16, %s', (machine) => {
+  test.each(Object.keys(optimizers) as Name[])('%s', async (optimizer) => {
+    const { rank, updateScale } = optimizers[optimizer];
+    const method = dense({ optimizer, rank, refreshInterval, weightDecay, seed, ...adam });
+    const learningRate = 0.03 / updateScale;
+    const run = { method, machine, dtype: 'bf16', steps: 20, learningRate } as const;
+    const worst = await differenceFromEquations(run, equations(optimizer));
+    expectNearInBf16(worst);
   });
 });
 
