@@ -55,6 +55,7 @@ export type {
   AdaptableRole,
   AdapterInputOptions,
   AdapterOptions,
+  ClippingSettings,
   CompressibleRole,
   EmbeddingOptimizerSettings,
   LionSettings,

@@ -11,7 +11,7 @@ constexpr double kExponential = 1e-6;
 
 }  // namespace
 
-TEST(cuda_add_multiply_scale) {
+TEST(cuda_add_multiply_scale_clip) {
     for (int32_t dtype : kDtypes) {
         for (int64_t count : kCounts) {
             Numbers numbers(static_cast<uint64_t>(count));
@@ -27,6 +27,13 @@ TEST(cuda_add_multiply_scale) {
                       .attribute("factor", -0.3)
                       .agrees(0));
             CHECK(Comparison("scale").input(a).output_on(0).attribute("factor", 3).agrees(0));
+            a.set(0, NAN);
+            CHECK(Comparison("clip")
+                      .input(a)
+                      .output({count}, dtype)
+                      .attribute("limit", 0.3)
+                      .agrees(0));
+            CHECK(Comparison("clip").input(a).output_on(0).attribute("limit", 0.7).agrees(0));
         }
     }
 }

@@ -26,6 +26,7 @@ TEST(cuda_large_elementwise) {
     if (!runs_large()) return;
     for (const char* op : {"add", "multiply"}) CHECK(elementwise(op, 2, 1).agrees(0));
     CHECK(elementwise("scale", 1, 1).attribute("factor", -0.3).agrees(0));
+    CHECK(elementwise("clip", 1, 1).attribute("limit", 0.2).agrees(0));
     CHECK(elementwise("copy", 1, 1).agrees(0));
     CHECK(elementwise("fill", 0, 1).attribute("value", 0.1).agrees(0));
     CHECK(LargeRun("cast", kWidth)

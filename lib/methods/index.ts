@@ -4,6 +4,7 @@ export type { RestartSettings } from './adaptation/restarted-adapter.js';
 export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
 export type { MatrixRole } from './matrix-roles.js';
 export { methodFromDescription, methodNames } from './from-description.js';
+export type { ClippingSettings } from './gradient-space/clipped.js';
 export type { AdapterInputOptions } from './gradient-space/adapter-inputs.js';
 export {
   compressibleRoles,

@@ -43,6 +43,7 @@
 #define COMPACT_ELEMENTWISE_OPS(X) \
     X(Add) \
     X(Bias) \
+    X(Clip) \
     X(ColumnSum) \
     X(Multiply) \
     X(Scale) \
@@ -190,6 +191,9 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"bias",
      "x:T[n,m] bias:T[m] -> y:T[n,m]",
      ""},
+    {"clip",
+     "x:T[#e] -> y:T[#e]",
+     "limit"},
     {"columnSum",
      "x:T[n,m] accumulator?:G[m] -> y=accumulator:G[m]",
      "accumulate=0"},
@@ -327,6 +331,7 @@ inline constexpr OpAlias kOpAliases[] = {
     {"add", "y", "a"},
     {"add", "y", "b"},
     {"bias", "y", "x"},
+    {"clip", "y", "x"},
     {"multiply", "y", "a"},
     {"multiply", "y", "b"},
     {"scale", "y", "x"},

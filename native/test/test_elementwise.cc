@@ -1,4 +1,6 @@
 // Element-wise ops against fp64 over awkward sizes, and every alias that they allow.
+#include <algorithm>
+
 #include "native/base/op_table.h"
 #include "native/base/philox.h"
 #include "native/test/op_test.h"
@@ -36,6 +38,11 @@ const std::vector<Op>& ops() {
         {"add", {"a", "b"}, {"y"}, {[](V x) { return x[0] + x[1]; }}, {}},
         {"multiply", {"a", "b"}, {"y"}, {[](V x) { return x[0] * x[1]; }}, {}},
         {"scale", {"x"}, {"y"}, {[](V x) { return -0.75 * x[0]; }}, {{"factor", -0.75}}},
+        {"clip",
+         {"x"},
+         {"y"},
+         {[](V x) { return std::min(0.25, std::max(-0.25, x[0])); }},
+         {{"limit", 0.25}}},
         {"silu", {"x"}, {"y"}, {[](V x) { return silu(x[0]); }}, {}},
         {"siluBackward", {"x", "dy"}, {"dx"}, {[](V x) { return x[1] * slope(silu, x[0]); }}, {}},
         {"gelu", {"x"}, {"y"}, {[](V x) { return gelu(x[0]); }}, {{"approximate", 0}}},

@@ -4,7 +4,7 @@ import { randomTensor } from '../helpers/random.js';
 
 const shapes = [[1], [2], [31], [32, 1], [3, 11], [41, 3], [123, 33], [4097]];
 
-describeOps('add, multiply, scale', () =>
+describeOps('add, multiply, scale, clip', () =>
   shapes.flatMap((shape) => {
     const inputs = { a: randomTensor('a', shape), b: randomTensor('b', shape) };
     const x = randomTensor('x', shape);
@@ -19,6 +19,14 @@ describeOps('add, multiply, scale', () =>
         label: 'in place',
         inputs: { x },
         attributes: { factor: 3 },
+        inPlace: { y: 'x' },
+      }),
+      ...opCases({ op: 'clip', inputs: { x }, attributes: { limit: 0.3 } }),
+      ...opCases({
+        op: 'clip',
+        label: 'in place',
+        inputs: { x },
+        attributes: { limit: 0.7 },
         inPlace: { y: 'x' },
       }),
     ];

@@ -55,8 +55,8 @@ const cases = (): OpCase[] => [
   ...['q', 'k', 'v'].flatMap((name) =>
     withNaN('attention', { q: heads, k: heads, v: heads }, name, attentionAttributes),
   ),
-  ...['silu', 'gelu', 'scale', 'dropout', 'copy', 'cast'].flatMap((op) =>
-    withNaN(op, { x }, 'x', { factor: 2, probability: 0, ...key, step: 1 }),
+  ...['silu', 'gelu', 'scale', 'clip', 'dropout', 'copy', 'cast'].flatMap((op) =>
+    withNaN(op, { x }, 'x', { factor: 2, limit: 0.5, probability: 0, ...key, step: 1 }),
   ),
   ...['silu', 'gelu'].flatMap((op) => withNaN(`${op}Backward`, { x, dy: x }, 'x')),
   ...['gate', 'up'].flatMap((name) => withNaN('swiglu', { gate: x, up: x }, name)),

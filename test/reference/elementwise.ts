@@ -13,6 +13,11 @@ export const scale = ({ x }: { x: Tensor }, { factor }: Numbers, round: Round) =
   y: mapElements(x, (value) => round(round(factor!) * value)),
 });
 
+/** NaN stays NaN, which Math.min and Math.max give for it. */
+export const clip = ({ x }: { x: Tensor }, { limit }: Numbers, round: Round) => ({
+  y: mapElements(x, (value) => Math.min(round(limit!), Math.max(-round(limit!), value))),
+});
+
 /** x + bias on every row. */
 export const bias = ({ x, bias: row }: { x: Tensor; bias: Tensor }, _: Numbers, round: Round) => ({
   y: mapElements(x, (value, i) => round(value + row.data[i % row.data.length]!)),

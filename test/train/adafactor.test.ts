@@ -1,4 +1,4 @@
-/** Adafactor and AdaLomo on machines: twenty steps against the equations of the papers in double precision, resume, bytes. */
+/** Adafactor, AdaLomo and LOMO on machines: twenty steps against the equations of the papers in double precision, resume, bytes. */
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { compile, type CompileOptions } from '../../lib/compile/index.js';
@@ -8,6 +8,7 @@ import { cpuTarget } from '../../lib/runtime/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
 import { cudaDevice } from '../helpers/machines.js';
 import { differenceFromEquations, type Equations } from '../helpers/method-equations.js';
+import { optimizerEquations, sgdDirection } from '../helpers/optimizer-equations.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
 
@@ -71,6 +72,17 @@ function equations(scaleByParameter: boolean): Equations {
   };
 }
 
+/** The same, of gradients whose elements are clipped first (`clip_grad_value` of LOMO's code). */
+const clippedTo = (limit: number, { states, update }: Equations): Equations => ({
+  states,
+  update: (weight, gradient, context) =>
+    update(
+      weight,
+      mapElements(gradient, (g) => Math.min(limit, Math.max(-limit, g))),
+      context,
+    ),
+});
+
 const window = [
   ['with accumulation', { microBatches: 3 }],
   ['with accumulation and clipping', { microBatches: 2, options: { maxGradNorm: 0.5 } }],
@@ -83,14 +95,32 @@ const whole = [
 describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, %s', (machine) => {
   const relative = dense({ optimizer: 'adafactor', weightDecay });
   const absolute = dense({ optimizer: 'adafactor', scaleByParameter: false, weightDecay });
+  const descent = optimizerEquations(sgdDirection(0, false), weightDecay);
+  const maxGradValue = 0.01; // the largest elements of these gradients are several times that
 
-  test.each([
-    ...[...whole, ...window].map(([name, change]) => [`adafactor ${name}`, relative, true, change] as const),
-    ['adafactor, not scaled by parameters', absolute, false, {}] as const,
-    ...whole.map(([name, change]) => [`adalomo ${name}`, adalomo({ weightDecay }), true, change] as const),
-  ])('%s', async (_, method, scaleByParameter, change) => {
+  test.each<readonly [string, Method, Equations, object]>([
+    ...[...whole, ...window].map(
+      ([name, change]) => [`adafactor ${name}`, relative, equations(true), change] as const,
+    ),
+    ['adafactor, not scaled by parameters', absolute, equations(false), {}],
+    ...whole.map(
+      ([name, change]) => [`adalomo ${name}`, adalomo({ weightDecay }), equations(true), change] as const,
+    ),
+    [
+      'adalomo, clipped by value',
+      adalomo({ weightDecay, maxGradValue }),
+      clippedTo(maxGradValue, equations(true)),
+      {},
+    ],
+    [
+      'lomo, clipped by value',
+      lomo({ weightDecay, maxGradValue }),
+      clippedTo(maxGradValue, descent),
+      { learningRate: 1 },
+    ],
+  ])('%s', async (_, method, ofPaper, change) => {
     const run = { method, machine, steps: 20, learningRate: 0.01, ...change };
-    const worst = await differenceFromEquations(run, equations(scaleByParameter));
+    const worst = await differenceFromEquations(run, ofPaper);
     // fp32 over twenty steps; small gradients are divided by the roots of their own small means.
     expect(worst.losses).toBeLessThan(1e-5);
     expect(worst.weights).toBeLessThan(2e-5);
@@ -108,6 +138,8 @@ describe('a run', () => {
     ['adafactor, bf16', dense({ optimizer: 'adafactor' }), { dtype: 'bf16' as const }],
     ['adafactor in the space of projections', compact({ optimizer: 'adafactor', refreshInterval: 3 }), {}],
     ['adalomo', adalomo(), {}],
+    ['adalomo, clipped by value', adalomo({ maxGradValue: 0.001 }), { dtype: 'bf16' as const }],
+    ['lomo, clipped by value', lomo({ maxGradValue: 0.001 }), { learningRate: 1 }],
   ])('that is resumed equals an uninterrupted one to the bit: %s', async (_, method, change) => {
     await expectExactResume(tinyRun(text, { method, ...change }), newOutput, [2, 5]);
   });
@@ -140,8 +172,9 @@ describe.each([
   ['adalomo', adalomo],
   ['lomo', lomo],
 ] as const)('%s', (name, method) => {
-  test('holds no more than one gradient of a parameter at a time', () => {
-    const { entries, values } = planOf(method(), { lossChunkTokens: 64 });
+  test.each([0, 1])('holds no more than one gradient of a parameter at a time, clipped to %d', (limit) => {
+    const { entries, values, peakBytes } = planOf(method({ maxGradValue: limit }), { lossChunkTokens: 64 });
+    expect(peakBytes).toBe(planOf(method(), { lossChunkTokens: 64 }).peakBytes);
     const { lifetimes } = entries.step!;
     const parameters = values.filter(({ region, kind }) => region === 'persistent' && kind === 'parameter');
     const sizes = new Set(parameters.map(({ shape }) => shape.join()));

@@ -137,6 +137,7 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   add: [(make) => ops.add(make('a', [5, 8]), make('b', [5, 8]))],
   multiply: [(make) => ops.multiply(make('a', [5, 8]), make('b', [5, 8]))],
   scale: [(make) => ops.scale(make('x', [5, 8]), 2), (make) => ops.reshape(make('x', [5, 8]), [10, 4])],
+  clip: [(make) => ops.clip(make('x', [5, 8]), 0.5)],
   bias: [(make) => ops.bias(make('x', [5, 8]), make('bias', [8]))],
   columnSum: [(make) => ops.columnSum(make('x', [5, 8]), 'bf16')],
   dropout: [(make) => ops.dropout(make('x', [5, 8]), { probability: 0.1, ...rounding })],

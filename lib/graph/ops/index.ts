@@ -7,6 +7,7 @@ export * from './attention.js';
 export * from './bias.js';
 export * from './cast.js';
 export * from './channels.js';
+export * from './clip.js';
 export * from './copy.js';
 export * from './cross-entropy.js';
 export * from './divide-by-norm.js';
