@@ -246,7 +246,10 @@ export interface TrainerEvents {
   step: [StepReport];
   evaluate: [EvaluateReport];
   checkpoint: [CheckpointInfo];
-  /** What a method changed after a step, with numbers of its own, e.g. `projectionEpoch` of `compact`. */
+  /**
+   * What a method changed in a step or after it, with numbers of its own: `projectionEpoch` of `compact` and `apollo`,
+   * `subspaceEpoch` of `galore`, `adapterRestarts` of `relora`.
+   */
   refresh: [Readonly<Record<string, number>> & { readonly step: number }];
   end: [TrainResult];
   /** What went wrong in work that the run does not depend on; it goes on. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompactError } from '../../lib/errors.js';
 import type { Remedy } from '../../lib/memory/index.js';
-import { compact, dense } from '../../lib/methods/index.js';
+import { compact, dense, galore } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { Sampler, Trainer } from '../../lib/train/index.js';
 import type { StepReport, TrainerOptions, TrainResult } from '../../lib/train/index.js';
@@ -164,6 +164,19 @@ describe('the course of a run', () => {
     );
     expect(end).toBe(result);
     expect(result).toMatchObject({ reason: 'completed', step: 8, checkpoint: { step: 8 } });
+  });
+
+  test('new subspaces are told as new projections are', async () => {
+    const method = galore({ rank: 8, refreshInterval: 3 });
+    await using trainer = await Trainer.create(tinyRun(text, { method }));
+    const heard: unknown[] = [];
+    trainer.on('refresh', (refresh) => heard.push(refresh));
+    await trainer.run();
+    expect(heard).toEqual([
+      { step: 1, subspaceEpoch: 0 },
+      { step: 4, subspaceEpoch: 1 },
+      { step: 7, subspaceEpoch: 2 },
+    ]);
   });
 
   test('requestStop ends after the step and saves', async () => {

@@ -171,13 +171,26 @@ describe('the clock', () => {
     expect(new Set(variants(new StepClock(galore({ refreshInterval: 1 })), 3))).toEqual(new Set(['refresh']));
   });
 
-  test('goes on where it was', () => {
+  const reports = (clock: StepClock, steps: number) =>
+    Array.from({ length: steps }, () => clock.completeStep()?.report);
+
+  test('tells the number of new subspaces after the step that begins with them', () => {
+    expect(reports(new StepClock(galore({ refreshInterval: 3 })), 5)).toEqual([
+      { subspaceEpoch: 0 },
+      undefined,
+      undefined,
+      { subspaceEpoch: 1 },
+      undefined,
+    ]);
+  });
+
+  test.each([variants, reports])('goes on where it was: %p', (told) => {
     const method = galore({ refreshInterval: 3 });
     const straight = new StepClock(method);
-    variants(straight, 4);
+    told(straight, 4);
     const resumed = new StepClock(method);
     resumed.restore(4, straight.states());
-    expect(variants(resumed, 5)).toEqual(variants(straight, 5));
+    expect(told(resumed, 5)).toEqual(told(straight, 5));
   });
 
   test.each([[{ stepsSinceRefresh: 2 }], [{ stepsSinceRefresh: -1 }], [{}], [undefined]])(

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { compactError } from '../../errors.js';
 import { checkValue, wholeNumber } from '../../options.js';
-import type { Clock } from '../clock.js';
+import type { Clock, Refresh } from '../clock.js';
 
 /** JSON for checkpoints. */
 interface SubspaceState {
@@ -15,7 +15,8 @@ export class SubspaceClock implements Clock {
   readonly scalars = {};
   readonly #refreshInterval: number;
   readonly #variant: string;
-  #stepsSinceRefresh = 0;
+  /** Optimizer steps done. */
+  #steps = 0;
 
   constructor(refreshInterval: number, variant: string) {
     this.#refreshInterval = refreshInterval;
@@ -26,8 +27,16 @@ export class SubspaceClock implements Clock {
     return this.#stepsSinceRefresh === 0 ? this.#variant : undefined;
   }
 
-  completeStep(): undefined {
-    this.#stepsSinceRefresh = (this.#stepsSinceRefresh + 1) % this.#refreshInterval;
+  get #stepsSinceRefresh(): number {
+    return this.#steps % this.#refreshInterval;
+  }
+
+  /** Tells the number of the subspaces that the step began with, 0 for the first. */
+  completeStep(): Refresh | undefined {
+    const isRefresh = this.#stepsSinceRefresh === 0;
+    const subspaceEpoch = Math.floor(this.#steps / this.#refreshInterval);
+    this.#steps++;
+    return isRefresh ? { entries: [], report: { subspaceEpoch } } : undefined;
   }
 
   state(): SubspaceState {
@@ -51,6 +60,6 @@ export class SubspaceClock implements Clock {
           received: `${stepsSinceRefresh}`,
         },
       );
-    this.#stepsSinceRefresh = stepsSinceRefresh;
+    this.#steps = completedSteps;
   }
 }
