@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { registerBench } from './bench/index.js';
+import { registerData } from './commands/data.js';
 import { registerEval } from './commands/eval.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
@@ -43,6 +44,7 @@ export function createProgram(context: CommandContext): Command {
   addHelpAfter(program, help);
   registerPlan(program, context);
   registerTrain(program, context);
+  registerData(program, terminal);
   registerEval(program, terminal);
   registerSample(program, terminal);
   registerLs(program, terminal);

@@ -31,6 +31,8 @@ describe('help', () => {
     [['ls']],
     [['inspect']],
     [['methods']],
+    [['data']],
+    [['data', 'preview']],
     [['bench', 'memory']],
     [['bench', 'step-time']],
     [['bench', 'quality']],

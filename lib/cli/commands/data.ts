@@ -1,0 +1,125 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { openRecords, recordFormats, recordKinds } from '../../data/records/index.js';
+import type {
+  CsvSeparator,
+  EncodedRecord,
+  RecordsOptions,
+  RecordStatistics,
+} from '../../data/records/index.js';
+import { markedText } from '../marked-text.js';
+import { choice, positiveInteger, wholeNumber } from '../options.js';
+import type { Terminal } from '../terminal.js';
+import { addHelpAfter } from '../text-layout.js';
+
+const separators = { comma: ',', tab: '\t', semicolon: ';', bar: '|' } as const;
+
+const help = {
+  prose: () => `
+What is learnt is green, where there are no colours between ⟦ and ⟧: of messages what the assistant says, of a prompt with
+its completion the completion, of a text all of it. All records are read and checked, and the first of them shown.
+
+Kinds are told by the fields of the first record: messages; prompt and completion; text with label or labels; text.`,
+  examples: [
+    ['compact-train data preview chats.jsonl -m models/llama', 'what of them is learnt'],
+    ['compact-train data preview pairs.csv -m models/llama --context-length 2048 --truncate'],
+    ['compact-train data preview chats.jsonl -m models/llama --json --limit 1', 'ids and mask'],
+  ],
+} as const;
+
+interface PreviewFlags {
+  readonly model: string;
+  readonly limit: number;
+  readonly kind?: RecordsOptions['kind'];
+  readonly format?: RecordsOptions['format'];
+  readonly separator?: keyof typeof separators;
+  readonly textField?: string;
+  readonly classes?: number | readonly string[];
+  readonly contextLength?: number;
+  readonly truncate?: boolean;
+  readonly splitSpecialTokens: boolean;
+  readonly addBos?: boolean;
+  readonly addEos: boolean;
+}
+
+export function registerData(program: Command, terminal: Terminal): void {
+  const data = program
+    .command('data')
+    .summary('look at fine-tuning data before it is trained on')
+    .description('What records of fine-tuning data are for a model.');
+  const preview = data
+    .command('preview')
+    .summary('which tokens of each record are learnt')
+    .description(
+      'Reads and checks all records of a file, and shows which tokens of the first ones are learnt.',
+    )
+    .argument('<file>', 'JSON lines, a JSON array, CSV or parquet, also compressed by gzip')
+    .requiredOption('-m, --model <folder>', 'folder of the tokenizer and the chat template, or bytes')
+    .option('--limit <count>', 'records to show', wholeNumber, 5)
+    .addOption(choice('--kind <kind>', 'what the records are (default: told by their fields)', recordKinds))
+    .addOption(choice('--format <format>', 'what the file is (default: told by its content)', recordFormats))
+    .addOption(choice('--separator <name>', 'between the fields of CSV', Object.keys(separators)))
+    .option('--text-field <key>', 'key of the text (default: text)')
+    .option('--classes <names>', 'how many classes there are, or their names: a,b,c', classes)
+    .option('--context-length <tokens>', 'refuse longer records', positiveInteger)
+    .option('--truncate', 'leave out the end of longer records')
+    .option('--no-split-special-tokens', 'what reads as a control token in a record is one')
+    .option('--add-bos', 'put a start token in front (default: as the tokenizer or the template has it)')
+    .option('--no-add-bos', 'put none in front')
+    .option('--no-add-eos', 'put no end of text behind texts and completions')
+    .action((file: string, flags: PreviewFlags) => showPreview(file, flags, terminal));
+  addHelpAfter(data, { examples: help.examples.slice(0, 1) });
+  addHelpAfter(preview, help);
+}
+
+function classes(text: string): number | readonly string[] {
+  if (/^\d+$/.test(text)) return positiveInteger(text);
+  const names = text.split(',');
+  if (names.includes('')) throw new InvalidArgumentError('expected a number, or names parted by commas');
+  return names;
+}
+
+async function showPreview(file: string, flags: PreviewFlags, terminal: Terminal): Promise<void> {
+  const { model, limit, separator, ...options } = flags;
+  const by: CsvSeparator | undefined = separator && separators[separator];
+  const encoder = await openRecords({ ...options, files: file, tokenizer: model, separator: by });
+  let numShown = 0;
+  const statistics = await encoder.encodeAll((record) => {
+    if (numShown++ >= limit) return;
+    const { place, ids, counts, labels, isTruncated } = record;
+    terminal.object({
+      type: 'record',
+      ...place,
+      ids: Array.from(ids),
+      counts: Array.from(counts),
+      labels,
+      isTruncated,
+    });
+    terminal.line(headOf(terminal, record));
+    terminal.line(markedText(terminal, encoder.tokenizer, ids, counts));
+    terminal.line();
+  });
+  terminal.object({ type: 'statistics', ...statistics });
+  terminal.prose(describe(statistics));
+  for (const warning of statistics.warnings) terminal.warn(warning);
+}
+
+function headOf(terminal: Terminal, { place, ids, counts, labels, isTruncated }: EncodedRecord): string {
+  const facts = [
+    `${ids.length} tokens`,
+    ...(labels === undefined ? [`${countOf(counts)} learnt`] : [`labels ${labels.join(', ') || 'none'}`]),
+    ...(isTruncated ? ['without its end'] : []),
+  ];
+  return `${terminal.style('bold', `${place.unit} ${place.number}`)} ${terminal.style('dim', facts.join(', '))}`;
+}
+
+const countOf = (counts: Uint8Array): number => counts.reduce((sum, count) => sum + count, 0);
+
+function describe(statistics: RecordStatistics): string {
+  const { kind, numRecords, numTokens, numCountedTokens, longest, numTruncated } = statistics;
+  const number = (value: number): string => value.toLocaleString('en');
+  const share = numTokens === 0 ? 0 : (100 * numCountedTokens) / numTokens;
+  return (
+    `${number(numRecords)} records (${kind}), ${number(numTokens)} tokens, ${number(numCountedTokens)} of them learnt ` +
+    `(${share.toFixed(1)} %); the longest has ${number(longest)}, ${number(numTruncated)} lost their end.`
+  );
+}

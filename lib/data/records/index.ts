@@ -1,0 +1,13 @@
+export type { EncodedRecord, MarkedTokens } from './encode/encoded-record.js';
+export { openRecords } from './encode-records.js';
+export type { RecordEncoder } from './encode-records.js';
+export { recordKinds } from './kinds/index.js';
+export type { RecordKind } from './kinds/index.js';
+export { packRecords } from './packing/pack.js';
+export type { PackedPart, Packing } from './packing/pack.js';
+export { layOut } from './packing/packed-sequence.js';
+export type { PackedSequence } from './packing/packed-sequence.js';
+export { csvSeparators, recordFormats } from './readers/index.js';
+export type { CsvSeparator, RecordFormat, RecordPlace } from './readers/index.js';
+export type { RecordsOptions } from './records-table.js';
+export type { RecordStatistics } from './statistics.js';
