@@ -18,6 +18,7 @@ const weights: v.GenericSchema<WeightMap> = v.array(
     parameter: v.string(),
     tensor: v.string(),
     layout: v.picklist(['same', 'transposed']),
+    part: v.optional(v.strictObject({ first: wholeNumber(0), of: wholeNumber(1) })),
     tiedTensors: v.optional(v.array(v.string())),
   }),
 );

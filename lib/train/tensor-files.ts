@@ -3,12 +3,13 @@ import { compactError } from '../errors.js';
 import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
 import type { TensorReader, TensorSource } from '../formats/index.js';
 import { dtypeBytes, numElements } from '../graph/index.js';
-import type { DType, Model } from '../graph/index.js';
+import type { DType, Model, StoredParameter } from '../graph/index.js';
 import { factorOf } from '../methods/adaptation/low-rank-adapter.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
 import { notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
+import { besideEachOther, columnsOf, concatenated, elementsFrom } from './tensor-parts.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
@@ -27,6 +28,8 @@ interface StoredTensor {
   /** Its name in the file. */
   readonly name: string;
   readonly isTransposed: boolean;
+  /** Of a tensor that holds several: the first of its output features that is this one's, and how many it has. */
+  readonly part?: StoredParameter['part'];
   /** Names under which the file may hold it once more. */
   readonly tiedNames: readonly string[];
 }
@@ -42,7 +45,7 @@ export function saveTensors(
   fileName: TensorFileName,
   path: string,
 ): Promise<number> {
-  const sources = storedTensors(plan, model, fileName).map((tensor) => sourceOf(engine, tensor));
+  const sources = byTensor(storedTensors(plan, model, fileName)).map((parts) => sourceOf(engine, parts));
   return writeSafetensors(path, sources, { format: 'pt' });
 }
 
@@ -91,8 +94,9 @@ export async function loadTensors(
   file: TensorReader,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (const { value, name, isTransposed } of storedTensors(plan, model, fileName)) {
-    const inFile = elementsOfFile(file, name, dtypeBytes[value.dtype]);
+  for (const tensor of storedTensors(plan, model, fileName)) {
+    const { value, name, isTransposed } = tensor;
+    const inFile = partOf(tensor, elementsOfFile(file, name, dtypeBytes[value.dtype]));
     const elements = isTransposed ? transposed(inFile, reversed(value)) : inFile;
     for (const { first, count } of pieces(numElements(value.shape))) {
       checkAborted(signal);
@@ -168,28 +172,79 @@ function storedTensors(plan: Plan, model: Model, fileName: TensorFileName): Stor
     .filter((value) => value.region === 'persistent' && value.kind === kind)
     .map((value) => {
       const otherwise = factorOf(value) === undefined ? 'same' : 'transposed';
-      const { tensor = value.name, layout = otherwise, tiedTensors = [] } = stored.get(value.name) ?? {};
-      return { value, name: tensor, isTransposed: layout === 'transposed', tiedNames: tiedTensors };
+      const {
+        tensor = value.name,
+        layout = otherwise,
+        tiedTensors = [],
+        part,
+      } = stored.get(value.name) ?? {};
+      return { value, name: tensor, isTransposed: layout === 'transposed', part, tiedNames: tiedTensors };
     });
 }
 
-function sourceOf(engine: Pick<Engine, 'read'>, tensor: StoredTensor): TensorSource {
-  const { value, name, isTransposed } = tensor;
+/** What stands in each tensor of a file, in the order in which it stands there. */
+function byTensor(tensors: readonly StoredTensor[]): (readonly StoredTensor[])[] {
+  const groups = new Map<string, StoredTensor[]>();
+  for (const tensor of tensors) groups.set(tensor.name, [...(groups.get(tensor.name) ?? []), tensor]);
+  const first = ({ part }: StoredTensor): number => part?.first ?? 0;
+  return [...groups.values()].map((parts) => parts.toSorted((a, b) => first(a) - first(b)));
+}
+
+/** Output features, which are the last axis of parameters. */
+const features = ({ value }: StoredTensor): number => value.shape.at(-1)!;
+
+/** Whether parts of a tensor stand one after the other in its file: rows of a transposed matrix, or elements of a vector. */
+const isContiguous = ({ value, isTransposed }: StoredTensor): boolean =>
+  isTransposed || value.shape.length === 1;
+
+/** What of a tensor of a file is a parameter's. */
+function partOf(tensor: StoredTensor, inFile: Elements): Elements {
+  const { value, part } = tensor;
+  if (part === undefined) return inFile;
+  const width = features(tensor);
+  return isContiguous(tensor)
+    ? elementsFrom(inFile, (part.first * numElements(value.shape)) / width)
+    : columnsOf(inFile, { ...part, width });
+}
+
+function sourceOf(engine: Pick<Engine, 'read'>, parts: readonly StoredTensor[]): TensorSource {
+  const [tensor] = parts as [StoredTensor];
+  const { dtype } = tensor.value;
+  const elements = joined(parts, (part) => inFileOrder(engine, part));
+  const shape = fileShape(tensor);
+  return {
+    name: tensor.name,
+    dtype,
+    shape,
+    async *read() {
+      for (const { first, count } of pieces(numElements(shape))) yield elements.read(first, count);
+    },
+  };
+}
+
+/** A parameter as a file holds it, or its part of a tensor; what it reads is finite. */
+function inFileOrder(engine: Pick<Engine, 'read'>, { value, isTransposed }: StoredTensor): Elements {
   const inEngine = elementsOfEngine(engine, value);
   const elements = isTransposed ? transposed(inEngine, value.shape as [number, number]) : inEngine;
   return {
-    name,
-    dtype: value.dtype,
-    shape: fileShape(tensor),
-    async *read() {
-      for (const { first, count } of pieces(numElements(value.shape))) {
-        const bytes = await elements.read(first, count);
-        const found = firstNotFinite(bytes, value.dtype);
-        if (found !== undefined) throw notFiniteIn(value, found);
-        yield bytes;
-      }
+    elementBytes: elements.elementBytes,
+    async read(first, count) {
+      const bytes = await elements.read(first, count);
+      const found = firstNotFinite(bytes, value.dtype);
+      if (found !== undefined) throw notFiniteIn(value, found);
+      return bytes;
     },
   };
+}
+
+function joined(parts: readonly StoredTensor[], elementsOf: (part: StoredTensor) => Elements): Elements {
+  const [tensor] = parts as [StoredTensor];
+  if (tensor.part === undefined) return elementsOf(tensor);
+  return isContiguous(tensor)
+    ? concatenated(
+        parts.map((part) => ({ elements: elementsOf(part), numElements: numElements(part.value.shape) })),
+      )
+    : besideEachOther(parts.map((part) => ({ elements: elementsOf(part), width: features(part) })));
 }
 
 const notFiniteIn = ({ name }: PlanValue, value: number): Error =>
@@ -214,8 +269,11 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: HostArray): Uint8Array =>
 
 const reversed = ({ shape: [rows, columns] }: PlanValue): readonly [number, number] => [columns!, rows!];
 
-const fileShape = ({ value, isTransposed }: StoredTensor): readonly number[] =>
-  isTransposed ? reversed(value) : value.shape;
+/** Of the whole tensor, all of its parts together. */
+function fileShape({ value, isTransposed, part }: StoredTensor): readonly number[] {
+  const shape = [...value.shape.slice(0, -1), part?.of ?? value.shape.at(-1)!];
+  return isTransposed ? shape.toReversed() : shape;
+}
 
 const describe = (dtype: string, shape: readonly number[]): string => `${dtype} (${shape.join(', ')})`;
 

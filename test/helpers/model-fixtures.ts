@@ -1,7 +1,7 @@
 /** Recordings of test/fixtures/models: small checkpoints as transformers save them, and what transformers make of them. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Model, StoredParameter } from '../../lib/graph/index.js';
+import { Graph, type Model, type StoredParameter } from '../../lib/graph/index.js';
 import { type Tensor, tensor } from '../reference/index.js';
 import { readJson, readTensors } from './fixtures.js';
 
@@ -43,30 +43,47 @@ export const readModel = (name: string): RecordedModel => readJson(`models/${nam
 /** The parameters of a recorded model as its graph has them. */
 export function readParameters(name: string, model: Model): ReadonlyMap<string, Tensor> {
   const tensors = readTensors(`models/${name}.safetensors`);
+  const graph = new Graph();
+  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'train' });
+  const shapes = new Map(graph.parameters.map((parameter) => [parameter.name, parameter.shape]));
   return new Map(
-    model.weights.map((stored) => [stored.parameter, inGraph(stored, tensors.get(stored.tensor)!)]),
+    model.weights.map((stored) => [
+      stored.parameter,
+      inGraph(stored, shapes.get(stored.parameter)!, tensors.get(stored.tensor)!),
+    ]),
   );
 }
 
 /** Tensors as a file holds them, of parameters or their gradients as a graph does. */
 export function asInFile(model: Model, parameters: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
-  return new Map(
-    model.weights.map((stored) => [stored.tensor, inFile(stored, parameters.get(stored.parameter)!)]),
-  );
+  const whole = new Map<string, Tensor>();
+  for (const { parameter, tensor: name, layout, part } of model.weights) {
+    const found = parameters.get(parameter)!;
+    const width = found.shape.at(-1)!;
+    const { first, of } = part ?? { first: 0, of: width };
+    const shape = [...found.shape.slice(0, -1), of];
+    const inFile = whole.get(name) ?? tensor(layout === 'transposed' ? shape.toReversed() : shape);
+    whole.set(name, inFile);
+    found.data.forEach((value, at) => {
+      const [row, column] = [Math.floor(at / width), first + (at % width)];
+      const rows = found.data.length / width;
+      inFile.data[layout === 'transposed' ? column * rows + row : row * of + column] = value;
+    });
+  }
+  return whole;
 }
 
-function inGraph({ layout }: StoredParameter, found: Tensor): Tensor {
-  return layout === 'transposed' ? transposed(found) : found;
-}
-
-function inFile({ layout }: StoredParameter, parameter: Tensor): Tensor {
-  return layout === 'transposed' ? transposed(parameter) : parameter;
-}
-
-function transposed({ shape, data }: Tensor): Tensor {
-  const [rows, columns] = shape as [number, number];
-  const result = data.map((_, at) => data[(at % rows) * columns + Math.floor(at / rows)]!);
-  return tensor([columns, rows], result);
+/** One parameter of a tensor of a file. */
+function inGraph({ layout, part }: StoredParameter, shape: readonly number[], found: Tensor): Tensor {
+  const width = shape.at(-1)!;
+  const { first, of } = part ?? { first: 0, of: width };
+  const result = tensor(shape);
+  const rows = result.data.length / width;
+  result.data.forEach((_, at) => {
+    const [row, column] = [Math.floor(at / width), first + (at % width)];
+    result.data[at] = found.data[layout === 'transposed' ? column * rows + row : row * of + column]!;
+  });
+  return result;
 }
 
 /** A direction that involves every element. */

@@ -153,6 +153,58 @@ describe('checkpoints', () => {
     expect(file.metadata).toEqual({ format: 'pt' });
   });
 
+  test('a tensor may hold several parameters, side by side by their output features, in both directions', async () => {
+    const prefix = 'model.layers.1';
+    const [gate, up] = [`${prefix}.mlp.gate_proj.weight`, `${prefix}.mlp.up_proj.weight`]; // (16, 24) here
+    const norms = [`${prefix}.input_layernorm.weight`, `${prefix}.post_attention_layernorm.weight`]; // (16)
+    const groups = [
+      ...(['same', 'transposed'] as const).map((layout) => ({
+        layout,
+        tensor: 'gate_up',
+        shape: layout === 'same' ? [16, 48] : [48, 16],
+        names: [gate, up],
+        width: 24,
+      })),
+      { layout: 'same', tensor: 'norms', shape: [32], names: norms, width: 16 } as const,
+    ];
+    for (const [index, { layout, tensor, shape, names, width }] of groups.entries()) {
+      const of = 2 * width;
+      const weights = model.weights.map((stored) => {
+        const place = names.indexOf(stored.parameter);
+        return place < 0 ? stored : { ...stored, tensor, layout, part: { first: place * width, of } };
+      });
+      const plan = planOf();
+      const engine = new MemoryEngine(plan);
+      engine.scramble(1);
+      const subject = { plan, model: { ...model, weights } };
+      const { path } = await saveCheckpoint(
+        folder,
+        engine,
+        subject,
+        await loadTokenizer(),
+        stateOf(20 + index),
+      );
+      await using file = await SafetensorsFile.open(join(path, 'model.safetensors'));
+      expect(file.tensors.get(tensor)!.shape).toEqual(shape);
+      const whole = new Float32Array((await file.read(tensor)).buffer);
+      for (const [place, name] of names.entries()) {
+        expect(file.tensors.has(name)).toBe(false);
+        const own = new Float32Array(engine.tensors.get(name)!.buffer);
+        const rows = own.length / width;
+        const expected = own.map((_, at) => {
+          const [row, column] = [Math.floor(at / width), place * width + (at % width)];
+          return whole[layout === 'transposed' ? column * rows + row : row * of + column]!;
+        });
+        expect([name, own]).toEqual([name, expected]);
+      }
+      const other = new MemoryEngine(plan);
+      await using checkpoint = await openCheckpoint(path, subject);
+      await checkpoint.loadInto(other);
+      for (const name of names)
+        expect(Buffer.compare(other.tensors.get(name)!, engine.tensors.get(name)!)).toBe(0);
+    }
+  });
+
   test('tensors have the names that the weight map of the model gives them, in both directions', async () => {
     const weights = model.weights.map((stored) => ({
       ...stored,
