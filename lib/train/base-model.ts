@@ -1,8 +1,8 @@
 import type { Plan, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { isFloat, openWeights, toSingles, type FloatDType, type TensorReader } from '../formats/index.js';
-import { dtypeBytes, Graph, numElements, type Model, type StoredParameter } from '../graph/index.js';
-import { encodeInt8, encodeNf4 } from '../methods/weights/encode.js';
+import { Graph, numElements, type Model, type StoredParameter } from '../graph/index.js';
+import { encodeInt8, encodeNf4, nf4Span } from '../methods/weights/encode.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import {
@@ -11,7 +11,7 @@ import {
   notFinite,
   pieces,
   transposed,
-  type SizedElements,
+  type Elements,
 } from './tensor-elements.js';
 import { elementsOfFile, hostArray } from './tensor-files.js';
 
@@ -133,14 +133,86 @@ async function loadWeights(
   const values = new Map(
     plan.values.filter(({ region }) => region === 'persistent').map((value) => [value.name, value]),
   );
-  for (const stored of model.weights) {
-    const isNf4 = values.get(`${stored.parameter}.codes`)?.dtype === 'u8';
-    const inFile = graphElements(files, stored, isNf4);
-    for (const range of pieces(inFile.numElements)) {
+  for (const { parameter, tensor, layout } of model.weights) {
+    const { dtype: fileDType, shape } = files.tensors.get(tensor)!;
+    const from = fileDType as FloatDType; // checked
+    const inFile = elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[from]);
+    const isTurned = layout === 'transposed';
+    const elements = isTurned ? transposed(inFile, shape as [number, number]) : inFile;
+    const numbersAs = (dtype: 'f32' | 'bf16'): Elements =>
+      convertedNumbers(elements, from, dtype, notFinite(files.path, tensor, dtype));
+    const columns = shape.at(isTurned ? 0 : -1)!;
+    const target = targetOf(parameter, numElements(shape), columns, values, numbersAs);
+    for (const { first, count } of pieces(target.numElements)) {
       checkAborted(signal);
-      for (const { name, data, byteOffset } of await partsOf(files, stored, inFile, values, range))
-        await engine.write(name, data, byteOffset);
+      const bytes = await target.elements.read(first, count);
+      for (const { name, data, elementsOfOne } of target.partsOf(bytes))
+        await engine.write(name, data, (first / elementsOfOne) * data.BYTES_PER_ELEMENT);
     }
+  }
+}
+
+/** What is written of a persistent value for a piece of a weight. */
+interface Part {
+  readonly name: string;
+  readonly data: HostArray;
+  /** Elements of the weight for each element of the value. */
+  readonly elementsOfOne: number;
+}
+
+/** A weight as the plan has it: elements in the order in which it takes them, and what becomes of a piece of them. */
+interface Target {
+  readonly elements: Elements;
+  readonly numElements: number;
+  partsOf(bytes: Uint8Array): readonly Part[];
+}
+
+function targetOf(
+  parameter: string,
+  numElements: number,
+  columns: number,
+  values: ReadonlyMap<string, PlanValue>,
+  numbersAs: (dtype: 'f32' | 'bf16') => Elements,
+): Target {
+  const dtype = values.get(parameter)?.dtype as 'f32' | 'bf16' | undefined;
+  if (dtype !== undefined)
+    return {
+      elements: numbersAs(dtype),
+      numElements,
+      partsOf: (bytes) => [{ name: parameter, data: hostArray(dtype, bytes), elementsOfOne: 1 }],
+    };
+  const part = (name: string, data: HostArray, elementsOfOne: number): Part => ({
+    name: `${parameter}.${name}`,
+    data,
+    elementsOfOne,
+  });
+  switch (values.get(`${parameter}.codes`)?.dtype) {
+    case 'i8':
+      return {
+        elements: numbersAs('f32'),
+        numElements,
+        partsOf: (bytes) => {
+          const { codes, scales } = encodeInt8(toSingles(bytes, 'f32'));
+          return [part('codes', codes, 1), part('scales', scales, 256)];
+        },
+      };
+    case 'u8':
+      return {
+        elements: evenRows(numbersAs('f32'), columns),
+        numElements: (numElements / columns) * (columns + (columns % 2)),
+        partsOf: (bytes) => {
+          const { codes, magnitudes, ranges } = encodeNf4(toSingles(bytes, 'f32'));
+          return [
+            part('codes', codes, 2),
+            part('magnitudes', magnitudes, 64),
+            part('ranges', ranges, nf4Span / 2),
+          ];
+        },
+      };
+    default:
+      throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `the plan has no place for ${parameter}`, {
+        op: parameter,
+      });
   }
 }
 
@@ -151,66 +223,4 @@ export function addsParameters({ values }: Plan, { weights }: Model): boolean {
   return values.some(
     ({ region, kind, name }) => region === 'persistent' && kind === 'parameter' && !known.has(name),
   );
-}
-
-interface TensorInFile extends SizedElements {
-  readonly dtype: FloatDType;
-}
-
-/** A tensor of the files in the order of the graph, and if so asked with rows of an even number. */
-function graphElements(
-  files: TensorReader,
-  { tensor, layout }: StoredParameter,
-  hasEvenRows: boolean,
-): TensorInFile {
-  const { dtype: fileDType, shape } = files.tensors.get(tensor)!;
-  const dtype = fileDType as FloatDType; // checked
-  const inFile = elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[dtype]);
-  const isTransposed = layout === 'transposed';
-  const elements = isTransposed ? transposed(inFile, shape as [number, number]) : inFile;
-  if (!hasEvenRows) return { ...elements, dtype, numElements: numElements(shape) };
-  return { ...evenRows(elements, (isTransposed ? shape.toReversed() : shape) as [number, number]), dtype };
-}
-
-/** What is written of a persistent value. */
-interface Part {
-  readonly name: string;
-  readonly data: HostArray;
-  readonly byteOffset: number;
-}
-
-/** A piece of a weight as the plan has it: numbers, or the codes that stand in their place. */
-async function partsOf(
-  { path }: TensorReader,
-  { parameter, tensor }: StoredParameter,
-  inFile: TensorInFile,
-  values: ReadonlyMap<string, PlanValue>,
-  { first, count }: { readonly first: number; readonly count: number },
-): Promise<readonly Part[]> {
-  const value = values.get(parameter);
-  const dtype = (value?.dtype ?? 'f32') as 'f32' | 'bf16';
-  const numbers = convertedNumbers(inFile, inFile.dtype, dtype, notFinite(path, tensor, dtype));
-  const bytes = await numbers.read(first, count);
-  if (value !== undefined)
-    return [{ name: parameter, data: hostArray(dtype, bytes), byteOffset: first * dtypeBytes[dtype] }];
-  const singles = toSingles(bytes, 'f32');
-  const part = (name: string, data: HostArray, elementsOfOne: number): Part => ({
-    name: `${parameter}.${name}`,
-    data,
-    byteOffset: (first / elementsOfOne) * data.BYTES_PER_ELEMENT,
-  });
-  switch (values.get(`${parameter}.codes`)?.dtype) {
-    case 'i8': {
-      const { codes, scales } = encodeInt8(singles);
-      return [part('codes', codes, 1), part('scales', scales, 256)];
-    }
-    case 'u8': {
-      const { codes, magnitudes, ranges } = encodeNf4(singles);
-      return [part('codes', codes, 2), part('magnitudes', magnitudes, 64), part('ranges', ranges, 8192)];
-    }
-    default:
-      throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `the plan has no place for ${parameter}`, {
-        op: parameter,
-      });
-  }
 }

@@ -14,11 +14,6 @@ export interface Elements {
   read(first: number, count: number): Promise<Uint8Array>;
 }
 
-/** All elements of a tensor. */
-export interface SizedElements extends Elements {
-  readonly numElements: number;
-}
-
 /** Elements that are read, converted and written at a time; whole groups of every format of codes. */
 const pieceElements = 4 * 2 ** 20;
 
@@ -86,22 +81,20 @@ function gather(
   }
 }
 
-/** A matrix (rows, columns) whose rows of an odd number of columns end in one more, a zero: rows of NF4 codes are whole bytes. */
-export function evenRows(matrix: Elements, [rows, columns]: readonly [number, number]): SizedElements {
-  const width = columns + (columns % 2);
-  if (width === columns) return { ...matrix, numElements: rows * columns };
-  const { elementBytes } = matrix;
+/** A matrix of f32 whose rows end in zeros, to a length that two divides, as rows of NF4 do. */
+export function evenRows(matrix: Elements, columns: number): Elements {
+  if (columns % 2 === 0) return matrix;
+  const stride = columns + 1;
   return {
-    elementBytes,
-    numElements: rows * width,
+    elementBytes: 4,
     async read(first, count) {
-      const begin = Math.floor(first / width);
-      const end = Math.ceil((first + count) / width);
-      const given = wordsOf(elementBytes, await matrix.read(begin * columns, (end - begin) * columns));
-      const padded = newWords(elementBytes, (end - begin) * width);
+      const begin = Math.floor(first / stride);
+      const end = Math.ceil((first + count) / stride);
+      const rows = wordsOf(4, await matrix.read(begin * columns, (end - begin) * columns));
+      const padded = newWords(4, (end - begin) * stride);
       for (let row = 0; row < end - begin; row++)
-        padded.set(given.subarray(row * columns, (row + 1) * columns) as never, row * width);
-      return bytesOfWords(padded.slice(first - begin * width, first + count - begin * width));
+        padded.set(rows.subarray(row * columns, (row + 1) * columns) as Uint32Array, row * stride);
+      return bytesOfWords(padded.slice(first - begin * stride, first - begin * stride + count));
     },
   };
 }

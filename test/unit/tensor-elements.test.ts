@@ -68,19 +68,19 @@ describe('the transpose of a matrix', () => {
 });
 
 test('rows of an odd number end in a zero, in ranges of any size and place', async () => {
-  const matrix = Uint16Array.from({ length: 4 * 7 }, (_, i) => i + 1);
+  const matrix = Uint32Array.from({ length: 4 * 7 }, (_, i) => i + 1);
   const right = Array.from({ length: 4 * 8 }, (_, i) =>
     i % 8 === 7 ? 0 : matrix[Math.floor(i / 8) * 7 + (i % 8)]!,
   );
-  const padded = evenRows(counting(matrix), [4, 7]);
-  expect(padded.numElements).toBe(32);
+  const padded = evenRows(counting(matrix), 7);
   for (const most of [1, 3, 8, 11, 32]) {
     const found: number[] = [];
-    for (const { first, count } of pieces(padded.numElements, most))
-      found.push(...new Uint16Array((await padded.read(first, count)).buffer));
+    for (const { first, count } of pieces(right.length, most))
+      found.push(...new Uint32Array((await padded.read(first, count)).buffer));
     expect(found).toEqual(right);
   }
-  expect(await evenRows(counting(matrix), [7, 4]).read(3, 2)).toEqual(new Uint8Array([4, 0, 5, 0]));
+  const even = counting(matrix);
+  expect(evenRows(even, 4)).toBe(even);
 });
 
 describe('numbers in another type', () => {
