@@ -14,6 +14,7 @@ import {
   type Elements,
 } from './tensor-elements.js';
 import { elementsOfFile, hostArray } from './tensor-files.js';
+import { partOf, shapeInFile, type StoredShape } from './tensor-parts.js';
 
 /** Weights that a run starts from, in files that were found to fit the model; nothing of them has been read yet. */
 export interface BaseModel extends AsyncDisposable {
@@ -61,9 +62,10 @@ function checkTensors(files: TensorReader, model: Model): void {
   const wrong: string[] = [];
   const known = new Set<string>();
   for (const stored of model.weights) {
-    const expected = fileShape(stored, shapes.get(stored.parameter)!);
+    const expected = shapeInFile(storedShape(stored, shapes.get(stored.parameter)!));
     const tied = (stored.tiedTensors ?? []).filter((name) => files.tensors.has(name));
     for (const name of [stored.tensor, ...tied]) {
+      if (known.has(name)) continue; // another part of it
       known.add(name);
       const found = files.tensors.get(name);
       if (found === undefined) missing.push(name);
@@ -111,8 +113,11 @@ function parameterShapes(model: Model): ReadonlyMap<string, readonly number[]> {
   return new Map(graph.parameters.map(({ name, shape }) => [name, shape]));
 }
 
-const fileShape = ({ layout }: StoredParameter, shape: readonly number[]): readonly number[] =>
-  layout === 'transposed' ? shape.toReversed() : shape;
+const storedShape = ({ layout, part }: StoredParameter, shape: readonly number[]): StoredShape => ({
+  shape,
+  isTransposed: layout === 'transposed',
+  part,
+});
 
 function commonDType({ tensors }: TensorReader): FloatDType {
   const bytes = new Map<FloatDType, number>();
@@ -133,16 +138,20 @@ async function loadWeights(
   const values = new Map(
     plan.values.filter(({ region }) => region === 'persistent').map((value) => [value.name, value]),
   );
-  for (const { parameter, tensor, layout } of model.weights) {
-    const { dtype: fileDType, shape } = files.tensors.get(tensor)!;
-    const from = fileDType as FloatDType; // checked
-    const inFile = elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[from]);
-    const isTurned = layout === 'transposed';
-    const elements = isTurned ? transposed(inFile, shape as [number, number]) : inFile;
+  const shapes = parameterShapes(model);
+  for (const stored of model.weights) {
+    const { parameter, tensor } = stored;
+    const shape = shapes.get(parameter)!;
+    const from = files.tensors.get(tensor)!.dtype as FloatDType; // checked
+    const inFile = partOf(
+      elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[from]),
+      storedShape(stored, shape),
+    );
+    const isTransposed = stored.layout === 'transposed';
+    const elements = isTransposed ? transposed(inFile, shape.toReversed() as [number, number]) : inFile;
     const numbersAs = (dtype: 'f32' | 'bf16'): Elements =>
       convertedNumbers(elements, from, dtype, notFinite(files.path, tensor, dtype));
-    const columns = shape.at(isTurned ? 0 : -1)!;
-    const target = targetOf(parameter, numElements(shape), columns, values, numbersAs);
+    const target = targetOf(parameter, numElements(shape), shape.at(-1)!, values, numbersAs);
     for (const { first, count } of pieces(target.numElements)) {
       checkAborted(signal);
       const bytes = await target.elements.read(first, count);

@@ -9,7 +9,7 @@ import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
 import { notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
-import { besideEachOther, columnsOf, concatenated, elementsFrom } from './tensor-parts.js';
+import { besideEachOther, concatenated, isContiguous, partOf, shapeInFile } from './tensor-parts.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
@@ -96,7 +96,8 @@ export async function loadTensors(
 ): Promise<void> {
   for (const tensor of storedTensors(plan, model, fileName)) {
     const { value, name, isTransposed } = tensor;
-    const inFile = partOf(tensor, elementsOfFile(file, name, dtypeBytes[value.dtype]));
+    const whole = elementsOfFile(file, name, dtypeBytes[value.dtype]);
+    const inFile = partOf(whole, { ...tensor, shape: value.shape });
     const elements = isTransposed ? transposed(inFile, reversed(value)) : inFile;
     for (const { first, count } of pieces(numElements(value.shape))) {
       checkAborted(signal);
@@ -190,23 +191,6 @@ function byTensor(tensors: readonly StoredTensor[]): (readonly StoredTensor[])[]
   return [...groups.values()].map((parts) => parts.toSorted((a, b) => first(a) - first(b)));
 }
 
-/** Output features, which are the last axis of parameters. */
-const features = ({ value }: StoredTensor): number => value.shape.at(-1)!;
-
-/** Whether parts of a tensor stand one after the other in its file: rows of a transposed matrix, or elements of a vector. */
-const isContiguous = ({ value, isTransposed }: StoredTensor): boolean =>
-  isTransposed || value.shape.length === 1;
-
-/** What of a tensor of a file is a parameter's. */
-function partOf(tensor: StoredTensor, inFile: Elements): Elements {
-  const { value, part } = tensor;
-  if (part === undefined) return inFile;
-  const width = features(tensor);
-  return isContiguous(tensor)
-    ? elementsFrom(inFile, (part.first * numElements(value.shape)) / width)
-    : columnsOf(inFile, { ...part, width });
-}
-
 function sourceOf(engine: Pick<Engine, 'read'>, parts: readonly StoredTensor[]): TensorSource {
   const [tensor] = parts as [StoredTensor];
   const { dtype } = tensor.value;
@@ -240,11 +224,12 @@ function inFileOrder(engine: Pick<Engine, 'read'>, { value, isTransposed }: Stor
 function joined(parts: readonly StoredTensor[], elementsOf: (part: StoredTensor) => Elements): Elements {
   const [tensor] = parts as [StoredTensor];
   if (tensor.part === undefined) return elementsOf(tensor);
-  return isContiguous(tensor)
+  const { isTransposed, value } = tensor;
+  return isContiguous({ isTransposed, shape: value.shape })
     ? concatenated(
         parts.map((part) => ({ elements: elementsOf(part), numElements: numElements(part.value.shape) })),
       )
-    : besideEachOther(parts.map((part) => ({ elements: elementsOf(part), width: features(part) })));
+    : besideEachOther(parts.map((part) => ({ elements: elementsOf(part), width: part.value.shape.at(-1)! })));
 }
 
 const notFiniteIn = ({ name }: PlanValue, value: number): Error =>
@@ -269,11 +254,8 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: HostArray): Uint8Array =>
 
 const reversed = ({ shape: [rows, columns] }: PlanValue): readonly [number, number] => [columns!, rows!];
 
-/** Of the whole tensor, all of its parts together. */
-function fileShape({ value, isTransposed, part }: StoredTensor): readonly number[] {
-  const shape = [...value.shape.slice(0, -1), part?.of ?? value.shape.at(-1)!];
-  return isTransposed ? shape.toReversed() : shape;
-}
+const fileShape = (tensor: StoredTensor): readonly number[] =>
+  shapeInFile({ ...tensor, shape: tensor.value.shape });
 
 const describe = (dtype: string, shape: readonly number[]): string => `${dtype} (${shape.join(', ')})`;
 

@@ -1,3 +1,4 @@
+import { numElements, type StoredParameter } from '../graph/index.js';
 import type { Elements } from './tensor-elements.js';
 
 /*
@@ -5,6 +6,34 @@ import type { Elements } from './tensor-elements.js';
  * in_features) matrix and elements of a vector, which stand one after the other, or columns of a (in_features,
  * out_features) matrix.
  */
+
+/** How a parameter stands in a file. */
+export interface StoredShape {
+  /** In the graph; the last axis is that of output features. */
+  readonly shape: readonly number[];
+  readonly isTransposed: boolean;
+  readonly part?: StoredParameter['part'];
+}
+
+/** Whether parts of a tensor stand one after the other in its file: rows of a transposed matrix, or elements of a vector. */
+export const isContiguous = ({ shape, isTransposed }: StoredShape): boolean =>
+  isTransposed || shape.length === 1;
+
+/** What of a tensor of a file is a parameter's. */
+export function partOf(inFile: Elements, stored: StoredShape): Elements {
+  const { shape, part } = stored;
+  if (part === undefined) return inFile;
+  const width = shape.at(-1)!;
+  return isContiguous(stored)
+    ? elementsFrom(inFile, (part.first * numElements(shape)) / width)
+    : columnsOf(inFile, { ...part, width });
+}
+
+/** Shape of the whole tensor in the file, all of its parts together. */
+export function shapeInFile({ shape, isTransposed, part }: StoredShape): readonly number[] {
+  const whole = [...shape.slice(0, -1), part?.of ?? shape.at(-1)!];
+  return isTransposed ? whole.toReversed() : whole;
+}
 
 /** The elements from `offset` on. */
 export const elementsFrom = (elements: Elements, offset: number): Elements => ({
