@@ -3,6 +3,7 @@
 // while the largest of its weights stays within the upper half of the codes, so that what does not
 // move is not rounded anew. Two accesses per code and one per direction (both are read a second
 // time from the cache); limit: memory bandwidth.
+#include "cuda/optimizers/int8_groups.h"
 #include "cuda/optimizers/weight_update.cuh"
 #include "cuda/runtime/ops.h"
 #include "cuda/simt/block_reduce.cuh"
@@ -20,9 +21,22 @@ struct Int8Update {
     float* scales;
     AnyTensor direction;
     const float* direction_scale;
-    int64_t count, group_size;
+    int64_t count, group_size, first_group;
     StepSize size;
     RoundingKey key;
+
+    explicit Int8Update(const Int8Step& step)
+        : codes(step.codes),
+          scales(step.scales),
+          direction_scale(step.direction_scale),
+          count(step.count),
+          group_size(step.group_size),
+          first_group(step.first_group),
+          size{step.keep, step.rate},
+          key(step.key) {
+        direction.data = const_cast<void*>(step.direction);
+        direction.dtype = step.direction_dtype;
+    }
 
     // Weights from `first` on after the step.
     __device__ __forceinline__ void moved(int64_t first, int present, float scale, float factor,
@@ -60,8 +74,9 @@ __global__ void __launch_bounds__(32 * kGroupsPerBlock) weight_update_int8_kerne
     for (int64_t at = first; at < end; at += kStride) {
         const int present = pack_count(end, at);
         p.moved(at, present, scale, factor, w);
-        const PhiloxWords words = rounding_words(p.key, static_cast<uint32_t>(group),
-                                                 static_cast<uint32_t>((at - begin) / kPackSize));
+        const PhiloxWords words =
+            rounding_words(p.key, static_cast<uint32_t>(p.first_group + group),
+                           static_cast<uint32_t>((at - begin) / kPackSize));
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) {
             const float fraction = static_cast<float>(philox_half(words, i)) * 0x1p-16f;
@@ -78,23 +93,31 @@ CpStatus check(const CpCall* call, CpError* error) {
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    Int8Update work;
-    work.codes = data<int8_t>(call->outputs[0]);
-    work.scales = data<float>(call->outputs[1]);
-    work.direction = AnyTensor(call->inputs[2]);
-    work.direction_scale = data<const float>(call->inputs[3]);
-    work.count = num_elements(call->inputs[2]);
-    work.group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
-    work.size = step_size(*call, attribute(*call, "updateScale"));
-    work.key = {attribute_word(*call, "roundingSeed"), attribute_word(*call, "tensorId"),
+    const StepSize size = step_size(*call, attribute(*call, "updateScale"));
+    Int8Step step;
+    step.codes = data<int8_t>(call->outputs[0]);
+    step.scales = data<float>(call->outputs[1]);
+    step.count = num_elements(call->inputs[2]);
+    step.group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
+    step.direction = call->inputs[2].data;
+    step.direction_dtype = call->inputs[2].dtype;
+    step.direction_scale = data<const float>(call->inputs[3]);
+    step.keep = size.keep;
+    step.rate = size.rate;
+    step.key = {attribute_word(*call, "roundingSeed"), attribute_word(*call, "tensorId"),
                 attribute_word(*call, "step")};
-    const int64_t blocks = ceil_div(ceil_div(work.count, work.group_size), kGroupsPerBlock);
-    CP_LAUNCH(weight_update_int8_kernel, dim3(static_cast<unsigned>(blocks)),
-              dim3(32 * kGroupsPerBlock), 0, device->stream, work);
-    return check_launch(*device, "weightUpdateInt8", error);
+    return update_int8_groups(*device, "weightUpdateInt8", step, error);
 }
 
 }  // namespace
+
+CpStatus update_int8_groups(CpDevice& device, const char* op, const Int8Step& step,
+                            CpError* error) {
+    const int64_t blocks = ceil_div(ceil_div(step.count, step.group_size), kGroupsPerBlock);
+    CP_LAUNCH(weight_update_int8_kernel, dim3(static_cast<unsigned>(blocks)),
+              dim3(32 * kGroupsPerBlock), 0, device.stream, Int8Update(step));
+    return check_launch(device, op, error);
+}
 
 const CpOp kCudaWeightUpdateInt8Op = {"weightUpdateInt8", no_workspace, check, run};
 

@@ -114,6 +114,20 @@ TEST(cuda_large_weights_in_int8) {
               .attribute("learningRate", 0)
               .attribute("step", 1)
               .agrees(0));
+    Tensor direction({1, group}, CP_BF16);
+    CHECK(LargeRun("projectBackUpdateInt8", group)
+              .rows({group}, CP_I8, 100.0)
+              .holding(full_range)
+              .rows({}, CP_F32, 0.5)
+              .holding([](int64_t) { return 0.5; })
+              .whole(direction)
+              .output_on(0)
+              .output_on(1)
+              .attribute("groupSize", group)
+              .attribute("distribution", 1)
+              .attribute("learningRate", 0)
+              .attribute("step", 1)
+              .agrees(0));
     Tensor ids({3}, CP_I32, {0, 1, 2});
     CHECK(LargeRun("embeddingInt8", group)
               .rows({group}, CP_I8, 3.0, 40.0)

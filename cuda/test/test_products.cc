@@ -193,6 +193,34 @@ TEST(cuda_project_back_update) {
     }
 }
 
+// More rows than P direction exists for at a time; groups lie across rows.
+TEST(cuda_project_back_update_int8) {
+    constexpr int64_t kGroup = 64;
+    const std::vector<Product> shapes = {{1, 1, 1}, {33, 20, 50}, {600, 41, 24}};
+    for (int32_t dtype : kDtypes) {
+        for (const auto& [in_features, out_features, rank] : sizes(shapes, {1, 2})) {
+            for (int distribution : {0, 1, 2}) {
+                Numbers numbers(static_cast<uint64_t>(rank));
+                Tensor codes({in_features, out_features}, CP_I8);
+                Tensor scales({(codes.size() + kGroup - 1) / kGroup});
+                for (int64_t i = 0; i < codes.size(); ++i) {
+                    codes.set(i, std::floor(numbers.uniform() * 255) - 127);
+                }
+                for (int64_t i = 0; i < scales.size(); ++i) scales.set(i, 0.01);
+                Tensor direction = distribution == 0
+                                       ? one_term(rank, out_features, dtype, false)
+                                       : numbers.integers({rank, out_features}, dtype);
+                Comparison call("projectBackUpdateInt8");
+                call.input(codes).input(scales).input(direction).output_on(0).output_on(1);
+                call.attribute("groupSize", kGroup).attribute("epoch", 1);
+                call.attribute("learningRate", 0.0123).attribute("updateScale", 0.25);
+                call.attribute("weightDecay", 0.1).attribute("roundingSeed", 77);
+                CHECK(projection(call.attribute("step", 5), distribution).agrees(0));
+            }
+        }
+    }
+}
+
 // Rows of the second panel are rounded with the numbers of their place in the whole weight.
 TEST(cuda_weight_update_in_panels) {
     if (is_reduced()) return skip("the panels alone take a minute");

@@ -78,6 +78,12 @@ inline CpStatus check_project_back_update(const CpCall* call, CpError* error) {
     return check_distribution(call, "projectBackUpdate", error);
 }
 
+inline CpStatus check_project_back_update_int8(const CpCall* call, CpError* error) {
+    const char* op = "projectBackUpdateInt8";
+    if (check_distribution(call, op, error) != CP_OK) return CP_FAILED;
+    return check_groups(call, op, call->inputs[0], call->inputs[1], error);
+}
+
 inline CpStatus check_project_transfer(const CpCall* call, CpError* error) {
     int64_t rows = 0;
     if (constant_integer(*call, "projectTransfer", "rows", 1, &rows, error) != CP_OK) {

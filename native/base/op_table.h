@@ -17,6 +17,7 @@
     X(Orthonormalize) \
     X(Project) \
     X(ProjectBackUpdate) \
+    X(ProjectBackUpdateInt8) \
     X(ProjectLeft) \
     X(ProjectTransfer) \
     X(RandomNormal)
@@ -119,6 +120,10 @@ inline constexpr OpSignature kOpSignatures[] = {
      "weight:W[n,m] direction:D[r,m] -> =weight",
      "seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 "
      "stochasticRounding=0 roundingSeed=0 step=0"},
+    {"projectBackUpdateInt8",
+     "codes:i8[n,m] scales:f32[g] direction:D[r,m] -> =codes =scales",
+     "groupSize seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 "
+     "weightDecay=0 roundingSeed=0 step"},
     {"projectLeft",
      "x:T[n,m] -> z:T[r,m]",
      "seedLow seedHigh tensorId epoch distribution=0"},

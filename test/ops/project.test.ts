@@ -6,13 +6,13 @@ import { instructionSets, machines, withEngine } from '../helpers/machines.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
 import { outputOf } from '../helpers/op-plan.js';
 import { randomTensor } from '../helpers/random.js';
-import { tensor } from '../reference/index.js';
+import { computeTwin, tensor } from '../reference/index.js';
 import { projectionPatterns, projectionSha256, projectionTable } from '../reference/projection.js';
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const key = { seedLow: 0x89abcdef, seedHigh: 0x01234567, tensorId: 37, epoch: 5 };
-const [gaussian, rademacher, identity] = [0, 1, 2];
+const [gaussian, rademacher, identity] = [0, 1, 2] as const;
 
 const shapes: readonly (readonly [tokens: number, width: number, rank: number])[] = [
   [1, 1, 1],
@@ -75,6 +75,30 @@ describeOps('projectBackUpdate', () =>
   shapes.flatMap(([columns, rows, rank]) =>
     [gaussian, rademacher, identity].flatMap((distribution) =>
       backUpdates(rows, columns, rank, distribution),
+    ),
+  ),
+);
+
+describeOps('projectBackUpdateInt8', () =>
+  shapes.flatMap(([columns, rows, rank]) =>
+    (
+      [
+        [gaussian, 256],
+        [rademacher, 32],
+        [identity, 256],
+      ] as const
+    ).flatMap(([distribution, groupSize]) =>
+      opCases({
+        op: 'projectBackUpdateInt8',
+        label: `distribution ${distribution}, groups of ${groupSize}`,
+        inputs: {
+          ...computeTwin('quantize', { x: randomTensor('weight', [rows, columns]) }, { groupSize }),
+          direction: randomTensor('direction', [rank, columns], 30),
+        },
+        attributes: { ...key, ...update, distribution, groupSize, roundingSeed: 5, step: 3 },
+        // A sum that falls elsewhere may be rounded to the next code; steps are of many codes. One term is exact.
+        absolute: distribution === identity ? {} : { codes: 1 },
+      }),
     ),
   ),
 );

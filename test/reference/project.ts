@@ -1,3 +1,4 @@
+import { weightUpdateInt8 } from './optimizers.js';
 import { product } from './product.js';
 import { projection, type ProjectionKey } from './projection.js';
 import { type StochasticRounding, stochasticallyRounded } from './stochastic-rounding.js';
@@ -33,6 +34,16 @@ export function projectBackUpdate(
   const scale = round(learningRate! * updateScale!);
   const updated = mapElements(weight, (w, i) => round(round(w * keep) - round(scale * update.data[i]!)));
   return { weight: stochasticallyRounded(updated, attributes) };
+}
+
+/** The same of w = code scale, in groups that are rounded as by a step along P direction. */
+export function projectBackUpdateInt8(
+  { codes, scales, direction }: { codes: Tensor; scales: Tensor; direction: Tensor },
+  attributes: Numbers & ProjectionKey,
+  round: Round,
+) {
+  const p = projection(codes.shape[0]!, direction.shape[0]!, attributes);
+  return weightUpdateInt8({ codes, scales, direction: product(p, direction, round) }, attributes);
 }
 
 /** moment = P_new^T P_old moment, with both projections (rows, rank). */

@@ -79,6 +79,15 @@ describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, 
   });
 });
 
+test.each(['avx2', cudaDevice] as const)('twenty steps of weights in int8, %s', async (machine) => {
+  const int8 = galore({ rank: 8, refreshInterval: 7, weightDecay, ...adam, weights: 'int8' });
+  const run = { method: int8, machine, steps: 20, learningRate: 0.01, given: ['subspace'] };
+  const worst = await differenceFromEquations(run, equations());
+  expect(worst.ties).toBeLessThan(1e-4);
+  expect(worst.losses).toBeLessThan(1e-5);
+  expect(worst.states).toBeLessThan(5e-5);
+});
+
 test.each(['avx2', cudaDevice] as const)('twenty steps in bf16, %s', async (machine) => {
   const run = { method, machine, dtype: 'bf16', steps: 20, learningRate: 0.1, given: ['subspace'] } as const;
   const worst = await differenceFromEquations(run, equations(2 ** -6));

@@ -209,6 +209,20 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
       stochasticRounding: rounding,
     });
   }),
+  projectBackUpdateInt8: [
+    (make) =>
+      ops.projectBackUpdateInt8(
+        int8Operands(make, [6, 8]),
+        16,
+        make('direction', [4, 8], 'bf16'),
+        projection,
+        {
+          epoch: 0,
+          learningRate: 0.1,
+          stochasticRounding: rounding,
+        },
+      ),
+  ],
   weightUpdateInt8: [
     (make) =>
       ops.weightUpdateInt8(int8Operands(make, [6, 8]), 16, make('direction', [6, 8], 'bf16'), {

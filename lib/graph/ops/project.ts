@@ -10,6 +10,7 @@ import { splitSeed } from '../seed.js';
 import type { Value } from '../value.js';
 import { callOp } from './call-op.js';
 import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
+import { requireGroups, type Quantized } from './quantize.js';
 
 /** Laws of the entries, in the order of their numbers in plans. `identity` gives P = I when the rank is the width. */
 export const distributions = ['gaussian', 'rademacher', 'identity'] as const;
@@ -90,6 +91,34 @@ export function projectBackUpdate(
   };
   const [updated] = callOp(projectBackUpdateOp, [weight, direction], attributes);
   return updated!;
+}
+
+/** The same of a weight in int8 (`quantize`), codes and scales in place, always rounded stochastically. */
+export function projectBackUpdateInt8(
+  { codes, scales }: Quantized,
+  groupSize: number,
+  direction: Value,
+  projection: Projection,
+  options: Omit<ProjectBackUpdateOptions, 'stochasticRounding'> &
+    Required<Pick<ProjectBackUpdateOptions, 'stochasticRounding'>>,
+): Quantized {
+  requireGroups('projectBackUpdateInt8', { codes, scales }, groupSize);
+  const [width, columns] = codes.shape as [number, number];
+  requireRank('projectBackUpdateInt8', codes, width, projection.rank);
+  requireShape('projectBackUpdateInt8', direction, [projection.rank, columns]);
+  const { epoch, learningRate, updateScale = 1, weightDecay = 0, stochasticRounding } = options;
+  const attributes: Attributes = {
+    ...keyAttributes(projection),
+    epoch,
+    groupSize,
+    learningRate,
+    updateScale,
+    weightDecay,
+    roundingSeed: splitSeed(stochasticRounding.seed).seedLow,
+    step: stochasticRounding.step,
+  };
+  const [newCodes, newScales] = callOp(projectBackUpdateInt8Op, [codes, scales, direction], attributes);
+  return { codes: newCodes!, scales: newScales! };
 }
 
 /** The two epochs of a transfer, and the height of the weight. */
@@ -177,6 +206,23 @@ export const projectBackUpdateOp: OpDefinition = defineOp({
     return [seedLow, seedHigh, tensorId, epoch, distribution, weight!.shape[0], direction!.shape[0]];
   },
   flops: (node) => 2 * firstInputElements(node) * node.inputs[1]!.shape[0]!,
+});
+
+export const projectBackUpdateInt8Op: OpDefinition = defineOp({
+  name: 'projectBackUpdateInt8',
+  family: 'projection',
+  computes:
+    'the same of `w = code * scale`, with scales and codes as `weightUpdateInt8` makes them along `P direction`, which ' +
+    'exists for some rows at a time',
+  operands: 'codes:i8[n,m] scales:f32[g] direction:D[r,m] -> =codes =scales',
+  attributes:
+    'groupSize seedLow seedHigh tensorId epoch distribution=0 learningRate updateScale=1 weightDecay=0 ' +
+    'roundingSeed=0 step',
+  identifiedBy: 'tensorId',
+  recompute: 'costly',
+  pure: false,
+  workspaceKind: 'projectionScratch',
+  flops: (node) => 2 * firstInputElements(node) * node.inputs[2]!.shape[0]!,
 });
 
 export const projectTransferOp: OpDefinition = defineOp({

@@ -11,6 +11,5 @@ export const full: GradientSpace = {
       kind: 'gradient',
       name: 'weightGradient',
     }),
-  updatesInt8: true,
   update: (parameter, gradient, context, optimizer) => optimizer.update(parameter, gradient, context),
 };

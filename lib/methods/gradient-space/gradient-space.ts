@@ -13,8 +13,6 @@ export interface GradientSpace {
   update(parameter: Value, gradient: Value, context: UpdateContext, optimizer: Optimizer): void;
   /** Other forms of the step by name, each with its update; a clock says when one is due. Absent: none. */
   readonly variants?: Readonly<Record<string, Pick<GradientSpace, 'update'>>>;
-  /** Whether weights in int8 can be updated. Default false. */
-  readonly updatesInt8?: boolean;
   /** Absent: the space never changes. */
   readonly clocks?: Readonly<Record<string, ClockRules>>;
 }

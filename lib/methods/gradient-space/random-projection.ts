@@ -7,6 +7,7 @@ import {
   parameterId,
   project,
   projectBackUpdate,
+  projectBackUpdateInt8,
   projectTransfer,
   scalar,
   type ParameterRole,
@@ -18,6 +19,8 @@ import type { ClockRules } from '../clock.js';
 import type { UpdateContext } from '../method.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from '../optimizers/step.js';
+import { int8GroupSize, int8Matrix } from '../weights/int8.js';
+import { numbersOf } from '../weights/weights.js';
 import { full } from './full.js';
 import type { GradientSpace } from './gradient-space.js';
 import { ProjectionClock } from '../projection-clock.js';
@@ -49,11 +52,11 @@ export function randomProjection(
 
   /** The projection of a weight's input, (in_features, rank); undefined for weights that stay dense. */
   function projectionOf(weight: Value): Projection | undefined {
-    const { tensorId, sharesInputWith } = weight.parameter!;
+    const { sharesInputWith } = weight.parameter!;
     const role = roleOf(weight);
     if (role === undefined || !targets.includes(role)) return undefined;
     const isShared = options.sharing === 'input' && sharesInputWith !== undefined;
-    const id = isShared ? parameterId(sharesInputWith) : tensorId;
+    const id = isShared ? parameterId(sharesInputWith) : numbersOf(weight).tensorId;
     return { seed, tensorId: id, rank: rankOf(weight, role, options), distribution };
   }
 
@@ -99,15 +102,25 @@ export function randomProjection(
       parameter: weight,
       firstMomentStep: scalar('firstMomentStep'),
       gradientScale,
-      dtype: weight.dtype, // the product with P runs at the rate of the weight's dtype
+      dtype: numbersOf(weight).dtype, // the product with P runs at the rate of the weight's dtype
     });
-    projectBackUpdate(weight, direction, projection, {
+    const stochasticRounding = { seed, step: scalar('step') };
+    const step = {
       epoch,
       learningRate: learningRateOf(weight),
       updateScale: updateScaleOf(weight, options.updateScale),
       weightDecay: weightDecayOf(weight, options),
-      stochasticRounding: roundsStochastically(weight, options) ? { seed, step: scalar('step') } : undefined,
-    });
+    };
+    if (weight.dtype === 'i8')
+      projectBackUpdateInt8(int8Matrix(weight), int8GroupSize, direction, projection, {
+        ...step,
+        stochasticRounding,
+      });
+    else
+      projectBackUpdate(weight, direction, projection, {
+        ...step,
+        stochasticRounding: roundsStochastically(weight, options) ? stochasticRounding : undefined,
+      });
   }
 
   function clock(): ClockRules {

@@ -17,6 +17,7 @@ import type { UpdateContext } from '../method.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
 import { stepAlong, type StepOptions } from '../optimizers/step.js';
 import { rankWithin } from '../rank-options.js';
+import { numbersOf } from '../weights/weights.js';
 import { full } from './full.js';
 import type { GradientSpace } from './gradient-space.js';
 import { SubspaceClock } from './subspace-clock.js';
@@ -41,7 +42,8 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
     return (weight, gradient, context, optimizer) => {
       const subspace = subspaceOf(weight);
       if (subspace === undefined) return optimizer.update(weight, gradient, context);
-      const operand = gradient.dtype === weight.dtype ? gradient : cast(gradient, weight.dtype);
+      const { dtype } = numbersOf(weight);
+      const operand = gradient.dtype === dtype ? gradient : cast(gradient, dtype);
       if (isRefresh) refresh(operand, subspace, weight);
       subspaceUpdate(weight, { operand, dtype: gradient.dtype }, subspace, context, optimizer);
     };
@@ -49,12 +51,12 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
 
   /** Undefined for weights that keep their full gradients. */
   function subspaceOf(weight: Value): Subspace | undefined {
-    const { graph, name, shape, dtype, parameter } = weight;
+    const { graph, name, shape, parameter } = weight;
     if (!options.targetModules.includes(parameter!.role as MatrixRole)) return undefined;
     const [rows, columns] = shape as [number, number];
     const width = Math.min(rows, columns);
     const rank = rankWithin(width, options, { name, whose: 'the smaller side of the weight' });
-    const basis = graph.state(`${name}.subspace`, [width, rank], dtype, 'optimizerState');
+    const basis = graph.state(`${name}.subspace`, [width, rank], numbersOf(weight).dtype, 'optimizerState');
     return { basis, side: rows <= columns ? 'left' : 'right', rank };
   }
 
@@ -74,7 +76,7 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
       parameter: weight,
       firstMomentStep: scalar('step'),
       gradientScale,
-      dtype: weight.dtype,
+      dtype: operand.dtype,
     });
     const step =
       side === 'left'
@@ -88,7 +90,7 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
    * 2011, algorithm 4.4): products with the gradient and its transpose in turns, orthonormal in between.
    */
   function refresh(gradient: Value, { basis, side, rank }: Subspace, weight: Value): void {
-    const { tensorId } = weight.parameter!;
+    const { tensorId } = numbersOf(weight);
     const start = { seed: options.seed, tensorId, rank, distribution: 'gaussian' } as const;
     let vectors = project(gradient, start, scalar('step'), { name: 'singularVectors', kind: 'gradient' });
     for (let i = 0; i < furtherProducts[side]; i++)

@@ -37,7 +37,7 @@ export const weightTable = (
 export function weightRewrite(
   method: string,
   options: Required<WeightOptions>,
-  parts: MethodParts,
+  parts: Pick<MethodParts, 'adaptation'>,
   optimizer: { readonly name: string; readonly stepsInt8?: boolean },
 ): ((forward: Program) => Program) | undefined {
   const { weights, embeddingWeights } = options;
@@ -60,7 +60,7 @@ export function weightRewrite(
 function checkParts(
   method: string,
   { weights, embeddingWeights }: Required<WeightOptions>,
-  { adaptation, gradientSpace }: MethodParts,
+  { adaptation }: Pick<MethodParts, 'adaptation'>,
   optimizer: { readonly name: string; readonly stepsInt8?: boolean },
 ): void {
   const refuse = (op: string, received: string, why: string, expected: string) => {
@@ -83,8 +83,6 @@ function checkParts(
       `${method} trains embedding and head, and int8 is for such as are not trained`,
       "'dtype', or a method with adapters: qlora, lora, lora-fa",
     );
-  if (trainsAll && weights === 'int8' && !gradientSpace.updatesInt8)
-    refuse('weights', weights, `${method} does not update weights in int8`, "'dtype', or the method dense");
   if (trainsAll && weights === 'int8' && !optimizer.stepsInt8)
     refuse(
       'optimizer',

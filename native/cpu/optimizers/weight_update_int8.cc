@@ -4,6 +4,7 @@
 // move is not rounded anew.
 #include "native/backend/op_checks.h"
 #include "native/base/int8_group.h"
+#include "native/cpu/optimizers/int8_groups.h"
 #include "native/cpu/optimizers/weight_update.h"
 #include "native/cpu/runtime/ops.h"
 
@@ -56,30 +57,42 @@ CpStatus check(const CpCall* call, CpError* error) {
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
-    const CpTensor& direction = call->inputs[2];
-    int8_t* codes = data<int8_t>(call->outputs[0]);
-    float* scales = data<float>(call->outputs[1]);
-    const int64_t count = num_elements(direction);
-    const auto group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
-    const Vec scale = splat(gradient_scale(call->inputs[3]));
-    const StepSize step = step_size(*call, attribute(*call, "updateScale"));
-    const RoundingKey key = {attribute_word(*call, "roundingSeed"),
-                             attribute_word(*call, "tensorId"), attribute_word(*call, "step")};
-    with_dtype(direction.dtype, [&](auto type) {
-        const auto* d = data<decltype(type)>(direction);
-        for_chunks(*device, num_chunks(count, group_size), rows_per_chunk(group_size),
-                   [=](int64_t begin, int64_t end, int) {
-                       for (int64_t group = begin; group < end; ++group) {
-                           const int64_t first = group * group_size;
-                           update_group(key, group, std::min(group_size, count - first), step,
-                                        scale, d + first, codes + first, scales[group]);
-                       }
-                   });
-    });
+    const double learning_rate = attribute(*call, "learningRate");
+    Int8Step step;
+    step.codes = data<int8_t>(call->outputs[0]);
+    step.scales = data<float>(call->outputs[1]);
+    step.count = num_elements(call->inputs[2]);
+    step.group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
+    step.direction = call->inputs[2];
+    step.direction_scale = gradient_scale(call->inputs[3]);
+    step.keep = static_cast<float>(1.0 - learning_rate * attribute(*call, "weightDecay"));
+    step.rate = static_cast<float>(learning_rate * attribute(*call, "updateScale"));
+    step.key = {attribute_word(*call, "roundingSeed"), attribute_word(*call, "tensorId"),
+                attribute_word(*call, "step")};
+    COMPACT_ISA::update_int8_groups(*device, step);
     return CP_OK;
 }
 
 }  // namespace
+
+void update_int8_groups(CpDevice& device, const Int8Step& step) {
+    const StepSize size = {splat(step.keep), splat(step.rate)};
+    const Vec direction_scale = splat(step.direction_scale);
+    const int64_t group_size = step.group_size;
+    with_dtype(step.direction.dtype, [&](auto type) {
+        const auto* direction = data<decltype(type)>(step.direction);
+        for_chunks(device, num_chunks(step.count, group_size), rows_per_chunk(group_size),
+                   [=](int64_t begin, int64_t end, int) {
+                       for (int64_t group = begin; group < end; ++group) {
+                           const int64_t first = group * group_size;
+                           const int64_t count = std::min(group_size, step.count - first);
+                           update_group(step.key, step.first_group + group, count, size,
+                                        direction_scale, direction + first, step.codes + first,
+                                        step.scales[group]);
+                       }
+                   });
+    });
+}
 
 const CpOp kWeightUpdateInt8Op = {"weightUpdateInt8", no_workspace, check, run};
 
