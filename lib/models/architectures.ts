@@ -3,6 +3,7 @@ import { shown } from '../options.js';
 import type { Architecture } from './architecture.js';
 import { llamaArchitecture } from './llama/model.js';
 import { mistralArchitecture } from './mistral/model.js';
+import { phi3Architecture } from './phi3/model.js';
 import { qwen2Architecture } from './qwen2/model.js';
 import { qwen3Architecture } from './qwen3/model.js';
 
@@ -10,6 +11,7 @@ import { qwen3Architecture } from './qwen3/model.js';
 export const architectures: Readonly<Record<string, Architecture>> = {
   llama: llamaArchitecture,
   mistral: mistralArchitecture,
+  phi3: phi3Architecture,
   qwen2: qwen2Architecture,
   qwen3: qwen3Architecture,
 };

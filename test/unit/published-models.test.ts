@@ -81,6 +81,32 @@ const published = {
     use_sliding_window: false,
     vocab_size: 151936,
   },
+  // Phi-3 mini, 4K
+  phi3: {
+    ...shared,
+    architectures: ['Phi3ForCausalLM'],
+    attention_bias: false,
+    auto_map: { AutoConfig: 'configuration_phi3.Phi3Config' },
+    bos_token_id: 1,
+    embd_pdrop: 0.0,
+    eos_token_id: 32000,
+    hidden_size: 3072,
+    intermediate_size: 8192,
+    max_position_embeddings: 4096,
+    model_type: 'phi3',
+    num_attention_heads: 32,
+    num_hidden_layers: 32,
+    num_key_value_heads: 32,
+    original_max_position_embeddings: 4096,
+    pad_token_id: 32000,
+    resid_pdrop: 0.0,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 10000.0,
+    sliding_window: 2047,
+    tie_word_embeddings: false,
+    vocab_size: 32064,
+  },
 } as const;
 
 const read = (config: object) => modelFromPretrainedConfig(config);
@@ -90,6 +116,7 @@ test.each<[keyof typeof published, number, number]>([
   ['qwen2', 494_032_768, 32768],
   ['mistral', 7_241_732_096, 4096],
   ['qwen3', 596_049_920, 40960],
+  ['phi3', 3_821_079_552, 2047],
 ])('%s has %d parameters and reads %d tokens', (type, numParameters, maxSequenceLength) => {
   expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
 });
@@ -103,6 +130,8 @@ describe('what is not computed is refused by name', () => {
     ['mistral', 'sliding_window', 0],
     ['qwen3', 'use_sliding_window', true],
     ['qwen3', 'mlp_bias', true],
+    ['phi3', 'partial_rotary_factor', 0.75],
+    ['phi3', 'resid_pdrop', 0.1],
     ['mistral', 'attention_bias', true],
   ])('%s: %s', (type, field, value) => {
     const code = expect.stringMatching(/^ERR_COMPACT_CONFIG_(VALUE|UNKNOWN_KEY)$/);
@@ -149,3 +178,13 @@ test('sequences are as long as the sliding window at most, and without one as th
   const { sliding_window: _, ...without } = lengths;
   expect(read(without).maxSequenceLength).toBe(4096);
 });
+
+test.each(['longrope', 'linear'])(
+  'Phi-3 with positions scaled by %s is refused by the name of the type',
+  (type) => {
+    const rope_scaling = { type, factor: 32, long_factor: [1], short_factor: [1] };
+    expect(() => read({ ...published.phi3, rope_scaling })).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'rope_scaling.type' }),
+    );
+  },
+);

@@ -62,7 +62,7 @@ describe.each(recordedModels)('%s', (name) => {
     for (const [parameter, gradient] of gradients) {
       const { data } = trainer.persistent.get(parameter)!;
       // Along one direction that involves every element; step and tolerance as for central differences of order 2.
-      const step = 2e-6;
+      const step = 1e-6;
       const direction = data.map((_, element) => Math.cos(element + 1));
       const [above, below] = [step, -step].map((shift) => {
         const original = data.slice();
