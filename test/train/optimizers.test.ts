@@ -4,23 +4,43 @@ import { describe, expect, test } from '@jest/globals';
 import { compact, dense } from '../../lib/methods/index.js';
 import { expectExactResume, train } from '../helpers/exact-resume.js';
 import { cudaDevice } from '../helpers/machines.js';
-import { differenceFromEquations } from '../helpers/method-equations.js';
+import { differenceFromEquations, type MethodRun } from '../helpers/method-equations.js';
 import { methodIn, optimizerCases, optimizerSpaces, weightDecay } from '../helpers/optimizer-cases.js';
 import { optimizerEquations } from '../helpers/optimizer-equations.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
-describe.each(['avx2', cudaDevice] as const)('twenty steps, %s', (machine) => {
+/**
+ * What compact leaves dense (output, embedding, head, norms) has full gradients without clipping, in one run. Accumulation is
+ * the compiler's, not a backend's, so that the slow emulation is spared it.
+ */
+type SpaceCase = readonly [keyof typeof optimizerSpaces, Partial<MethodRun>];
+const onCpu: readonly SpaceCase[] = [
+  ['dense', { microBatches: 2, options: { maxGradNorm: 0.5 } }],
+  ['compact, a new projection every step', {}],
+  ['compact, new projections after 7 and 14', { microBatches: 2 }],
+];
+const onCuda: readonly SpaceCase[] = [
+  ['dense', { options: { maxGradNorm: 0.5 } }],
+  ['compact, new projections after 7 and 14', {}],
+];
+
+describe.each([
+  ['avx2', onCpu],
+  [cudaDevice, onCuda],
+] as const)('twenty steps, %s', (machine, spaces) => {
   describe.each(Object.entries(optimizerCases))(
     '%s',
     (_, { options, direction, learningRate, tolerance }) => {
-      test.each([
-        ['dense', {}],
-        ['dense', { microBatches: 3, options: { maxGradNorm: 0.5 } }],
-        ['compact, a new projection every step', {}],
-        ['compact, new projections after 7 and 14', { microBatches: 2 }],
-      ] as const)('%s %j', async (name, change) => {
+      test.each(spaces)('%s %j', async (name, change) => {
         const space = optimizerSpaces[name];
-        const run = { method: methodIn(space, options), machine, steps: 20, learningRate, ...change };
+        const run = {
+          method: methodIn(space, options),
+          machine,
+          steps: 20,
+          learningRate,
+          config: { numHiddenLayers: 1 },
+          ...change,
+        };
         const worst = await differenceFromEquations(run, optimizerEquations(direction, weightDecay, space));
         expect(worst.losses).toBeLessThan(tolerance);
         expect(worst.weights).toBeLessThan(tolerance);
