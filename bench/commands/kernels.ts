@@ -168,10 +168,10 @@ function layerGraph({ tokens, hidden, ffn, heads, vocabulary, rankRatio }: Kerne
   const { outputs, attributes } = producersOf(graph.nodes).get(o)!;
   attentionBackward({ q: x, k, v, o, lse: outputs[1]!, dO: tensor('dO', x.shape) }, attributes);
 
-  const loss = { transposeWeight: 0, lossScale: 1 / tokens, ignoreIndex: -100, chunkTokens: 1024 };
+  const loss = { lossScale: 1 / tokens, ignoreIndex: -100, chunkTokens: 1024 };
   linearCrossEntropyBackward(
     x,
-    tensor('head', [hidden, vocabulary]),
+    tensor('head', [vocabulary, hidden]),
     tensor('targets', [tokens], 'i32'),
     loss,
     'f32',

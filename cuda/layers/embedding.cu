@@ -1,5 +1,5 @@
-// embedding: y[i] = table[ids[i]]; its gradient sums the rows of dy that share an id.
-// embeddingInt8: the same of a table in int8 groups.
+// embedding: y[i] = table[ids[i]]; its gradient sums the rows of dy that share an id, for all rows
+// of the table or some. embeddingInt8: the same of a table in int8 groups.
 //
 // The gradient is deterministic: a stable counting sort lists the positions of each id in ascending
 // order, and the sum of one row of the table belongs to one thread per column, which adds in that
@@ -108,6 +108,7 @@ CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
 // What the kernels of the sort share, with its parts of the workspace.
 struct Sort {
     const int32_t* ids;  // (tokens)
+    int64_t first;       // id of the first row; ids of other rows are left out
     int64_t tokens, vocab, chunk_tokens, chunks;
     int32_t* counts;  // (chunks, vocab): of the id in the chunk, then where the chunk's run starts
     int32_t* starts;  // (vocab + 1) where the run of each id starts
@@ -118,8 +119,9 @@ struct Sort {
 __global__ void __launch_bounds__(kSortThreads) count_ids_kernel(Sort sort) {
     const int64_t token = static_cast<int64_t>(blockIdx.x) * kSortThreads + threadIdx.x;
     if (token >= sort.tokens) return;
-    const int32_t id = sort.ids[token];
-    if (sort.check.bad(id, token)) return;
+    if (sort.check.bad(sort.ids[token], token)) return;
+    const int64_t id = sort.ids[token] - sort.first;
+    if (id < 0 || id >= sort.vocab) return;
     atomicAdd(sort.counts + token / sort.chunk_tokens * sort.vocab + id, 1);
 }
 
@@ -169,8 +171,8 @@ __global__ void __launch_bounds__(32) place_positions_kernel(Sort sort) {
         begin + sort.chunk_tokens < sort.tokens ? begin + sort.chunk_tokens : sort.tokens;
     for (int64_t first = begin; first < end; first += 32) {
         const int64_t token = first + lane;
-        int32_t id = token < end ? sort.ids[token] : -1;
-        if (id < 0 || id >= sort.vocab) id = -1;
+        const int64_t row = token < end ? sort.ids[token] - sort.first : -1;
+        const int32_t id = row < 0 || row >= sort.vocab ? -1 : static_cast<int32_t>(row);
         int earlier = 0, equal = 0;  // lanes with the same id
         for (int other = 0; other < 32; ++other) {
             const bool same = __shfl_sync(0xffffffffu, id, other) == id;
@@ -228,6 +230,7 @@ int64_t backward_workspace_bytes(const CpCall* call, const CpLimits*) {
 }
 
 CpStatus check_backward(const CpCall* call, CpError* error) {
+    if (check_embedding_backward(call, error) != CP_OK) return CP_FAILED;
     // Positions are 32-bit.
     const int64_t tokens = call->inputs[0].shape[0], most = (int64_t{1} << 31) - 1;
     if (tokens <= most) return CP_OK;
@@ -244,6 +247,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     int32_t* positions = starts + aligned((vocab + 1) * 4) / 4;
     const int64_t per_chunk = chunk_tokens(tokens), chunks = ceil_div(tokens, per_chunk);
     const Sort sort{data<int32_t>(call->inputs[0]),
+                    static_cast<int64_t>(attribute(*call, "first")),
                     tokens,
                     vocab,
                     per_chunk,
@@ -251,7 +255,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
                     counts,
                     starts,
                     positions,
-                    check_indices(*device, op, "ids", vocab)};
+                    check_indices(*device, op, "ids", ids_of_embedding(*call))};
     CUDA_CHECK(*device, op, error,
                cudaMemsetAsync(counts, 0, static_cast<size_t>(counts_bytes(tokens, vocab)),
                                device->stream));

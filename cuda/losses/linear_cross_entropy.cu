@@ -1,5 +1,6 @@
-// linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
-// the gradients of x and w, or of x alone, in the same pass. The weight may be in int8 groups.
+// linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w^T) - (x w^T)[target]),
+// and the gradients of x and w, or of x alone, in the same pass; or the gradient of some rows of w,
+// from the log-sum-exp that the pass for x has left. The weight may be in int8 groups.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
 // memory, each row in the dtype of x at the front of its fp32 row.
@@ -15,19 +16,19 @@
 namespace compact {
 namespace {
 
-// Sizes of a call; x is (tokens, width), the weight (width, vocab) or, transposed, (vocab, width).
+// Sizes of a call; x is (tokens, width), the weight, or those of its rows that are asked for,
+// (vocab, width).
 struct Problem {
     int64_t tokens, width, vocab, chunk;
     int32_t dtype;
-    bool transposed, quantized;
+    bool quantized;
 
     explicit Problem(const CpCall& call)
         : tokens(call.inputs[0].shape[0]),
           width(call.inputs[0].shape[1]),
           dtype(call.inputs[0].dtype),
-          transposed(attribute(call, "transposeWeight") != 0.0),
           quantized(call.inputs[1].dtype == CP_I8) {
-        vocab = call.inputs[1].shape[transposed ? 0 : 1];
+        vocab = call.inputs[1].shape[0];
         const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
         chunk = std::min(tokens, std::max<int64_t>(1, wanted));
     }
@@ -37,13 +38,10 @@ struct Problem {
 
     int64_t losses_bytes() const { return aligned(tokens * 8); }
     int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
-    int64_t weight_rows() const { return transposed ? vocab : width; }
-    int64_t weight_columns() const { return transposed ? width : vocab; }
     int64_t last_chunk() const { return (tokens - 1) % chunk + 1; }
 };
 
-// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products.
-// ---------------
+// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products ---------------
 
 int64_t forward_gemm_bytes(const Problem& p, int64_t count) {
     return gemm_workspace_bytes(count, p.vocab, p.width, p.dtype);
@@ -54,9 +52,16 @@ int64_t input_gemm_bytes(const Problem& p, int64_t count) {
                     gemm_workspace_bytes(count, p.width, p.vocab, p.dtype));
 }
 
+int64_t weight_gemm_bytes(const Problem& p, int64_t count) {
+    return gemm_workspace_bytes(p.vocab, p.width, count, p.dtype);
+}
+
 int64_t backward_gemm_bytes(const Problem& p, int64_t count) {
-    return std::max(input_gemm_bytes(p, count),
-                    gemm_workspace_bytes(p.weight_rows(), p.weight_columns(), count, p.dtype));
+    return std::max(input_gemm_bytes(p, count), weight_gemm_bytes(p, count));
+}
+
+int64_t rows_gemm_bytes(const Problem& p, int64_t count) {
+    return std::max(forward_gemm_bytes(p, count), weight_gemm_bytes(p, count));
 }
 
 int64_t forward_workspace_bytes(const CpCall* call, const CpLimits*) {
@@ -77,16 +82,24 @@ int64_t backward_workspace_bytes(const CpCall* call, const CpLimits*) {
            std::max(backward_gemm_bytes(p, p.chunk), backward_gemm_bytes(p, p.last_chunk()));
 }
 
+// No losses.
+int64_t rows_backward_workspace_bytes(const CpCall* call, const CpLimits*) {
+    const Problem p(*call);
+    return p.logits_bytes() +
+           std::max(rows_gemm_bytes(p, p.chunk), rows_gemm_bytes(p, p.last_chunk()));
+}
+
 struct Workspace {
     double* losses;
     float* logits;
     void* gemm;
 
-    Workspace(const CpCall& call, const Problem& p) {
+    Workspace(const CpCall& call, const Problem& p, bool with_losses = true) {
         char* memory = static_cast<char*>(call.workspace);
         losses = reinterpret_cast<double*>(memory);
-        logits = reinterpret_cast<float*>(memory + p.losses_bytes());
-        gemm = memory + p.losses_bytes() + p.logits_bytes();
+        if (with_losses) memory += p.losses_bytes();
+        logits = reinterpret_cast<float*>(memory);
+        gemm = memory + p.logits_bytes();
     }
 };
 
@@ -112,7 +125,7 @@ CudaGemmOperand logit_gradients(const Problem& p, const Workspace& work, bool tr
     return {work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype), transposed};
 }
 
-// logits (count, vocab) = x w
+// logits (count, vocab) = x w^T
 CpStatus compute_logits(CpDevice& device, const char* op, const CpCall& call, const Problem& p,
                         const Workspace& work, int64_t token, int64_t count, CpError* error) {
     CudaGemm product;
@@ -120,13 +133,13 @@ CpStatus compute_logits(CpDevice& device, const char* op, const CpCall& call, co
     product.n = p.vocab;
     product.k = p.width;
     product.a = rows_of(call.inputs[0], token, false);
-    product.b = weight_of(call, p, p.transposed);
+    product.b = weight_of(call, p, true);
     product.c = work.logits;
     product.c_stride = p.vocab;
     return gemm(device, op, product, work.gemm, error);
 }
 
-// dx (count, width) = dLogits w^T
+// dx (count, width) = dLogits w
 CpStatus compute_input_gradient(CpDevice& device, const char* op, const CpCall& call,
                                 const Problem& p, const Workspace& work, int64_t token,
                                 int64_t count, CpError* error) {
@@ -136,29 +149,26 @@ CpStatus compute_input_gradient(CpDevice& device, const char* op, const CpCall& 
     product.n = p.width;
     product.k = p.vocab;
     product.a = logit_gradients(p, work, false);
-    product.b = weight_of(call, p, !p.transposed);
+    product.b = weight_of(call, p, false);
     product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
     product.c_dtype = output.dtype;
     product.c_stride = p.width;
     return gemm(device, op, product, work.gemm, error);
 }
 
-// dWeight [+]= x^T dLogits, or dLogits^T x for a transposed weight
+// dWeight (vocab, width) [+]= dLogits^T x
 CpStatus compute_weight_gradient(CpDevice& device, const char* op, const CpCall& call,
-                                 const Problem& p, const Workspace& work, int64_t token,
-                                 int64_t count, bool accumulate, CpError* error) {
-    const CpTensor& output = call.outputs[2];
+                                 const Problem& p, const Workspace& work, const CpTensor& output,
+                                 int64_t token, int64_t count, bool accumulate, CpError* error) {
     CudaGemm product;
-    product.m = p.weight_rows();
-    product.n = p.weight_columns();
+    product.m = p.vocab;
+    product.n = p.width;
     product.k = count;
-    product.a =
-        p.transposed ? logit_gradients(p, work, true) : rows_of(call.inputs[0], token, true);
-    product.b =
-        p.transposed ? rows_of(call.inputs[0], token, false) : logit_gradients(p, work, false);
+    product.a = logit_gradients(p, work, true);
+    product.b = rows_of(call.inputs[0], token, false);
     product.c = output.data;
     product.c_dtype = output.dtype;
-    product.c_stride = p.weight_columns();
+    product.c_stride = p.width;
     product.accumulate = accumulate;
     return gemm(device, op, product, work.gemm, error);
 }
@@ -195,19 +205,25 @@ CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* 
                       data<float>(call->outputs[0]), error);
 }
 
-// `after_input(first, count)` follows on the gradient of the input of each chunk.
+// Where the gradients of the logits of a chunk go.
+SoftmaxGradient gradient_of_chunk(const CpCall& call, const Problem& p, const Workspace& work) {
+    return {work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype),
+            static_cast<float>(attribute(call, "lossScale"))};
+}
+
+// `after_input(first, count)` follows on the gradient of the input of each chunk. `lse` (tokens)
+// may be null.
 template <class AfterInput>
-CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpError* error,
-                       AfterInput after_input) {
+CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, float* lse,
+                       CpError* error, AfterInput after_input) {
     const Problem p(*call);
     const Workspace work(*call, p);
     const IndexCheck check = check_indices(*device, op, "targets", p.vocab);
-    const double loss_scale = attribute(*call, "lossScale");
-    const SoftmaxGradient gradient{work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype),
-                                   static_cast<float>(loss_scale)};
+    const SoftmaxGradient gradient = gradient_of_chunk(*call, p, work);
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
-        const SoftmaxRows rows = rows_of_chunk(*call, p, work, check, first, count);
+        SoftmaxRows rows = rows_of_chunk(*call, p, work, check, first, count);
+        rows.lse = lse;
         if (compute_logits(*device, op, *call, p, work, first, count, error) != CP_OK ||
             softmax_gradients(*device, op, rows, gradient, error) != CP_OK ||
             compute_input_gradient(*device, op, *call, p, work, first, count, error) != CP_OK ||
@@ -215,8 +231,8 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpE
             return CP_FAILED;
         }
     }
-    return add_losses(*device, op, work.losses, p.tokens, loss_scale, data<float>(call->outputs[0]),
-                      error);
+    return add_losses(*device, op, work.losses, p.tokens, attribute(*call, "lossScale"),
+                      data<float>(call->outputs[0]), error);
 }
 
 CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
@@ -232,20 +248,43 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     const Problem p(*call);
     const Workspace work(*call, p);
     const bool accumulate = attribute(*call, "accumulate") != 0.0;
-    return differentiate(device, call, op, error, [&](int64_t first, int64_t count) {
-        return compute_weight_gradient(*device, op, *call, p, work, first, count,
+    return differentiate(device, call, op, nullptr, error, [&](int64_t first, int64_t count) {
+        return compute_weight_gradient(*device, op, *call, p, work, call->outputs[2], first, count,
                                        accumulate || first > 0, error);
     });
 }
 
 CpStatus run_input_backward(CpDevice* device, const CpCall* call, CpError* error) {
-    return differentiate(device, call, "linearCrossEntropyInputBackward", error,
+    return differentiate(device, call, "linearCrossEntropyInputBackward",
+                         data<float>(call->outputs[2]), error,
                          [](int64_t, int64_t) { return CP_OK; });
 }
 
 CpStatus run_int8_backward(CpDevice* device, const CpCall* call, CpError* error) {
-    return differentiate(device, call, "linearCrossEntropyInt8Backward", error,
+    return differentiate(device, call, "linearCrossEntropyInt8Backward", nullptr, error,
                          [](int64_t, int64_t) { return CP_OK; });
+}
+
+// The gradient of rows [first, first + vocab) of the weight, from their logits and the log-sum-exp
+// over all of them. Targets were checked when that was made.
+CpStatus run_rows_backward(CpDevice* device, const CpCall* call, CpError* error) {
+    const char* op = "linearCrossEntropyRowsBackward";
+    const Problem p(*call);
+    const Workspace work(*call, p, false);
+    const SoftmaxGradient gradient = gradient_of_chunk(*call, p, work);
+    for (int64_t first = 0; first < p.tokens; first += p.chunk) {
+        const int64_t count = std::min(p.chunk, p.tokens - first);
+        SoftmaxRows rows = rows_of_chunk(*call, p, work, {}, first, count);
+        rows.lse = data<float>(call->inputs[3]);
+        rows.first_class = static_cast<int64_t>(attribute(*call, "first"));
+        if (compute_logits(*device, op, *call, p, work, first, count, error) != CP_OK ||
+            softmax_gradients_from_lse(*device, op, rows, gradient, error) != CP_OK ||
+            compute_weight_gradient(*device, op, *call, p, work, call->outputs[0], first, count,
+                                    first > 0, error) != CP_OK) {
+            return CP_FAILED;
+        }
+    }
+    return CP_OK;
 }
 
 CpStatus check_forward(const CpCall* call, CpError* error) {
@@ -253,11 +292,15 @@ CpStatus check_forward(const CpCall* call, CpError* error) {
 }
 
 CpStatus check_backward(const CpCall* call, CpError* error) {
-    return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
+    return check_linear_cross_entropy(call, "linearCrossEntropyBackward", error);
 }
 
 CpStatus check_input_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy(call, "linearCrossEntropyInputBackward", error);
+}
+
+CpStatus check_rows_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_rows(call, "linearCrossEntropyRowsBackward", error);
 }
 
 CpStatus check_int8_forward(const CpCall* call, CpError* error) {
@@ -277,6 +320,9 @@ const CpOp kCudaLinearCrossEntropyBackwardOp = {
 const CpOp kCudaLinearCrossEntropyInputBackwardOp = {"linearCrossEntropyInputBackward",
                                                      input_backward_workspace_bytes,
                                                      check_input_backward, run_input_backward};
+const CpOp kCudaLinearCrossEntropyRowsBackwardOp = {"linearCrossEntropyRowsBackward",
+                                                    rows_backward_workspace_bytes,
+                                                    check_rows_backward, run_rows_backward};
 const CpOp kCudaLinearCrossEntropyInt8Op = {"linearCrossEntropyInt8", forward_workspace_bytes,
                                             check_int8_forward, run_int8_forward};
 const CpOp kCudaLinearCrossEntropyInt8BackwardOp = {"linearCrossEntropyInt8Backward",

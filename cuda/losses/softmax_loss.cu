@@ -55,14 +55,18 @@ __device__ __forceinline__ bool row_loss(const SoftmaxRows& rows, RowSoftmax* so
     const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.classes;
     *target = rows.targets[token];
     if (*target == rows.ignore_index || rows.check.bad(static_cast<int32_t>(*target), token)) {
-        if (threadIdx.x == 0) rows.losses[token] = 0.0;
+        if (threadIdx.x == 0) {
+            rows.losses[token] = 0.0;
+            if (rows.lse != nullptr) rows.lse[token] = 0.0f;
+        }
         return false;
     }
     *softmax = row_softmax(logits, rows.classes, scratch);
     if (threadIdx.x == 0) {
-        rows.losses[token] = static_cast<double>(softmax->shift) +
-                             log(static_cast<double>(softmax->total)) -
-                             static_cast<double>(load_element(logits + *target));
+        const double lse =
+            static_cast<double>(softmax->shift) + log(static_cast<double>(softmax->total));
+        rows.losses[token] = lse - static_cast<double>(load_element(logits + *target));
+        if (rows.lse != nullptr) rows.lse[token] = static_cast<float>(lse);
     }
     return true;
 }
@@ -104,6 +108,34 @@ __global__ void __launch_bounds__(kThreads)
     }
 }
 
+template <class D>
+__global__ void __launch_bounds__(kThreads)
+    gradient_from_lse_kernel(SoftmaxRows rows, SoftmaxGradient gradient) {
+    const int64_t token = rows.first_token + blockIdx.x;
+    const float* logits = static_cast<const float*>(rows.logits) + blockIdx.x * rows.classes;
+    D* gradients = static_cast<D*>(gradient.data) + blockIdx.x * gradient.stride;
+    const bool counts = rows.targets[token] != rows.ignore_index;
+    const int64_t target = rows.targets[token] - rows.first_class;
+    const float lse = rows.lse[token];
+    for (int64_t first = 0; first < rows.classes; first += kStride) {
+        const int64_t column = first + static_cast<int64_t>(threadIdx.x) * kPackSize;
+        const int count = column < rows.classes ? pack_count(rows.classes, column) : 0;
+        float values[kPackSize] = {};
+        if (counts && count > 0) {
+            load_pack(logits + column, count, values);
+            CP_UNROLL
+            for (int i = 0; i < kPackSize; ++i) {
+                const float probability = expf(values[i] - lse);
+                values[i] =
+                    (column + i == target ? probability - 1.0f : probability) * gradient.scale;
+            }
+        }
+        // Gradients lie no further in memory than the logits that have been read by now.
+        __syncthreads();
+        if (count > 0) store_pack(gradients + column, count, values);
+    }
+}
+
 __global__ void __launch_bounds__(kThreads)
     add_losses_kernel(const double* __restrict__ losses, int64_t tokens, double loss_scale,
                       float* loss) {
@@ -137,6 +169,16 @@ CpStatus softmax_gradients(CpDevice& device, const char* op, const SoftmaxRows& 
             CP_LAUNCH((softmax_gradient_kernel<T, D>), dim3(static_cast<unsigned>(rows.count)),
                       dim3(kThreads), 0, device.stream, rows, gradient);
         });
+    });
+    return check_launch(device, op, error);
+}
+
+CpStatus softmax_gradients_from_lse(CpDevice& device, const char* op, const SoftmaxRows& rows,
+                                    const SoftmaxGradient& gradient, CpError* error) {
+    dispatch(gradient.dtype, [&](auto* gradient_type) {
+        using D = std::remove_pointer_t<decltype(gradient_type)>;
+        CP_LAUNCH(gradient_from_lse_kernel<D>, dim3(static_cast<unsigned>(rows.count)),
+                  dim3(kThreads), 0, device.stream, rows, gradient);
     });
     return check_launch(device, op, error);
 }

@@ -14,9 +14,11 @@ struct SoftmaxRows {
     const void* logits = nullptr;  // (count, classes)
     int32_t dtype = CP_F32;
     int64_t first_token = 0, count = 0, classes = 0;
+    int64_t first_class = 0;           // where the logits are those of some classes alone
     const int32_t* targets = nullptr;  // (tokens)
     int64_t ignore_index = 0;
     double* losses = nullptr;  // (tokens)
+    float* lse = nullptr;      // (tokens) log-sum-exp over all classes; may be absent
     IndexCheck check{};
 };
 
@@ -28,10 +30,13 @@ struct SoftmaxGradient {
     float scale = 1.0f;
 };
 
-// A row whose target is ignored, or bad, has loss 0 and gradient 0.
+// A row whose target is ignored, or bad, has loss 0, log-sum-exp 0 and gradient 0.
 CpStatus softmax_losses(CpDevice& device, const char* op, const SoftmaxRows& rows, CpError* error);
 CpStatus softmax_gradients(CpDevice& device, const char* op, const SoftmaxRows& rows,
                            const SoftmaxGradient& gradient, CpError* error);
+// The gradients of fp32 logits of some classes, from the log-sum-exp of all; no losses.
+CpStatus softmax_gradients_from_lse(CpDevice& device, const char* op, const SoftmaxRows& rows,
+                                    const SoftmaxGradient& gradient, CpError* error);
 
 // loss (1) = lossScale times the losses of all tokens, in a fixed order.
 CpStatus add_losses(CpDevice& device, const char* op, const double* losses, int64_t tokens,

@@ -1,10 +1,12 @@
-// divideByNorm: y = factor x / max(norm, epsilon), with the norm of each column or of the matrix.
-// Squares are added in fp32 over fixed chunks of rows for each column, then in order; those of the
-// columns in fp64. Three accesses per element; limit: memory bandwidth.
+// divideByNorm: y = factor x / max(norm, epsilon), with the norm of the matrix or of each column or
+// row. Squares are added in fp32: of a row along it, of a column over fixed chunks of rows, then in
+// order; those of the columns in fp64 for the matrix. Three accesses per element, of which the
+// second reads rows from the cache; limit: memory bandwidth.
 #include "cuda/runtime/ops.h"
 #include "cuda/simt/block_reduce.cuh"
 #include "cuda/simt/pack.cuh"
 #include "cuda/simt/row_reduction.h"
+#include "native/backend/op_checks.h"
 
 namespace compact {
 namespace {
@@ -60,6 +62,31 @@ __global__ void __launch_bounds__(kFactorThreads)
     for (int64_t i = threadIdx.x; i < columns; i += kFactorThreads) squares[i] = factor;
 }
 
+// A block has one row. y may be x.
+__global__ void __launch_bounds__(256)
+    divide_rows_kernel(AnyTensor x, AnyTensor y, int64_t columns, Scaling scaling) {
+    CP_SHARED(float[kMaxWarps], scratch);
+    const int64_t at = static_cast<int64_t>(blockIdx.x) * columns;
+    const int64_t first = static_cast<int64_t>(threadIdx.x) * kPackSize;
+    const int64_t stride = static_cast<int64_t>(blockDim.x) * kPackSize;
+    float squares = 0.0f;
+    for (int64_t column = first; column < columns; column += stride) {
+        float values[kPackSize] = {};
+        x.load(at + column, pack_count(columns, column), values);
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) squares = __fmaf_rn(values[i], values[i], squares);
+    }
+    const float scale = scaling(block_reduce(squares, Sum{}, scratch));
+    for (int64_t column = first; column < columns; column += stride) {
+        const int count = pack_count(columns, column);
+        float values[kPackSize];
+        x.load(at + column, count, values);
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) values[i] *= scale;
+        y.store(at + column, count, values);
+    }
+}
+
 __global__ void __launch_bounds__(kThreads)
     scale_columns_kernel(AnyTensor x, const float* __restrict__ factors, AnyTensor y,
                          int64_t columns, uint32_t row_blocks) {
@@ -75,8 +102,17 @@ __global__ void __launch_bounds__(kThreads)
     y.store(row * columns + column, count, values);
 }
 
+enum Of : int { kMatrix = 0, kColumns = 1, kRows = 2 };
+
+Of norms_of(const CpCall& call) { return static_cast<Of>(attribute(call, "of")); }
+
+CpStatus check(const CpCall* call, CpError* error) {
+    return check_norms(call, "divideByNorm", error);
+}
+
 // Partial sums, then the sums of the columns.
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
+    if (norms_of(*call) == kRows) return 0;
     const int64_t rows = call->inputs[0].shape[0], columns = call->inputs[0].shape[1];
     return reduction_workspace_bytes(rows, columns) + aligned(columns * 4);
 }
@@ -84,6 +120,13 @@ int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor& input = call->inputs[0];
     const int64_t rows = input.shape[0], columns = input.shape[1];
+    const Scaling scaling = {attribute(*call, "factor"), attribute(*call, "epsilon")};
+    if (norms_of(*call) == kRows) {
+        CP_LAUNCH(divide_rows_kernel, dim3(static_cast<unsigned>(rows)),
+                  dim3(static_cast<unsigned>(row_threads(columns))), 0, device->stream,
+                  AnyTensor(input), AnyTensor(call->outputs[0]), columns, scaling);
+        return check_launch(*device, "divideByNorm", error);
+    }
     auto* partials = static_cast<float*>(call->workspace);
     float* factors = partials + reduction_workspace_bytes(rows, columns) / 4;
     const auto row_blocks = static_cast<uint32_t>(ceil_div(columns, kThreads * kPackSize));
@@ -101,8 +144,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     sums.shape[0] = columns;
     if (reduce_partial_sums(*device, "divideByNorm", partials, rows, sums, false, error) != CP_OK)
         return CP_FAILED;
-    const Scaling scaling = {attribute(*call, "factor"), attribute(*call, "epsilon")};
-    if (attribute(*call, "ofColumns") != 0.0) {
+    if (norms_of(*call) == kColumns) {
         CP_LAUNCH(column_factors_kernel,
                   dim3(static_cast<unsigned>(ceil_div(columns, kFactorThreads))),
                   dim3(kFactorThreads), 0, device->stream, factors, columns, scaling);
@@ -117,6 +159,6 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
 
 }  // namespace
 
-const CpOp kCudaDivideByNormOp = {"divideByNorm", workspace_bytes, nullptr, run};
+const CpOp kCudaDivideByNormOp = {"divideByNorm", workspace_bytes, check, run};
 
 }  // namespace compact

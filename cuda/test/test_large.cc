@@ -239,12 +239,12 @@ TEST(cuda_large_directions) {
               .attribute("beta2", 0.99)
               .agrees(0));
     // Rows of zeros add nothing to a length.
-    for (const double of_columns : {0.0, 1.0}) {
+    for (const double of : {0.0, 1.0, 2.0}) {
         CHECK(LargeRun("divideByNorm", kWidth)
                   .rows({kWidth}, CP_BF16, 0.0)
                   .holding(small_integer)
                   .rows_output({kWidth}, CP_F32)
-                  .attribute("ofColumns", of_columns)
+                  .attribute("of", of)
                   .attribute("epsilon", 1e-8)
                   .attribute("factor", 3)
                   .agrees(1e-6));

@@ -294,6 +294,9 @@ TEST(cuda_large_embedding) {
             call.num_inputs = forward ? 2 : 3;
             call.outputs[0] = to.view();
             call.num_outputs = 1;
+            for (const char* name : {"first", "numIds", "accumulate"}) {
+                if (!forward) call.attributes[call.num_attributes++] = {name, 0.0, -1};
+            }
             if (!CHECK(run_op_on_gpu(op, call))) continue;
             bool equal = true;
             for (const RowWindow& window : windows) {

@@ -145,14 +145,13 @@ TEST(cuda_large_losses) {
               .attribute("lossScale", 0.125)
               .attribute("ignoreIndex", -100)
               .agrees(1e-5));
-    Tensor weight = Numbers(5).tensor({width, vocabulary}, CP_BF16);
+    Tensor weight = Numbers(5).tensor({vocabulary, width}, CP_BF16);
     CHECK(LargeRun("linearCrossEntropy", width)
               .rows({width}, CP_BF16, 0.5)
               .whole(weight)
               .rows({}, CP_I32, -100)
               .holding(target)
               .whole_output({1})
-              .attribute("transposeWeight", 0)
               .attribute("lossScale", 0.125)
               .attribute("ignoreIndex", -100)
               .attribute("chunkTokens", 16384)
@@ -165,8 +164,7 @@ TEST(cuda_large_losses) {
               .absent()
               .whole_output({1})
               .rows_output({width}, CP_BF16)
-              .whole_output({width, vocabulary})
-              .attribute("transposeWeight", 0)
+              .whole_output({vocabulary, width})
               .attribute("lossScale", 0.125)
               .attribute("ignoreIndex", -100)
               .attribute("chunkTokens", 16384)
@@ -178,12 +176,25 @@ TEST(cuda_large_losses) {
               .holding(target)
               .whole_output({1})
               .rows_output({width}, CP_BF16)
-              .attribute("transposeWeight", 0)
+              .rows_output({}, CP_F32)
               .attribute("lossScale", 0.125)
               .attribute("ignoreIndex", -100)
               .attribute("chunkTokens", 16384)
               .agrees(4e-3));
-    Tensor codes({width, vocabulary}, CP_I8), scales({(width * vocabulary + 31) / 32});
+    CHECK(LargeRun("linearCrossEntropyRowsBackward", width)
+              .rows({width}, CP_BF16, 0.5)
+              .whole(weight)
+              .rows({}, CP_I32, -100)
+              .holding(target)
+              .rows({}, CP_F32, 0.0)
+              .holding([](int64_t) { return 3.0; })
+              .whole_output({vocabulary, width})
+              .attribute("first", 0)
+              .attribute("lossScale", 0.125)
+              .attribute("ignoreIndex", -100)
+              .attribute("chunkTokens", 16384)
+              .agrees(4e-3));
+    Tensor codes({vocabulary, width}, CP_I8), scales({(width * vocabulary + 31) / 32});
     for (int64_t i = 0; i < codes.size(); ++i) codes.set(i, static_cast<double>(i % 11 - 5));
     for (int64_t i = 0; i < scales.size(); ++i) scales.set(i, 0.0625);
     for (const char* op : {"linearCrossEntropyInt8", "linearCrossEntropyInt8Backward"}) {
@@ -191,8 +202,7 @@ TEST(cuda_large_losses) {
         run.rows({width}, CP_BF16, 0.5).whole(codes).whole(scales).attribute("groupSize", 32);
         run.rows({}, CP_I32, -100).holding(target).whole_output({1});
         if (std::strstr(op, "Backward") != nullptr) run.rows_output({width}, CP_BF16);
-        CHECK(run.attribute("transposeWeight", 0)
-                  .attribute("lossScale", 0.125)
+        CHECK(run.attribute("lossScale", 0.125)
                   .attribute("ignoreIndex", -100)
                   .attribute("chunkTokens", 16384)
                   .agrees(4e-3));

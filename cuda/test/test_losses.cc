@@ -52,46 +52,44 @@ TEST(cuda_linear_cross_entropy) {
         const std::vector<std::array<int64_t, 4>> shapes = {
             {1, 1, 1, 1}, {37, 24, 100, 16}, {20, 33, 2101, 16}, {20, 8, 7, 1024}};
         for (const auto& [tokens, width, vocab, chunk] : sizes(shapes, {3})) {
-            for (int transposed : {0, 1}) {
-                // Emulated tensor cores are slow: the wide case, two steps of a row, runs once.
-                if (transposed == 1 && vocab > 2048) continue;
-                Numbers numbers(static_cast<uint64_t>(vocab));
-                const std::vector<int64_t> shape =
-                    transposed ? std::vector{vocab, width} : std::vector{width, vocab};
-                Tensor x = numbers.tensor({tokens, width}, dtype),
-                       weight = numbers.tensor(shape, dtype);
-                Tensor targets = targets_of(numbers, tokens, vocab);
-                Comparison forward("linearCrossEntropy");
-                forward.input(x).input(weight).input(targets).output({1});
-                CHECK(forward.attribute("transposeWeight", transposed)
-                          .attribute("lossScale", 0.5)
-                          .attribute("ignoreIndex", -100)
-                          .attribute("chunkTokens", static_cast<double>(chunk))
-                          .agrees(kLoss));
-                Comparison frozen("linearCrossEntropyInputBackward");
-                frozen.input(x).input(weight).input(targets);
-                frozen.output({1}).output({tokens, width}, dtype);
-                CHECK(frozen.attribute("transposeWeight", transposed)
-                          .attribute("lossScale", 0.5)
-                          .attribute("ignoreIndex", -100)
-                          .attribute("chunkTokens", static_cast<double>(chunk))
-                          .agrees(gradient_tolerance(dtype)));
-                for (int32_t gradient_dtype : kDtypes) {
-                    Tensor before = numbers.tensor(shape, gradient_dtype);
-                    for (int accumulate : {0, 1}) {
-                        if (accumulate == 1 && vocab > 2048) continue;
-                        Comparison backward("linearCrossEntropyBackward");
-                        backward.input(x).input(weight).input(targets).input(before);
-                        backward.output({1}).output({tokens, width}, dtype).output_on(3);
-                        CHECK(backward.attribute("transposeWeight", transposed)
-                                  .attribute("lossScale", 0.5)
-                                  .attribute("ignoreIndex", -100)
-                                  .attribute("chunkTokens", static_cast<double>(chunk))
-                                  .attribute("accumulate", accumulate)
-                                  .agrees(gradient_tolerance(gradient_dtype == CP_BF16 ? CP_BF16
-                                                                                       : dtype)));
-                    }
+            Numbers numbers(static_cast<uint64_t>(vocab));
+            const std::vector<int64_t> shape = {vocab, width};
+            Tensor x = numbers.tensor({tokens, width}, dtype),
+                   weight = numbers.tensor(shape, dtype);
+            Tensor targets = targets_of(numbers, tokens, vocab);
+            const auto agrees = [&, chunk = chunk](Comparison& call, double tolerance) {
+                return call.attribute("lossScale", 0.5)
+                    .attribute("ignoreIndex", -100)
+                    .attribute("chunkTokens", static_cast<double>(chunk))
+                    .agrees(tolerance);
+            };
+            Comparison forward("linearCrossEntropy");
+            forward.input(x).input(weight).input(targets).output({1});
+            CHECK(agrees(forward, kLoss));
+            Comparison of_input("linearCrossEntropyInputBackward");
+            of_input.input(x).input(weight).input(targets);
+            of_input.output({1}).output({tokens, width}, dtype).output({tokens});
+            CHECK(agrees(of_input, gradient_tolerance(dtype)));
+            Tensor lse = numbers.tensor({tokens});
+            for (int64_t i = 0; i < tokens; ++i) lse.set(i, lse.get(i) + 4.0);
+            for (int32_t gradient_dtype : kDtypes) {
+                Tensor before = numbers.tensor(shape, gradient_dtype);
+                const double tolerance =
+                    gradient_tolerance(gradient_dtype == CP_BF16 ? CP_BF16 : dtype);
+                for (int accumulate : {0, 1}) {
+                    // Emulated tensor cores are slow: the wide case, two steps of a row, runs once.
+                    if (accumulate == 1 && vocab > 2048) continue;
+                    Comparison backward("linearCrossEntropyBackward");
+                    backward.input(x).input(weight).input(targets).input(before);
+                    backward.output({1}).output({tokens, width}, dtype).output_on(3);
+                    CHECK(agrees(backward.attribute("accumulate", accumulate), tolerance));
                 }
+                // As if the weight were rows of a larger one, before and after which targets lie.
+                Comparison of_rows("linearCrossEntropyRowsBackward");
+                of_rows.input(x).input(weight).input(targets).input(lse);
+                of_rows.output(shape, gradient_dtype);
+                of_rows.attribute("first", static_cast<double>(vocab / 3));
+                CHECK(agrees(of_rows, tolerance));
             }
         }
     }

@@ -190,14 +190,14 @@ TEST(cuda_lion_direction) {
 TEST(cuda_divide_by_norm) {
     const std::vector<int64_t> matrices[] = {{1, 1}, {40, 136}, {33, 61}, {1500, 9}, {3, 2500}};
     for (const auto& shape : matrices) {
-        for (int mixture = 0; mixture < 8; ++mixture) {
+        for (int mixture = 0; mixture < 12; ++mixture) {
             Numbers numbers(static_cast<uint64_t>(elements(shape)));
             Tensor x = numbers.tensor(shape, kDtypes[mixture & 1], 0.03);
             // Squares are added in another order.
             CHECK(Comparison("divideByNorm")
                       .input(x)
                       .output(shape, kDtypes[mixture >> 1 & 1])
-                      .attribute("ofColumns", mixture >> 2)
+                      .attribute("of", mixture >> 2)
                       .attribute("epsilon", 1e-8)
                       .attribute("factor", 3)
                       .agrees(1e-6));

@@ -205,7 +205,21 @@ TEST(cuda_embedding) {
                               .input(dy)
                               .input(before)
                               .output_on(2)
+                              .attribute("first", 0)
+                              .attribute("numIds", 0)
                               .attribute("accumulate", accumulate)
+                              .agrees(0));
+                }
+                const int64_t count = (vocab + 2) / 3;
+                for (int64_t first : {int64_t{0}, vocab - count}) {
+                    CHECK(Comparison("embeddingBackward")
+                              .input(ids)
+                              .input(dy)
+                              .absent()
+                              .output({count, width}, gradient_dtype)
+                              .attribute("first", static_cast<double>(first))
+                              .attribute("numIds", static_cast<double>(vocab))
+                              .attribute("accumulate", 0)
                               .agrees(0));
                 }
             }
@@ -220,6 +234,7 @@ TEST(cuda_bad_ids_are_reported_and_passed_over) {
     Comparison forward("embedding"), backward("embeddingBackward");
     forward.input(table).input(ids).output({4, 8});
     backward.input(ids).input(dy).absent().output({5, 8}).attribute("accumulate", 0);
+    backward.attribute("first", 0).attribute("numIds", 0);
     for (Comparison* call : {&forward, &backward}) {
         CHECK(call->status() == CP_FAILED);
         CHECK(std::strcmp(call->error().code, "ERR_COMPACT_INDEX") == 0);

@@ -5,7 +5,8 @@ import { closeQuietly, onPath, openRegular, systemCode } from '../formats/index.
 import { required, shown, wholeNumber } from '../options.js';
 import { trainerTable } from './trainer-table.js';
 
-/** Raised when a checkpoint's meaning changes; others are refused. 2: seeds of a parameter follow from its name. */
+/** Raised when a checkpoint's meaning changes; others are refused. 2: seeds of a parameter follow from its name;
+ * states of the head are (vocabulary, hidden). */
 export const checkpointFormatVersion = 2;
 export const stateFileName = 'trainer.json';
 /** Far more than a run has to say. */

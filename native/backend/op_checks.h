@@ -120,32 +120,43 @@ inline CpStatus check_attention(const CpCall* call, const char* op, const CpTens
 }
 
 inline CpStatus check_linear_cross_entropy(const CpCall* call, const char* op, CpError* error) {
-    int64_t transposed = 0, chunk = 0;
-    if (constant_integer(*call, op, "transposeWeight", 0, &transposed, error) != CP_OK ||
-        constant_integer(*call, op, "chunkTokens", 1, &chunk, error) != CP_OK) {
-        return CP_FAILED;
-    }
-    const CpTensor& weight = call->inputs[1];
-    const int64_t width = call->inputs[0].shape[1];
-    if (weight.shape[transposed != 0 ? 1 : 0] != width) {
-        return fail_shape(
-            error, op,
-            message(transposed != 0 ? "a weight of %lld columns" : "a weight of %lld rows", width),
-            message("(%lld, %lld)", weight.shape[0], weight.shape[1]));
-    }
-    return CP_OK;
+    int64_t chunk = 0;
+    return constant_integer(*call, op, "chunkTokens", 1, &chunk, error);
 }
 
-inline CpStatus check_linear_cross_entropy_backward(const CpCall* call, const char* op,
-                                                    CpError* error) {
-    if (check_linear_cross_entropy(call, op, error) != CP_OK) return CP_FAILED;
-    const CpTensor &weight = call->inputs[1], &gradient = call->outputs[2];
-    if (gradient.shape[0] != weight.shape[0] || gradient.shape[1] != weight.shape[1]) {
-        return fail_shape(error, op,
-                          message("dWeight (%lld, %lld)", weight.shape[0], weight.shape[1]),
-                          message("(%lld, %lld)", gradient.shape[0], gradient.shape[1]));
+inline CpStatus check_linear_cross_entropy_rows(const CpCall* call, const char* op,
+                                                CpError* error) {
+    int64_t first = 0;
+    if (constant_integer(*call, op, "first", 0, &first, error) != CP_OK) return CP_FAILED;
+    return check_linear_cross_entropy(call, op, error);
+}
+
+// Rows [first, first + rows of dTable) of a table of `numIds` rows; 0: of all rows.
+inline CpStatus check_embedding_backward(const CpCall* call, CpError* error) {
+    const char* op = "embeddingBackward";
+    int64_t first = 0, num_ids = 0;
+    if (constant_integer(*call, op, "first", 0, &first, error) != CP_OK ||
+        constant_integer(*call, op, "numIds", 0, &num_ids, error) != CP_OK) {
+        return CP_FAILED;
     }
-    return CP_OK;
+    const int64_t end = first + call->outputs[0].shape[0];
+    if (num_ids == 0 ? first == 0 : end <= num_ids) return CP_OK;
+    return fail_shape(error, op, message("rows within a table of %lld", num_ids),
+                      message("rows %lld to %lld", first, end));
+}
+
+// Ids of the table whose rows the gradient is of.
+inline int64_t ids_of_embedding(const CpCall& call) {
+    const auto num_ids = static_cast<int64_t>(attribute(call, "numIds"));
+    return num_ids == 0 ? call.outputs[0].shape[0] : num_ids;
+}
+
+// Whose norms: those of the matrix, of its columns or of its rows.
+inline CpStatus check_norms(const CpCall* call, const char* op, CpError* error) {
+    int64_t of = 0;
+    if (constant_integer(*call, op, "of", 0, &of, error) != CP_OK) return CP_FAILED;
+    if (of <= 2) return CP_OK;
+    return fail(error, "ERR_COMPACT_ARGUMENT", op, "norms of 0, 1 or 2", message("%lld", of).text);
 }
 
 // quantize and dequantize: `scales` holds one number for each group of `elements`.

@@ -56,7 +56,8 @@
     X(LinearCrossEntropyBackward) \
     X(LinearCrossEntropyInputBackward) \
     X(LinearCrossEntropyInt8) \
-    X(LinearCrossEntropyInt8Backward)
+    X(LinearCrossEntropyInt8Backward) \
+    X(LinearCrossEntropyRowsBackward)
 #define COMPACT_OPTIMIZERS_OPS(X) \
     X(AdafactorDirection) \
     X(AdamDirection) \
@@ -151,7 +152,7 @@ inline constexpr OpSignature kOpSignatures[] = {
      ""},
     {"embeddingBackward",
      "ids:i32[n] dy:T[n,h] accumulator?:G[v,h] -> dTable=accumulator:G[v,h]",
-     "accumulate=0"},
+     "first=0 numIds=0 accumulate=0"},
     {"embeddingInt8",
      "codes:i8[v,h] scales:f32[g] ids:i32[n] -> y:T[n,h]",
      "groupSize"},
@@ -218,21 +219,24 @@ inline constexpr OpSignature kOpSignatures[] = {
      "logits:T[n,c] targets:i32[n] -> loss:f32[1] dLogits:T[n,c]",
      "lossScale=1 ignoreIndex=-100"},
     {"linearCrossEntropy",
-     "x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1]",
-     "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1]",
+     "lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
     {"linearCrossEntropyBackward",
-     "x:T[n,h] weight:T[*,*] targets:i32[n] accumulator?:G[*,*] -> loss:f32[1] dx:T[n,h] "
-     "dWeight=accumulator:G[*,*]",
-     "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0"},
+     "x:T[n,h] weight:T[v,h] targets:i32[n] accumulator?:G[v,h] -> loss:f32[1] dx:T[n,h] "
+     "dWeight=accumulator:G[v,h]",
+     "lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0"},
     {"linearCrossEntropyInputBackward",
-     "x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
-     "transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1] dx:T[n,h] lse:f32[n]",
+     "lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
     {"linearCrossEntropyInt8",
-     "x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1]",
-     "groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1]",
+     "groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
     {"linearCrossEntropyInt8Backward",
-     "x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
-     "groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
+     "groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+    {"linearCrossEntropyRowsBackward",
+     "x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] -> dWeight:G[v,h]",
+     "first lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
     {"adafactorDirection",
      "gradient:G[#e] rows:f32[n] columns:f32[m] parameter?:W[#w] gradientScale?:f32[1] -> "
      "direction:D[#e] =rows =columns",
@@ -254,7 +258,7 @@ inline constexpr OpSignature kOpSignatures[] = {
      "axis epsilon growthLimit"},
     {"divideByNorm",
      "x:X[n,m] -> y:Y[n,m]",
-     "ofColumns epsilon factor=1"},
+     "of epsilon factor=1"},
     {"gradientNorm",
      "partials:f32[p] -> norm:f32[1] scale:f32[1]",
      "maxNorm"},

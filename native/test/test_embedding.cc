@@ -33,13 +33,42 @@ TEST(embedding_backward_sums_in_order_of_position) {
                     Tensor d_table({vocab, width}, gradient_dtype, before.values());
                     OpCall call("embeddingBackward");
                     call.input(ids).input(dy).input(d_table).output(d_table);
+                    call.attribute("first", 0).attribute("numIds", 0);
                     call.attribute("accumulate", accumulate);
                     CHECK(call.run(device) == CP_OK);
                     CHECK(d_table.contents() == expected.contents());
                     return d_table.contents();
                 });
+                if (accumulate) continue;
+                for (int64_t first : {0, 11, 30}) {  // of seven rows the same
+                    const int64_t rows = 7, begin = first * width;
+                    const std::vector<double> all = expected.values();
+                    Tensor part({rows, width}, gradient_dtype,
+                                {all.begin() + begin, all.begin() + begin + rows * width});
+                    for_every_device([&](CpDevice& device) {
+                        Tensor d_rows({rows, width}, gradient_dtype);
+                        OpCall call("embeddingBackward");
+                        call.input(ids).input(dy).absent().output(d_rows);
+                        call.attribute("accumulate", 0).attribute("numIds", vocab);
+                        call.attribute("first", static_cast<double>(first));
+                        CHECK(call.run(device) == CP_OK);
+                        CHECK(d_rows.contents() == part.contents());
+                        return d_rows.contents();
+                    });
+                }
             }
         }
+    }
+}
+
+TEST(embedding_backward_refuses_rows_outside_the_table) {
+    Tensor ids({3}, CP_I32), dy({3, 8}), d_rows({4, 8});
+    for (double first : {2.0, 7.0}) {
+        OpCall call("embeddingBackward");
+        call.input(ids).input(dy).absent().output(d_rows).attribute("accumulate", 0);
+        call.attribute("first", first).attribute("numIds", first == 2.0 ? 0.0 : 10.0);
+        CHECK(call.check() == CP_FAILED);
+        CHECK(std::strcmp(call.error().code, "ERR_COMPACT_SHAPE") == 0);
     }
 }
 
@@ -71,6 +100,7 @@ TEST(ids_out_of_range_write_nothing) {
             OpCall forward("embedding"), backward("embeddingBackward");
             forward.input(table).input(ids).output(y);
             backward.input(ids).input(y).absent().output(d_table).attribute("accumulate", 0);
+            backward.attribute("first", 0).attribute("numIds", 0);
             for (OpCall* call : {&forward, &backward}) {
                 CHECK(call->run(device) == CP_FAILED);
                 CHECK(std::strcmp(call->error().code, "ERR_COMPACT_INDEX") == 0);

@@ -44,7 +44,7 @@ TEST(signature_of_one_op) {
     CHECK(back->outputs[1].input == 5);
     CHECK(back->attributes.size() == 1 && back->attributes[0].default_value == 0.0);
     const Signature* loss = find_signature("linearCrossEntropy");
-    CHECK(loss != nullptr && loss->attributes[2].default_value == -100.0);
+    CHECK(loss != nullptr && loss->attributes[1].default_value == -100.0);
     CHECK(find_signature("softmax") == nullptr);
 }
 

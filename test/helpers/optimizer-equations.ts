@@ -81,6 +81,15 @@ const mixture = (a: Tensor, b: Tensor, [ofA, ofB]: readonly [number, number]): T
 const scaledColumns = (x: Tensor, factors: readonly number[]): Tensor =>
   mapElements(x, (value, i) => value * factors[i % factors.length]!);
 
+function transposed({ shape, data }: Tensor): Tensor {
+  const [rows, columns] = shape as [number, number];
+  const element = (i: number): number => data[(i % rows) * columns + Math.floor(i / rows)]!;
+  return tensor(
+    [columns, rows],
+    Float64Array.from({ length: data.length }, (_, i) => element(i)),
+  );
+}
+
 /** The sums of squares of the columns of x. */
 function columnSquares(x: Tensor): number[] {
   const sums = Array<number>(x.shape[1]!).fill(0);
@@ -93,16 +102,17 @@ const adamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 } as const;
 export const adamDirection: DirectionEquation = ({ states, name, gradient, step }) =>
   adamEquation(states, name, gradient, { step, ...adamOptions });
 
-/** arXiv 2506.16659: columns over their root mean square; the head's gradient is averaged first. */
+/** arXiv 2506.16659: columns, of the head rows, over their root mean square; the head's gradient is averaged first. */
 export const scaleDirection: DirectionEquation = (input) => {
   const { name, gradient } = input;
   if (isVector(gradient)) return adamDirection(input);
-  const x = isHead(name) ? average(input, `${name}.expAvg`, [0.9, 0.1]) : gradient;
-  const [rows] = x.shape as [number];
-  return scaledColumns(
-    x,
-    columnSquares(x).map((square) => 1 / Math.max(Math.sqrt(square / rows), 1e-8)),
-  );
+  const overRms = (x: Tensor): Tensor =>
+    scaledColumns(
+      x,
+      columnSquares(x).map((square) => 1 / Math.max(Math.sqrt(square / x.shape[0]!), 1e-8)),
+    );
+  if (!isHead(name)) return overRms(gradient);
+  return transposed(overRms(transposed(average(input, `${name}.expAvg`, [0.9, 0.1]))));
 };
 
 const nesterov = (input: DirectionInput, factor: number): Tensor => {

@@ -12,10 +12,11 @@ export const planTarget: Target = {
       case 'linearCrossEntropy':
       case 'linearCrossEntropyBackward':
       case 'linearCrossEntropyInputBackward':
+      case 'linearCrossEntropyRowsBackward':
       case 'linearCrossEntropyInt8':
       case 'linearCrossEntropyInt8Backward': {
         const [tokens] = inputs[0]!.shape;
-        const vocabulary = inputs[1]!.shape[attributes.transposeWeight === 1 ? 0 : 1]!;
+        const vocabulary = inputs[1]!.shape[0]!;
         return 4 * vocabulary * Math.min(tokens!, attributes.chunkTokens as number);
       }
       case 'rmsNormBackward':

@@ -38,6 +38,7 @@ export const transcendentalOps: ReadonlySet<string> = new Set([
   'linearCrossEntropy',
   'linearCrossEntropyBackward',
   'linearCrossEntropyInputBackward',
+  'linearCrossEntropyRowsBackward',
   'linearCrossEntropyInt8',
   'linearCrossEntropyInt8Backward',
   'silu',

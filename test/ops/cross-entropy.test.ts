@@ -1,7 +1,7 @@
 import { describeOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
 import { randomIntegers, randomTensor } from '../helpers/random.js';
-import { computeTwin, mapElements, type Tensor } from '../reference/index.js';
+import { computeTwin, mapElements, type Tensor, tensor } from '../reference/index.js';
 
 /** About one target in four does not count. */
 const targetsOf = (tokens: number, classes: number, ignoreIndex: number): Tensor =>
@@ -42,38 +42,68 @@ describeOps(
       [33, 9, 123, 32],
       [20, 72, 257, 7],
       [3, 5, 1025, 2],
-    ].flatMap(([tokens, width, vocabulary, chunkTokens]) =>
-      [0, 1].flatMap((transposeWeight) => {
-        const weightShape = transposeWeight ? [vocabulary!, width!] : [width!, vocabulary!];
-        const inputs = {
-          x: randomTensor('x', [tokens!, width!]),
-          weight: randomTensor('weight', weightShape, 2 / Math.sqrt(width!)),
-          targets: targetsOf(tokens!, vocabulary!, -100),
-        };
-        const attributes = { transposeWeight, lossScale: 1 / tokens!, chunkTokens: chunkTokens! };
-        const accumulator = randomTensor('accumulator', weightShape);
-        const label = `in chunks of ${chunkTokens}${transposeWeight ? ', weight transposed' : ''}`;
-        const op = 'linearCrossEntropyBackward';
-        const backward = [
-          { op, label, inputs, attributes },
-          ...[0, 1].map((accumulate) => ({
-            op,
-            label: `${label}, ${accumulate ? 'added' : 'overwriting'}`,
-            inputs: { ...inputs, accumulator },
-            attributes: { ...attributes, accumulate },
-          })),
-        ];
-        // Each chunk rounds a bf16 sum of its values so far, which are no larger than about 4: half a last place each.
-        const absolute = { dWeight: Math.ceil(tokens! / chunkTokens!) * 4 * 2 ** -9 };
-        return [
-          ...opCases({ op: 'linearCrossEntropy', label, inputs, attributes }),
-          ...opCases({ op: 'linearCrossEntropyInputBackward', label, inputs, attributes }),
-          ...backward.flatMap((options) => opCases(options, ['f32 f32', 'bf16 f32'])),
-          ...backward.flatMap((options) => opCases({ ...options, absolute }, ['f32 bf16', 'bf16 bf16'])),
-        ];
-      }),
-    ),
+    ].flatMap(([tokens, width, vocabulary, chunkTokens]) => {
+      const weightShape = [vocabulary!, width!];
+      const inputs = {
+        x: randomTensor('x', [tokens!, width!]),
+        weight: randomTensor('weight', weightShape, 2 / Math.sqrt(width!)),
+        targets: targetsOf(tokens!, vocabulary!, -100),
+      };
+      const attributes = { lossScale: 1 / tokens!, chunkTokens: chunkTokens! };
+      const accumulator = randomTensor('accumulator', weightShape);
+      const label = `in chunks of ${chunkTokens}`;
+      const op = 'linearCrossEntropyBackward';
+      const backward = [
+        { op, label, inputs, attributes },
+        ...[0, 1].map((accumulate) => ({
+          op,
+          label: `${label}, ${accumulate ? 'added' : 'overwriting'}`,
+          inputs: { ...inputs, accumulator },
+          attributes: { ...attributes, accumulate },
+        })),
+      ];
+      // Each chunk rounds a bf16 sum of its values so far, which are no larger than about 4: half a last place each.
+      const absolute = { dWeight: Math.ceil(tokens! / chunkTokens!) * 4 * 2 ** -9 };
+      return [
+        ...opCases({ op: 'linearCrossEntropy', label, inputs, attributes }),
+        ...opCases({ op: 'linearCrossEntropyInputBackward', label, inputs, attributes }),
+        ...backward.flatMap((options) => opCases(options, ['f32 f32', 'bf16 f32'])),
+        ...backward.flatMap((options) => opCases({ ...options, absolute }, ['f32 bf16', 'bf16 bf16'])),
+      ];
+    }),
   // Tiles of 128 x 128 for each chunk of a few tokens; the wide vocabularies are in the C++ tests.
+  { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
+);
+
+describeOps(
+  'linearCrossEntropyRowsBackward',
+  () =>
+    [
+      [1, 1, 1, 1, 0, 1024],
+      [2, 31, 33, 5, 28, 1],
+      [41, 32, 70, 31, 16, 16], // a short last chunk
+      [20, 72, 300, 257, 0, 7],
+      [33, 9, 123, 61, 62, 32],
+    ].flatMap(([tokens, width, vocabulary, rows, first, chunkTokens]) => {
+      const x = randomTensor('x', [tokens!, width!]);
+      const whole = randomTensor('weight', [vocabulary!, width!], 2 / Math.sqrt(width!));
+      const targets = targetsOf(tokens!, vocabulary!, -100);
+      const shared = { lossScale: 1 / tokens!, chunkTokens: chunkTokens!, ignoreIndex: -100 };
+      const { lse } = computeTwin('linearCrossEntropyInputBackward', { x, weight: whole, targets }, shared);
+      const weight = tensor([rows!, width!], whole.data.slice(first! * width!, (first! + rows!) * width!));
+      const options = {
+        op: 'linearCrossEntropyRowsBackward',
+        label: `${rows} rows from ${first}, in chunks of ${chunkTokens}`,
+        inputs: { x, weight, targets, lse },
+        attributes: { ...shared, first: first! },
+      };
+      // Each chunk rounds a bf16 sum of its values so far, which are no larger than about 4: half a last place each.
+      const absolute = { dWeight: Math.ceil(tokens! / chunkTokens!) * 4 * 2 ** -9 };
+      return [
+        ...opCases(options, ['f32 f32', 'bf16 f32']),
+        ...opCases({ ...options, absolute }, ['f32 bf16', 'bf16 bf16']),
+      ];
+    }),
   { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
 );
 
@@ -84,21 +114,19 @@ describeOps(
       [1, 1, 2, 1024],
       [41, 32, 31, 16],
       [20, 72, 258, 7],
-    ].flatMap(([tokens, width, vocabulary, chunkTokens]) =>
-      [0, 1].flatMap((transposeWeight) => {
-        const shape = transposeWeight ? [vocabulary!, width!] : [width!, vocabulary!];
-        const weight = randomTensor('weight', shape, 2 / Math.sqrt(width!));
-        const groupSize = 32;
-        const x = randomTensor('x', [tokens!, width!]);
-        const targets = targetsOf(tokens!, vocabulary!, -100);
-        const attributes = { transposeWeight, lossScale: 1 / tokens!, chunkTokens: chunkTokens!, groupSize };
-        const codes = computeTwin('quantize', { x: weight }, { groupSize });
-        return [
-          ...['linearCrossEntropyInt8', 'linearCrossEntropyInt8Backward'].flatMap((op) =>
-            opCases({ op, inputs: { x, ...codes, targets }, attributes }),
-          ),
-        ];
-      }),
-    ),
+    ].flatMap(([tokens, width, vocabulary, chunkTokens]) => {
+      const shape = [vocabulary!, width!];
+      const weight = randomTensor('weight', shape, 2 / Math.sqrt(width!));
+      const groupSize = 32;
+      const x = randomTensor('x', [tokens!, width!]);
+      const targets = targetsOf(tokens!, vocabulary!, -100);
+      const attributes = { lossScale: 1 / tokens!, chunkTokens: chunkTokens!, groupSize };
+      const codes = computeTwin('quantize', { x: weight }, { groupSize });
+      return [
+        ...['linearCrossEntropyInt8', 'linearCrossEntropyInt8Backward'].flatMap((op) =>
+          opCases({ op, inputs: { x, ...codes, targets }, attributes }),
+        ),
+      ];
+    }),
   { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
 );

@@ -55,3 +55,17 @@ describeOps('embeddingBackward', () =>
     ),
   ),
 );
+
+describeOps('embeddingBackward', () =>
+  shapes.flatMap(([vocabulary, width, tokens]) => {
+    const count = Math.ceil(vocabulary / 3);
+    return [0, vocabulary - count].flatMap((first) =>
+      opCases({
+        op: 'embeddingBackward',
+        label: `of ${count} rows from ${first}`,
+        inputs: { ids: randomIntegers('ids', [tokens], vocabulary), dy: randomTensor('dy', [tokens, width]) },
+        attributes: { vocabulary: count, first, numIds: vocabulary },
+      }),
+    );
+  }),
+);

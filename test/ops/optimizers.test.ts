@@ -178,28 +178,29 @@ describeOps('divideByNorm', () =>
     [1100, 5],
     [3, 1100],
   ].flatMap((shape) =>
-    [0, 1].flatMap((ofColumns) => {
+    [0, 1, 2].flatMap((of) => {
       const x = randomTensor('x', shape);
-      // Every other column is nearly zero, so that its norm is below epsilon.
-      const small = mapElements(x, (value, i) => ((i % shape[1]!) % 2 === 0 ? 1e-6 * value : value));
+      // Every other column, or row, is nearly zero, so that its norm is below epsilon.
+      const channel = (i: number): number => (of === 2 ? Math.floor(i / shape[1]!) : i % shape[1]!);
+      const small = mapElements(x, (value, i) => (channel(i) % 2 === 0 ? 1e-6 * value : value));
       return [
         ...opCases({
           op: 'divideByNorm',
           inputs: { x },
-          attributes: { ofColumns, epsilon: 1e-8, factor: 3 },
+          attributes: { of, epsilon: 1e-8, factor: 3 },
         }),
         ...opCases({
           op: 'divideByNorm',
-          label: 'with small columns',
+          label: 'with small columns or rows',
           inputs: { x: small },
-          attributes: { ofColumns, epsilon: 1e-3 },
+          attributes: { of, epsilon: 1e-3 },
         }),
         ...opCases(
           {
             op: 'divideByNorm',
             label: 'of zeros, on x',
             inputs: { x: tensor(shape) },
-            attributes: { ofColumns, epsilon: 1e-8 },
+            attributes: { of, epsilon: 1e-8 },
             inPlace: { y: 'x' },
           },
           ['f32 f32', 'bf16 bf16'],
@@ -209,7 +210,7 @@ describeOps('divideByNorm', () =>
             op: 'divideByNorm',
             label: 'on x',
             inputs: { x },
-            attributes: { ofColumns, epsilon: 1e-8 },
+            attributes: { of, epsilon: 1e-8 },
             inPlace: { y: 'x' },
           },
           ['f32 f32', 'bf16 bf16'],

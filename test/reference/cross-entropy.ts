@@ -15,11 +15,8 @@ export function crossEntropyBackward(
   for (let i = 0; i < n; i++) {
     const target = targets.data[i]!;
     if (target === ignoreIndex) continue;
-    const row = logits.data.subarray(i * c, (i + 1) * c);
-    const largest = row.reduce((a, b) => Math.max(a, b));
-    let total = 0;
-    for (const value of row) total = round(total + round(Math.exp(round(value - largest))));
-    const lse = round(largest + round(Math.log(total)));
+    const row = rowOf(logits, i);
+    const lse = logSumExp(row, round);
     loss += round(lse - row[target]!); // tokens are summed in double precision
     for (let j = 0; j < c; j++) {
       const probability = round(Math.exp(round(row[j]! - lse)));
@@ -27,6 +24,16 @@ export function crossEntropyBackward(
     }
   }
   return { loss: tensor([1], [round(lossScale! * loss)]), dLogits };
+}
+
+const rowOf = ({ data, shape }: Tensor, row: number): Float64Array =>
+  data.subarray(row * shape[1]!, (row + 1) * shape[1]!);
+
+function logSumExp(row: Float64Array, round: Round): number {
+  const largest = row.reduce((a, b) => Math.max(a, b));
+  let total = 0;
+  for (const value of row) total = round(total + round(Math.exp(round(value - largest))));
+  return round(largest + round(Math.log(total)));
 }
 
 export function crossEntropy(inputs: { logits: Tensor; targets: Tensor }, attributes: Numbers, round: Round) {
@@ -40,23 +47,22 @@ interface LinearInputs {
   readonly accumulator?: Tensor;
 }
 
-/** The same for logits = x weight, with the gradients of x and weight. The chunk size changes nothing but memory. */
+/** The same for logits = x weight^T, with the gradients of x and weight. The chunk size changes nothing but memory. */
 export function linearCrossEntropyBackward(
   { x, weight, targets, accumulator }: LinearInputs,
   attributes: Numbers,
   round: Round,
   store: Round,
 ) {
-  const isTransposed = attributes.transposeWeight === 1;
-  const logits = product(x, weight, round, false, isTransposed);
+  const logits = product(x, weight, round, false, true);
   const { loss, dLogits: gradients } = crossEntropyBackward({ logits, targets }, attributes, round);
   const dLogits = mapElements(gradients, store);
-  const dx = product(dLogits, weight, round, false, !isTransposed);
-  const dWeight = isTransposed ? product(dLogits, x, round, true) : product(x, dLogits, round, true);
+  const dx = product(dLogits, weight, round);
+  const dWeight = product(dLogits, x, round, true);
   return { loss, dx, dWeight: accumulated(dWeight, accumulator, attributes.accumulate!, round) };
 }
 
-/** The same without the gradient of the weight. */
+/** The same without the gradient of the weight, with the log-sum-exp of each row that counts. */
 export function linearCrossEntropyInputBackward(
   inputs: LinearInputs,
   attributes: Numbers,
@@ -64,12 +70,36 @@ export function linearCrossEntropyInputBackward(
   store: Round,
 ) {
   const { loss, dx } = linearCrossEntropyBackward(inputs, { accumulate: 0, ...attributes }, round, store);
-  return { loss, dx };
+  const { x, weight, targets } = inputs;
+  const logits = product(x, weight, round, false, true);
+  const lse = mapElements(targets, (target, i) =>
+    target === attributes.ignoreIndex ? 0 : logSumExp(rowOf(logits, i), round),
+  );
+  return { loss, dx, lse };
+}
+
+/** The gradient of some rows of the weight, from those rows and the log-sum-exp over all. */
+export function linearCrossEntropyRowsBackward(
+  { x, weight, targets, lse }: LinearInputs & { readonly lse: Tensor },
+  { first, lossScale, ignoreIndex }: Numbers,
+  round: Round,
+  store: Round,
+) {
+  const logits = product(x, weight, round, false, true);
+  const [rows] = weight.shape as [number];
+  const dLogits = mapElements(logits, (logit, i) => {
+    const [token, row] = [Math.floor(i / rows), i % rows];
+    const target = targets.data[token]!;
+    if (target === ignoreIndex) return 0;
+    const probability = round(Math.exp(round(logit - lse.data[token]!)));
+    return store(round(lossScale! * round(probability - (first! + row === target ? 1 : 0))));
+  });
+  return { dWeight: product(dLogits, x, round, true) };
 }
 
 export function linearCrossEntropy(inputs: LinearInputs, attributes: Numbers, round: Round) {
   const { x, weight, targets } = inputs;
-  const logits = product(x, weight, round, false, attributes.transposeWeight === 1);
+  const logits = product(x, weight, round, false, true);
   return crossEntropy({ logits, targets }, attributes, round);
 }
 

@@ -19,14 +19,16 @@ export function embeddingInt8(
 /** Row t: the sum of the rows of dy whose id is t. `vocabulary` is the height of the table. */
 export function embeddingBackward(
   { ids, dy, accumulator }: { ids: Tensor; dy: Tensor; accumulator?: Tensor },
-  { accumulate, vocabulary }: Numbers,
+  { accumulate, first = 0, vocabulary }: Numbers,
   round: Round,
 ) {
   const h = dy.shape[1]!;
-  const dTable = tensor([vocabulary!, h]);
+  const dTable = tensor([vocabulary!, h]); // of all rows, or some
   ids.data.forEach((id, i) => {
+    const row = id - first;
+    if (row < 0 || row >= vocabulary!) return;
     for (let j = 0; j < h; j++)
-      dTable.data[id * h + j] = round(dTable.data[id * h + j]! + dy.data[i * h + j]!);
+      dTable.data[row * h + j] = round(dTable.data[row * h + j]! + dy.data[i * h + j]!);
   });
   return { dTable: accumulated(dTable, accumulator, accumulate!, round) };
 }

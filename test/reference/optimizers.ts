@@ -227,11 +227,11 @@ export function lionDirection(
   return { direction: mapElements(mixed(beta1!), Math.sign), average: mixed(beta2!) };
 }
 
-/** factor x / max(norm, epsilon), with the norm of each column or of the matrix. */
-export function divideByNorm({ x }: { x: Tensor }, { ofColumns, epsilon, factor }: Numbers, round: Round) {
-  const [, columns] = x.shape as [number, number];
-  const squares = new Float64Array(ofColumns === 1 ? columns : 1);
-  const channel = (element: number): number => (ofColumns === 1 ? element % columns : 0);
+/** factor x / max(norm, epsilon), with the norm of the matrix (`of` 0), of each column (1) or of each row (2). */
+export function divideByNorm({ x }: { x: Tensor }, { of, epsilon, factor }: Numbers, round: Round) {
+  const [rows, columns] = x.shape as [number, number];
+  const squares = new Float64Array([1, columns, rows][of!]!);
+  const channel = (element: number): number => [0, element % columns, Math.floor(element / columns)][of!]!;
   for (const [i, value] of x.data.entries())
     squares[channel(i)] = round(squares[channel(i)]! + round(value * value));
   const scales = squares.map((square) => {

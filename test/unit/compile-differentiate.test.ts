@@ -59,7 +59,7 @@ function toyModel(body: (x: Value, weight: Weight) => Value): Model {
       const x = embedding(table, graph.input('tokens', [tokens], 'i32'));
       const y = body(x, weight);
       const targets = graph.input('targets', [tokens], 'i32');
-      return linearCrossEntropy(y, table, targets, { transposeWeight: true });
+      return linearCrossEntropy(y, table, targets);
     },
   };
 }

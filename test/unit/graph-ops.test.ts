@@ -26,8 +26,8 @@ const attentionOperands = (make: Make) =>
   [make('q', [12, 8]), make('k', [12, 4]), make('v', [12, 4])] as const;
 const attentionAttributes = { sequenceLength: 6, headSize: 2, causal: 1, scale: 1 };
 const lossOperands = (make: Make) =>
-  [make('x', [5, 8]), make('weight', [8, 9]), make('targets', [5], 'i32')] as const;
-const lossAttributes = { transposeWeight: 0, lossScale: 1, ignoreIndex: -100, chunkTokens: 4 };
+  [make('x', [5, 8]), make('weight', [9, 8]), make('targets', [5], 'i32')] as const;
+const lossAttributes = { lossScale: 1, ignoreIndex: -100, chunkTokens: 4 };
 
 const int8Operands = (make: Make, shape: readonly [number, number]) => ({
   codes: make('codes', shape, 'i8'),
@@ -88,6 +88,8 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   ],
   embeddingBackward: [
     (make) => ops.embeddingBackward(make('ids', [5], 'i32'), make('dy', [5, 8]), 9, 'bf16'),
+    (make) =>
+      ops.embeddingBackward(make('ids', [5], 'i32'), make('dy', [5, 8]), 9, 'bf16', { first: 4, count: 2 }),
   ],
   rmsNorm: [(make) => ops.rmsNorm(make('x', [5, 8]), make('weight', [8]), 1e-6)],
   addRmsNorm: [(make) => ops.addRmsNorm(make('a', [5, 8]), make('b', [5, 8]), make('weight', [8]), 1e-6)],
@@ -149,17 +151,31 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   linearCrossEntropyInputBackward: [
     (make) => ops.linearCrossEntropyInputBackward(...lossOperands(make), lossAttributes),
   ],
+  linearCrossEntropyRowsBackward: [
+    (make) => {
+      const [x, weight, targets] = lossOperands(make);
+      const attributes = { ...lossAttributes, first: 3 };
+      return ops.linearCrossEntropyRowsBackward(
+        x,
+        weight,
+        targets,
+        make('lse', [5], 'f32'),
+        attributes,
+        'bf16',
+      );
+    },
+  ],
   linearCrossEntropyInt8: [
     (make) => {
       const [x, , targets] = lossOperands(make);
-      return ops.linearCrossEntropyInt8(x, int8Operands(make, [8, 9]), 16, targets);
+      return ops.linearCrossEntropyInt8(x, int8Operands(make, [9, 8]), 16, targets);
     },
   ],
   linearCrossEntropyInt8Backward: [
     (make) => {
       const [x, , targets] = lossOperands(make);
       const attributes = { ...lossAttributes, groupSize: 16 };
-      return ops.linearCrossEntropyInt8Backward(x, int8Operands(make, [8, 9]), targets, attributes);
+      return ops.linearCrossEntropyInt8Backward(x, int8Operands(make, [9, 8]), targets, attributes);
     },
   ],
   crossEntropy: [(make) => ops.crossEntropy(make('logits', [5, 8]), make('targets', [5], 'i32'))],
@@ -242,7 +258,7 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
     const options = { beta1: 0.9, beta2: 0.99, gradientScale };
     return ops.lionDirection(make('gradient', [6, 8]), make('average', [6, 8]), options);
   }),
-  divideByNorm: (['columns', 'matrix'] as const).map(
+  divideByNorm: (['matrix', 'columns', 'rows'] as const).map(
     (of) => (make: Make) => ops.divideByNorm(make('x', [6, 8]), { of, epsilon: 1e-8, dtype: 'bf16' }),
   ),
   weightUpdate: [false, true].map((isFull) => (make: Make) => {

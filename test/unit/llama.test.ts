@@ -365,7 +365,7 @@ describe('graph', () => {
       'model.layers.1.mlp.up_proj.weight': [8, 12],
       'model.layers.1.mlp.down_proj.weight': [12, 8],
       'model.norm.weight': [8],
-      'lm_head.weight': [8, 11],
+      'lm_head.weight': [11, 8],
     });
     expect(Object.keys(shapes)).toHaveLength(2 * 9 + 3);
   });

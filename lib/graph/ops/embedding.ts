@@ -1,5 +1,6 @@
 import { defineOp } from '../define-op.js';
 import { numElements, type DType, type Value } from '../value.js';
+import type { Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import { callOp } from './call-op.js';
 import { firstInputElements } from './checks.js';
@@ -23,15 +24,21 @@ export function embeddingInt8(
   return y!;
 }
 
-/** dTable[t] = sum of the rows of dy whose id is t; zero rows for ids that do not occur. */
+/**
+ * dTable[t] = sum of the rows of dy whose id is t; zero rows for ids that do not occur.
+ * @param rows of the table, where not all: the gradient is (count, hidden)
+ */
 export function embeddingBackward(
   ids: Value,
   dy: Value,
   vocabularySize: number,
   gradientDtype: DType,
+  rows?: { readonly first: number; readonly count: number },
 ): Value {
-  const gradient = { shape: [vocabularySize, dy.shape[1]!], dtype: gradientDtype, kind: 'gradient' } as const;
-  const [dTable] = callOp(embeddingBackwardOp, [ids, dy, undefined], {}, { dTable: gradient });
+  const { first = 0, count = vocabularySize } = rows ?? {};
+  const attributes: Attributes = rows === undefined ? {} : { first, numIds: vocabularySize };
+  const gradient = { shape: [count, dy.shape[1]!], dtype: gradientDtype, kind: 'gradient' } as const;
+  const [dTable] = callOp(embeddingBackwardOp, [ids, dy, undefined], attributes, { dTable: gradient });
   return dTable!;
 }
 
@@ -76,9 +83,11 @@ export const embeddingBackwardOp: OpDefinition = defineOp({
   name: 'embeddingBackward',
   family: 'layers',
   computes:
-    '`dTable[t] = sum of dy rows with id t`, summed in ascending token position, zero rows for absent ids',
+    '`dTable[t] = sum of dy rows with id first + t`, summed in ascending token position, zero rows for absent ids. ' +
+    'Ids are below `numIds`, or below v where that is 0; those of rows that dTable does not hold are left out',
   operands: 'ids:i32[n] dy:T[n,h] accumulator?:G[v,h] -> dTable=accumulator:G[v,h]',
-  attributes: 'accumulate=0',
+  attributes: 'first=0 numIds=0 accumulate=0',
+  identifiedBy: 'first',
   recompute: 'costly',
   pure: true,
   flops: ({ inputs }) => firstInputElements({ inputs: inputs.slice(1) }),

@@ -1,15 +1,13 @@
 import { defineOp } from '../define-op.js';
-import type { Attribute, Attributes } from '../node.js';
+import type { Attribute, Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, requireMatrix, requireShape } from './checks.js';
+import { firstInputElements } from './checks.js';
 import { requireGroups, type Quantized } from './quantize.js';
 
-/** Layout of the weight, scale of the loss, and the size of a chunk. */
+/** Scale of the loss, what counts, and the size of a chunk. */
 export interface LinearCrossEntropyOptions {
-  /** The weight is (vocabulary, hidden), as of an embedding table, instead of (hidden, vocabulary). Default false. */
-  readonly transposeWeight?: boolean;
   /** Multiplies loss and gradients: 1 / counted tokens for the mean. Default 1. */
   readonly lossScale?: Attribute;
   /** Targets of this value count for nothing. Default -100. */
@@ -19,8 +17,8 @@ export interface LinearCrossEntropyOptions {
 }
 
 /**
- * Cross-entropy of the logits x weight, which never exist as a whole: x (tokens, hidden), targets i32 (tokens).
- * Returns the loss, f32 (1).
+ * Cross-entropy of the logits x weight^T, which never exist as a whole: x (tokens, hidden), weight (vocabulary, hidden),
+ * targets i32 (tokens). Returns the loss, f32 (1).
  */
 export function linearCrossEntropy(
   x: Value,
@@ -28,9 +26,8 @@ export function linearCrossEntropy(
   targets: Value,
   options: LinearCrossEntropyOptions = {},
 ): Value {
-  const { transposeWeight = false, lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
-  const attributes = { transposeWeight: Number(transposeWeight), lossScale, ignoreIndex, chunkTokens };
-  checkWeight('linearCrossEntropy', x, weight, transposeWeight);
+  const { lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
+  const attributes = { lossScale, ignoreIndex, chunkTokens };
   const [loss] = callOp(linearCrossEntropyOp, [x, weight, targets], attributes, lossOutput);
   return loss!;
 }
@@ -43,16 +40,9 @@ export function linearCrossEntropyInt8(
   targets: Value,
   options: LinearCrossEntropyOptions = {},
 ): Value {
-  const { transposeWeight = false, lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
+  const { lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
   requireGroups('linearCrossEntropyInt8', { codes, scales }, groupSize);
-  checkWeight('linearCrossEntropyInt8', x, codes, transposeWeight);
-  const attributes = {
-    groupSize,
-    transposeWeight: Number(transposeWeight),
-    lossScale,
-    ignoreIndex,
-    chunkTokens,
-  };
+  const attributes = { groupSize, lossScale, ignoreIndex, chunkTokens };
   const inputs = [x, codes, scales, targets] as const;
   return callOp(linearCrossEntropyInt8Op, inputs, attributes, lossOutput)[0]!;
 }
@@ -75,7 +65,6 @@ export function linearCrossEntropyBackward(
   attributes: Attributes,
   gradientDtype: DType,
 ): LinearCrossEntropyGradients {
-  checkWeight('linearCrossEntropyBackward', x, weight, attributes.transposeWeight === 1);
   const inputs = [x, weight, targets, undefined] as const;
   const [loss, dx, dWeight] = callOp(linearCrossEntropyBackwardOp, inputs, attributes, {
     ...lossOutput,
@@ -84,16 +73,41 @@ export function linearCrossEntropyBackward(
   return { loss: loss!, dx: dx!, dWeight: dWeight! };
 }
 
-/** The same where the weight is frozen: its gradient is not made. */
+/** Loss and gradient of the input alone, and what the gradient of rows of the weight can be made from. */
+export interface LinearCrossEntropyInputGradient extends Omit<LinearCrossEntropyGradients, 'dWeight'> {
+  /** The log-sum-exp of the logits of each token, f32 (tokens); 0 for tokens that do not count. */
+  readonly lse: Value;
+}
+
+/** The same without the gradient of the weight: where that is frozen, or made by rows. */
 export function linearCrossEntropyInputBackward(
   x: Value,
   weight: Value,
   targets: Value,
   attributes: Attributes,
-): Omit<LinearCrossEntropyGradients, 'dWeight'> {
-  checkWeight('linearCrossEntropyInputBackward', x, weight, attributes.transposeWeight === 1);
-  const [loss, dx] = callOp(linearCrossEntropyInputBackwardOp, [x, weight, targets], attributes, lossOutput);
-  return { loss: loss!, dx: dx! };
+): LinearCrossEntropyInputGradient {
+  const inputs = [x, weight, targets] as const;
+  const [loss, dx, lse] = callOp(linearCrossEntropyInputBackwardOp, inputs, attributes, lossOutput);
+  return { loss: loss!, dx: dx!, lse: lse! };
+}
+
+/**
+ * The gradient of rows [first, first + count) of a weight (vocabulary, hidden), in `gradientDtype`, from those rows and
+ * from the log-sum-exp of `linearCrossEntropyInputBackward`. Other attributes are those of that op.
+ */
+export function linearCrossEntropyRowsBackward(
+  x: Value,
+  weightRows: Value,
+  targets: Value,
+  lse: Value,
+  attributes: Attributes & { readonly first: number },
+  gradientDtype: DType,
+): Value {
+  const inputs = [x, weightRows, targets, lse] as const;
+  const [dWeight] = callOp(linearCrossEntropyRowsBackwardOp, inputs, attributes, {
+    dWeight: { shape: weightRows.shape, dtype: gradientDtype, kind: 'gradient' },
+  });
+  return dWeight!;
 }
 
 /** The same with a weight in int8. */
@@ -104,7 +118,6 @@ export function linearCrossEntropyInt8Backward(
   attributes: Attributes,
 ): Omit<LinearCrossEntropyGradients, 'dWeight'> {
   requireGroups('linearCrossEntropyInt8Backward', { codes, scales }, attributes.groupSize as number);
-  checkWeight('linearCrossEntropyInt8Backward', x, codes, attributes.transposeWeight === 1);
   const inputs = [x, codes, scales, targets] as const;
   const [loss, dx] = callOp(linearCrossEntropyInt8BackwardOp, inputs, attributes, lossOutput);
   return { loss: loss!, dx: dx! };
@@ -112,34 +125,26 @@ export function linearCrossEntropyInt8Backward(
 
 const lossOutput = { loss: { kind: 'output' } } as const;
 
-function checkWeight(op: string, x: Value, weight: Value, transposeWeight: boolean): void {
-  const [, hidden] = requireMatrix(op, x);
-  requireShape(op, weight, transposeWeight ? [undefined, hidden] : [hidden, undefined]);
-}
-
 /** tokens * hidden * vocabulary, twice: the product that gives the logits. */
-function logitFlops(inputs: readonly (Value | undefined)[], transposeWeight: boolean): number {
-  return 2 * firstInputElements({ inputs }) * inputs[1]!.shape[transposeWeight ? 0 : 1]!;
-}
+const logitFlops = ({ inputs }: Pick<Node, 'inputs'>): number =>
+  2 * firstInputElements({ inputs }) * inputs[1]!.shape[0]!;
 
 export const linearCrossEntropyOp: OpDefinition = defineOp({
   name: 'linearCrossEntropy',
   family: 'losses',
   computes:
-    '`lossScale * sum(lse(x w) - (x w)[target])`, logits (chunkTokens, v) in workspace only, fp32. ' +
-    '`weight` is (h,v), or (v,h) with `transposeWeight=1`',
-  operands: 'x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1]',
-  attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+    '`lossScale * sum(lse(x w^T) - (x w^T)[target])`, logits (chunkTokens, v) in workspace only, fp32',
+  operands: 'x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1]',
+  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
-  flops: ({ inputs, attributes }) => logitFlops(inputs, attributes.transposeWeight === 1),
+  flops: logitFlops,
   decoding: {
     weight: 1,
     int8({ inputs: [x, , targets], attributes }, weight, groupSize) {
-      const { transposeWeight, lossScale, ignoreIndex, chunkTokens } = attributes;
+      const { lossScale, ignoreIndex, chunkTokens } = attributes;
       return linearCrossEntropyInt8(x!, weight, groupSize, targets!, {
-        transposeWeight: transposeWeight === 1,
         lossScale,
         ignoreIndex: ignoreIndex as number,
         chunkTokens: chunkTokens as number,
@@ -163,25 +168,41 @@ export const linearCrossEntropyBackwardOp: OpDefinition = defineOp({
   family: 'losses',
   computes: 'the loss and the gradients of x and weight in one pass over the chunks',
   operands:
-    'x:T[n,h] weight:T[*,*] targets:i32[n] accumulator?:G[*,*] -> loss:f32[1] dx:T[n,h] ' +
-    'dWeight=accumulator:G[*,*]',
-  attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0',
+    'x:T[n,h] weight:T[v,h] targets:i32[n] accumulator?:G[v,h] -> loss:f32[1] dx:T[n,h] ' +
+    'dWeight=accumulator:G[v,h]',
+  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
-  flops: ({ inputs, attributes }) => 3 * logitFlops(inputs, attributes.transposeWeight === 1),
+  flops: (node) => 3 * logitFlops(node),
 });
 
 export const linearCrossEntropyInputBackwardOp: OpDefinition = defineOp({
   name: 'linearCrossEntropyInputBackward',
   family: 'losses',
-  computes: 'the same without the gradient of weight',
-  operands: 'x:T[n,h] weight:T[*,*] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
-  attributes: 'transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  computes:
+    'the same without the gradient of weight; `lse` is the log-sum-exp of the logits, 0 where the target does not count',
+  operands: 'x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1] dx:T[n,h] lse:f32[n]',
+  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
-  flops: ({ inputs, attributes }) => 2 * logitFlops(inputs, attributes.transposeWeight === 1),
+  flops: (node) => 2 * logitFlops(node),
+});
+
+export const linearCrossEntropyRowsBackwardOp: OpDefinition = defineOp({
+  name: 'linearCrossEntropyRowsBackward',
+  family: 'losses',
+  computes:
+    'the gradient of rows `first` to `first + v` of the weight, from those rows: `dLogits^T x`, ' +
+    '`dLogits = lossScale (exp(x w^T - lse) - onehot(target - first))`',
+  operands: 'x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] -> dWeight:G[v,h]',
+  attributes: 'first lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  identifiedBy: 'first',
+  recompute: 'costly',
+  pure: true,
+  workspaceKind: 'logits',
+  flops: (node) => 2 * logitFlops(node),
 });
 
 export const linearCrossEntropyInt8Op: OpDefinition = defineOp({
@@ -189,12 +210,12 @@ export const linearCrossEntropyInt8Op: OpDefinition = defineOp({
   family: 'losses',
   computes:
     'linearCrossEntropy with what `dequantize` makes of the codes in the dtype of `x`; `groupSize` a power of two',
-  operands: 'x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1]',
-  attributes: 'groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  operands: 'x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1]',
+  attributes: 'groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
-  flops: ({ inputs, attributes }) => logitFlops(inputs, attributes.transposeWeight === 1),
+  flops: logitFlops,
   fusedLossGradient({ node: { inputs, attributes } }) {
     const [x, codes, scales, targets] = inputs as [Value, Value, Value, Value];
     const { loss, dx } = linearCrossEntropyInt8Backward(x, { codes, scales }, targets, attributes);
@@ -206,10 +227,10 @@ export const linearCrossEntropyInt8BackwardOp: OpDefinition = defineOp({
   name: 'linearCrossEntropyInt8Backward',
   family: 'losses',
   computes: 'the same with the loss and the gradient of x',
-  operands: 'x:T[n,h] codes:i8[*,*] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
-  attributes: 'groupSize transposeWeight=0 lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  operands: 'x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
+  attributes: 'groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
-  flops: ({ inputs, attributes }) => 2 * logitFlops(inputs, attributes.transposeWeight === 1),
+  flops: (node) => 2 * logitFlops(node),
 });

@@ -17,13 +17,13 @@ const scaleTable = {
   headMomentum: optional(momentFactor, 0.9),
 } satisfies OptionTable<ScaleSettings>;
 
-/** Smaller root mean squares of a column count as this. */
+/** Smaller root mean squares count as this. */
 const smallest = 1e-8;
 
 /**
- * Steps along the gradient with each column, the weights of one output (of an embedding those of one hidden unit),
- * divided by its root mean square. A head of its own averages its gradients first; no other matrix has a state. Norms
- * and biases are trained by AdamW. A clipping factor cancels out, and is read by the head and AdamW alone.
+ * Steps along the gradient with the weights of each output (columns, of the head rows; of an embedding those of one
+ * hidden unit) divided by their root mean square. A head of its own averages its gradients first; no other matrix has a
+ * state. Norms and biases are trained by AdamW. A clipping factor cancels out, and is read by the head and AdamW alone.
  *
  * A table that is embedding and head at once is treated as an embedding. The authors' code adds epsilon to the root of
  * AdamW's second moment before its bias correction, here it is added after.
@@ -38,14 +38,14 @@ export const scale = defineOptimizer<ScaleSettings>()({
 
   create(options) {
     const plain = alongDirection(options, {
-      direction: (gradient, { dtype }) => columnsOfUnitSize(gradient, dtype),
+      direction: (gradient, { dtype }) => ofUnitSize('columns', gradient, dtype),
     });
     const head = alongDirection(options, {
       direction(gradient, { parameter, gradientScale, dtype }) {
         const factor = options.headMomentum;
         const { values } = stateInFormat(parameter, 'expAvg', gradient.shape, options);
         const direction = momentum(gradient, values, { factor, dampening: factor, gradientScale });
-        return columnsOfUnitSize(direction, dtype);
+        return ofUnitSize('rows', direction, dtype);
       },
       firstMoment: (parameter, shape) => stateInFormat(parameter, 'expAvg', shape, options),
     });
@@ -57,8 +57,8 @@ export const scale = defineOptimizer<ScaleSettings>()({
   },
 });
 
-/** Each column over its root mean square, which is its length over the root of the number of rows. */
-function columnsOfUnitSize(gradient: Value, dtype: Value['dtype']): Value {
-  const factor = Math.sqrt(gradient.shape[0]!);
-  return divideByNorm(gradient, { of: 'columns', epsilon: smallest * factor, factor, dtype });
+/** Each column or row over its root mean square, which is its length over the root of its number of elements. */
+function ofUnitSize(of: 'columns' | 'rows', gradient: Value, dtype: Value['dtype']): Value {
+  const factor = Math.sqrt(gradient.shape[of === 'columns' ? 0 : 1]!);
+  return divideByNorm(gradient, { of, epsilon: smallest * factor, factor, dtype });
 }

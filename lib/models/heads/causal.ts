@@ -16,7 +16,7 @@ import type { HiddenStates } from './hidden-states.js';
 /** What the head has to know of its model. */
 export interface CausalHead {
   readonly vocabularySize: number;
-  /** The embedding table (vocabulary, hidden) that is the head's weight, transposed; undefined: a weight of its own. */
+  /** The embedding table (vocabulary, hidden) that is the head's weight; undefined: a weight of its own of that shape. */
   readonly tiedTable: Value | undefined;
   /** Standard deviation of the initial weight. */
   readonly initializerRange: number;
@@ -36,7 +36,7 @@ export const causalFields = (vocabularySize: number): readonly BatchField[] => [
 
 /** The head's own weight in files; a tied one is the body's. */
 export const causalWeights = (isTied: boolean): WeightMap =>
-  isTied ? [] : [{ parameter: weightName, tensor: weightName, layout: 'transposed' }];
+  isTied ? [] : [{ parameter: weightName, tensor: weightName, layout: 'same' }];
 
 /** Where files may hold the head's weight, if it is tied, once more. */
 export const tiedHeadTensors: readonly string[] = [weightName];
@@ -48,8 +48,7 @@ export function causalHead(
   { vocabularySize, tiedTable, initializerRange }: CausalHead,
   options: BuildOptions,
 ): Value {
-  const isTied = tiedTable !== undefined;
-  const shape = [states.shape[1]!, vocabularySize];
+  const shape = [vocabularySize, states.shape[1]!];
   const weight =
     tiedTable ??
     graph.parameter(weightName, shape, options.dtype, {
@@ -58,14 +57,13 @@ export function causalHead(
     });
   if (options.purpose === 'generate')
     return matmul(norm(selectRow(states, scalar('row'))), weight, {
-      transposeB: isTied,
+      transposeB: true,
       dtype: 'f32',
       kind: 'logits',
       name: 'logits',
     });
   const rows = norm(states);
   return linearCrossEntropy(rows, weight, batchInput(graph, targets(vocabularySize), options), {
-    transposeWeight: isTied,
     lossScale: scalar('lossScale'),
     chunkTokens: options.lossChunkTokens,
   });

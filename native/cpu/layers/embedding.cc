@@ -1,5 +1,5 @@
-// embedding: y[i] = table[ids[i]]; its gradient sums the rows of dy that share an id.
-// embeddingInt8: the same of a table in int8 groups.
+// embedding: y[i] = table[ids[i]]; its gradient sums the rows of dy that share an id, for all rows
+// of the table or some. embeddingInt8: the same of a table in int8 groups.
 //
 // The gradient is deterministic: a counting sort lists the positions of each id in ascending order,
 // and each row of the table belongs to one task, which sums its rows in that order.
@@ -61,7 +61,8 @@ CpStatus run_int8(CpDevice* device, const CpCall* call, CpError* error) {
     return CP_OK;
 }
 
-// Workspace of the gradient: where the positions of each id start, and the positions by id.
+// Workspace of the gradient: where the positions of each id start, and the positions by id. Ids are
+// those of `vocab` rows from `first` on; others are left out.
 struct SortedPositions {
     int64_t* starts;     // (vocab + 1)
     int64_t* positions;  // (tokens)
@@ -72,13 +73,19 @@ struct SortedPositions {
     SortedPositions(void* workspace, int64_t vocab)
         : starts(static_cast<int64_t*>(workspace)), positions(starts + vocab + 1) {}
 
-    void sort(const int32_t* ids, int64_t tokens, int64_t vocab) {
+    void sort(const int32_t* ids, int64_t tokens, int64_t first, int64_t vocab) {
+        const auto for_each = [=](auto visit) {
+            for (int64_t i = 0; i < tokens; ++i) {
+                const int64_t id = ids[i] - first;
+                if (id >= 0 && id < vocab) visit(id, i);
+            }
+        };
         // starts[id + 1] counts id, then becomes the end of the ids before it.
         std::fill_n(starts, vocab + 1, int64_t{0});
-        for (int64_t i = 0; i < tokens; ++i) ++starts[ids[i] + 1];
+        for_each([this](int64_t id, int64_t) { ++starts[id + 1]; });
         for (int64_t id = 0; id < vocab; ++id) starts[id + 1] += starts[id];
         // Placing moves each start to the end of its run, which is the start of the next id.
-        for (int64_t i = 0; i < tokens; ++i) positions[starts[ids[i]]++] = i;
+        for_each([this](int64_t id, int64_t i) { positions[starts[id]++] = i; });
         for (int64_t id = vocab; id > 0; --id) starts[id] = starts[id - 1];
         starts[0] = 0;
     }
@@ -92,10 +99,12 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor &gradient = call->inputs[1], &output = call->outputs[0];
     const int32_t* ids = data<int32_t>(call->inputs[0]);  // (tokens)
     const int64_t tokens = gradient.shape[0], width = gradient.shape[1], vocab = output.shape[0];
-    if (check_ids("embeddingBackward", ids, tokens, vocab, error) != CP_OK) return CP_FAILED;
+    if (check_ids("embeddingBackward", ids, tokens, ids_of_embedding(*call), error) != CP_OK) {
+        return CP_FAILED;
+    }
     const bool accumulate = attribute(*call, "accumulate") != 0.0;
     SortedPositions sorted(call->workspace, vocab);
-    sorted.sort(ids, tokens, vocab);
+    sorted.sort(ids, tokens, static_cast<int64_t>(attribute(*call, "first")), vocab);
     with_dtype(gradient.dtype, [&](auto type) {
         with_dtype(output.dtype, [&](auto output_type) {
             const auto* dy = data<decltype(type)>(gradient);      // (tokens, width)
@@ -123,7 +132,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
 
 const CpOp kEmbeddingOp = {"embedding", no_workspace, nullptr, run_forward};
 const CpOp kEmbeddingInt8Op = {"embeddingInt8", no_workspace, check_int8_table, run_int8};
-const CpOp kEmbeddingBackwardOp = {"embeddingBackward", backward_workspace_bytes, nullptr,
-                                   run_backward};
+const CpOp kEmbeddingBackwardOp = {"embeddingBackward", backward_workspace_bytes,
+                                   check_embedding_backward, run_backward};
 
 }  // namespace compact::COMPACT_ISA

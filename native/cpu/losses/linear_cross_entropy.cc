@@ -1,5 +1,6 @@
-// linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w) - (x w)[target]), and
-// the gradients of x and w, or of x alone, in the same pass. The weight may be in int8 groups.
+// linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w^T) - (x w^T)[target]),
+// and the gradients of x and w, or of x alone, in the same pass; or the gradient of some rows of w,
+// from the log-sum-exp that the pass for x has left. The weight may be in int8 groups.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
 // memory, each row in the dtype of x at the front of its fp32 row.
@@ -11,19 +12,19 @@
 namespace compact::COMPACT_ISA {
 namespace {
 
-// Sizes of a call; x is (tokens, width), the weight (width, vocab) or, transposed, (vocab, width).
+// Sizes of a call; x is (tokens, width), the weight, or those of its rows that are asked for,
+// (vocab, width).
 struct Problem {
     int64_t tokens, width, vocab, chunk;
     int32_t dtype;
-    bool transposed, quantized;
+    bool quantized;
 
     explicit Problem(const CpCall& call)
         : tokens(call.inputs[0].shape[0]),
           width(call.inputs[0].shape[1]),
           dtype(call.inputs[0].dtype),
-          transposed(attribute(call, "transposeWeight") != 0.0),
           quantized(call.inputs[1].dtype == CP_I8) {
-        vocab = call.inputs[1].shape[transposed ? 0 : 1];
+        vocab = call.inputs[1].shape[0];
         const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
         chunk = std::min(tokens, std::max<int64_t>(1, wanted));
     }
@@ -52,12 +53,17 @@ int64_t input_backward_workspace_bytes(const CpCall* call, const CpLimits* limit
 
 int64_t backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
     const Problem p(*call);
-    const int64_t weight_rows = p.transposed ? p.vocab : p.width;
-    const int64_t weight_columns = p.transposed ? p.width : p.vocab;
-    const int64_t weight_bytes =
-        gemm_workspace_bytes(weight_rows, weight_columns, p.chunk, p.dtype, limits->threads);
     return std::max(input_backward_workspace_bytes(call, limits),
-                    p.losses_bytes() + p.logits_bytes() + weight_bytes);
+                    p.losses_bytes() + p.logits_bytes() +
+                        gemm_workspace_bytes(p.vocab, p.width, p.chunk, p.dtype, limits->threads));
+}
+
+// No losses.
+int64_t rows_backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
+    const Problem p(*call);
+    return p.logits_bytes() +
+           std::max(gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads),
+                    gemm_workspace_bytes(p.vocab, p.width, p.chunk, p.dtype, limits->threads));
 }
 
 struct Workspace {
@@ -65,11 +71,12 @@ struct Workspace {
     float* logits;
     void* gemm;
 
-    Workspace(const CpCall& call, const Problem& p) {
+    Workspace(const CpCall& call, const Problem& p, bool with_losses = true) {
         char* memory = static_cast<char*>(call.workspace);
         losses = reinterpret_cast<double*>(memory);
-        logits = reinterpret_cast<float*>(memory + p.losses_bytes());
-        gemm = memory + p.losses_bytes() + p.logits_bytes();
+        if (with_losses) memory += p.losses_bytes();
+        logits = reinterpret_cast<float*>(memory);
+        gemm = memory + p.logits_bytes();
     }
 };
 
@@ -80,11 +87,15 @@ CpStatus check_forward(const CpCall* call, CpError* error) {
 }
 
 CpStatus check_backward(const CpCall* call, CpError* error) {
-    return check_linear_cross_entropy_backward(call, "linearCrossEntropyBackward", error);
+    return check_linear_cross_entropy(call, "linearCrossEntropyBackward", error);
 }
 
 CpStatus check_input_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy(call, "linearCrossEntropyInputBackward", error);
+}
+
+CpStatus check_rows_backward(const CpCall* call, CpError* error) {
+    return check_linear_cross_entropy_rows(call, "linearCrossEntropyRowsBackward", error);
 }
 
 CpStatus check_int8_forward(const CpCall* call, CpError* error) {
@@ -112,12 +123,12 @@ GemmOperand weight_of(const CpCall& call, const Problem& p) {
     return operand;
 }
 
-GemmOperand transposed_if(GemmOperand operand, bool transposed) {
-    operand.transposed = transposed;
+GemmOperand transposed(GemmOperand operand) {
+    operand.transposed = true;
     return operand;
 }
 
-// logits (count, vocab) = x w
+// logits (count, vocab) = x w^T
 void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, const Workspace& work,
                     int64_t token, int64_t count) {
     Gemm product;
@@ -126,7 +137,7 @@ void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, cons
     product.k = p.width;
     product.dtype = p.dtype;
     product.a = rows_of(call.inputs[0], token);
-    product.b = transposed_if(weight_of(call, p), p.transposed);
+    product.b = transposed(weight_of(call, p));
     product.c = work.logits;
     product.c_stride = p.vocab;
     gemm(device, product, work.gemm);
@@ -140,7 +151,7 @@ GemmOperand logit_gradients(const Problem& p, const Workspace& work) {
     return operand;
 }
 
-// dx (count, width) = dLogits w^T
+// dx (count, width) = dLogits w
 void compute_input_gradient(CpDevice& device, const CpCall& call, const Problem& p,
                             const Workspace& work, int64_t token, int64_t count) {
     const CpTensor& output = call.outputs[1];
@@ -150,25 +161,24 @@ void compute_input_gradient(CpDevice& device, const CpCall& call, const Problem&
     product.k = p.vocab;
     product.dtype = p.dtype;
     product.a = logit_gradients(p, work);
-    product.b = transposed_if(weight_of(call, p), !p.transposed);
+    product.b = weight_of(call, p);
     product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
     product.c_dtype = output.dtype;
     product.c_stride = p.width;
     gemm(device, product, work.gemm);
 }
 
-// dWeight [+]= x^T dLogits, or dLogits^T x for a transposed weight
+// dWeight (vocab, width) [+]= dLogits^T x
 void compute_weight_gradient(CpDevice& device, const CpCall& call, const Problem& p,
-                             const Workspace& work, int64_t token, int64_t count, bool accumulate) {
-    const CpTensor& output = call.outputs[2];
-    const GemmOperand x = rows_of(call.inputs[0], token);
+                             const Workspace& work, const CpTensor& output, int64_t token,
+                             int64_t count, bool accumulate) {
     Gemm product;
-    product.m = output.shape[0];
-    product.n = output.shape[1];
+    product.m = p.vocab;
+    product.n = p.width;
     product.k = count;
     product.dtype = p.dtype;
-    product.a = transposed_if(p.transposed ? logit_gradients(p, work) : x, true);
-    product.b = p.transposed ? x : logit_gradients(p, work);
+    product.a = transposed(logit_gradients(p, work));
+    product.b = rows_of(call.inputs[0], token);
     product.c = output.data;
     product.c_dtype = output.dtype;
     product.c_stride = output.shape[1];
@@ -202,26 +212,31 @@ CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* 
     return CP_OK;
 }
 
-// Turns the logits of a row into their gradients, in place; returns the row's loss.
+// Turns the logits of a row into their gradients, in place; returns the row's loss. `lse`, where it
+// is wanted, receives the log-sum-exp; that of a row that does not count is 0.
 template <class T>
 double differentiate_row(float* logits, int64_t vocab, const Targets& targets, int64_t token,
-                         float scale) {
+                         float scale, float* lse) {
     T* gradients = reinterpret_cast<T*>(logits);
     if (targets.ignored(token)) {
         zero_row(gradients, vocab);
+        if (lse != nullptr) *lse = 0.0f;
         return 0.0;
     }
     float total;
     const int64_t target = targets.ids[token];
+    const double target_logit = logits[target];
     const double loss = row_loss(logits, vocab, target, logits, &total);
+    if (lse != nullptr) *lse = static_cast<float>(loss + target_logit);
     row_gradient(logits, total, vocab, target, scale, gradients);
     return loss;
 }
 
-// `after_input(first, count)` follows on the gradient of the input of each chunk.
+// `after_input(first, count)` follows on the gradient of the input of each chunk. `lse` (tokens)
+// may be null.
 template <class AfterInput>
-CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpError* error,
-                       AfterInput after_input) {
+CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, float* lse,
+                       CpError* error, AfterInput after_input) {
     const Problem p(*call);
     const Targets targets(*call, p.targets(*call), p.vocab);
     if (targets.check(op, error) != CP_OK) return CP_FAILED;
@@ -236,7 +251,8 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, CpE
                            for (int64_t row = begin; row < end; ++row) {
                                work.losses[first + row] = differentiate_row<decltype(type)>(
                                    work.logits + row * p.vocab, p.vocab, targets, first + row,
-                                   static_cast<float>(loss_scale));
+                                   static_cast<float>(loss_scale),
+                                   lse == nullptr ? nullptr : lse + first + row);
                            }
                        });
         });
@@ -259,20 +275,54 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     const Problem p(*call);
     const Workspace work(*call, p);
     const bool accumulate = attribute(*call, "accumulate") != 0.0;
-    return differentiate(
-        device, call, "linearCrossEntropyBackward", error, [&](int64_t first, int64_t count) {
-            compute_weight_gradient(*device, *call, p, work, first, count, accumulate || first > 0);
-        });
+    return differentiate(device, call, "linearCrossEntropyBackward", nullptr, error,
+                         [&](int64_t first, int64_t count) {
+                             compute_weight_gradient(*device, *call, p, work, call->outputs[2],
+                                                     first, count, accumulate || first > 0);
+                         });
 }
 
 CpStatus run_input_backward(CpDevice* device, const CpCall* call, CpError* error) {
-    return differentiate(device, call, "linearCrossEntropyInputBackward", error,
-                         [](int64_t, int64_t) {});
+    return differentiate(device, call, "linearCrossEntropyInputBackward",
+                         data<float>(call->outputs[2]), error, [](int64_t, int64_t) {});
 }
 
 CpStatus run_int8_backward(CpDevice* device, const CpCall* call, CpError* error) {
-    return differentiate(device, call, "linearCrossEntropyInt8Backward", error,
+    return differentiate(device, call, "linearCrossEntropyInt8Backward", nullptr, error,
                          [](int64_t, int64_t) {});
+}
+
+// The gradient of rows [first, first + vocab) of the weight, from their logits and the log-sum-exp
+// over all of them. Targets were checked when that was made.
+CpStatus run_rows_backward(CpDevice* device, const CpCall* call, CpError*) {
+    const Problem p(*call);
+    const Targets targets(*call, call->inputs[2], p.vocab);
+    const Workspace work(*call, p, false);
+    const float* lse = data<float>(call->inputs[3]);  // (tokens)
+    const auto first_row = static_cast<int64_t>(attribute(*call, "first"));
+    const auto scale = static_cast<float>(attribute(*call, "lossScale"));
+    for (int64_t first = 0; first < p.tokens; first += p.chunk) {
+        const int64_t count = std::min(p.chunk, p.tokens - first);
+        compute_logits(*device, *call, p, work, first, count);
+        with_dtype(p.dtype, [&](auto type) {
+            using T = decltype(type);
+            for_chunks(
+                *device, count, rows_per_chunk(p.vocab), [&](int64_t begin, int64_t end, int) {
+                    for (int64_t row = begin; row < end; ++row) {
+                        float* logits = work.logits + row * p.vocab;
+                        T* gradients = reinterpret_cast<T*>(logits);
+                        const int64_t token = first + row;
+                        if (targets.ignored(token))
+                            zero_row(gradients, p.vocab);
+                        else
+                            row_gradient_from_lse(logits, lse[token], p.vocab,
+                                                  targets.ids[token] - first_row, scale, gradients);
+                    }
+                });
+        });
+        compute_weight_gradient(*device, *call, p, work, call->outputs[0], first, count, first > 0);
+    }
+    return CP_OK;
 }
 
 }  // namespace
@@ -284,6 +334,9 @@ const CpOp kLinearCrossEntropyBackwardOp = {"linearCrossEntropyBackward", backwa
 const CpOp kLinearCrossEntropyInputBackwardOp = {"linearCrossEntropyInputBackward",
                                                  input_backward_workspace_bytes,
                                                  check_input_backward, run_input_backward};
+const CpOp kLinearCrossEntropyRowsBackwardOp = {"linearCrossEntropyRowsBackward",
+                                                rows_backward_workspace_bytes, check_rows_backward,
+                                                run_rows_backward};
 const CpOp kLinearCrossEntropyInt8Op = {"linearCrossEntropyInt8", forward_workspace_bytes,
                                         check_int8_forward, run_int8_forward};
 const CpOp kLinearCrossEntropyInt8BackwardOp = {"linearCrossEntropyInt8Backward",

@@ -75,6 +75,22 @@ inline void row_gradient(const float* exponentials, float total, int64_t classes
     store(d_logits + target, splat(at_target), FirstLanes{1});
 }
 
+// The same of some classes, from their logits and the log-sum-exp of all; the target may be none of
+// them. d_logits (classes) may start where the logits do.
+template <class D>
+inline void row_gradient_from_lse(const float* logits, float lse, int64_t classes, int64_t target,
+                                  float scale, D* d_logits) {
+    const bool has_target = target >= 0 && target < classes;
+    const float target_logit = has_target ? logits[target] : 0.0f;
+    const Vec shift = splat(lse), factor = splat(scale);
+    for_lanes(classes, [&](int64_t i, auto lanes) {
+        store(d_logits + i, exp(load(logits + i, lanes) - shift) * factor, lanes);
+    });
+    if (!has_target) return;
+    const Vec at_target = (exp(splat(target_logit) - shift) - splat(1.0f)) * factor;
+    store(d_logits + target, at_target, FirstLanes{1});
+}
+
 // A row whose target is ignored.
 template <class D>
 inline void zero_row(D* d_logits, int64_t classes) {
