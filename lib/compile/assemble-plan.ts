@@ -1,6 +1,7 @@
 import { compactError } from '../errors.js';
 import {
   type Program,
+  type RowsOf,
   type RuntimeScalar,
   type Value,
   definitionOf,
@@ -74,9 +75,18 @@ class PlanValues {
   persistent(value: Value): number {
     const known = this.#persistent.get(value.name);
     if (known !== undefined) return known;
+    if (value.rowsOf !== undefined) return this.#rows(value, value.rowsOf);
     const id = this.add(value, value.name, 'persistent', this.persistentBytes);
     this.#persistent.set(value.name, id);
     this.persistentBytes += aligned(valueBytes(value));
+    return id;
+  }
+
+  #rows(value: Value, { value: whole, first }: RowsOf): number {
+    const { offset } = this.all[this.persistent(whole)]!;
+    const rowBytes = valueBytes(value) / value.shape[0]!;
+    const id = this.add(value, value.name, 'rows', offset + first * rowBytes);
+    this.#persistent.set(value.name, id);
     return id;
   }
 

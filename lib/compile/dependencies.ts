@@ -2,11 +2,11 @@ import { type Node, type Value, definitionOf, requiredAliases } from '../graph/i
 
 /**
  * For each node, the earlier ones that must stay before it: they wrote what it reads or writes, or read what it writes.
- * Updates of different elements of one vector may change places.
+ * Updates of different elements of one vector may change places; those of rows of one value do not.
  */
 export function dependenciesOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
   const memories = new Map<Value, Value>();
-  const memoryOf = (value: Value): Value => memories.get(value) ?? value;
+  const memoryOf = (value: Value): Value => memories.get(value) ?? value.rowsOf?.value ?? value;
   const accesses = new Map<Value, Accesses>();
   const accessesOf = (memory: Value): Accesses => {
     const known = accesses.get(memory) ?? new Accesses();

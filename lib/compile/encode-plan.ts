@@ -1,7 +1,8 @@
 import type { DType } from '../graph/index.js';
 import { checkedPlan } from './plan-schema.js';
-import type { Plan, PlanInstruction, PlanValue } from './plan.js';
+import type { Plan, PlanInstruction, PlanValue, Region } from './plan.js';
 
+const regionCodes: Readonly<Record<Region, number>> = { persistent: 0, arena: 1, rows: 2 };
 const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2, u8: 3, i8: 4 };
 
 /**
@@ -34,7 +35,7 @@ function writeValue(writer: Writer, value: PlanValue): void {
   writer.string(value.name);
   writer.string(value.layer);
   writer.u8(dtypeCodes[value.dtype]);
-  writer.u8(value.region === 'persistent' ? 0 : 1);
+  writer.u8(regionCodes[value.region]);
   writer.u8(value.shape.length);
   for (const size of value.shape) writer.u64(size);
   writer.u64(value.offset);

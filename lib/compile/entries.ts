@@ -15,6 +15,7 @@ import type { Method } from '../methods/index.js';
 import { applyUpdates, buildUpdate, persistentCopy } from './apply-method.js';
 import { differentiate } from './differentiate.js';
 import { type Forward, buildForward } from './forward.js';
+import { cutsGradients, gradientsByRows } from './gradient-rows.js';
 import { squareGradients } from './gradient-squares.js';
 import type { CompileOptions } from './options.js';
 
@@ -57,23 +58,35 @@ function reasonForWindow({ accumulateGradients, maxGradNorm = 0, updatePlacement
   return updatePlacement === 'end' ? "updates at the end (updatePlacement 'end')" : undefined;
 }
 
-const refusedWindow = ({ name }: Method, reason: string): Error =>
-  compactError('ERR_COMPACT_CONFIG_VALUE', `${name} updates each weight as soon as its gradient is there`, {
-    op: name,
-    expected: 'nothing that needs all gradients at a time',
-    received: reason,
-    remedy:
-      'Use one micro-batch a step and maxGradNorm 0: a norm of all gradients would need a second backward.',
-  });
+function refusedWindow({ name, updatesInBackward }: Method, reason: string): Error {
+  const [what, otherwise] =
+    updatesInBackward === true
+      ? ['each weight', '']
+      : ['rows of embedding and head (embeddingChunk)', ', or leave out embeddingChunk'];
+  return compactError(
+    'ERR_COMPACT_CONFIG_VALUE',
+    `${name} updates ${what} as soon as their gradient is there`,
+    {
+      op: name,
+      expected: 'nothing that needs all gradients at a time',
+      received: reason,
+      remedy: `Use one micro-batch a step and maxGradNorm 0${otherwise}: a norm of all gradients would need a second backward.`,
+    },
+  );
+}
 
 /** The entries of one form of the step: whole, or in two halves with gradients that live in between. */
 function buildStep(suffix: string, forward: Forward, method: Method, options: CompileOptions): Program[] {
   const { maxGradNorm = 0, gradientDtype = 'f32' } = options;
   const reason = reasonForWindow(options);
-  if (reason !== undefined && method.updatesInBackward === true) throw refusedWindow(method, reason);
+  const usesUpGradients = method.updatesInBackward === true || cutsGradients(forward, method);
+  if (reason !== undefined && usesUpGradients) throw refusedWindow(method, reason);
   const window = reason !== undefined;
   let differentiated = differentiate(forward, { method, gradientDtype, window });
-  if (!window) return [{ ...applyUpdates(differentiated, method), name: `step${suffix}` }];
+  if (!window) {
+    const cut = gradientsByRows(differentiated, method);
+    return [{ ...applyUpdates(cut, method), name: `step${suffix}` }];
+  }
   if (maxGradNorm > 0) differentiated = squareGradients(differentiated);
   return [
     { ...differentiated, name: `accumulate${suffix}` },

@@ -2,6 +2,7 @@ import {
   type Node,
   type Program,
   type Value,
+  overlap,
   producersOf,
   readersOf,
   requiredAliases,
@@ -96,6 +97,21 @@ function updateFedBy(node: Node, readers: ReadonlyMap<Value, readonly Node[]>): 
   return isAlone && requiredAliases(reader).length > 0 ? reader : undefined;
 }
 
+/** The nodes that read a value, or rows of it, or what it is rows of. */
+function readersByMemory(readers: ReadonlyMap<Value, readonly Node[]>): (value: Value) => readonly Node[] {
+  const wholeOf = (value: Value): Value => value.rowsOf?.value ?? value;
+  const ofWhole = new Map<Value, Value[]>();
+  for (const value of readers.keys()) {
+    const whole = wholeOf(value);
+    ofWhole.set(whole, [...(ofWhole.get(whole) ?? []), value]);
+  }
+  return (value) =>
+    ofWhole
+      .get(wholeOf(value))!
+      .filter((other) => overlap(value, other))
+      .flatMap((other) => readers.get(other)!);
+}
+
 /** Emits nodes with what they need, and updates as soon as nothing holds them back. */
 class Schedule {
   readonly nodes: Node[] = [];
@@ -108,6 +124,7 @@ class Schedule {
   constructor(nodes: readonly Node[], producers: ReadonlyMap<Value, Node>) {
     this.#producers = producers;
     const readers = readersOf(nodes);
+    const readersOfMemory = readersByMemory(readers);
     for (const node of nodes) {
       if (node.phase !== 'update') continue;
       const waitsFor = new Set<Node>();
@@ -117,7 +134,7 @@ class Schedule {
       }
       const fed = updateFedBy(node, readers);
       for (const [, target] of requiredAliases(fed ?? node)) {
-        for (const reader of readers.get(target)!)
+        for (const reader of readersOfMemory(target))
           if (reader !== node && reader !== fed) waitsFor.add(reader);
       }
       this.#waiting.set(node, waitsFor);

@@ -3,8 +3,11 @@ import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
 /** Version of the form of a plan; an engine refuses others. */
 export const planVersion = 4;
 
-/** Where a value lives: its own place for the engine's life, or a slot of the arena that others reuse. */
-export type Region = 'persistent' | 'arena';
+/**
+ * Where a value lives: its own place for the engine's life, a slot of the arena that others reuse, or some rows of a
+ * persistent value.
+ */
+export type Region = 'persistent' | 'arena' | 'rows';
 
 /** A tensor of a plan: its shape, and where its bytes stand. */
 export interface PlanValue {
@@ -17,7 +20,7 @@ export interface PlanValue {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly region: Region;
-  /** Bytes from the start of the region, a multiple of 256. */
+  /** Bytes from the start of the region, a multiple of 256; of rows from that of the persistent region. */
   readonly offset: number;
   readonly bytes: number;
 }

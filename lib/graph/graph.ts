@@ -4,7 +4,7 @@ import type { OpDefinition } from './op.js';
 import { checkOperands } from './operands.js';
 import { parameterId } from './parameter-id.js';
 import { dtypeBytes, numElements } from './value.js';
-import type { DType, ParameterInfo, ParameterOptions, Value, ValueKind } from './value.js';
+import type { DType, ParameterInfo, ParameterOptions, RowsOf, Value, ValueKind } from './value.js';
 
 /** An output that a node is to have: its name, shape, dtype, and category ('activation' by default). */
 export interface OutputSpec {
@@ -25,6 +25,7 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly values: Value[] = [];
   readonly #persistent = new Map<string, Value>();
+  readonly #rows = new Map<string, Value>();
   readonly #merged = new Map<string, Node>();
   readonly #parameterNames = new Map<number, string>();
   #layer = '';
@@ -75,6 +76,30 @@ export class Graph {
    * @throws ERR_COMPACT_ARGUMENT when another parameter has a name of the same `parameterId`
    */
   parameter(name: string, shape: readonly number[], dtype: DType, options: ParameterOptions): Value {
+    const tensorId = this.#tensorId(name);
+    return this.#persistentValue({ name, shape, dtype, kind: 'parameter' }, { ...options, tensorId });
+  }
+
+  /**
+   * Rows [first, first + count) of a persistent value, read and updated where they stand; asking again returns the same
+   * value. Those of a parameter have random numbers of their own.
+   * @throws ERR_COMPACT_ARGUMENT as `parameter`
+   */
+  rows(value: Value, first: number, count: number): Value {
+    const name = `${value.name}[${first}:${first + count}]`;
+    const known = this.#rows.get(name);
+    if (known !== undefined) return known;
+    const { dtype, kind, layer, parameter: info } = value;
+    const parameter = info && { ...info, tensorId: this.#tensorId(name) };
+    const shape = [count, ...value.shape.slice(1)];
+    const rows = this.at(layer, this.#phase, () =>
+      this.#value({ name, shape, dtype, kind }, true, parameter, { value, first }),
+    );
+    this.#rows.set(name, rows);
+    return rows;
+  }
+
+  #tensorId(name: string): number {
     const tensorId = parameterId(name);
     const other = this.#parameterNames.get(tensorId) ?? name;
     if (other !== name)
@@ -89,7 +114,7 @@ export class Graph {
         },
       );
     this.#parameterNames.set(tensorId, name);
-    return this.#persistentValue({ name, shape, dtype, kind: 'parameter' }, { ...options, tensorId });
+    return tensorId;
   }
 
   /** Any other tensor that outlives a run: moments, gradients of a window, constant tables. */
@@ -187,7 +212,7 @@ export class Graph {
     return value;
   }
 
-  #value(spec: OutputSpec, persistent = false, parameter?: ParameterInfo): Value {
+  #value(spec: OutputSpec, persistent = false, parameter?: ParameterInfo, rowsOf?: RowsOf): Value {
     if (spec.shape.length === 0 || spec.shape.some((size) => !Number.isSafeInteger(size) || size < 1))
       throw compactError('ERR_COMPACT_SHAPE', `${spec.name} has an impossible shape`, {
         expected: 'positive whole numbers',
@@ -208,6 +233,7 @@ export class Graph {
       layer: this.#layer,
       persistent,
       parameter,
+      ...(rowsOf && { rowsOf }),
     };
     this.values.push(value);
     return value;

@@ -41,6 +41,14 @@ export interface Decoding {
   nf4?(node: Node, weight: Nf4Matrix): Value | undefined;
 }
 
+/** The gradient of a weight in parts, beside what else the op that makes it computes. */
+export interface GradientByRows {
+  /** In the place of the outputs of the op before the gradient, in their order. */
+  readonly others: readonly Value[];
+  /** Builds rows [first, first + count) of the gradient. */
+  rows(first: number, count: number): Value;
+}
+
 /** What siblings of one op, layer and phase have in common. */
 export type SiblingKey = readonly unknown[];
 
@@ -97,6 +105,11 @@ export interface OpFacts {
    * the new first output.
    */
   withSquares?(node: Node, squares: Value, index: number): Value;
+  /**
+   * For ops whose last output is the gradient of a weight: builds what takes the place of a call, so that the gradient
+   * can be made by rows. Undefined for a call that adds to a gradient; absent: it makes gradients whole.
+   */
+  gradientByRows?(node: Node): GradientByRows | undefined;
   /** How it reads a weight in codes. Default: it reads numbers alone. */
   readonly decoding?: Decoding;
   /** Gradients of the inputs, in order; undefined for inputs without one. Absent: the op has no gradient. */

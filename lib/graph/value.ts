@@ -86,10 +86,27 @@ export interface Value {
   /** Outlives a run: has a place of its own, found again by name in every entry. */
   readonly persistent: boolean;
   readonly parameter: ParameterInfo | undefined;
+  /** Present: it has no place of its own, but is these rows of a persistent value. */
+  readonly rowsOf?: RowsOf;
+}
+
+/** Rows of a persistent value, as many as the value that names them has. */
+export interface RowsOf {
+  readonly value: Value;
+  readonly first: number;
 }
 
 /** Elements of a tensor: the product of its sizes, 1 for none. */
 export const numElements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** Whether two values have elements in common: the same one, or rows of one of which some are the same. */
+export function overlap(a: Value, b: Value): boolean {
+  if (a === b) return true;
+  const [ofA, ofB] = [a.rowsOf ?? { value: a, first: 0 }, b.rowsOf ?? { value: b, first: 0 }];
+  return (
+    ofA.value === ofB.value && ofA.first < ofB.first + b.shape[0]! && ofB.first < ofA.first + a.shape[0]!
+  );
+}
 
 /** Bytes of a tensor, without padding. */
 export const valueBytes = (value: Pick<Value, 'shape' | 'dtype'>): number =>

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { Value } from '../graph/index.js';
-import { checkOptions, checkValue, oneOf, optional, ownValues, section } from '../options.js';
+import { checkOptions, checkValue, oneOf, optional, ownValues, section, wholeNumber } from '../options.js';
 import { optimizerDefinitions, rowsOfOptimizer, type OptimizerName } from './optimizers/definitions.js';
 import type { OptimizerSettings } from './optimizers/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
@@ -18,8 +18,14 @@ export const embeddingOptimizerRow = optional(
   ),
 );
 
+export const embeddingChunkRow = optional(wholeNumber(1));
+
 /** Rows of what every method can be told beside its optimizer. */
-export const commonTable = { embeddingOptimizer: embeddingOptimizerRow, ...stepTable };
+export const commonTable = {
+  embeddingOptimizer: embeddingOptimizerRow,
+  embeddingChunk: embeddingChunkRow,
+  ...stepTable,
+};
 
 const nameRow = oneOf([...optimizerDefinitions.keys(), 'frozen']);
 /** What an embedding optimizer shares with the method's own unless it is told otherwise. */

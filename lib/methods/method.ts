@@ -12,6 +12,11 @@ export interface StepRules {
    * backward. It is asked for in backward; a node that belongs in forward is built with `graph.at(layer, 'forward')`.
    */
   weightGradient(graph: Graph, linear: LinearLayer, gradientDtype: DType): Value;
+  /**
+   * Of how many rows the gradient of a parameter is made and used up at a time: `update` is called for rows of the
+   * parameter, each a parameter of its own with states of its own. Absent, or undefined for a parameter: all at once.
+   */
+  gradientRows?(parameter: Value): number | undefined;
   /** Adds the nodes that update one parameter from its gradient; states are made with `graph.state`. */
   update(graph: Graph, parameter: Value, gradient: Value, context: UpdateContext): void;
 }
@@ -48,7 +53,12 @@ export interface UpdateContext {
 }
 
 const rule = v.function();
-const stepRules = { isTrained: v.optional(rule), weightGradient: rule, update: rule };
+const stepRules = {
+  isTrained: v.optional(rule),
+  weightGradient: rule,
+  gradientRows: v.optional(rule),
+  update: rule,
+};
 const clockRules = v.looseObject({
   scalars: v.array(v.string()),
   entries: v.optional(v.record(v.string(), rule)),

@@ -1,5 +1,5 @@
 import { compactError } from '../errors.js';
-import { parametersOf, type Program } from '../graph/index.js';
+import { parametersOf, type Program, type Value } from '../graph/index.js';
 import {
   checkOptions,
   checkValue,
@@ -14,6 +14,7 @@ import type { GradientSpace } from './gradient-space/gradient-space.js';
 import { rankCodes } from './rank-options.js';
 import type { Method } from './method.js';
 import {
+  embeddingChunkRow,
   embeddingOptimizerOf,
   embeddingOptimizerRow,
   isEmbeddingOrHead,
@@ -41,6 +42,12 @@ export interface MethodOptions extends OptimizerSettings, Partial<StepOptions>, 
    * neither. For large vocabularies, whose states are as large as those of many layers. Default: `optimizer`.
    */
   readonly embeddingOptimizer?: EmbeddingOptimizerSettings['name'] | EmbeddingOptimizerSettings;
+  /**
+   * Rows (vocabulary entries) of the embedding table and of the output head whose gradients are made and used up at a
+   * time, rounded up to whole 256 bytes: for large vocabularies, whose whole gradients can be the peak of memory. Each part
+   * is a matrix of its own to the optimizer. Absent: the whole gradient.
+   */
+  readonly embeddingChunk?: number;
 }
 
 /** One choice on each axis: what a method is put together from. */
@@ -102,11 +109,15 @@ export function preset<Options extends object, Resolved extends object>(
     const optimizer = optimizerDefinition.create(options);
     const parts = definition.compose(options, optimizer);
     const { adaptation, gradientSpace, saving } = parts;
-    const { embeddingOptimizer } = options;
+    const { embeddingOptimizer, embeddingChunk } = options;
     const ofEmbeddings =
       embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
+    const isTrained = (parameter: Value): boolean =>
+      (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
+      (adaptation?.isTrained(parameter) ?? true);
     const rewrites = [
       requireTargets(definition.name, gradientSpace),
+      embeddingChunk === undefined ? undefined : requireTrainedTable(definition.name, isTrained),
       adaptation?.rewriteForward,
       weightRewrite(definition.name, options, parts, optimizerDefinition),
     ].filter((rewrite) => rewrite !== undefined);
@@ -118,10 +129,9 @@ export function preset<Options extends object, Resolved extends object>(
     return {
       name: definition.name,
       rewriteForward: (forward) => rewrites.reduce((program, rewrite) => rewrite(program), forward),
-      isTrained: (parameter) =>
-        (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
-        (adaptation?.isTrained(parameter) ?? true),
+      isTrained,
       weightGradient: gradientSpace.weightGradient,
+      gradientRows: (parameter) => (isEmbeddingOrHead(parameter) ? embeddingChunk : undefined),
       ...updateOf(gradientSpace),
       saving,
       updatesInBackward: definition.updatesInBackward,
@@ -157,6 +167,20 @@ const requireTargets =
     });
   };
 
+/** A program as it is, if it reads an embedding or a head that is trained. */
+const requireTrainedTable =
+  (method: string, isTrained: (parameter: Value) => boolean) =>
+  (forward: Program): Program => {
+    const tables = parametersOf(forward).filter(isEmbeddingOrHead);
+    if (tables.some(isTrained)) return forward;
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${method}: embeddingChunk has no gradient to cut`, {
+      op: 'embeddingChunk',
+      expected: 'an embedding or an output head that is trained',
+      received: tables.length === 0 ? 'a model without either' : 'frozen tables',
+      remedy: 'Leave out embeddingChunk, or choose another embeddingOptimizer or method',
+    });
+  };
+
 function checkMethodOptions<Options extends object, Resolved extends object>(
   {
     name,
@@ -179,6 +203,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     ...table,
     optimizer: optimizerRow,
     embeddingOptimizer: embeddingOptimizerRow,
+    embeddingChunk: embeddingChunkRow,
     ...weightTable(weights),
     ...rowsOfOptimizer(optimizer),
   } as OptionTable<Record<string, unknown>>;
@@ -209,6 +234,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     Required<WeightOptions> & {
       readonly optimizer: OptimizerName;
       readonly embeddingOptimizer?: EmbeddingOptimizerSettings;
+      readonly embeddingChunk?: number;
     };
 }
 

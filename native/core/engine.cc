@@ -115,7 +115,8 @@ const PlanValue& Engine::persistent_value(const std::string& name, int64_t byte_
                                           size_t num_bytes) const {
     if (plan_ != nullptr) {
         for (const PlanValue& value : plan_->values) {
-            if (value.region != Region::kPersistent || value.name != name) continue;
+            if (value.region != Region::kPersistent || value.is_rows || value.name != name)
+                continue;
             if (byte_offset < 0 || byte_offset > value.bytes ||
                 static_cast<int64_t>(num_bytes) > value.bytes - byte_offset)
                 throw Error(

@@ -19,6 +19,7 @@ struct PlanValue {
     std::string layer;
     int32_t dtype = CP_F32;
     Region region = Region::kArena;
+    bool is_rows = false;  // it has no place of its own, but is rows of a persistent value
     int32_t num_dims = 0;
     int64_t shape[CP_MAX_DIMS] = {};
     int64_t offset = 0;  // bytes from the start of the region

@@ -84,15 +84,30 @@ void check_apart(std::vector<const PlanValue*> values) {
     }
 }
 
+// Rows lie within one value of their dtype, whose rows are as long.
+void check_rows(const PlanValue& rows, const std::vector<const PlanValue*>& values) {
+    const auto holds = [&](const PlanValue* value) {
+        if (value->dtype != rows.dtype || value->num_dims != rows.num_dims) return false;
+        if (!std::equal(rows.shape + 1, rows.shape + rows.num_dims, value->shape + 1)) return false;
+        const int64_t row_bytes = value->bytes / value->shape[0];
+        const int64_t first = rows.offset - value->offset;
+        return first >= 0 && first % row_bytes == 0 && first + rows.bytes <= value->bytes;
+    };
+    if (std::none_of(values.begin(), values.end(), holds))
+        fail(rows.name, "rows of a persistent value", "other bytes");
+}
+
 void check_persistent_values(const Plan& plan) {
     std::vector<const PlanValue*> values;
     std::set<std::string_view> names;
+    std::vector<const PlanValue*> rows;
     for (const PlanValue& value : plan.values) {
         if (value.region != Region::kPersistent) continue;
-        values.push_back(&value);
-        if (!names.insert(value.name).second)
+        (value.is_rows ? rows : values).push_back(&value);
+        if (!value.is_rows && !names.insert(value.name).second)
             fail(value.name, "persistent values of different names", "two of one name");
     }
+    for (const PlanValue* value : rows) check_rows(*value, values);
     check_apart(std::move(values));
 }
 

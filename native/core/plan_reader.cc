@@ -93,8 +93,9 @@ PlanValue read_value(Reader& in) {
     value.dtype = in.u8();
     if (value.dtype > CP_I8) in.fail("a dtype of 0 to 4", std::to_string(value.dtype));
     const uint8_t region = in.u8();
-    if (region > 1) in.fail("a region of 0 or 1", std::to_string(region));
-    value.region = static_cast<Region>(region);
+    if (region > 2) in.fail("a region of 0 to 2", std::to_string(region));
+    value.is_rows = region == 2;
+    value.region = value.is_rows ? Region::kPersistent : static_cast<Region>(region);
     value.num_dims = in.u8();
     if (value.num_dims < 1 || value.num_dims > CP_MAX_DIMS)
         in.fail("1 to 4 dimensions", std::to_string(value.num_dims));

@@ -51,7 +51,7 @@ class PlanWriter {
         string(value.name);
         string(value.layer);
         integer(static_cast<uint64_t>(value.dtype), 1);
-        integer(static_cast<uint64_t>(value.region), 1);
+        integer(value.is_rows ? 2 : static_cast<uint64_t>(value.region), 1);
         integer(static_cast<uint64_t>(value.num_dims), 1);
         for (int32_t i = 0; i < value.num_dims; ++i) size(i < CP_MAX_DIMS ? value.shape[i] : 1);
         size(value.offset);

@@ -164,6 +164,33 @@ TEST(plan_persistent_values_apart) {
           }) == kInvalid);
 }
 
+TEST(plan_rows_of_persistent_values) {
+    const auto code_of_rows = [](const std::function<void(PlanValue&)>& spoil) {
+        return code_after([&](Plan& plan) {
+            plan.persistent_bytes = 256 + 8 * 512;
+            plan.values.push_back(f32_value("table", Region::kPersistent, {8, 128}, 256));
+            PlanValue rows = f32_value("rows", Region::kPersistent, {3, 128}, 256 + 5 * 512);
+            rows.is_rows = true;
+            spoil(rows);
+            plan.values.push_back(rows);
+        });
+    };
+    CHECK(code_of_rows([](PlanValue&) {}).empty());
+    CHECK(code_of_rows([](PlanValue& rows) { rows.name = "table"; }).empty());  // by ids alone
+    CHECK(code_of_rows([](PlanValue& rows) { rows.is_rows = false; }) == kInvalid);
+    CHECK(code_of_rows([](PlanValue& rows) { rows.offset -= 256; }) == kInvalid);
+    CHECK(code_of_rows([](PlanValue& rows) { rows.offset = 0; }) == kInvalid);
+    CHECK(code_of_rows([](PlanValue& rows) {
+              rows.shape[1] = 64;
+              rows.bytes /= 2;
+          }) == kInvalid);
+    CHECK(code_of_rows([](PlanValue& rows) { rows.dtype = CP_I32; }) == kInvalid);
+    CHECK(code_of_rows([](PlanValue& rows) {
+              rows.shape[0] = 4;
+              rows.bytes += 512;
+          }) == kInvalid);
+}
+
 TEST(plan_ids_out_of_range) {
     CHECK(code_after([](Plan& plan) { first(plan).inputs[0] = 4; }) == kInvalid);
     CHECK(code_after([](Plan& plan) { first(plan).inputs[0] = -2; }) == kInvalid);

@@ -1,5 +1,11 @@
 /** Runs nodes of a graph with the float64 twins: gradient rules, methods and models can be tested without an engine. */
-import { type Node, type RuntimeScalar, scalarValue, type Value } from '../../lib/graph/index.js';
+import {
+  type Node,
+  type RowsOf,
+  type RuntimeScalar,
+  scalarValue,
+  type Value,
+} from '../../lib/graph/index.js';
 import { computeTwin, numElements, type Tensor, tensor } from '../reference/index.js';
 import { sharedInput, signatures } from './signatures.js';
 
@@ -28,12 +34,26 @@ export function evaluateNodes(
       tensors.set(output, result);
       const shared = sharedInput(signature, operand);
       const updated = signature.inputs.findIndex((input) => input.name === shared);
-      if (node.inputs[updated] !== undefined) tensors.set(node.inputs[updated], result);
+      const input = node.inputs[updated];
+      if (input === undefined) continue;
+      if (input.rowsOf === undefined) tensors.set(input, result);
+      else putRows(input.rowsOf, result, tensors);
     }
   }
 }
 
+function putRows({ value, first }: RowsOf, rows: Tensor, tensors: Map<Value, Tensor>): void {
+  const whole = tensor(value.shape, tensorOf(value, tensors).data.slice());
+  whole.data.set(rows.data, (first * whole.data.length) / value.shape[0]!);
+  tensors.set(value, whole);
+}
+
 function tensorOf(value: Value, tensors: ReadonlyMap<Value, Tensor>): Tensor {
+  if (value.rowsOf !== undefined) {
+    const { data } = tensorOf(value.rowsOf.value, tensors);
+    const begin = (value.rowsOf.first * data.length) / value.rowsOf.value.shape[0]!;
+    return tensor(value.shape, data.slice(begin, begin + numElements(value.shape)));
+  }
   const found = tensors.get(value);
   if (found === undefined) throw new Error(`${value.layer}/${value.name} is read before it is written`);
   return found;

@@ -4,7 +4,7 @@
  *
  * At the start of each run the arena holds NaN, so a plan that reads what it has not written cannot go unseen.
  */
-import type { Plan, PlanInstruction } from '../../lib/compile/index.js';
+import type { Plan, PlanInstruction, Region } from '../../lib/compile/index.js';
 import { scalarValue } from '../../lib/graph/index.js';
 import type { Engine, HostArray, RunOptions, RunResult } from '../../lib/runtime/index.js';
 import { computeTwin, numElements, type Tensor } from '../reference/index.js';
@@ -13,14 +13,12 @@ import { elementArrays, elementBytes, load, store } from './storage.js';
 
 export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
   readonly #plan: Plan;
-  readonly #regions: Readonly<Record<'persistent' | 'arena', Uint8Array>>;
+  readonly #regions: Readonly<Record<Region, Uint8Array>>;
 
   constructor(plan: Plan) {
     this.#plan = plan;
-    this.#regions = {
-      persistent: new Uint8Array(plan.persistentBytes),
-      arena: new Uint8Array(plan.arenaBytes),
-    };
+    const persistent = new Uint8Array(plan.persistentBytes);
+    this.#regions = { persistent, rows: persistent, arena: new Uint8Array(plan.arenaBytes) };
   }
 
   async write(name: string, data: HostArray): Promise<void> {

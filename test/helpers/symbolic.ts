@@ -5,7 +5,7 @@
  */
 import { groupSpans, type Plan, type PlanInstruction, type PlanValue } from '../../lib/compile/index.js';
 import { type Program, persistentTargets } from '../../lib/graph/index.js';
-import { type Attributes, dtypeBytes, opDefinitions, type Value } from '../../lib/graph/index.js';
+import { type Attributes, dtypeBytes, opDefinitions, type Value, valueBytes } from '../../lib/graph/index.js';
 
 /** Equal calls have equal numbers, and an op that stands for two has the numbers of the two. */
 export class Expressions {
@@ -43,6 +43,11 @@ export class Expressions {
     return this.#number(`${key}#${output}`);
   }
 
+  /** Bytes [begin, end) of a value. */
+  part(whole: number, begin: number, end: number): number {
+    return this.#number(`bytes ${begin} to ${end} of ${whole}`);
+  }
+
   /** Each sum stands for itself: it does not matter in which order they are written. */
   #squared(sums: number, index: number, x: number): number {
     const { base, squared } = this.#sums.get(sums) ?? { base: sums, squared: new Map<number, number>() };
@@ -72,7 +77,12 @@ export function meaningOfGraph({ nodes, outputs }: Program, expressions: Express
   const known = new Map<Value, number>();
   const targets = persistentTargets(nodes);
   const persistent: Record<string, number> = {};
-  const read = (value: Value) => known.get(value) ?? expressions.source(value.name);
+  const read = (value: Value): number => {
+    if (value.rowsOf === undefined) return known.get(value) ?? expressions.source(value.name);
+    const { value: whole, first } = value.rowsOf;
+    const begin = first * (valueBytes(whole) / whole.shape[0]!);
+    return expressions.part(read(whole), begin, begin + valueBytes(value));
+  };
   for (const { op, attributes, inputs, outputs: made } of nodes) {
     const numbers = inputs.map((input) => input && read(input));
     for (const [index, output] of made.entries()) {
@@ -94,6 +104,8 @@ interface Stretch {
   readonly start: number;
   readonly end: number;
   readonly expression: number;
+  /** Of a value of which other rows were written since: its first byte, and it is there in part. */
+  readonly valueStart?: number;
 }
 
 /** Bytes of a region that hold expressions; a write takes away whatever it touches. */
@@ -101,12 +113,34 @@ class Memory {
   #stretches: Stretch[] = [];
 
   read(start: number, end: number): number | undefined {
-    return this.#stretches.find((stretch) => stretch.start === start && stretch.end === end)?.expression;
+    return this.#stretches.find(
+      (stretch) => stretch.start === start && stretch.end === end && stretch.valueStart === undefined,
+    )?.expression;
+  }
+
+  /** Rows of a value, all of which or a part of which is there. */
+  readRows(start: number, end: number, expressions: Expressions): number | undefined {
+    const known = this.read(start, end);
+    if (known !== undefined) return known;
+    const holder = this.#stretches.find((stretch) => stretch.start <= start && end <= stretch.end);
+    if (holder === undefined) return undefined;
+    const { valueStart = holder.start } = holder;
+    return expressions.part(holder.expression, start - valueStart, end - valueStart);
   }
 
   write(start: number, end: number, expression?: number): void {
     this.#stretches = this.#stretches.filter((stretch) => stretch.end <= start || end <= stretch.start);
     if (expression !== undefined) this.#stretches.push({ start, end, expression });
+  }
+
+  /** The other rows of the value stay. */
+  writeRows(start: number, end: number, expression: number): void {
+    const holder = this.#stretches.find((stretch) => stretch.start <= start && end <= stretch.end);
+    this.write(start, end, expression);
+    if (holder === undefined) return;
+    const { valueStart = holder.start } = holder;
+    if (holder.start < start) this.#stretches.push({ ...holder, end: start, valueStart });
+    if (end < holder.end) this.#stretches.push({ ...holder, start: end, valueStart });
   }
 }
 
@@ -118,8 +152,14 @@ class Memory {
 export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expressions): Meaning {
   const entry = plan.entries[entryName]!;
   const regions = { arena: new Memory(), persistent: new Memory() };
-  const write = ({ region, offset, bytes }: PlanValue, expression: number) =>
-    regions[region].write(offset, offset + bytes, expression);
+  const write = ({ region, offset, bytes }: PlanValue, expression: number) => {
+    if (region === 'rows') regions.persistent.writeRows(offset, offset + bytes, expression);
+    else regions[region].write(offset, offset + bytes, expression);
+  };
+  const found = ({ region, offset, bytes }: PlanValue): number | undefined =>
+    region === 'rows'
+      ? regions.persistent.readRows(offset, offset + bytes, expressions)
+      : regions[region].read(offset, offset + bytes);
   for (const value of plan.values)
     if (value.region === 'persistent') write(value, expressions.source(value.name));
   for (const id of entry.inputs) write(plan.values[id]!, expressions.source(plan.values[id]!.name));
@@ -135,10 +175,10 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
     }
     const where = `${entryName}[${index}] ${instruction.layer}/${instruction.op}`;
     const read = (id: number): number => {
-      const { region, offset, bytes, name } = plan.values[id]!;
-      const found = regions[region].read(offset, offset + bytes);
-      if (found === undefined) throw new Error(`${where} reads ${name}, which is not there`);
-      return found;
+      const value = plan.values[id]!;
+      const expression = found(value);
+      if (expression === undefined) throw new Error(`${where} reads ${value.name}, which is not there`);
+      return expression;
     };
     const numbers = instruction.inputs.map((id) => (id < 0 ? undefined : read(id)));
     checkOverlaps(plan, instruction, where);
@@ -150,14 +190,15 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
       const value = plan.values[id]!;
       const expression = expressions.call(instruction.op, instruction.attributes, numbers, position);
       write(value, expression);
-      if (value.region === 'persistent') persistent[value.name] = expression;
+      if (value.region !== 'arena') persistent[value.name] = expression;
     }
   }
   const outputs = entry.outputs.map((id) => {
-    const { name, region, offset, bytes } = plan.values[id]!;
-    const found = regions[region].read(offset, offset + bytes);
-    if (found === undefined) throw new Error(`the output ${name} of ${entryName} is not there at the end`);
-    return [name, found] as const;
+    const value = plan.values[id]!;
+    const expression = found(value);
+    if (expression === undefined)
+      throw new Error(`the output ${value.name} of ${entryName} is not there at the end`);
+    return [value.name, expression] as const;
   });
   return { outputs: Object.fromEntries(outputs), persistent };
 }
@@ -214,4 +255,6 @@ function touchedBy(plan: Plan, { op, inputs, outputs, attributes, workspace }: P
 type Stretching = Pick<PlanValue, 'region' | 'offset' | 'bytes'>;
 
 const overlaps = (a: Stretching, b: Stretching): boolean =>
-  a.region === b.region && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+  (a.region === 'arena') === (b.region === 'arena') &&
+  a.offset < b.offset + b.bytes &&
+  b.offset < a.offset + a.bytes;

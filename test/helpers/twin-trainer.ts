@@ -3,6 +3,7 @@ import { applyUpdates, persistentCopy } from '../../lib/compile/apply-method.js'
 import { choose } from '../../lib/compile/choose.js';
 import { differentiate, type Differentiated } from '../../lib/compile/differentiate.js';
 import { buildForward } from '../../lib/compile/forward.js';
+import { gradientsByRows } from '../../lib/compile/gradient-rows.js';
 import type { RecomputePolicy } from '../../lib/compile/index.js';
 import { order } from '../../lib/compile/order.js';
 import { realise } from '../../lib/compile/realise.js';
@@ -72,7 +73,9 @@ export class TwinTrainer {
 
   /** One optimizer step on tokens that the name of the batch stands for; returns the loss before it. */
   step(batch: string, scalars: Scalars): number {
-    const program = this.#realised(applyUpdates(this.differentiated(), this.#method));
+    const program = this.#realised(
+      applyUpdates(gradientsByRows(this.differentiated(), this.#method), this.#method),
+    );
     const tensors = this.#evaluate(program, batch, scalars);
     for (const value of program.graph.persistentValues) this.persistent.set(value.name, tensors.get(value)!);
     return tensors.get(program.outputs.get('loss')!)!.data[0]!;

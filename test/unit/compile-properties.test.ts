@@ -107,7 +107,7 @@ describe('every plan', () => {
       for (const [index, { inputs, outputs }] of entry.instructions.entries()) {
         const span = spans[index]!; // of the group, during which the whole of it may run
         for (const id of inputs) {
-          if (id < 0 || plan.values[id]!.region === 'persistent') continue;
+          if (id < 0 || plan.values[id]!.region !== 'arena') continue;
           const { first, last } = lives.get(id)!;
           // A value that is taken over in place hands its bytes to its successor at the instruction that reads it.
           const isTakenOver = outputs.some(

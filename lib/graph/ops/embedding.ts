@@ -91,4 +91,13 @@ export const embeddingBackwardOp: OpDefinition = defineOp({
   recompute: 'costly',
   pure: true,
   flops: ({ inputs }) => firstInputElements({ inputs: inputs.slice(1) }),
+  gradientByRows({ inputs, outputs }) {
+    const [ids, dy, accumulator] = inputs as [Value, Value, Value?];
+    if (accumulator !== undefined) return undefined;
+    const { shape, dtype } = outputs[0]!;
+    return {
+      others: [],
+      rows: (first, count) => embeddingBackward(ids, dy, shape[0]!, dtype, { first, count }),
+    };
+  },
 });

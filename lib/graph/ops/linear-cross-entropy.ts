@@ -175,6 +175,20 @@ export const linearCrossEntropyBackwardOp: OpDefinition = defineOp({
   pure: true,
   workspaceKind: 'logits',
   flops: (node) => 3 * logitFlops(node),
+  gradientByRows({ inputs, outputs, attributes }) {
+    const [x, weight, targets, accumulator] = inputs as [Value, Value, Value, Value?];
+    if (accumulator !== undefined) return undefined;
+    const { accumulate: _, ...shared } = attributes;
+    const { loss, dx, lse } = linearCrossEntropyInputBackward(x, weight, targets, shared);
+    const { dtype } = outputs[2]!;
+    return {
+      others: [loss, dx],
+      rows(first, count) {
+        const rows = weight.graph.rows(weight, first, count);
+        return linearCrossEntropyRowsBackward(x, rows, targets, lse, { ...shared, first }, dtype);
+      },
+    };
+  },
 });
 
 export const linearCrossEntropyInputBackwardOp: OpDefinition = defineOp({
