@@ -93,7 +93,7 @@ export function evenRows(matrix: Elements, columns: number): Elements {
       const rows = wordsOf(4, await matrix.read(begin * columns, (end - begin) * columns));
       const padded = newWords(4, (end - begin) * stride);
       for (let row = 0; row < end - begin; row++)
-        padded.set(rows.subarray(row * columns, (row + 1) * columns) as Uint32Array, row * stride);
+        padded.set(rows.subarray(row * columns, (row + 1) * columns), row * stride);
       return bytesOfWords(padded.slice(first - begin * stride, first - begin * stride + count));
     },
   };

@@ -41,7 +41,7 @@ const seeds = {
   csv: `prompt,completion\n"a, ""b""\nc",d\ne,"f"\n`,
 };
 const insertions = [
-  ...'{}[]",:\\\n\r\t 0-e',
+  ...Array.from('{}[]",:\\\n\r\t 0-e'),
   '\\ud800',
   'null',
   '\u0000',
