@@ -36,13 +36,7 @@ export interface BaseModel extends AsyncDisposable {
  * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID, or _MISMATCH with all names in `details`
  */
 export async function openBaseModel(path: string, model: Model): Promise<BaseModel> {
-  const files = await openWeights(path);
-  try {
-    checkTensors(files, model);
-  } catch (error) {
-    await files.close();
-    throw error;
-  }
+  const files = await openModelWeights(path, model, 'baseModel');
   return {
     path,
     dtype: commonDType(files),
@@ -51,12 +45,27 @@ export async function openBaseModel(path: string, model: Model): Promise<BaseMod
   };
 }
 
+/**
+ * The files alone, checked in the same way.
+ * @param op the option that names them, for the error
+ */
+export async function openModelWeights(path: string, model: Model, op: string): Promise<TensorReader> {
+  const files = await openWeights(path);
+  try {
+    checkTensors(files, model, op);
+    return files;
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}
+
 // ---- What is there
 
 /** Tables that models compute anew; older files hold them. */
 const isComputed = (name: string): boolean => name.endsWith('.rotary_emb.inv_freq');
 
-function checkTensors(files: TensorReader, model: Model): void {
+function checkTensors(files: TensorReader, model: Model, op: string): void {
   const shapes = parameterShapes(model);
   const missing: string[] = [];
   const wrong: string[] = [];
@@ -83,7 +92,7 @@ function checkTensors(files: TensorReader, model: Model): void {
     ...(unexpected.length > 0 ? [`with ${listed(unexpected)}, which the model has no place for`] : []),
   ];
   throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `the weights of ${files.path} are not the model's`, {
-    op: 'baseModel',
+    op,
     expected: `the ${model.weights.length} tensors of ${model.name}, in its shapes and floating point`,
     received: found.join('; '),
     remedy: remedyFor(missing, wrong, unexpected),

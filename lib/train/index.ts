@@ -3,6 +3,8 @@ export type { FoundCheckpoint } from './checkpoint-folder.js';
 export { optionsFromRecipe } from './recipe.js';
 export { evaluateCheckpoint } from './evaluator.js';
 export type { CheckpointEvaluation, EvaluateOptions } from './evaluator.js';
+export { exportModel } from './export-model.js';
+export type { ExportedModel, ExportOptions } from './export-model.js';
 export { loadModel } from './load-model.js';
 export { Sampler } from './sampler.js';
 export type { SamplerOptions } from './sampler.js';

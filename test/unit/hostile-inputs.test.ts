@@ -39,6 +39,7 @@ import {
 import { readState } from '../../lib/train/checkpoint-state.js';
 import {
   evaluateCheckpoint,
+  exportModel,
   listCheckpoints,
   loadModel,
   optionsFromRecipe,
@@ -457,6 +458,13 @@ const entries: readonly Entry[] = [
     ],
     share: 0.5,
     alternatives: /^0\.(memoryLimitBytes|data)$/,
+  },
+  {
+    name: 'exportModel',
+    call: exportModel,
+    args: () => [{ checkpoint, folder: join(folder, 'text.txt'), dtype: 'f16', maxShardBytes: '1MiB' }],
+    alternatives: /./,
+    share: 0.1,
   },
   { name: 'listCheckpoints', call: listCheckpoints, args: () => [folder], share: 1 },
   { name: 'trainer.json', call: readMutatedState, args: () => [stateOfRun()], share: 3, alternatives: /./ },
