@@ -165,8 +165,8 @@ ${tableOf(...sections.data)}
 ## model
 
 \`preset\` is one of ${modelPresets}. Every other key replaces a value of the preset; without a preset all that are required must be
-given. With \`architecture\` in its place, a \`model_type\` of [models](../models.md), they are the keys of that architecture: those
-below, but biases.
+given. With \`architecture\` in its place, a \`model_type\` of [models](../models.md), they are the keys of that architecture: its
+fields of config.json in camel case, such as those below.
 
 ${tableOf(...sections.model)}
 

@@ -38,8 +38,8 @@ export interface Model {
   readonly weights: WeightMap;
   /** Inputs are fields of the batch (`batchInput`). Returns the loss, or logits (1, vocabulary). */
   build(graph: Graph, options: BuildOptions): Value;
-  /** Host-made tables (rope) that are written once after load: value name to fp32 data. */
-  constants(sequenceLength: number): Readonly<Record<string, Float32Array>>;
+  /** Host-made tables (rope, numbers of positions) that are written once after load: value name to data of its dtype. */
+  constants(sequenceLength: number): Readonly<Record<string, Float32Array | Int32Array>>;
   /** Plain configuration for checkpoints and reports (JSON values only). */
   describe(): Readonly<Record<string, unknown>>;
   /** The `config.json` with which Hugging Face's libraries open the weights (JSON values only). */

@@ -1,6 +1,7 @@
 import { compactError, nearestName } from '../errors.js';
 import { shown } from '../options.js';
 import type { Architecture } from './architecture.js';
+import { gpt2Architecture } from './gpt2/model.js';
 import { llamaArchitecture } from './llama/model.js';
 import { mistralArchitecture } from './mistral/model.js';
 import { phi3Architecture } from './phi3/model.js';
@@ -9,6 +10,7 @@ import { qwen3Architecture } from './qwen3/model.js';
 
 /** By the name that they have in descriptions of models and as `model_type` in Hugging Face's `config.json`. */
 export const architectures: Readonly<Record<string, Architecture>> = {
+  gpt2: gpt2Architecture,
   llama: llamaArchitecture,
   mistral: mistralArchitecture,
   phi3: phi3Architecture,

@@ -86,7 +86,7 @@ export async function putWeights(
   machine: Machine,
   plan: Plan,
   weights: ReadonlyMap<string, Tensor>,
-  constants: Readonly<Record<string, Float32Array>>,
+  constants: Readonly<Record<string, Float32Array | Int32Array>>,
 ): Promise<void> {
   for (const { name, kind, region, dtype, bytes } of plan.values) {
     if (region !== 'persistent') continue;

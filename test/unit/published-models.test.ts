@@ -107,6 +107,31 @@ const published = {
     tie_word_embeddings: false,
     vocab_size: 32064,
   },
+  // GPT-2, the small one
+  gpt2: {
+    activation_function: 'gelu_new',
+    architectures: ['GPT2LMHeadModel'],
+    attn_pdrop: 0.1,
+    bos_token_id: 50256,
+    embd_pdrop: 0.1,
+    eos_token_id: 50256,
+    initializer_range: 0.02,
+    layer_norm_epsilon: 1e-5,
+    model_type: 'gpt2',
+    n_ctx: 1024,
+    n_embd: 768,
+    n_head: 12,
+    n_layer: 12,
+    n_positions: 1024,
+    resid_pdrop: 0.1,
+    summary_activation: null,
+    summary_first_dropout: 0.1,
+    summary_proj_to_labels: true,
+    summary_type: 'cls_index',
+    summary_use_proj: true,
+    task_specific_params: { 'text-generation': { do_sample: true, max_length: 50 } },
+    vocab_size: 50257,
+  },
 } as const;
 
 const read = (config: object) => modelFromPretrainedConfig(config);
@@ -117,6 +142,7 @@ test.each<[keyof typeof published, number, number]>([
   ['mistral', 7_241_732_096, 4096],
   ['qwen3', 596_049_920, 40960],
   ['phi3', 3_821_079_552, 2047],
+  ['gpt2', 124_439_808, 1024],
 ])('%s has %d parameters and reads %d tokens', (type, numParameters, maxSequenceLength) => {
   expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
 });
@@ -132,6 +158,11 @@ describe('what is not computed is refused by name', () => {
     ['qwen3', 'mlp_bias', true],
     ['phi3', 'partial_rotary_factor', 0.75],
     ['phi3', 'resid_pdrop', 0.1],
+    ['gpt2', 'activation_function', 'relu'],
+    ['gpt2', 'scale_attn_by_inverse_layer_idx', true],
+    ['gpt2', 'add_cross_attention', true],
+    ['gpt2', 'n_head', 0],
+    ['gpt2', 'rope_theta', 10000],
     ['mistral', 'attention_bias', true],
   ])('%s: %s', (type, field, value) => {
     const code = expect.stringMatching(/^ERR_COMPACT_CONFIG_(VALUE|UNKNOWN_KEY)$/);
@@ -188,3 +219,12 @@ test.each(['longrope', 'linear'])(
     );
   },
 );
+
+test('GPT-2 refuses heads that do not divide its width and sequences beyond its positions', () => {
+  expect(() => read({ ...published.gpt2, n_head: 7 })).toThrow(expect.objectContaining({ op: 'nHead' }));
+  const small = read({ ...published.gpt2, n_layer: 1, n_positions: 8 });
+  const build = (sequenceLength: number) =>
+    small.build(new Graph(), { batchSize: 1, sequenceLength, dtype: 'bf16', purpose: 'train' });
+  expect(() => build(8)).not.toThrow();
+  expect(() => build(9)).toThrow(expect.objectContaining({ op: 'sequenceLength' }));
+});
