@@ -50,7 +50,7 @@ export async function openBaseModel(path: string, model: Model): Promise<BaseMod
  * @param op the option that names them, for the error
  */
 export async function openModelWeights(path: string, model: Model, op: string): Promise<TensorReader> {
-  const files = await openWeights(path);
+  const files = withBodyPrefix(await openWeights(path), model);
   try {
     checkTensors(files, model, op);
     return files;
@@ -62,8 +62,23 @@ export async function openModelWeights(path: string, model: Model, op: string): 
 
 // ---- What is there
 
-/** Tables that models compute anew; older files hold them. */
-const isComputed = (name: string): boolean => name.endsWith('.rotary_emb.inv_freq');
+/** Tables and masks that models compute anew; older files hold them. */
+const isComputed = (name: string): boolean => /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/.test(name);
+
+/** The files of a body alone, as GPT-2 is published, under the names that its tensors have in a whole model. */
+function withBodyPrefix(files: TensorReader, { bodyPrefix, weights }: Model): TensorReader {
+  const names = [...files.tensors.keys()];
+  if (bodyPrefix === undefined || names.some((name) => name.startsWith(bodyPrefix))) return files;
+  const ofModel = new Set(weights.map(({ tensor }) => tensor));
+  const ownNames = new Map(names.map((name) => [ofModel.has(name) ? name : bodyPrefix + name, name]));
+  return {
+    path: files.path,
+    tensors: new Map([...ownNames].map(([name, own]) => [name, files.tensors.get(own)!])),
+    readInto: (name, target, byteOffset) => files.readInto(ownNames.get(name)!, target, byteOffset),
+    close: () => files.close(),
+    [Symbol.asyncDispose]: () => files.close(),
+  };
+}
 
 function checkTensors(files: TensorReader, model: Model, op: string): void {
   const shapes = parameterShapes(model);

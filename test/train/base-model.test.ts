@@ -17,6 +17,7 @@ import { loadModel, optionsFromRecipe, Trainer, type TrainerOptions } from '../.
 import { writeConstants } from '../../lib/train/tensor-files.js';
 import { readJson } from '../helpers/fixtures.js';
 import { MemoryEngine } from '../helpers/memory-engine.js';
+import { readModel, readParameters, recordedModels } from '../helpers/model-fixtures.js';
 import { makeFolder } from '../helpers/tiny-run.js';
 
 interface Outputs {
@@ -63,7 +64,7 @@ const planOf = (model: Model, method: Method, dtype: 'f32' | 'bf16' = 'f32'): Pl
     method,
     dtype,
     batchSize: 1,
-    sequenceLength,
+    sequenceLength: Math.min(sequenceLength, model.maxSequenceLength),
     target: cpuTarget({ threads: 1 }),
     entries: ['train', 'generate', 'initialize'],
   });
@@ -144,6 +145,62 @@ describe.each(Object.keys(cases))('weights in %s', (name) => {
       }
     }
     expect(kinds.size).toBe(method.name === 'dense' ? 1 : 2);
+  });
+});
+
+describe('every recorded model', () => {
+  /** A folder as transformers write it. */
+  function folderOf(name: string): string {
+    const path = newPath();
+    mkdirSync(path);
+    writeFileSync(join(path, 'config.json'), JSON.stringify(readModel(name).saved));
+    cpSync(join(__dirname, `../fixtures/models/${name}.safetensors`), join(path, 'model.safetensors'));
+    return path;
+  }
+
+  async function expectParameters(name: string, path: string): Promise<void> {
+    const model = loadModel(path);
+    const plan = planOf(model, dense());
+    const engine = new MemoryEngine(plan);
+    await using base = await openBaseModel(path, model);
+    await base.loadInto(engine, plan);
+    for (const [parameter, { data }] of readParameters(name, model)) {
+      const { buffer, byteLength } = Float32Array.from(data);
+      const isSame = Buffer.compare(engine.tensors.get(parameter)!, Buffer.from(buffer, 0, byteLength)) === 0;
+      expect([parameter, isSame]).toEqual([parameter, true]);
+    }
+  }
+
+  test.each(recordedModels)('%s is read, fused tensors in parts', async (name) => {
+    await expectParameters(name, folderOf(name));
+  });
+
+  test('a file of the body alone, with the masks that older ones hold', async () => {
+    const path = folderOf('gpt2');
+    const whole = join(path, 'model.safetensors');
+    const file = await SafetensorsFile.open(whole);
+    const sources = [...file.tensors].map(([name, { dtype, shape }]): TensorSource => ({
+      name: name.replace(/^transformer\./, ''),
+      dtype,
+      shape,
+      read: async function* () {
+        yield file.read(name);
+      },
+    }));
+    const mask: TensorSource = {
+      name: 'h.0.attn.bias',
+      dtype: 'f32',
+      shape: [1, 1, 2, 2],
+      read: async function* () {
+        yield new Uint8Array(16);
+      },
+    };
+    const ofBody = join(path, 'body.safetensors');
+    await writeSafetensors(ofBody, [...sources, mask]);
+    await file.close();
+    cpSync(ofBody, whole);
+    rmSync(ofBody);
+    await expectParameters('gpt2', path);
   });
 });
 

@@ -54,6 +54,7 @@ function modelOf<C extends DecoderConfig>(
     numParameters: countParameters(facts),
     batchFields: [decoderTokens(facts), ...causalFields(facts.vocabSize)],
     weights: (family.weights ?? decoderWeights)(facts),
+    bodyPrefix: 'model.',
     build: (graph, options) => buildDecoder(graph, facts, options),
     constants: (sequenceLength) => ropeTables(sequenceLength, facts.headSize, facts.rope),
     describe: () => ({ architecture: words.modelType, ...(config as object) }),

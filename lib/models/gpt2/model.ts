@@ -98,6 +98,7 @@ function modelOf(config: Required<Gpt2Config>): Model {
     numParameters: countParameters(config),
     batchFields: [gpt2Tokens(config), ...causalFields(config.vocabSize)],
     weights: gpt2Weights(config),
+    bodyPrefix: 'transformer.',
     build: (graph, buildOptions) => buildGpt2(graph, config, buildOptions),
     constants: (sequenceLength) => ({
       [positionIdsName]: Int32Array.from({ length: sequenceLength }, (_, position) => position),
