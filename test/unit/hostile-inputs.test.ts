@@ -168,6 +168,7 @@ let trainer: Trainer;
 let sampler: Sampler;
 let checkpoint: string;
 let header: object;
+let numExports = 0;
 
 const dataOptions = () => ({
   train: join(folder, 'text.txt'),
@@ -462,7 +463,9 @@ const entries: readonly Entry[] = [
   {
     name: 'exportModel',
     call: exportModel,
-    args: () => [{ checkpoint, folder: join(folder, 'text.txt'), dtype: 'f16', maxShardBytes: '1MiB' }],
+    args: () => [
+      { checkpoint, folder: join(folder, `exported-${numExports++}`), dtype: 'f16', maxShardBytes: '1MiB' },
+    ],
     alternatives: /./,
     share: 0.1,
   },
