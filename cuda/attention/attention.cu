@@ -63,6 +63,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
     const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
     const int visible = shape.visible_keys(first_query, kAttentionRows);
+    const int begin =
+        kKeys * shape.first_tile_of_keys(place.sequence, first_query, kAttentionRows, kKeys);
     const auto load_keys = [&](unsigned char* tile, const Bf16* source, int first) {
         load_rows<kSize, kKeys>(tile, source + kv_at + first * shape.kv_width, shape.kv_width,
                                 shape.length - first, shape.head_size);
@@ -73,8 +75,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     SoftmaxState upper, lower;  // of rows lane / 4 and lane / 4 + 8
     load_rows<kSize, kAttentionRows>(queries, p.q + query_at, shape.query_width,
                                      shape.length - first_query, shape.head_size);
-    load_keys(keys, p.k, 0);
-    for (int first_key = 0; first_key < visible; first_key += kKeys) {
+    load_keys(keys, p.k, begin);
+    for (int first_key = begin; first_key < visible; first_key += kKeys) {
         copy_async_wait<0>();
         __syncthreads();  // keys are there, values are no longer needed
         load_keys(values, p.v, first_key);
@@ -90,6 +92,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         if (shape.hides_keys(first_query, first_key, kKeys)) {
             // Keys of the tile that each of the two queries may see.
             const int query = first_query + warp_row + lane / 4;
+            const int upper_begin = shape.begin_of_keys(place.sequence, query) - first_key;
+            const int lower_begin = shape.begin_of_keys(place.sequence, query + 8) - first_key;
             const int upper_end = shape.end_of_keys(query) - first_key;
             const int lower_end = shape.end_of_keys(query + 8) - first_key;
             CP_UNROLL
@@ -97,7 +101,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                 CP_UNROLL
                 for (int i = 0; i < 4; ++i) {
                     const int key = j * 8 + column + i % 2;
-                    const bool visible_key = key < (i >= 2 ? lower_end : upper_end) &&
+                    const bool visible_key = key >= (i >= 2 ? lower_begin : upper_begin) &&
+                                             key < (i >= 2 ? lower_end : upper_end) &&
                                              shape.unmasked(place.sequence, first_key + key);
                     if (!visible_key) scores[j][i] = -INFINITY;
                 }
@@ -180,12 +185,14 @@ __global__ void __launch_bounds__(kRowThreads, 2)
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
     const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
     const int visible = shape.visible_keys(first_query, kBlockRows);
+    const int begin =
+        kInnerRows * shape.first_tile_of_keys(place.sequence, first_query, kBlockRows, kInnerRows);
 
     load_rows_f32<kBlockRows>(queries, p.q + query_at, shape.query_width,
                               shape.length - first_query, size);
     RowSums output;
     float maximum = -INFINITY, total = 0.0f;
-    for (int first_key = 0; first_key < visible; first_key += kInnerRows) {
+    for (int first_key = begin; first_key < visible; first_key += kInnerRows) {
         __syncthreads();
         load_rows_f32<kInnerRows>(keys, p.k + kv_at + first_key * shape.kv_width, shape.kv_width,
                                   shape.length - first_key, size);
@@ -237,7 +244,7 @@ CpStatus check(const CpCall* call, CpError* error) {
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
-    const AttentionShape shape(*call, call->inputs[3]);
+    const AttentionShape shape(*call, 3);
     cudaError_t status = cudaSuccess;
     dispatch(call->inputs[0].dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;

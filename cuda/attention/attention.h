@@ -14,15 +14,18 @@ struct AttentionShape {
     bool causal;
     float scale;
     const uint8_t* mask;            // (tokens) or null
+    const int32_t* first_keys;      // (tokens) or null
     int64_t query_width, kv_width;  // heads * head_size, kv_heads * head_size
     int64_t sequences;
 
-    AttentionShape(const CpCall& call, const CpTensor& mask_input)
+    // The mask is input `mask_index`, the first keys are the next one.
+    AttentionShape(const CpCall& call, int mask_index)
         : length(static_cast<int>(attribute(call, "sequenceLength"))),
           head_size(static_cast<int>(attribute(call, "headSize"))),
           causal(attribute(call, "causal") != 0.0),
           scale(static_cast<float>(attribute(call, "scale"))),
-          mask(data<uint8_t>(mask_input)),
+          mask(data<uint8_t>(call.inputs[mask_index])),
+          first_keys(data<int32_t>(call.inputs[mask_index + 1])),
           query_width(call.inputs[0].shape[1]),
           kv_width(call.inputs[1].shape[1]),
           sequences(call.inputs[0].shape[0] / length) {
@@ -38,10 +41,42 @@ struct AttentionShape {
         const int end = first_query + queries;
         return causal && end < length ? end : length;
     }
+    // The first tile of keys that a tile of queries looks at: whole tiles before the first key of
+    // the first of them are seen by none, as first keys do not decrease. There is always one tile,
+    // whatever the first keys say.
+    __device__ __forceinline__ int first_tile_of_keys(int64_t sequence, int first_query,
+                                                      int queries, int keys) const {
+        if (first_keys == nullptr) return 0;
+        const int last = visible_keys(first_query, queries) - 1;
+        const int first = first_keys[sequence * length + first_query];
+        return (first < 0 ? 0 : (first < last ? first : last)) / keys;
+    }
+    // The end of the tiles of queries, from `first_tile` on, that look at a tile of keys: whole
+    // tiles whose first query starts behind the last key see none of them, nor do those after it.
+    // There is always one tile.
+    __device__ __forceinline__ int end_of_query_tiles(int64_t sequence, int first_tile, int queries,
+                                                      int last_key) const {
+        int end = (length + queries - 1) / queries;
+        if (first_keys == nullptr) return end;
+        int low = first_tile + 1;  // the least possible end
+        while (low < end) {
+            const int middle = (low + end) / 2;
+            if (first_keys[sequence * length + middle * queries] > last_key) {
+                end = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        return end;
+    }
     // Whether a query from `first_query` on may not see all of a tile of keys.
     __device__ __forceinline__ bool hides_keys(int first_query, int first_key, int keys) const {
-        return mask != nullptr || first_key + keys > length ||
+        return mask != nullptr || first_keys != nullptr || first_key + keys > length ||
                (causal && first_key + keys > first_query + 1);
+    }
+    // Keys before this one are hidden from a query.
+    __device__ __forceinline__ int begin_of_keys(int64_t sequence, int query) const {
+        return first_keys == nullptr || query >= length ? 0 : first_keys[sequence * length + query];
     }
     // Keys from here on are hidden from a query.
     __device__ __forceinline__ int end_of_keys(int query) const {
@@ -51,7 +86,8 @@ struct AttentionShape {
         return mask == nullptr || mask[sequence * length + key] != 0;
     }
     __device__ __forceinline__ bool visible(int64_t sequence, int query, int key) const {
-        return key < end_of_keys(query) && unmasked(sequence, key);
+        return key >= begin_of_keys(sequence, query) && key < end_of_keys(query) &&
+               unmasked(sequence, key);
     }
 };
 

@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits*) {
-    return QueryStatistics::workspace_bytes(AttentionShape(*call, call->inputs[6]));
+    return QueryStatistics::workspace_bytes(AttentionShape(*call, 6));
 }
 
 CpStatus check(const CpCall* call, CpError* error) {
@@ -52,7 +52,7 @@ CpStatus check(const CpCall* call, CpError* error) {
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     const char* op = "attentionBackward";
-    const AttentionShape shape(*call, call->inputs[6]);
+    const AttentionShape shape(*call, 6);
     const QueryStatistics statistics(call->workspace, shape);
     const int64_t blocks = ceil_div(QueryStatistics::elements(shape), kThreads / 32);
     cudaError_t status = cudaSuccess;

@@ -39,11 +39,13 @@ __global__ void __launch_bounds__(kRowThreads, 1)
     load_rows_f32<kBlockRows>(rows.outer[1], p.v + kv_at, shape.kv_width, shape.length - first_key,
                               size);
     // Earlier queries see none of these keys.
-    const int begin = shape.causal ? first_key / kInnerRows * kInnerRows : 0;
+    const int first_tile = shape.causal ? first_key / kInnerRows : 0;
+    const int end = kInnerRows * shape.end_of_query_tiles(place.sequence, first_tile, kInnerRows,
+                                                          first_key + kBlockRows - 1);
     RowSums d_key, d_value;
     for (int head = place.head * shape.group; head < (place.head + 1) * shape.group; ++head) {
         const int64_t statistics = p.statistics.begin(place.sequence, shape.heads, head);
-        for (int first = begin; first < shape.length; first += kInnerRows) {
+        for (int first = first_tile * kInnerRows; first < end; first += kInnerRows) {
             const int64_t at = (first_token + first) * shape.query_width + head * shape.head_size;
             __syncthreads();
             load_rows_f32<kInnerRows>(rows.inner[0], p.q + at, shape.query_width,
@@ -95,7 +97,9 @@ __global__ void __launch_bounds__(kRowThreads, 2)
                               shape.length - first_query, size);
     RowSums d_query;
     const int visible = shape.visible_keys(first_query, kBlockRows);
-    for (int first = 0; first < visible; first += kInnerRows) {
+    const int begin =
+        kInnerRows * shape.first_tile_of_keys(place.sequence, first_query, kBlockRows, kInnerRows);
+    for (int first = begin; first < visible; first += kInnerRows) {
         const int64_t at = kv_at + first * shape.kv_width;
         __syncthreads();
         load_rows_f32<kInnerRows>(rows.inner[0], p.k + at, shape.kv_width, shape.length - first,

@@ -52,7 +52,9 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     const int64_t kv_at = (first_token + first_key) * shape.kv_width + place.head * shape.head_size;
     // Earlier tiles hold no query that sees these keys.
     const int first_tile = shape.causal ? first_key / kInner : 0;
-    const int tiles_per_head = (shape.length + kInner - 1) / kInner - first_tile;
+    const int tiles_per_head = shape.end_of_query_tiles(place.sequence, first_tile, kInner,
+                                                        first_key + kAttentionRows - 1) -
+                               first_tile;
     const int steps = shape.group * tiles_per_head;
 
     const auto load_queries = [&](int step) {
@@ -99,8 +101,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         for (int i = 0; i < 2; ++i) {
             // The first query of the tile that sees the key.
             int first_seeing = 0;
+            const int key = first_key + warp_row + lane / 4 + i * 8;
             if (hides) {
-                const int key = first_key + warp_row + lane / 4 + i * 8;
                 const bool absent = key >= shape.length || !shape.unmasked(place.sequence, key);
                 if (shape.causal && key > first_query) first_seeing = key - first_query;
                 if (absent) first_seeing = kInner;
@@ -115,7 +117,11 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                     float& probability = probabilities[j][i * 2 + e];
                     float& d_score = d_scores[j][i * 2 + e];
                     probability = exp2_fast(__fmaf_rn(probability, shape.scale * kLog2E, -lse));
-                    if (query < first_seeing) probability = 0.0f;
+                    if (query < first_seeing ||
+                        (shape.first_keys != nullptr &&
+                         shape.begin_of_keys(place.sequence, first_query + query) > key)) {
+                        probability = 0.0f;
+                    }
                     d_score = probability * (d_score - dot);
                 }
             }
@@ -146,10 +152,13 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
     const int64_t query_at =
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
     const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
-    const int steps = (shape.visible_keys(first_query, kAttentionRows) + kInner - 1) / kInner;
+    const int first_tile =
+        shape.first_tile_of_keys(place.sequence, first_query, kAttentionRows, kInner);
+    const int steps =
+        (shape.visible_keys(first_query, kAttentionRows) + kInner - 1) / kInner - first_tile;
 
     const auto load_keys = [&](int step) {
-        const int key = step * kInner;
+        const int key = (first_tile + step) * kInner;
         const int64_t at = kv_at + key * shape.kv_width, left = shape.length - key;
         const int stage = step & 1;
         load_rows<kSize, kInner>(tiles.inner(0, stage), p.k + at, shape.kv_width, left,
@@ -183,10 +192,11 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         multiply_rows<kSize, kInner>(scores, tiles.outer(0), warp_row, tiles.inner(0, stage));
         multiply_rows<kSize, kInner>(d_scores, tiles.outer(1), warp_row, tiles.inner(1, stage));
 
-        const int first_key = step * kInner;
+        const int first_key = (first_tile + step) * kInner;
         const bool hides = shape.hides_keys(first_query, first_key, kInner);
         CP_UNROLL
         for (int i = 0; i < 2; ++i) {
+            const int begin = shape.begin_of_keys(place.sequence, row + i * 8) - first_key;
             const int end = shape.end_of_keys(row + i * 8) - first_key;
             CP_UNROLL
             for (int j = 0; j < kInner / 8; ++j) {
@@ -196,7 +206,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                     float& d_score = d_scores[j][i * 2 + e];
                     float probability =
                         exp2_fast(__fmaf_rn(scores[j][i * 2 + e], shape.scale * kLog2E, -lse[i]));
-                    if (hides && (key >= end || !shape.unmasked(place.sequence, first_key + key))) {
+                    if (hides && (key < begin || key >= end ||
+                                  !shape.unmasked(place.sequence, first_key + key))) {
                         probability = 0.0f;
                     }
                     d_score = probability * (d_score - dots[i]);

@@ -1,5 +1,5 @@
-// rope: rotates each pair (i, i + headSize/2) of a head by the angle of row `position`, whose
-// cosines and sines are given; inverse=1 rotates back, which is the gradient.
+// rope: rotates each pair (i, i + headSize/2) of a head by the angle of its token's position, whose
+// cosines and sines are a row of the tables; inverse=1 rotates back, which is the gradient.
 // Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
 // Two accesses per element and the tables from the cache; limit: memory bandwidth.
 #include "cuda/runtime/ops.h"
@@ -12,12 +12,20 @@ namespace {
 
 template <class T>
 struct Rotation {
-    const T* x;            // (rows, heads, 2, half)
-    const float* cosines;  // (positions, half)
-    const float* sines;    // (positions, half)
-    T* y;                  // may be x
-    int64_t rows, heads, positions, half;
+    const T* x;                // (rows, heads, 2, half)
+    const float* cosines;      // (table_rows, half)
+    const float* sines;        // (table_rows, half)
+    const int32_t* positions;  // (rows) or null
+    T* y;                      // may be x
+    int64_t rows, heads, table_rows, half;
     float direction;  // 1, or -1 for the inverse
+
+    // Positions are checked on the host; one that is out of range here takes the nearest.
+    __device__ __forceinline__ int64_t position(int64_t row) const {
+        if (positions == nullptr) return row % table_rows;
+        const int64_t given = positions[row];
+        return given < 0 ? 0 : (given < table_rows ? given : table_rows - 1);
+    }
 };
 
 // One thread has up to eight pairs of one head.
@@ -30,7 +38,7 @@ __global__ void __launch_bounds__(kElementwiseThreads)
     const int64_t thread = static_cast<int64_t>(block) * kElementwiseThreads + threadIdx.x;
     const int64_t head = thread / packs, pair = thread % packs * kPackSize;
     if (head >= p.rows * p.heads) return;
-    const int64_t position = head / p.heads % p.positions;
+    const int64_t position = p.position(head / p.heads);
     const int count = pack_count(p.half, pair);
     const int64_t at = head * 2 * p.half + pair;
     float a[kPackSize], b[kPackSize], c[kPackSize], s[kPackSize];
@@ -52,11 +60,11 @@ __global__ void __launch_bounds__(kElementwiseThreads)
 template <class T>
 void add_rotation(LaunchGroup<Rotation<T>>& group, const CpCall& call) {
     const CpTensor& input = call.inputs[0];
-    const int64_t positions = call.inputs[1].shape[0], half = call.inputs[1].shape[1];
+    const int64_t table_rows = call.inputs[1].shape[0], half = call.inputs[1].shape[1];
     const int64_t rows = input.shape[0], heads = input.shape[1] / (2 * half);
     group.add({data<T>(input), data<float>(call.inputs[1]), data<float>(call.inputs[2]),
-               data<T>(call.outputs[0]), rows, heads, positions, half,
-               attribute(call, "inverse") != 0.0 ? -1.0f : 1.0f},
+               data<int32_t>(call.inputs[3]), data<T>(call.outputs[0]), rows, heads, table_rows,
+               half, attribute(call, "inverse") != 0.0 ? -1.0f : 1.0f},
               ceil_div(rows * heads * ceil_div(half, kPackSize), kElementwiseThreads));
 }
 

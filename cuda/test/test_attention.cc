@@ -7,15 +7,20 @@ namespace {
 struct Problem {
     int64_t sequences, length, heads, kv_heads, head_size;
     bool causal, masked;
+    // Not 0: documents of 37 tokens follow each other in a sequence, and a token sees the last so
+    // many tokens of its own.
+    int64_t window = 0;
 };
 
 const std::vector<Problem> kCases = {
-    {1, 1, 1, 1, 8, true, false},    {2, 65, 2, 2, 32, true, false},
-    {1, 64, 4, 2, 40, true, false},  {1, 131, 4, 1, 64, true, true},
-    {2, 33, 2, 1, 128, false, true}, {1, 80, 1, 1, 256, false, false},
-    {3, 17, 3, 3, 16, true, true},   {1, 128, 2, 2, 48, false, true},
-    {1, 97, 2, 1, 80, true, false},  {2, 70, 2, 2, 96, false, false},
-    {1, 150, 2, 1, 112, true, true}, {1, 40, 2, 1, 136, true, false},
+    {1, 1, 1, 1, 8, true, false},        {2, 65, 2, 2, 32, true, false},
+    {1, 64, 4, 2, 40, true, false},      {1, 131, 4, 1, 64, true, true},
+    {2, 33, 2, 1, 128, false, true},     {1, 80, 1, 1, 256, false, false},
+    {3, 17, 3, 3, 16, true, true},       {1, 128, 2, 2, 48, false, true},
+    {1, 97, 2, 1, 80, true, false},      {2, 70, 2, 2, 96, false, false},
+    {1, 150, 2, 1, 112, true, true},     {1, 40, 2, 1, 136, true, false},
+    {1, 150, 2, 1, 24, true, false, 20}, {1, 131, 2, 1, 96, true, true, 37},
+    {1, 100, 1, 1, 64, false, false, 1}, {2, 75, 2, 2, 144, true, false, 30},
 };
 
 void compare(const Problem& c, int32_t dtype) {
@@ -32,6 +37,12 @@ void compare(const Problem& c, int32_t dtype) {
         mask.set(i,
                  i >= tokens - c.length && i < tokens - c.length + 5 ? 0 : numbers.uniform() > 0.3);
     }
+    Tensor first_keys({tokens}, CP_I32);
+    for (int64_t i = 0; i < tokens; ++i) {
+        const int64_t position = i % c.length;
+        first_keys.set(i,
+                       static_cast<double>(std::max(position / 37 * 37, position - c.window + 1)));
+    }
     const auto finish = [&](Comparison& call, double tolerance) {
         return call.attribute("sequenceLength", static_cast<double>(c.length))
             .attribute("headSize", static_cast<double>(c.head_size))
@@ -42,6 +53,7 @@ void compare(const Problem& c, int32_t dtype) {
     Comparison forward("attention");
     forward.input(q).input(k).input(v);
     c.masked ? forward.input(mask) : forward.absent();
+    c.window > 0 ? forward.input(first_keys) : forward.absent();
     forward.output({tokens, width}, dtype).output({tokens, c.heads});
     // Tensor cores take the probabilities as bf16: 2^-9 of each.
     const bool rounded = dtype == CP_BF16 && c.head_size <= 128;
@@ -52,6 +64,7 @@ void compare(const Problem& c, int32_t dtype) {
     Comparison backward("attentionBackward");
     backward.input(q).input(k).input(v).input(o).input(lse).input(d_o);
     c.masked ? backward.input(mask) : backward.absent();
+    c.window > 0 ? backward.input(first_keys) : backward.absent();
     backward.output({tokens, width}, dtype).output({tokens, kv_width}, dtype);
     backward.output({tokens, kv_width}, dtype);
     CHECK(finish(backward, rounded ? 6e-3 : 1e-5));
@@ -60,7 +73,7 @@ void compare(const Problem& c, int32_t dtype) {
 }  // namespace
 
 TEST(cuda_attention) {
-    for (const Problem& c : sizes(kCases, {2, 4, 6, 11})) {
+    for (const Problem& c : sizes(kCases, {2, 4, 6, 11, 12, 15})) {
         for (int32_t dtype : kDtypes) compare(c, dtype);
     }
 }
@@ -83,6 +96,7 @@ TEST(cuda_attention_lets_nan_through) {
                   .input(q)
                   .input(k)
                   .input(v)
+                  .absent()
                   .absent()
                   .output({4, 16}, dtype)
                   .output({4, 1})

@@ -33,6 +33,7 @@ TEST(cuda_large_rows) {
               .rows({kWidth}, CP_BF16, 0.5)
               .whole(cosines)
               .whole(sines)
+              .absent()
               .rows_output({kWidth}, CP_BF16)
               .attribute("headSize", 2 * half)
               .agrees(0));
@@ -107,7 +108,7 @@ TEST(cuda_large_attention) {
         };
         LargeRun forward("attention", kWidth, length);
         forward.rows({kWidth}, dtype, 0.5).rows({kv_width}, dtype, 0.5);
-        forward.rows({kv_width}, dtype, 0.5).absent();
+        forward.rows({kv_width}, dtype, 0.5).absent().absent();
         forward.rows_output({kWidth}, dtype).rows_output({heads}, CP_F32);
         CHECK(finish(forward));
         // Any o and lse will do: the gradients are functions of them.
@@ -115,7 +116,7 @@ TEST(cuda_large_attention) {
         backward.rows({kWidth}, dtype, 0.5).rows({kv_width}, dtype, 0.5);
         backward.rows({kv_width}, dtype, 0.5).rows({kWidth}, dtype, 0.5);
         backward.rows({heads}, CP_F32, 6.0).holding([](int64_t) { return 6.0; });
-        backward.rows({kWidth}, dtype, 0.5).absent();
+        backward.rows({kWidth}, dtype, 0.5).absent().absent();
         backward.rows_output({kWidth}, dtype).rows_output({kv_width}, dtype);
         backward.rows_output({kv_width}, dtype);
         CHECK(finish(backward));

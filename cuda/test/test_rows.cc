@@ -156,11 +156,13 @@ TEST(cuda_rope) {
             Tensor x = numbers.tensor({rows, width}, dtype);
             Tensor cosines = numbers.tensor({positions, head_size / 2});
             Tensor sines = numbers.tensor({positions, head_size / 2});
+            Tensor places({rows}, CP_I32, {4, 0, 1, 0, 1, 2, 3, 0, 2, 2});
             for (int inverse : {0, 1}) {
                 CHECK(Comparison("rope")
                           .input(x)
                           .input(cosines)
                           .input(sines)
+                          .absent()
                           .output({rows, width}, dtype)
                           .attribute("headSize", static_cast<double>(head_size))
                           .attribute("inverse", inverse)
@@ -170,6 +172,7 @@ TEST(cuda_rope) {
                       .input(x)
                       .input(cosines)
                       .input(sines)
+                      .input(places)
                       .output_on(0)
                       .attribute("headSize", static_cast<double>(head_size))
                       .attribute("inverse", 0)

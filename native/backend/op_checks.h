@@ -79,7 +79,8 @@ inline CpStatus check_rope(const CpCall* call, CpError* error) {
                           message("tables of headSize/2 = %lld columns", head_size / 2),
                           message("%lld columns", half));
     }
-    if (rows > positions && rows % positions != 0) {
+    const bool follows = call->inputs[3].num_dims == 0;  // positions follow from the row
+    if (follows && rows > positions && rows % positions != 0) {
         return fail_shape(error, "rope", message("whole sequences of %lld positions", positions),
                           message("%lld rows", rows));
     }

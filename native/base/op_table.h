@@ -135,11 +135,11 @@ inline constexpr OpSignature kOpSignatures[] = {
      "-> y:T[#e]",
      "seedLow seedHigh tensorId standardDeviation"},
     {"attention",
-     "q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] -> o:T[n,w] lse:f32[n,a]",
+     "q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] firstKeys?:i32[n] -> o:T[n,w] lse:f32[n,a]",
      "sequenceLength headSize causal=1 scale"},
     {"attentionBackward",
-     "q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] -> dq:T[n,w] "
-     "dk:T[n,u] dv:T[n,u]",
+     "q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] "
+     "firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]",
      "sequenceLength headSize causal=1 scale"},
     {"addRmsNorm",
      "a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]",
@@ -177,7 +177,7 @@ inline constexpr OpSignature kOpSignatures[] = {
      "-> dx:T[n,h] dWeight=accumulator:G[h]",
      "accumulate=0"},
     {"rope",
-     "x:T[n,w] cos:f32[s,d] sin:f32[s,d] -> y:T[n,w]",
+     "x:T[n,w] cos:f32[s,d] sin:f32[s,d] positions?:i32[n] -> y:T[n,w]",
      "headSize inverse=0"},
     {"silu",
      "x:T[#e] -> y:T[#e]",

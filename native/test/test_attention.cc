@@ -7,14 +7,23 @@ namespace {
 struct Shape {
     int64_t sequences, length, heads, kv_heads, head_size;
     bool causal, masked;
+    // Not 0: documents of 37 tokens follow each other in a sequence, and a token sees the last so
+    // many tokens of its own.
+    int64_t window = 0;
+
+    int64_t first_key(int64_t position) const {
+        return window == 0 ? 0 : std::max(position / 37 * 37, position - window + 1);
+    }
 };
 
 const Shape kCases[] = {
-    {1, 1, 1, 1, 8, true, false},    {2, 65, 2, 2, 32, true, false},
-    {1, 64, 4, 2, 40, true, false},  {1, 131, 4, 1, 64, true, true},
-    {2, 33, 2, 1, 128, false, true}, {1, 200, 1, 1, 256, false, false},
-    {3, 17, 3, 3, 16, true, true},   {1, 128, 2, 2, 48, false, true},
-    {2, 65, 6, 2, 96, true, true},   {1, 193, 3, 1, 96, false, false},
+    {1, 1, 1, 1, 8, true, false},        {2, 65, 2, 2, 32, true, false},
+    {1, 64, 4, 2, 40, true, false},      {1, 131, 4, 1, 64, true, true},
+    {2, 33, 2, 1, 128, false, true},     {1, 200, 1, 1, 256, false, false},
+    {3, 17, 3, 3, 16, true, true},       {1, 128, 2, 2, 48, false, true},
+    {2, 65, 6, 2, 96, true, true},       {1, 193, 3, 1, 96, false, false},
+    {2, 150, 2, 1, 16, true, false, 20}, {1, 200, 2, 1, 48, true, true, 37},
+    {1, 131, 1, 1, 64, false, false, 1},
 };
 
 // Everything in fp64, with the T x T matrix.
@@ -50,7 +59,8 @@ struct Twin {
         std::vector<double> p(static_cast<size_t>(c.length), 0.0);
         double largest = -INFINITY, total = 0.0;
         const auto visible = [&](int64_t j) {
-            return (!c.causal || j <= i) && (!c.masked || mask.get(s * c.length + j) != 0.0);
+            return (!c.causal || j <= i) && j >= c.first_key(i) &&
+                   (!c.masked || mask.get(s * c.length + j) != 0.0);
         };
         for (int64_t j = 0; j < c.length; ++j) {
             double score = 0.0;
@@ -106,18 +116,24 @@ void run_case(const Shape& c, int32_t dtype) {
         mask.set(i,
                  i >= tokens - c.length && i < tokens - c.length + 5 ? 0 : numbers.uniform() > 0.3);
     }
+    Tensor first_keys({tokens}, CP_I32);
+    for (int64_t i = 0; i < tokens; ++i) {
+        first_keys.set(i, static_cast<double>(c.first_key(i % c.length)));
+    }
     Twin twin(c, scale, q, k, v, d_o, mask);
     for_every_device([&](CpDevice& device) {
         Tensor o({tokens, width}, dtype), lse({tokens, c.heads});
         OpCall forward("attention");
         forward.input(q).input(k).input(v);
         c.masked ? forward.input(mask) : forward.absent();
+        c.window > 0 ? forward.input(first_keys) : forward.absent();
         forward.output(o).output(lse);
         Tensor dq({tokens, width}, dtype), dk({tokens, kv_width}, dtype),
             dv({tokens, kv_width}, dtype);
         OpCall backward("attentionBackward");
         backward.input(q).input(k).input(v).input(o).input(lse).input(d_o);
         c.masked ? backward.input(mask) : backward.absent();
+        c.window > 0 ? backward.input(first_keys) : backward.absent();
         backward.output(dq).output(dk).output(dv);
         for (OpCall* call : {&forward, &backward}) {
             call->attribute("sequenceLength", static_cast<double>(c.length))
@@ -152,6 +168,35 @@ TEST(attention_agrees_with_fp64) {
     }
 }
 
+// Whatever first keys say, memory is safe: they are only compared, and some tile is always read.
+TEST(attention_survives_wild_first_keys) {
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(6);
+        const int64_t tokens = 130;
+        Tensor q = numbers.tensor({tokens, 16}, dtype), k = numbers.tensor({tokens, 16}, dtype);
+        Tensor first_keys({tokens}, CP_I32), d_o = numbers.tensor({tokens, 16}, dtype);
+        for (int64_t i = 0; i < tokens; ++i) {
+            first_keys.set(i, i % 3 == 0 ? -2147483648.0 : i % 3 == 1 ? 2147483647.0 : 70.0);
+        }
+        for_every_device([&](CpDevice& device) {
+            Tensor o({tokens, 16}, dtype), lse({tokens, 1});
+            Tensor dq({tokens, 16}, dtype), dk({tokens, 16}, dtype), dv({tokens, 16}, dtype);
+            OpCall forward("attention"), backward("attentionBackward");
+            forward.input(q).input(k).input(k).absent().input(first_keys).output(o).output(lse);
+            backward.input(q).input(k).input(k).input(o).input(lse).input(d_o).absent();
+            backward.input(first_keys).output(dq).output(dk).output(dv);
+            for (OpCall* call : {&forward, &backward}) {
+                call->attribute("sequenceLength", static_cast<double>(tokens))
+                    .attribute("headSize", 16)
+                    .attribute("causal", 1)
+                    .attribute("scale", 0.25);
+                CHECK(call->run(device) == CP_OK);
+            }
+            return std::string();
+        });
+    }
+}
+
 TEST(attention_lets_nan_through) {
     for (int32_t dtype : kDtypes) {
         Numbers numbers(5);
@@ -161,7 +206,7 @@ TEST(attention_lets_nan_through) {
         for_every_device([&](CpDevice& device) {
             Tensor o({4, 16}, dtype), lse({4, 1});
             OpCall call("attention");
-            call.input(q).input(k).input(v).absent().output(o).output(lse);
+            call.input(q).input(k).input(v).absent().absent().output(o).output(lse);
             call.attribute("sequenceLength", 4)
                 .attribute("headSize", 16)
                 .attribute("causal", 1)
@@ -178,7 +223,7 @@ TEST(attention_refuses_wrong_shapes) {
     Tensor q({8, 48}), k({8, 32}), o({8, 48}), lse({8, 3});
     const auto refused = [&](double length, double head_size, int32_t slot, const char* code) {
         OpCall call("attention");
-        call.input(q).input(k).input(k).absent().output(o).output(lse);
+        call.input(q).input(k).input(k).absent().absent().output(o).output(lse);
         call.attribute("sequenceLength", length, slot)
             .attribute("headSize", head_size)
             .attribute("causal", 1)

@@ -12,6 +12,8 @@ interface AttentionShape {
   readonly headSize: number;
   readonly causal: number;
   readonly mask?: 'random' | 'left' | 'nothing to see';
+  /** Documents packed into a sequence, or a sliding window of so many tokens. */
+  readonly firstKeys?: 'documents' | number;
 }
 
 const shapes: readonly AttentionShape[] = [
@@ -27,7 +29,46 @@ const shapes: readonly AttentionShape[] = [
   { sequences: 1, sequenceLength: 130, heads: 1, kvHeads: 1, headSize: 128, causal: 1 },
   { sequences: 1, sequenceLength: 65, heads: 3, kvHeads: 1, headSize: 96, causal: 1, mask: 'random' },
   { sequences: 1, sequenceLength: 3, heads: 1, kvHeads: 1, headSize: 256, causal: 1 },
+  {
+    sequences: 2,
+    sequenceLength: 150,
+    heads: 2,
+    kvHeads: 1,
+    headSize: 16,
+    causal: 1,
+    firstKeys: 'documents',
+  },
+  { sequences: 1, sequenceLength: 200, heads: 1, kvHeads: 1, headSize: 8, causal: 1, firstKeys: 9 },
+  { sequences: 1, sequenceLength: 140, heads: 2, kvHeads: 2, headSize: 96, causal: 1, firstKeys: 70 },
+  {
+    sequences: 1,
+    sequenceLength: 40,
+    heads: 2,
+    kvHeads: 1,
+    headSize: 136,
+    causal: 0,
+    mask: 'random',
+    firstKeys: 'documents',
+  },
 ];
+
+/** Where the documents of a sequence start: of one token, of few, over the ends of tiles. */
+const documentStarts = [0, 1, 5, 37, 63, 64, 131];
+
+function firstKeysOf({ sequences, sequenceLength, firstKeys }: AttentionShape): { firstKeys?: Tensor } {
+  if (firstKeys === undefined) return {};
+  const first = (position: number) =>
+    firstKeys === 'documents'
+      ? documentStarts.findLast((start) => start <= position)!
+      : Math.max(0, position - firstKeys + 1);
+  const tokens = sequences * sequenceLength;
+  return {
+    firstKeys: tensor(
+      [tokens],
+      Array.from({ length: tokens }, (_, i) => first(i % sequenceLength)),
+    ),
+  };
+}
 
 function maskOf({ sequences, sequenceLength, mask }: AttentionShape): { mask?: Tensor } {
   const tokens = sequences * sequenceLength;
@@ -53,6 +94,7 @@ function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
     k: rounded(randomTensor('k', [tokens, kvHeads * headSize], 1.5), dtype),
     v: rounded(randomTensor('v', [tokens, kvHeads * headSize]), dtype),
     ...maskOf(shape),
+    ...firstKeysOf(shape),
   };
   const label = `${sequences} x ${sequenceLength}, ${heads}/${kvHeads} heads${causal ? ', causal' : ''}`;
   const { o, lse } = computeTwin('attention', inputs, attributes);

@@ -1,6 +1,6 @@
 import { describeOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';
-import { randomTensor } from '../helpers/random.js';
+import { randomIntegers, randomTensor } from '../helpers/random.js';
 import { type Tensor, tensor } from '../reference/index.js';
 
 function tables(positions: number, headSize: number): { cos: Tensor; sin: Tensor } {
@@ -12,8 +12,21 @@ function tables(positions: number, headSize: number): { cos: Tensor; sin: Tensor
   };
 }
 
-describeOps('rope', () =>
-  [
+/** No position is that of the row. */
+const givenPositions = opCases({
+  op: 'rope',
+  label: 'given positions',
+  inputs: {
+    x: randomTensor('x', [45, 2 * 12]),
+    ...tables(31, 12),
+    positions: randomIntegers('positions', [45], 31),
+  },
+  attributes: { headSize: 12, inverse: 0 },
+});
+
+describeOps('rope', () => [
+  ...givenPositions,
+  ...[
     [1, 1, 2, 1],
     [31, 31, 6, 2],
     [66, 33, 8, 3],
@@ -36,4 +49,4 @@ describeOps('rope', () =>
       ),
     ),
   ),
-);
+]);

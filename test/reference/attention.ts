@@ -14,11 +14,27 @@ function shapeOf(q: Tensor, k: Tensor, { sequenceLength, headSize }: Numbers): S
   return { n, w, u: k.shape[1]!, heads: w / headSize!, headSize: headSize!, sequenceLength: sequenceLength! };
 }
 
+/** What hides tokens from rows, beside the causal rule. */
+interface Hidden {
+  readonly mask?: Tensor;
+  readonly firstKeys?: Tensor;
+}
+
 /** Tokens of the row's sequence that the row may look at. */
-function visible(row: number, { sequenceLength }: Shape, causal: number, mask: Tensor | undefined): number[] {
+function visible(
+  row: number,
+  { sequenceLength }: Shape,
+  causal: number,
+  { mask, firstKeys }: Hidden,
+): number[] {
   const first = row - (row % sequenceLength);
   const tokens = Array.from({ length: sequenceLength }, (_, i) => first + i);
-  return tokens.filter((token) => (causal === 0 || token <= row) && (mask?.data[token] ?? 1) !== 0);
+  return tokens.filter(
+    (token) =>
+      (causal === 0 || token <= row) &&
+      token - first >= (firstKeys?.data[row] ?? 0) &&
+      (mask?.data[token] ?? 1) !== 0,
+  );
 }
 
 /** Start of a head's columns in q and in k, v: grouped-query heads share a key and value head. */
@@ -35,7 +51,7 @@ function dot(length: number, round: Round, term: (index: number) => number): num
 
 /** o = softmax(scale q k^T) v per sequence and head, lse the log-sum-exp of the scores. */
 export function attention(
-  { q, k, v, mask }: { q: Tensor; k: Tensor; v: Tensor; mask?: Tensor },
+  { q, k, v, ...hidden }: Hidden & { q: Tensor; k: Tensor; v: Tensor },
   attributes: Numbers,
   round: Round,
 ) {
@@ -44,7 +60,7 @@ export function attention(
   const o = tensor([n, w]);
   const lse = tensor([n, heads]);
   for (let row = 0; row < n; row++) {
-    const tokens = visible(row, shape, attributes.causal!, mask);
+    const tokens = visible(row, shape, attributes.causal!, hidden);
     for (let head = 0; head < heads; head++) {
       const [own, shared] = columns(head, shape);
       const scores = tokens.map((token) =>
@@ -68,18 +84,17 @@ export function attention(
   return { o, lse };
 }
 
-interface AttentionGradientInputs {
+interface AttentionGradientInputs extends Hidden {
   readonly q: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
   readonly o: Tensor;
   readonly lse: Tensor;
   readonly dO: Tensor;
-  readonly mask?: Tensor;
 }
 
 export function attentionBackward(
-  { q, k, v, o, lse, dO, mask }: AttentionGradientInputs,
+  { q, k, v, o, lse, dO, ...hidden }: AttentionGradientInputs,
   attributes: Numbers,
   round: Round,
 ) {
@@ -91,7 +106,7 @@ export function attentionBackward(
     target.data[index] = round(target.data[index]! + round(value));
   };
   for (let row = 0; row < n; row++) {
-    const tokens = visible(row, shape, attributes.causal!, mask);
+    const tokens = visible(row, shape, attributes.causal!, hidden);
     for (let head = 0; head < heads; head++) {
       const [own, shared] = columns(head, shape);
       const delta = dot(headSize, round, (i) => dO.data[row * w + own + i]! * o.data[row * w + own + i]!);

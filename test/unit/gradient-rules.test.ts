@@ -71,6 +71,17 @@ const rules: Readonly<Record<string, RuleCase>> = {
       });
     },
   },
+  'attention of packed documents': {
+    names: ['q', 'k', 'v', 'o', 'lse', 'firstKeys'],
+    build: (make) => {
+      const firstKeys = make('firstKeys', [12], 4);
+      return attention(make('q', [12, 8]), make('k', [12, 4]), make('v', [12, 4]), {
+        sequenceLength: 6,
+        headSize: 2,
+        firstKeys,
+      });
+    },
+  },
   bias: { names: [], build: (make) => bias(make('x', [3, 5]), make('bias', [5])) },
   cast: { names: [], build: (make) => cast(make('x', [3, 5]), 'f32') },
   copy: { names: [], build: (make) => copy(make('x', [3, 5])) },

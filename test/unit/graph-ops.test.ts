@@ -24,6 +24,10 @@ const moments = (make: Make) => ({
 });
 const attentionOperands = (make: Make) =>
   [make('q', [12, 8]), make('k', [12, 4]), make('v', [12, 4])] as const;
+const hiddenKeys = (make: Make) => ({
+  mask: make('mask', [12], 'u8'),
+  firstKeys: make('firstKeys', [12], 'i32'),
+});
 const attentionAttributes = { sequenceLength: 6, headSize: 2, causal: 1, scale: 1 };
 const lossOperands = (make: Make) =>
   [make('x', [5, 8]), make('weight', [9, 8]), make('targets', [5], 'i32')] as const;
@@ -117,16 +121,19 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
         'bf16',
       ),
   ],
-  rope: [(make) => ops.rope(make('x', [12, 8]), make('cos', [6, 2]), make('sin', [6, 2]), { headSize: 4 })],
-  attention: [false, true].map((hasMask) => (make: Make) => {
-    const mask = hasMask ? make('mask', [12], 'u8') : undefined;
-    return ops.attention(...attentionOperands(make), { sequenceLength: 6, headSize: 2, mask });
+  rope: [false, true].map((hasPositions) => (make: Make) => {
+    const positions = hasPositions ? make('positions', [12], 'i32') : undefined;
+    return ops.rope(make('x', [12, 8]), make('cos', [6, 2]), make('sin', [6, 2]), { headSize: 4, positions });
   }),
-  attentionBackward: [false, true].map((hasMask) => (make: Make) => {
+  attention: [false, true].map((isHidden) => (make: Make) => {
+    const hidden = isHidden ? hiddenKeys(make) : {};
+    return ops.attention(...attentionOperands(make), { sequenceLength: 6, headSize: 2, ...hidden });
+  }),
+  attentionBackward: [false, true].map((isHidden) => (make: Make) => {
     const [q, k, v] = attentionOperands(make);
     const rest = { o: make('o', [12, 8]), lse: make('lse', [12, 4]), dO: make('dO', [12, 8]) };
-    const mask = hasMask ? make('mask', [12], 'u8') : undefined;
-    return ops.attentionBackward({ q, k, v, ...rest, mask }, attentionAttributes);
+    const hidden = isHidden ? hiddenKeys(make) : {};
+    return ops.attentionBackward({ q, k, v, ...rest, ...hidden }, attentionAttributes);
   }),
   swiglu: [(make) => ops.swiglu(make('gate', [5, 8]), make('up', [5, 8]))],
   swigluBackward: [

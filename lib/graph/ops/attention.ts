@@ -17,6 +17,11 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** u8 (tokens): 1 where a token may be attended to. */
   readonly mask?: Value;
+  /**
+   * i32 (tokens): the first position of its sequence that a token may attend to, for documents packed into one
+   * sequence (where the token's document starts) and for sliding windows. It does not decrease within a sequence.
+   */
+  readonly firstKeys?: Value;
 }
 
 /**
@@ -24,10 +29,10 @@ export interface AttentionOptions {
  * q (tokens, heads * headSize), k and v (tokens, kvHeads * headSize), head i reads kv head i / (heads / kvHeads).
  */
 export function attention(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
-  const { sequenceLength, headSize, causal = true, scale = 1 / Math.sqrt(headSize), mask } = options;
+  const { sequenceLength, headSize, causal = true, scale = 1 / Math.sqrt(headSize) } = options;
   const lse = { shape: statisticsShape('attention', q, k, sequenceLength, headSize) };
   const attributes: Attributes = { sequenceLength, headSize, causal: Number(causal), scale };
-  const [o] = callOp(attentionOp, [q, k, v, mask], attributes, { lse });
+  const [o] = callOp(attentionOp, [q, k, v, options.mask, options.firstKeys], attributes, { lse });
   return o!;
 }
 
@@ -40,14 +45,15 @@ export interface AttentionGradients {
 
 /** Gradients of q, k and v; probabilities are rebuilt from lse, the log of the sum of exponentials of each row. */
 export function attentionBackward(
-  operands: Readonly<Record<'q' | 'k' | 'v' | 'o' | 'lse' | 'dO', Value>> & { readonly mask?: Value },
+  operands: Readonly<Record<'q' | 'k' | 'v' | 'o' | 'lse' | 'dO', Value>> &
+    Pick<AttentionOptions, 'mask' | 'firstKeys'>,
   attributes: Attributes,
 ): AttentionGradients {
-  const { q, k, v, o, lse, dO, mask } = operands;
+  const { q, k, v, o, lse, dO, mask, firstKeys } = operands;
   const { sequenceLength, headSize } = attributes as Record<string, number>;
   const shape = statisticsShape('attentionBackward', q, k, sequenceLength!, headSize!);
   requireShape('attentionBackward', lse, shape);
-  const [dq, dk, dv] = callOp(attentionBackwardOp, [q, k, v, o, lse, dO, mask], attributes);
+  const [dq, dk, dv] = callOp(attentionBackwardOp, [q, k, v, o, lse, dO, mask, firstKeys], attributes);
   return { dq: dq!, dk: dk!, dv: dv! };
 }
 
@@ -87,19 +93,21 @@ export const attentionOp: OpDefinition = defineOp({
     '(bf16 on tensor cores and on AMX: the probabilities, and the score gradients of the backward ' +
     'pass, are rounded to bf16 before they are multiplied). `w = heads*headSize`, `u = ' +
     'kvHeads*headSize`, `headSize` a multiple of 8 up to 256, head `i` uses kv head `i / ' +
-    '(heads/kvHeads)`. `mask[n]` 1 where a token may be attended to. `lse` is the log-sum-exp; a row ' +
+    '(heads/kvHeads)`. `mask[n]` 1 where a token may be attended to; `firstKeys[n]` the first position of ' +
+    'its sequence that a token may attend to, which does not decrease within a sequence (tiles before it ' +
+    'are passed over). `lse` is the log-sum-exp; a row ' +
     'with nothing to attend to gives o = 0, lse = -inf',
-  operands: 'q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] -> o:T[n,w] lse:f32[n,a]',
+  operands: 'q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] firstKeys?:i32[n] -> o:T[n,w] lse:f32[n,a]',
   attributes: 'sequenceLength headSize causal=1 scale',
   recompute: 'costly',
   pure: true,
   flops: (node) => 2 * productFlops(node),
   gradient({ node, outputGradients, needs }) {
-    const [q, k, v, mask] = node.inputs as [Value, Value, Value, Value | undefined];
+    const [q, k, v, mask, firstKeys] = node.inputs as [Value, Value, Value, Value?, Value?];
     const [o, lse] = node.outputs as [Value, Value];
-    const operands = { q, k, v, o, lse, dO: outputGradients[0]!, mask };
+    const operands = { q, k, v, o, lse, dO: outputGradients[0]!, mask, firstKeys };
     const { dq, dk, dv } = attentionBackward(operands, node.attributes);
-    return [needs(0) ? dq : undefined, needs(1) ? dk : undefined, needs(2) ? dv : undefined, undefined];
+    return [needs(0) ? dq : undefined, needs(1) ? dk : undefined, needs(2) ? dv : undefined];
   },
 });
 
@@ -108,7 +116,7 @@ export const attentionBackwardOp: OpDefinition = defineOp({
   family: 'attention',
   computes: '`dq, dk, dv`; probabilities rebuilt from `lse`',
   operands:
-    'q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]',
+    'q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]',
   attributes: 'sequenceLength headSize causal=1 scale',
   recompute: 'costly',
   pure: true,

@@ -30,7 +30,7 @@ struct Scratch {
 };
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const AttentionShape shape(*call, call->inputs[3]);
+    const AttentionShape shape(*call, 3);
     return limits->threads *
            std::max(Scratch::bytes(shape.padded_size), AmxAttentionScratch::bytes(shape));
 }
@@ -53,8 +53,9 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
     transpose_tile(kTile, size, scratch.rows, size, scratch.queries, kTile);
     scratch.softmax.begin();
 
+    const int64_t begin = shape.first_tile_of_keys(sequence, first_query);
     const int64_t visible = shape.visible_keys(first_query);
-    for (int64_t first_key = 0; first_key < visible; first_key += kTile) {
+    for (int64_t first_key = begin; first_key < visible; first_key += kTile) {
         const int64_t keys = std::min(kTile, visible - first_key);
         const int64_t kv_at = (first_row + first_key) * shape.kv_width + kv_column;
         widen_rows(shape, data<T>(call.inputs[1]) + kv_at, shape.kv_width, keys, keys, 1.0f,
@@ -66,7 +67,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
                       scratch.scores, kTile, false);
         hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scratch.scores);
         scratch.softmax.add(keys, scratch.scores);
-        if (first_key > 0) {
+        if (first_key > begin) {
             for (int64_t i = 0; i < queries; ++i) {
                 const Vec factor = splat(scratch.softmax.rescale[i]);
                 float* row = scratch.output + i * size;
@@ -77,7 +78,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
         }
         // O += P V
         multiply_tile(queries, size, keys, {scratch.scores, 1, kTile}, scratch.values, size,
-                      scratch.output, size, first_key > 0);
+                      scratch.output, size, first_key > begin);
     }
 
     scratch.softmax.finish<T>(shape, call, first_row + first_query, head, queries, scratch.output);
@@ -90,7 +91,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
         return CP_OK;
     }
 #endif
-    const AttentionShape shape(*call, call->inputs[3]);
+    const AttentionShape shape(*call, 3);
     const int64_t tiles = shape.query_tiles();
     with_dtype(call->inputs[0].dtype, [&](auto type) {
         device->pool.parallel_for(

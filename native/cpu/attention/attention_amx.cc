@@ -15,8 +15,9 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
               scratch.queries);
     scratch.softmax.begin();
 
+    const int64_t begin = shape.first_tile_of_keys(sequence, first_query);
     const int64_t visible = shape.visible_keys(first_query);
-    for (int64_t first_key = 0; first_key < visible; first_key += kTile) {
+    for (int64_t first_key = begin; first_key < visible; first_key += kTile) {
         const int64_t keys = std::min(kTile, visible - first_key);
         const int64_t row = first_row + first_key;
         pack_rows(kGemmAmx.pack_a, shape, head_rows(call.inputs[1], row, kv_column, keys),
@@ -26,7 +27,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
         multiply_keys(shape, sequence, first_query, queries, first_key, keys, scratch.keys,
                       scratch.queries, scratch.scores);
         scratch.softmax.add(whole_panels(keys), scratch.scores);
-        if (first_key > 0) {
+        if (first_key > begin) {
             for (int64_t i = 0; i < kTile; i += kWidth) {
                 const Vec factor = load(scratch.softmax.rescale + i, AllLanes{});
                 for (int64_t j = 0; j < shape.padded_size; ++j) {
@@ -38,7 +39,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
         // O^T += V^T P^T
         round_to_b(scratch.scores, whole_panels(keys), whole_panels(queries), scratch.powers);
         multiply_panels(shape.padded_size, whole_panels(queries), whole_panels(keys),
-                        scratch.values, scratch.powers, scratch.output_t, kTile, first_key > 0);
+                        scratch.values, scratch.powers, scratch.output_t, kTile, first_key > begin);
     }
 
     transpose_tile(shape.padded_size, kTile, scratch.output_t, kTile, scratch.output,
@@ -50,7 +51,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
 }  // namespace
 
 void attention(CpDevice* device, const CpCall* call) {
-    const AttentionShape shape(*call, call->inputs[3]);
+    const AttentionShape shape(*call, 3);
     const int64_t tiles = shape.query_tiles();
     device->pool.parallel_for(shape.sequences * shape.heads * tiles, [&](int64_t task, int thread) {
         // Tiles of one head follow each other, so that its keys stay in cache.

@@ -49,7 +49,7 @@ struct Scratch {
 };
 
 int64_t workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const AttentionShape shape(*call, call->inputs[6]);
+    const AttentionShape shape(*call, 6);
     return limits->threads *
            std::max(Scratch::bytes(shape), AmxAttentionBackwardScratch::bytes(shape));
 }
@@ -80,8 +80,9 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
     const int64_t queries = std::min(kTile, shape.length - first_query);
     const int64_t row = sequence * shape.length + first_query;
     load_queries<T>(shape, call, row, head, queries, scratch);
+    const int64_t begin = shape.first_tile_of_keys(sequence, first_query);
     const int64_t visible = shape.visible_keys(first_query);
-    for (int64_t first_key = 0; first_key < visible; first_key += kTile) {
+    for (int64_t first_key = begin; first_key < visible; first_key += kTile) {
         const int64_t keys = std::min(kTile, visible - first_key);
         const int64_t at = first_key * size;
         // S^T = K Q^T, (dO V^T)^T = V dO^T
@@ -97,7 +98,7 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
         multiply_tile(keys, size, queries, {scratch.d_scores, kTile, 1}, scratch.queries, size,
                       scratch.d_keys + at, size, true);
         multiply_tile(queries, size, keys, {scratch.d_scores, 1, kTile}, scratch.keys + at, size,
-                      scratch.d_queries, size, first_key > 0);
+                      scratch.d_queries, size, first_key > begin);
     }
     narrow_rows(shape, scratch.d_queries, queries, shape.scale,
                 data<T>(call.outputs[0]) + row * shape.query_width + head * shape.head_size,
@@ -134,7 +135,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
         return CP_OK;
     }
 #endif
-    const AttentionShape shape(*call, call->inputs[6]);
+    const AttentionShape shape(*call, 6);
     with_dtype(call->inputs[0].dtype, [&](auto type) {
         device->pool.parallel_for(shape.sequences * shape.kv_heads, [&](int64_t task, int thread) {
             differentiate_head<decltype(type)>(shape, *call, task / shape.kv_heads,

@@ -23,8 +23,9 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
     pack_columns(kGemmAmx.pack_b, shape, d_output, scratch.d_output);
     scratch.statistics.load_from<BFloat16>(shape, call, row, head, queries);
 
+    const int64_t begin = shape.first_tile_of_keys(sequence, first_query);
     const int64_t visible = shape.visible_keys(first_query);
-    for (int64_t first_key = 0; first_key < visible; first_key += kTile) {
+    for (int64_t first_key = begin; first_key < visible; first_key += kTile) {
         const int64_t keys = std::min(kTile, visible - first_key), rows = whole_panels(keys);
         const int64_t panels_at = first_key * panel_size, sums_at = first_key * size;
         // (dO V^T)^T = V dO^T
@@ -42,7 +43,7 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
                         scratch.d_keys + sums_at, size, true);
         round_to_b(scratch.d_scores, rows, columns, scratch.rounded);
         multiply_panels(size, columns, rows, scratch.keys_t + panels_at, scratch.rounded,
-                        scratch.d_queries_t, kTile, first_key > 0);
+                        scratch.d_queries_t, kTile, first_key > begin);
     }
     transpose_tile(size, kTile, scratch.d_queries_t, kTile, scratch.d_queries, size);
     narrow_rows(shape, scratch.d_queries, queries, shape.scale,
@@ -81,7 +82,7 @@ void differentiate_head(const AttentionShape& shape, const CpCall& call, int64_t
 }  // namespace
 
 void attention_backward(CpDevice* device, const CpCall* call) {
-    const AttentionShape shape(*call, call->inputs[6]);
+    const AttentionShape shape(*call, 6);
     device->pool.parallel_for(shape.sequences * shape.kv_heads, [&](int64_t task, int thread) {
         kGemmAmx.begin();
         differentiate_head(shape, *call, task / shape.kv_heads, task % shape.kv_heads,

@@ -20,9 +20,11 @@ struct AttentionShape {
     int64_t query_width, kv_width;   // heads * head_size, kv_heads * head_size
     bool causal;
     float scale;
-    const uint8_t* mask;  // (tokens) or null
+    const uint8_t* mask;        // (tokens) or null
+    const int32_t* first_keys;  // (tokens) or null
 
-    AttentionShape(const CpCall& call, const CpTensor& mask_input) {
+    // The mask is input `mask_index`, the first keys are the next one.
+    AttentionShape(const CpCall& call, int mask_index) {
         tokens = call.inputs[0].shape[0];
         query_width = call.inputs[0].shape[1];
         kv_width = call.inputs[1].shape[1];
@@ -35,13 +37,22 @@ struct AttentionShape {
         padded_size = (head_size + 15) / 16 * 16;
         causal = attribute(call, "causal") != 0.0;
         scale = static_cast<float>(attribute(call, "scale"));
-        mask = data<uint8_t>(mask_input);
+        mask = data<uint8_t>(call.inputs[mask_index]);
+        first_keys = data<int32_t>(call.inputs[mask_index + 1]);
     }
 
     int64_t query_tiles() const { return num_chunks(length, kTile); }
     // Keys that the queries of a tile may see.
     int64_t visible_keys(int64_t first_query) const {
         return causal ? std::min(length, first_query + kTile) : length;
+    }
+    // The first tile of keys that the queries of a tile look at: whole tiles before the first key
+    // of the first of them are seen by none, as first keys do not decrease. There is always one
+    // tile, whatever the first keys say.
+    int64_t first_tile_of_keys(int64_t sequence, int64_t first_query) const {
+        if (first_keys == nullptr) return 0;
+        const int64_t first = first_keys[sequence * length + first_query];
+        return std::clamp<int64_t>(first, 0, visible_keys(first_query) - 1) / kTile * kTile;
     }
 };
 
@@ -73,10 +84,33 @@ inline void narrow_rows(const AttentionShape& shape, const float* from, int64_t 
     }
 }
 
-// Sets to `hidden` the entries of S^T (keys, kTile) that a query may not see: keys of the mask, and
-// under the causal rule keys after the query.
+// Sets to `hidden` the entries of S^T (keys, kTile) of keys before the first one of their query.
+inline void hide_earlier_keys(const AttentionShape& shape, int64_t sequence, int64_t first_query,
+                              int64_t first_key, int64_t keys, float hidden, float* scores) {
+    const int64_t queries = std::min(kTile, shape.length - first_query);
+    const int32_t* first_keys = shape.first_keys + sequence * shape.length + first_query;
+    if (first_keys[queries - 1] <= first_key) return;  // the largest of the tile
+    alignas(64) float bounds[kTile] = {};              // first keys, from the tile's on
+    for (int64_t i = 0; i < queries; ++i) {
+        bounds[i] = static_cast<float>(first_keys[i]) - static_cast<float>(first_key);
+    }
+    for (int64_t i = 0; i < kTile; i += kWidth) {
+        const Vec bound = load(bounds + i, AllLanes{});
+        for (int64_t j = 0; j < keys; ++j) {
+            float* entry = scores + j * kTile + i;
+            const auto earlier = less(splat(static_cast<float>(j)), bound);
+            store(entry, select(earlier, splat(hidden), load(entry, AllLanes{})), AllLanes{});
+        }
+    }
+}
+
+// Sets to `hidden` the entries of S^T (keys, kTile) that a query may not see: keys of the mask,
+// those before its first key, and under the causal rule keys after the query.
 inline void hide_keys(const AttentionShape& shape, int64_t sequence, int64_t first_query,
                       int64_t first_key, int64_t keys, float hidden, float* scores) {
+    if (shape.first_keys != nullptr) {
+        hide_earlier_keys(shape, sequence, first_query, first_key, keys, hidden, scores);
+    }
     for (int64_t j = 0; j < keys; ++j) {
         const int64_t key = first_key + j;
         const bool masked = shape.mask != nullptr && shape.mask[sequence * shape.length + key] == 0;
