@@ -81,6 +81,7 @@ describe('planned peaks', () => {
 
 describe('every method', () => {
   const ofTables = { embeddingOptimizer: 'adafactor' } as const;
+  const smallest = { rank: 8, store: 'lazy', optimizer: 'scale', ...ofTables, embeddingChunk: 8192 } as const;
   const methods: Readonly<Record<string, Method>> = {
     'dense AdamW': dense(),
     'dense AdamW, 8-bit states': dense({ optimizer: 'adamw-8bit' }),
@@ -104,6 +105,8 @@ describe('every method', () => {
       optimizer: 'scale',
       ...ofTables,
     }),
+    'compact r 8, SCALE; tables by Adafactor, 8192 rows at a time': compact(smallest),
+    'compact the same, layers in int8': compact({ ...smallest, weights: 'int8' }),
     'galore n/4, AdamW': galore(),
     'galore n/4, layers in int8, AdamW, 8-bit states; tables by Adafactor': galore({
       optimizer: 'adamw-8bit',
