@@ -285,32 +285,30 @@ test('the codes are those that the engine makes of the same numbers', async () =
 });
 
 test('tensors of many pieces arrive whole, as numbers and as codes', async () => {
-  const numIds = 65_600; // a little more than a piece
+  const large = 65_600; // times 64 a little more than a piece
   const model = llama({
-    vocabSize: numIds,
+    vocabSize: large,
     hiddenSize: 64,
-    intermediateSize: 2,
+    intermediateSize: large,
     numHiddenLayers: 1,
     numAttentionHeads: 1,
   });
   const path = newPath();
   mkdirSync(path);
-  const halves = new Uint16Array(numIds * 64);
+  const halves = new Uint16Array(large * 64);
   const turned = new Uint16Array(halves.length);
-  for (let row = 0, i = 0; row < numIds; row++)
+  for (let row = 0, i = 0; row < large; row++)
     for (let column = 0; column < 64; column++, i++)
-      turned[column * numIds + row] = halves[i] = 0x3c00 + ((i * 7919) % 0x2ff);
+      turned[column * large + row] = halves[i] = 0x3c00 + ((i * 7919) % 0x2ff);
   const sources = model.weights.map(({ tensor }): TensorSource => {
-    const isTable = /embed|lm_head/.test(tensor);
-    const shape = isTable
-      ? [numIds, 64]
+    const isLarge = /embed|lm_head|gate|up/.test(tensor);
+    const shape = isLarge
+      ? [large, 64]
       : /norm/.test(tensor)
         ? [64]
-        : /gate|up/.test(tensor)
-          ? [2, 64]
-          : /down/.test(tensor)
-            ? [64, 2]
-            : [64, 64];
+        : /down/.test(tensor)
+          ? [64, large]
+          : [64, 64];
     const length = shape.reduce((a, b) => a * b, 1);
     return {
       name: tensor,
@@ -323,8 +321,8 @@ test('tensors of many pieces arrive whole, as numbers and as codes', async () =>
   });
   await writeSafetensors(join(path, 'model.safetensors'), sources);
   await using base = await openBaseModel(path, model);
-  const right = { 'model.embed_tokens.weight': halves, 'lm_head.weight': turned };
-  for (const method of [dense(), lora({ r: 2, embeddingWeights: 'int8' })]) {
+  const right = { 'model.embed_tokens.weight': halves, 'model.layers.0.mlp.gate_proj.weight': turned };
+  for (const method of [dense(), lora({ r: 2, weights: 'int8', embeddingWeights: 'int8' })]) {
     const plan = planOf(model, method, 'bf16');
     const engine = new MemoryEngine(plan);
     await base.loadInto(engine, plan);
