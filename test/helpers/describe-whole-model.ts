@@ -35,8 +35,13 @@ export interface WholeModelOptions {
   readonly isSlow?: boolean;
 }
 
-/** Error of a result of size `scale`: twice the naive fp32 program's, and the rounding of fp32 storage. */
-const allowed = (naive: number, scale: number): number => 2 * naive + 2 ** -22 * scale;
+/**
+ * Error of a result of size `scale`: that of the naive fp32 program, and the rounding of fp32 storage. The program's is one
+ * draw of roundings and an instruction set's another, so it is taken several times: of losses and gradients three times; of
+ * the sum of a tensor six times, for after ten steps of Adam, which divides by roots of small numbers, errors of the
+ * elements of rarely seen rows are of one sign.
+ */
+const allowed = (naive: number, scale: number, draws = 3): number => draws * naive + 2 ** -22 * scale;
 
 /** The naive program's errors are one draw of roundings in each run; the largest of these like runs is the yardstick. */
 const naive = {
@@ -122,7 +127,7 @@ export function describeWholeModel({ target, withMachine, isSlow = false }: Whol
           const values = await readValues(machine, plan, name);
           const sum = values.reduce((a, b) => a + b, 0);
           const norm = Math.sqrt(values.reduce((a, b) => a + b * b, 0));
-          expect(largestDifference([sum, norm], right)).toBeLessThan(allowed(naive.sumsAndNorms, norm));
+          expect(largestDifference([sum, norm], right)).toBeLessThan(allowed(naive.sumsAndNorms, norm, 6));
         }
       });
     });

@@ -1,7 +1,7 @@
 /** Optimizers as their papers state them, for full gradients and for those that CompAct compresses. */
 import { parameterId } from '../../lib/graph/index.js';
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
-import { product } from '../reference/product.js';
+import { product, transposed } from '../reference/product.js';
 import { projection } from '../reference/projection.js';
 import { exact } from '../reference/tensor.js';
 import { weightOfCodes } from './int8-weights.js';
@@ -80,15 +80,6 @@ const mixture = (a: Tensor, b: Tensor, [ofA, ofB]: readonly [number, number]): T
 /** x with column j times factors[j]. */
 const scaledColumns = (x: Tensor, factors: readonly number[]): Tensor =>
   mapElements(x, (value, i) => value * factors[i % factors.length]!);
-
-function transposed({ shape, data }: Tensor): Tensor {
-  const [rows, columns] = shape as [number, number];
-  const element = (i: number): number => data[(i % rows) * columns + Math.floor(i / rows)]!;
-  return tensor(
-    [columns, rows],
-    Float64Array.from({ length: data.length }, (_, i) => element(i)),
-  );
-}
 
 /** The sums of squares of the columns of x. */
 function columnSquares(x: Tensor): number[] {

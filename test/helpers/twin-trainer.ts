@@ -18,6 +18,7 @@ import {
 } from '../../lib/graph/index.js';
 import type { Method } from '../../lib/methods/index.js';
 import { type Tensor, tensor } from '../reference/index.js';
+import { transposed } from '../reference/product.js';
 import { evaluateNodes, type Scalars } from './evaluate-graph.js';
 import { randomIntegers, randomTensor } from './random.js';
 import { rounded } from './storage.js';
@@ -28,6 +29,12 @@ export interface TwinOptions extends Pick<BuildOptions, 'batchSize' | 'sequenceL
   /** What backward reads in the place of what forward made, instead of those passes. */
   readonly heldAs?: (value: Value, made: Tensor) => Tensor;
 }
+
+/** Every matrix is drawn input by input, also a head, which stands output by output. */
+const drawn = ({ name, shape, parameter }: Value, scale: number): Tensor =>
+  parameter!.role === 'head'
+    ? transposed(randomTensor(name, shape.toReversed(), scale))
+    : randomTensor(name, shape, scale);
 
 export class TwinTrainer {
   /** Weights, moments and tables by name. */
@@ -49,7 +56,7 @@ export class TwinTrainer {
         continue;
       }
       const isConstant = initializer.type === 'constant';
-      const data = randomTensor(parameter.name, parameter.shape, isConstant ? 0 : 0.3);
+      const data = drawn(parameter, isConstant ? 0 : 0.3);
       if (isConstant) data.data.fill(initializer.value);
       this.persistent.set(parameter.name, data);
     }

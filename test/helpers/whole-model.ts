@@ -14,6 +14,7 @@ import type { Engine } from '../../lib/runtime/index.js';
 import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { readJson, readTensors } from './fixtures.js';
 import type { Tensor } from '../reference/index.js';
+import { transposed } from '../reference/product.js';
 import { elementArrays, elementBytes, load, store } from './storage.js';
 import { windowOf } from './window-of.js';
 
@@ -50,7 +51,13 @@ interface TinyLlama {
 }
 
 export const tinyLlama = readJson('tiny-llama.json') as TinyLlama;
-export const tinyTensors = readTensors('tiny-llama.safetensors');
+/** The program that recorded them holds a head as (hidden, vocabulary). */
+export const tinyTensors: ReadonlyMap<string, Tensor> = new Map(
+  [...readTensors('tiny-llama.safetensors')].map(([name, recorded]) => [
+    name,
+    name.endsWith('lm_head.weight') ? transposed(recorded) : recorded,
+  ]),
+);
 
 export const batches = tinyLlama.batches.map(({ tokens, targets }) => ({
   inputs: { tokens: Int32Array.from(tokens), targets: Int32Array.from(targets) },

@@ -1,6 +1,6 @@
 import { type Round, type Tensor, tensor } from './tensor.js';
 
-const transposed = (x: Tensor): Tensor => {
+export const transposed = (x: Tensor): Tensor => {
   const [rows, columns] = x.shape as [number, number];
   const result = tensor([columns, rows]);
   for (let i = 0; i < rows; i++)

@@ -76,7 +76,8 @@ describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, 
     const worst = await differenceFromEquations(run, equations());
     // fp32 over twenty steps of a model four times as wide as others are tested with; the order of sums is each
     // machine's own.
-    expect(worst.losses).toBeLessThan(1e-5);
+    // A code next to a tie may fall to either side.
+    expect(worst.losses).toBeLessThan(2e-5);
     expect(worst.weights).toBeLessThan(5e-5);
     expect(worst.states).toBeLessThan(5e-4);
   });

@@ -101,7 +101,9 @@ describe.each(['avx2', cudaDevice] as const)('twenty steps in bf16, %s', (machin
     const learningRate = 0.03 / updateScale;
     const run = { method, machine, dtype: 'bf16', steps: 20, learningRate } as const;
     const worst = await differenceFromEquations(run, equations(optimizer));
-    expectNearInBf16(worst);
+    // A projection to few dimensions keeps lengths on average only: that of an error may grow where that of the gradient
+    // shrinks.
+    expectNearInBf16(worst, { ofStates: 0.16, ofSteps: 0.16 });
   });
 });
 

@@ -92,6 +92,6 @@ describe.each(['muon', 'adamw-8bit', 'scale', 'rmnp', 'lion'] as const)('a run w
     const run = tinyRun(text, { method, learningRate, ...change });
     await expectExactResume(run, newOutput, [2, 5]);
     const { losses } = await train({ ...run, maxSteps: 20, outputDirectory: newOutput() });
-    expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.5);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.4);
   });
 });
