@@ -51,23 +51,27 @@ struct AttentionShape {
         const int first = first_keys[sequence * length + first_query];
         return (first < 0 ? 0 : (first < last ? first : last)) / keys;
     }
-    // The end of the tiles of queries, from `first_tile` on, that look at a tile of keys: whole
-    // tiles whose first query starts behind the last key see none of them, nor do those after it.
-    // There is always one tile.
-    __device__ __forceinline__ int end_of_query_tiles(int64_t sequence, int first_tile, int queries,
-                                                      int last_key) const {
-        int end = (length + queries - 1) / queries;
-        if (first_keys == nullptr) return end;
-        int low = first_tile + 1;  // the least possible end
-        while (low < end) {
-            const int middle = (low + end) / 2;
-            if (first_keys[sequence * length + middle * queries] > last_key) {
-                end = middle;
+    // The first query of a sequence whose keys all lie behind this one: from it on nobody sees the
+    // key, as first keys do not decrease.
+    __device__ __forceinline__ int end_of_queries(int64_t sequence, int key) const {
+        if (first_keys == nullptr) return length;
+        int low = 0, high = length;
+        while (low < high) {
+            const int middle = (low + high) / 2;
+            if (first_keys[sequence * length + middle] > key) {
+                high = middle;
             } else {
                 low = middle + 1;
             }
         }
-        return end;
+        return low;
+    }
+    // The end of the tiles of queries, from `first_tile` on, that look at keys up to `last_key`.
+    // There is always one tile.
+    __device__ __forceinline__ int end_of_query_tiles(int64_t sequence, int first_tile, int queries,
+                                                      int last_key) const {
+        const int end = (end_of_queries(sequence, last_key) + queries - 1) / queries;
+        return end > first_tile ? end : first_tile + 1;
     }
     // Whether a query from `first_query` on may not see all of a tile of keys.
     __device__ __forceinline__ bool hides_keys(int first_query, int first_key, int keys) const {

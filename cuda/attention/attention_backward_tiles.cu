@@ -76,6 +76,9 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         }
     };
 
+    // Where the queries that see the two keys of a thread end.
+    const int ends[2] = {shape.end_of_queries(place.sequence, first_key + warp_row + lane / 4),
+                         shape.end_of_queries(place.sequence, first_key + warp_row + lane / 4 + 8)};
     float d_keys[kSize / 8][4] = {}, d_values[kSize / 8][4] = {};
     load_rows<kSize, kAttentionRows>(tiles.outer(0), p.k + kv_at, shape.kv_width,
                                      shape.length - first_key, shape.head_size);
@@ -99,10 +102,11 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         const bool hides = shape.hides_keys(first_query, first_key, kAttentionRows);
         CP_UNROLL
         for (int i = 0; i < 2; ++i) {
-            // The first query of the tile that sees the key.
+            // The first query of the tile that sees the key, and the first after it that does not.
             int first_seeing = 0;
-            const int key = first_key + warp_row + lane / 4 + i * 8;
+            const int end_seeing = ends[i] - first_query;
             if (hides) {
+                const int key = first_key + warp_row + lane / 4 + i * 8;
                 const bool absent = key >= shape.length || !shape.unmasked(place.sequence, key);
                 if (shape.causal && key > first_query) first_seeing = key - first_query;
                 if (absent) first_seeing = kInner;
@@ -117,11 +121,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                     float& probability = probabilities[j][i * 2 + e];
                     float& d_score = d_scores[j][i * 2 + e];
                     probability = exp2_fast(__fmaf_rn(probability, shape.scale * kLog2E, -lse));
-                    if (query < first_seeing ||
-                        (shape.first_keys != nullptr &&
-                         shape.begin_of_keys(place.sequence, first_query + query) > key)) {
-                        probability = 0.0f;
-                    }
+                    if (query < first_seeing || query >= end_seeing) probability = 0.0f;
                     d_score = probability * (d_score - dot);
                 }
             }
