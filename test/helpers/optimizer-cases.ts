@@ -62,7 +62,7 @@ export const optimizerCases: Readonly<Record<string, OptimizerCase>> = {
   sgd: {
     options: { optimizer: 'sgd' },
     direction: sgdDirection(0, false),
-    learningRate: 0.05,
+    learningRate: 0.1,
     tolerance: roundings,
   },
   'sgd with momentum': {

@@ -220,6 +220,15 @@ test.each(['longrope', 'linear'])(
   },
 );
 
+test.each([
+  ['gpt2', 'n_heads', 'n_head'],
+  ['qwen2', 'hidden_sizes', 'hidden_size'],
+] as const)('%s tells the name that is nearest to %s', (name, field, nearest) => {
+  expect(() => read({ ...published[name], [field]: 4 })).toThrow(
+    expect.objectContaining({ op: field, remedy: `Did you mean '${nearest}'?` }),
+  );
+});
+
 test('GPT-2 refuses heads that do not divide its width and sequences beyond its positions', () => {
   expect(() => read({ ...published.gpt2, n_head: 7 })).toThrow(expect.objectContaining({ op: 'nHead' }));
   const small = read({ ...published.gpt2, n_layer: 1, n_positions: 8 });

@@ -1,6 +1,15 @@
-import { compactError, nearestName } from '../../errors.js';
 import type { ControlTokenIds, DType } from '../../graph/index.js';
 import { checkValue, numberAbove, oneOf, section, shown, type OptionSchema } from '../../options.js';
+import {
+  checkFields,
+  checkFixed,
+  descriptionOf,
+  descriptiveFields,
+  otherModel,
+  unknownField,
+  withoutNull,
+  type PretrainedFields,
+} from '../pretrained-fields.js';
 import { defaultOf, headSizeOf, type DecoderConfig, type Resolved } from './config.js';
 import { ropeScalingTables, type RopeScaling } from './rope-scaling.js';
 
@@ -57,32 +66,22 @@ const scalingOptions: Readonly<Record<string, string>> = {
   truncate: 'truncate',
 };
 
-/** Fields that say nothing of what is computed. */
-const sharedOthers = [
-  ...['architectures', 'model_type', 'transformers_version', 'dtype', 'torch_dtype', 'tokenizer_class'],
-  ...['bos_token_id', 'eos_token_id', 'pad_token_id', 'id2label', 'label2id', 'use_cache', 'pretraining_tp'],
-  ...['output_attentions', 'output_hidden_states', 'return_dict', 'return_dict_in_generate'],
-  ...['auto_map', 'chunk_size_feed_forward', 'problem_type', 'unsloth_version', 'unsloth_fixed'],
-] as const;
-
 const knownFields = <C extends DecoderConfig>({
   options,
-  fixed,
   others = [],
 }: PretrainedWords<C>): readonly string[] => [
-  ...Object.keys({ ...sharedOptions, ...options, ...sharedFixed, ...fixed }),
-  ...['rope_theta', ...ropeFields, 'layer_types', ...sharedOthers, ...others],
+  ...Object.keys({ ...sharedOptions, ...options }),
+  ...['rope_theta', ...ropeFields, 'layer_types', 'pretraining_tp', ...descriptiveFields, ...others],
 ];
 
 /**
- * A configuration in the words of Hugging Face's `config.json`. Ids of control tokens are always told: where they are
- * absent, readers take those of LLaMA. Rotary positions stand in both forms.
+ * A configuration in the words of Hugging Face's `config.json`. Rotary positions stand in both forms.
  */
 export function decoderToPretrained<C extends DecoderConfig>(
   words: PretrainedWords<C>,
   config: Resolved<C>,
   dtype: DType,
-  { bos, eos, pad }: ControlTokenIds,
+  tokens: ControlTokenIds,
 ): Record<string, unknown> {
   const { ropeTheta: rope_theta, ropeScaling } = config;
   const scaling = ropeScaling && scalingToPretrained(ropeScaling);
@@ -97,15 +96,9 @@ export function decoderToPretrained<C extends DecoderConfig>(
     ...(scaling && { rope_scaling: scaling }),
     ...sharedFixed,
     ...words.fixed,
-    bos_token_id: bos ?? null,
-    eos_token_id: eos ?? null,
-    pad_token_id: pad ?? null,
-    dtype: pretrainedDType[dtype],
-    torch_dtype: pretrainedDType[dtype],
+    ...descriptionOf(dtype, tokens),
   };
 }
-
-const pretrainedDType: Readonly<Record<string, string>> = { f32: 'float32', bf16: 'bfloat16' };
 
 function scalingToPretrained({ type, ...values }: RopeScaling): Record<string, unknown> {
   const byOption = new Map(Object.entries(values));
@@ -114,23 +107,20 @@ function scalingToPretrained({ type, ...values }: RopeScaling): Record<string, u
 }
 
 /**
- * The other way round. What a file leaves out has the default that transformers give it. A field that is null counts
- * as left out; one that is not known has to be off (null or false), or to begin with `_`, as what is private to
- * transformers does: anything else may change what is computed.
+ * The other way round. What a file leaves out has the default that transformers give it.
  * @throws ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_CONFIG_UNKNOWN_KEY naming the field
  */
 export function decoderFromPretrained<C extends DecoderConfig>(
   words: PretrainedWords<C>,
-  fields: ReadonlyMap<PropertyKey, unknown>,
+  fields: PretrainedFields,
 ): C {
   const absent = Object.entries(words.absent ?? {}).filter(([field]) => !fields.has(field));
   const given = withoutNull([...fields, ...absent]);
-  for (const [field, value] of given) {
-    if (value !== false && !knownFields(words).includes(String(field)) && !String(field).startsWith('_'))
-      throw unknownField(words, String(field));
-  }
-  for (const [field, value] of Object.entries({ ...sharedFixed, ...words.fixed }))
-    checkFixed(given, field, value);
+  checkFields(given, {
+    title: words.title,
+    known: knownFields(words),
+    fixed: { ...sharedFixed, ...words.fixed },
+  });
   checkLayerTypes(given.get('layer_types'));
   const entries = Object.entries({ ...sharedOptions, ...words.options }).map(
     ([field, key]) => [key, checkValue(given.get(field), words.table[key]!, field)] as const,
@@ -155,10 +145,7 @@ interface RopeOptions {
 }
 
 /** The base and scaling of rotary positions; where they stand in several forms, these have to say the same. */
-function readRope<C extends DecoderConfig>(
-  words: PretrainedWords<C>,
-  given: ReadonlyMap<PropertyKey, unknown>,
-): RopeOptions {
+function readRope<C extends DecoderConfig>(words: PretrainedWords<C>, given: PretrainedFields): RopeOptions {
   let theta = given.get('rope_theta');
   const scalings: (RopeScaling | undefined)[] = [];
   for (const form of ropeFields) {
@@ -206,41 +193,11 @@ function readScaling<C extends DecoderConfig>(
     ...fields.map(([field]) => field),
   ];
   const unknown = [...rope.keys()].find((field) => !expected.includes(field));
-  if (unknown !== undefined) throw unknownField(words, `${form}.${unknown}`);
+  if (unknown !== undefined) throw unknownField(words.title, knownFields(words), `${form}.${unknown}`);
   if (type === 'default') return undefined;
   const values = fields.map(
     ([field, key]) => [key, checkValue(rope.get(field), rows[key]!, `${form}.${field}`)] as const,
   );
   const present = values.filter(([, value]) => value !== undefined);
   return { type, ...Object.fromEntries(present) } as unknown as RopeScaling;
-}
-
-const withoutNull = <K>(fields: Iterable<readonly [K, unknown]>): ReadonlyMap<K, unknown> =>
-  new Map([...fields].filter(([, value]) => value !== null));
-
-/** Where a field is given, it has to have the value. */
-function checkFixed(given: ReadonlyMap<PropertyKey, unknown>, field: string, value: unknown): void {
-  if (!given.has(field) || given.get(field) === value) return;
-  throw otherModel(field, shown(value), shown(given.get(field)));
-}
-
-const otherModel = (field: string, expected: string, received: string): Error =>
-  compactError('ERR_COMPACT_CONFIG_VALUE', `models with another ${field} cannot be computed`, {
-    op: field,
-    expected,
-    received,
-  });
-
-function unknownField<C extends DecoderConfig>(words: PretrainedWords<C>, field: string): Error {
-  const nearest = nearestName(field, knownFields(words));
-  return compactError(
-    'ERR_COMPACT_CONFIG_UNKNOWN_KEY',
-    `the field ${shown(field)} may change what a model computes`,
-    {
-      op: field,
-      expected: `fields of a ${words.title} configuration that are known here`,
-      received: shown(field),
-      remedy: nearest ? `Did you mean '${nearest}'?` : 'Take it out of the file if it changes nothing',
-    },
-  );
 }

@@ -1,8 +1,14 @@
-import { compactError } from '../../errors.js';
 import type { ControlTokenIds, DType, Model } from '../../graph/index.js';
-import { checkValue, shown } from '../../options.js';
+import { checkValue } from '../../options.js';
 import type { Architecture } from '../architecture.js';
 import { causalFields } from '../heads/causal.js';
+import {
+  checkFields,
+  descriptionOf,
+  descriptiveFields,
+  withoutNull,
+  type PretrainedFields,
+} from '../pretrained-fields.js';
 import { buildGpt2, gpt2Tokens, positionIdsName } from './build.js';
 import { countParameters, gpt2Table, resolveGpt2Config, type Gpt2Config } from './config.js';
 import { gpt2Weights } from './weights.js';
@@ -33,57 +39,27 @@ const fixed = {
  * dropout is applied here.
  */
 const others = [
-  ...['architectures', 'model_type', 'transformers_version', 'dtype', 'torch_dtype', 'tokenizer_class'],
-  ...['bos_token_id', 'eos_token_id', 'pad_token_id', 'use_cache', 'task_specific_params', 'n_ctx'],
-  ...['attn_pdrop', 'embd_pdrop', 'resid_pdrop', 'reorder_and_upcast_attn', 'id2label', 'label2id'],
-  ...[
-    'summary_activation',
-    'summary_first_dropout',
-    'summary_proj_to_labels',
-    'summary_type',
-    'summary_use_proj',
-  ],
+  ...['n_ctx', 'task_specific_params', 'reorder_and_upcast_attn', 'attn_pdrop', 'embd_pdrop', 'resid_pdrop'],
+  ...['summary_activation', 'summary_first_dropout', 'summary_proj_to_labels', 'summary_type'],
+  'summary_use_proj',
 ];
 
-const dtypes: Readonly<Record<string, string>> = { f32: 'float32', bf16: 'bfloat16' };
-
-function toPretrained(config: Required<Gpt2Config>, dtype: DType, { bos, eos, pad }: ControlTokenIds) {
+function toPretrained(config: Required<Gpt2Config>, dtype: DType, tokens: ControlTokenIds) {
   return {
     architectures: ['GPT2LMHeadModel'],
     model_type: 'gpt2',
     ...Object.fromEntries(Object.entries(options).map(([field, key]) => [field, config[key]])),
     ...fixed,
     ...{ attn_pdrop: 0, embd_pdrop: 0, resid_pdrop: 0 },
-    ...{ bos_token_id: bos ?? null, eos_token_id: eos ?? null, pad_token_id: pad ?? null },
-    ...{ dtype: dtypes[dtype], torch_dtype: dtypes[dtype] },
+    ...descriptionOf(dtype, tokens),
   };
 }
 
 /** @throws ERR_COMPACT_CONFIG_VALUE, ERR_COMPACT_CONFIG_UNKNOWN_KEY naming the field */
-function fromPretrained(fields: ReadonlyMap<PropertyKey, unknown>): object {
-  const given = new Map([...fields].filter(([, value]) => value !== null));
-  const known = [...Object.keys({ ...options, ...fixed }), ...others];
-  for (const [field, value] of given) {
-    if (value === false || known.includes(String(field)) || String(field).startsWith('_')) continue;
-    throw compactError(
-      'ERR_COMPACT_CONFIG_UNKNOWN_KEY',
-      `the field ${shown(String(field))} may change what a model computes`,
-      {
-        op: String(field),
-        expected: 'fields of a GPT-2 configuration that are known here',
-        received: shown(String(field)),
-        remedy: 'Take it out of the file if it changes nothing',
-      },
-    );
-  }
-  for (const [field, value] of Object.entries(fixed)) {
-    if (!given.has(field) || given.get(field) === value) continue;
-    throw compactError('ERR_COMPACT_CONFIG_VALUE', `models with another ${field} cannot be computed`, {
-      op: field,
-      expected: shown(value),
-      received: shown(given.get(field)),
-    });
-  }
+function fromPretrained(fields: PretrainedFields): object {
+  const given = withoutNull(fields);
+  const known = [...Object.keys(options), ...descriptiveFields, ...others];
+  checkFields(given, { title: 'GPT-2', known, fixed });
   const entries = Object.entries(options).map(
     ([field, key]) => [key, checkValue<unknown>(given.get(field), gpt2Table[key], field)] as const,
   );
