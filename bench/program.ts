@@ -4,7 +4,9 @@ import type { ExitCode } from '../lib/cli/exit-codes.js';
 import { emptyProgram, runProgram } from '../lib/cli/run-program.js';
 import { registerCellBench } from './commands/cell.js';
 import { registerKernelsBench } from './commands/kernels.js';
+import { registerLoadBench } from './commands/load.js';
 import { registerLossesBench } from './commands/losses.js';
+import { registerTokenizeBench } from './commands/tokenize.js';
 
 /** Runs one command line of `scripts/bench`. */
 export const main = (args: readonly string[]): Promise<ExitCode> => runProgram(args, createProgram);
@@ -17,5 +19,7 @@ export function createProgram({ terminal }: CommandContext): Command {
   registerKernelsBench(program, terminal);
   registerCellBench(program, terminal);
   registerLossesBench(program, terminal);
+  registerLoadBench(program, terminal);
+  registerTokenizeBench(program, terminal);
   return program;
 }

@@ -88,13 +88,6 @@ export {
   type YarnRopeScaling,
 } from './models/index.js';
 export {
-  type LearningRateSchedule,
-  learningRateSchedule,
-  type LearningRateScheduleName,
-  learningRateScheduleNames,
-  type LearningRateScheduleOptions,
-} from './optim/index.js';
-export {
   type BlasChoice,
   cpuTarget,
   type Device,

@@ -77,7 +77,7 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly updatesInBackward?: true;
   /** Defaults of optimizers that differ from their own, by optimizer. */
   readonly optimizerDefaults?: Readonly<Partial<Record<OptimizerName, OptimizerSettings>>>;
-  /** Defaults of its own options that differ where the optimizer keeps nothing of hidden matrices. */
+  /** Defaults of its own options that differ where gradients are compressed and the optimizer keeps nothing of them. */
   readonly statelessDefaults?: Partial<Options>;
   /** The default of `weights`. Default 'dtype'. */
   readonly weights?: WeightOptions['weights'];
@@ -213,9 +213,10 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     codes: { ...rankCodes, ...codes },
     remedyOf,
   });
-  if (compressesGradients?.(checked as Options)) refuseFullGradients(name, optimizer);
+  const isCompressed = compressesGradients?.(checked as Options) ?? false;
+  if (isCompressed) refuseFullGradients(name, optimizer);
   const isStateless = optimizerDefinitions.get(optimizer)!.isStateless?.(checked) ?? false;
-  const others = Object.entries(isStateless ? statelessDefaults : {});
+  const others = Object.entries(isCompressed && isStateless ? statelessDefaults : {});
   const notGiven = others.filter(([key]) => values.get(key) === undefined);
   const settled = { ...checked, ...Object.fromEntries(notGiven) };
   const resolved = resolve?.(settled as unknown as Options) ?? settled;

@@ -5,6 +5,12 @@ export { evaluateCheckpoint } from './evaluator.js';
 export type { CheckpointEvaluation, EvaluateOptions } from './evaluator.js';
 export { exportModel } from './export-model.js';
 export type { ExportedModel, ExportOptions } from './export-model.js';
+export { learningRateSchedule, learningRateScheduleNames } from './learning-rate-schedule.js';
+export type {
+  LearningRateSchedule,
+  LearningRateScheduleName,
+  LearningRateScheduleOptions,
+} from './learning-rate-schedule.js';
 export { loadModel } from './load-model.js';
 export { Sampler } from './sampler.js';
 export type { SamplerOptions } from './sampler.js';

@@ -1,7 +1,7 @@
 import type { Plan } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { roleRates, type RoleRate } from '../graph/index.js';
-import { learningRateSchedule } from '../optim/index.js';
+import { learningRateSchedule } from './learning-rate-schedule.js';
 import type { TrainerOptions } from './types.js';
 
 /** Rates of one step, by the runtime scalar that carries each. */

@@ -1,5 +1,5 @@
 import { planRows } from '../compile/options.js';
-import { scheduleTable } from '../optim/schedule.js';
+import { scheduleTable } from './learning-rate-schedule.js';
 import {
   abortSignal,
   flag,

@@ -2,7 +2,7 @@ import type { RecomputePolicy } from '../compile/index.js';
 import type { DataOptions } from '../data/index.js';
 import type { Method } from '../methods/index.js';
 import type { Model } from '../models/index.js';
-import type { LearningRateScheduleName } from '../optim/index.js';
+import type { LearningRateScheduleName } from './learning-rate-schedule.js';
 import type { BlasChoice, DeviceName, GraphChoice } from '../runtime/index.js';
 
 /** Options of `Trainer.create`; a recipe has the same words. */

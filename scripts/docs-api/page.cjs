@@ -5,11 +5,11 @@ const { splitDefault } = require('./docstring.cjs');
 
 /** Where a declaration stands on its page, by the beginning of its file's path; the first that fits. */
 const sections = [
+  ['Learning rates', 'train/learning-rate-schedule.ts'],
   ['Training', 'train/'],
   ['Methods', 'methods/', 'options.ts'],
   ['Models', 'models/', 'graph/model.ts'],
   ['Data', 'data/'],
-  ['Learning rates', 'optim/'],
   ['Planning', 'compile/', 'memory/'],
   ['Runtime', 'runtime/'],
   ['Ops', 'graph/ops/'],

@@ -29,6 +29,24 @@ describe('compact-train methods', () => {
     for (const { name } of [...methods, ...optimizers]) expect(stdout).toContain(name);
   });
 
+  test('one of them is shown with its options and what goes with it', async () => {
+    const galore = methods.find(({ name }) => name === 'galore')!;
+    const asJson = await runCommand(['methods', 'galore', '--json']);
+    expect(JSON.parse(asJson.stdout)).toEqual(JSON.parse(JSON.stringify(galore)));
+    const onScreen = await runCommand(['methods', 'galore']);
+    for (const { name } of [...galore.options, ...common]) expect(onScreen.stdout).toContain(name);
+    for (const name of [galore.source, ...galore.composesWith]) expect(onScreen.stdout).toContain(name);
+    const ofOptimizer = await runCommand(['methods', 'muon']);
+    expect(ofOptimizer.stdout).toContain('updateSize');
+    expect(ofOptimizer.stdout).not.toContain('embeddingChunk');
+  });
+
+  test('a nearly right name of one of them is told', async () => {
+    const { stderr, code } = await runCommand(['methods', 'galor']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('Did you mean galore?');
+  });
+
   test('a nearly right name is told', async () => {
     const { stderr, code } = await runCommand(['plan', '-m', 'llama-demo', '--method', 'compct']);
     expect(code).toBe(2);

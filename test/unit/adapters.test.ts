@@ -412,6 +412,13 @@ describe('wrong options', () => {
     ['both ranks', { inputRank: 4, inputRankRatio: 0.5 }, 'ERR_COMPACT_RANK', 'inputRank'],
     ['no steps', { inputRefreshInterval: 0 }, 'ERR_COMPACT_CONFIG_VALUE', 'inputRefreshInterval'],
     [
+      'a clock without a rank',
+      { inputRefreshInterval: 5 },
+      'ERR_COMPACT_CONFIG_VALUE',
+      'inputRefreshInterval',
+    ],
+    ['a factor without a rank', { inputUpdateScale: 2 }, 'ERR_COMPACT_CONFIG_VALUE', 'inputUpdateScale'],
+    [
       'nothing to project',
       { inputRank: 4, targetModules: ['output', 'linear'] },
       'ERR_COMPACT_CONFIG_VALUE',

@@ -11,7 +11,6 @@ import * as memory from '../../lib/memory/index.js';
 import * as methods from '../../lib/methods/index.js';
 import * as presets from '../../lib/methods/presets/index.js';
 import * as models from '../../lib/models/index.js';
-import * as optim from '../../lib/optim/index.js';
 import * as runtime from '../../lib/runtime/index.js';
 import * as train from '../../lib/train/index.js';
 
@@ -29,7 +28,7 @@ test('the main entry has what trains, samples and plans, and no ops or engines',
 
 test('whatever a folder exports is in an entry', () => {
   const exported = new Set(Object.values(entries).flatMap((entry) => Object.keys(entry)));
-  const folders = { compile, data, graph, memory, methods, models, optim, runtime, train };
+  const folders = { compile, data, graph, memory, methods, models, runtime, train };
   for (const [folder, values] of Object.entries(folders))
     expect([folder, Object.keys(values).filter((name) => !exported.has(name))]).toEqual([folder, []]);
 });

@@ -26,7 +26,7 @@ import {
   StepClock,
 } from '../../lib/methods/index.js';
 import { llama, modelFromDescription, modelFromPretrainedConfig } from '../../lib/models/index.js';
-import { learningRateSchedule } from '../../lib/optim/index.js';
+import { learningRateSchedule } from '../../lib/train/index.js';
 import {
   cpuTarget,
   cudaReport,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { learningRateSchedule } from '../../lib/optim/index.js';
+import { learningRateSchedule } from '../../lib/train/index.js';
 import { bytesOf, checkOptions, oneOf, optional, wholeNumber } from '../../lib/options.js';
 
 const table = { batchSize: wholeNumber(1, 64), dtype: optional(oneOf(['f32', 'bf16']), 'f32') };

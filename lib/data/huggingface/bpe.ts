@@ -1,10 +1,9 @@
-import type { SubwordModel } from './model.js';
+import { cached } from './cached.js';
+import { borderCutter } from './merge-borders.js';
 import { MergeQueue } from './merge-queue.js';
+import type { SubwordModel } from './model.js';
 import type { BpeConfig } from './schema.js';
 import { byteFallback, noBytes, unknownText } from './unknown-text.js';
-
-const maxCachedLength = 64;
-const maxCachedWords = 50_000;
 
 /**
  * Byte pair encoding (Sennrich et al. 2016): the letters of a word, of which the pair of lowest rank is merged, the
@@ -14,12 +13,11 @@ const maxCachedWords = 50_000;
  */
 export function bpeModel(config: BpeConfig): SubwordModel {
   const vocabulary = new Map(Object.entries(config.vocab));
-  const { ranks, mergedIds } = readMerges(config, vocabulary);
+  const { ranks, mergedIds, merged } = readMerges(config, vocabulary);
   const bytesOf = config.byte_fallback === true ? byteFallback(vocabulary) : noBytes;
   const unknownId = typeof config.unk_token === 'string' ? vocabulary.get(config.unk_token) : undefined;
   const prefix = config.continuing_subword_prefix ?? '';
   const suffix = config.end_of_word_suffix ?? '';
-  const cache = new Map<string, readonly number[]>();
 
   function symbolsOf(word: string): number[] {
     const letters = Array.from(word);
@@ -65,42 +63,43 @@ export function bpeModel(config: BpeConfig): SubwordModel {
     return ids.filter((id) => id >= 0);
   }
 
-  function encode(word: string): readonly number[] {
+  const encodePart = cached((part): readonly number[] => merge(symbolsOf(part)));
+  // Letters at the ends of a word are tokens of their own there.
+  const cut =
+    prefix === '' && suffix === '' ? borderCutter(merged, (letter) => vocabulary.has(letter)) : undefined;
+
+  function encodeWord(word: string): readonly number[] {
     const whole = config.ignore_merges === true ? vocabulary.get(word) : undefined;
-    return whole === undefined ? merge(symbolsOf(word)) : [whole];
+    if (whole !== undefined) return [whole];
+    const parts = cut?.(word) ?? [word];
+    return parts.length === 1 ? encodePart(word) : parts.flatMap(encodePart);
   }
 
-  return {
-    vocabulary,
-    unknownId,
-    encode(word) {
-      if (word.length > maxCachedLength) return encode(word);
-      const known = cache.get(word);
-      if (known !== undefined) return known;
-      const ids = encode(word);
-      if (cache.size >= maxCachedWords) cache.clear();
-      cache.set(word, ids);
-      return ids;
-    },
-  };
+  return { vocabulary, unknownId, encode: cached(encodeWord) };
 }
 
-/** Ranks by left and right id, and what each rank merges to. */
+/** Ranks by left and right id, what each rank merges to, and the tokens that merges make. */
 function readMerges(
   config: BpeConfig,
   vocabulary: ReadonlyMap<string, number>,
-): { ranks: (Map<number, number> | undefined)[]; mergedIds: Int32Array } {
+): {
+  readonly ranks: readonly (ReadonlyMap<number, number> | undefined)[];
+  readonly mergedIds: Int32Array;
+  readonly merged: readonly string[];
+} {
   const skipped = config.continuing_subword_prefix?.length ?? 0;
   const ranks: (Map<number, number> | undefined)[] = [];
   const mergedIds = new Int32Array(config.merges.length);
+  const merged: string[] = [];
   for (const [rank, merge] of config.merges.entries()) {
     const pair = typeof merge === 'string' ? merge.split(' ') : merge;
     const [left = '', right = ''] = pair;
-    const ids = [left, right, left + right.slice(skipped)].map((token) => vocabulary.get(token));
+    merged.push(left + right.slice(skipped));
+    const ids = [left, right, merged.at(-1)!].map((token) => vocabulary.get(token));
     if (pair.length !== 2 || ids.includes(undefined))
       throw new SyntaxError(`merge ${rank} (${JSON.stringify(merge)}) is not of tokens of the vocabulary`);
     (ranks[ids[0]!] ??= new Map()).set(ids[1]!, rank);
     mergedIds[rank] = ids[2]!;
   }
-  return { ranks, mergedIds };
+  return { ranks, mergedIds, merged };
 }

@@ -1,3 +1,5 @@
+import { cached } from './cached.js';
+
 /*
  * Byte-level tokenizers spell every byte as one printable letter (Radford et al. 2019): printable Latin-1 stands for
  * itself, the other 68 bytes are U+0100 and following.
@@ -11,11 +13,11 @@ export const letterOfByte: readonly string[] = Array.from({ length: 256 }, (_, b
 );
 const byteOfLetter = new Map(letterOfByte.map((letter, byte) => [letter, byte]));
 
-export function bytesToLetters(text: string): string {
+export const bytesToLetters = cached((text): string => {
   let letters = '';
   for (const byte of Buffer.from(text, 'utf8')) letters += letterOfByte[byte];
   return letters;
-}
+});
 
 /** The bytes that a token spells; a token with any other letter (an added one) spells its own text. */
 export function lettersToBytes(token: string): Uint8Array {

@@ -47,6 +47,14 @@ export function findSpans(text: string, pattern: RegExp): Span[] {
   return spans;
 }
 
+/** The pieces of a text that is cut where matches of a pattern begin and end; nothing empty. */
+export function cutAround(text: string, pattern: RegExp): string[] {
+  const matches: string[] = text.match(pattern) ?? [];
+  // Most patterns match every part of a text.
+  const numMatched = matches.reduce((sum, match) => sum + (match === '' ? NaN : match.length), 0);
+  return numMatched === text.length ? matches : findSpans(text, pattern).map((span) => span.text);
+}
+
 /** The pieces that spans become: what happens to the matches is told by the behavior. */
 export function joinSpans(spans: readonly Span[], behavior: SplitBehavior): string[] {
   const texts = spans.map(({ text }) => text);

@@ -1,5 +1,5 @@
 import { bytesToLetters } from './byte-level.js';
-import { compilePattern, findSpans, joinSpans } from './pattern.js';
+import { compilePattern, cutAround, findSpans, joinSpans } from './pattern.js';
 import type { PreTokenizerConfig, SplitBehavior } from './schema.js';
 
 /** Where a text stands: at the start of its document or section, and at the very first character of all. */
@@ -22,11 +22,12 @@ export function makePreTokenizer(config: PreTokenizerConfig): PreTokenizer {
     case 'ByteLevel':
       return (text, { isStart }) => {
         const prefixed = config.add_prefix_space && isStart && !text.startsWith(' ') ? ` ${text}` : text;
-        const words = config.use_regex ? joinSpans(findSpans(prefixed, gpt2Words), 'Isolated') : [prefixed];
+        const words = config.use_regex ? cutAround(prefixed, gpt2Words) : [prefixed];
         return words.map(bytesToLetters);
       };
     case 'Split': {
       const pattern = compilePattern(config.pattern);
+      if (config.behavior === 'Isolated') return (text) => cutAround(text, pattern);
       return (text) => {
         const spans = findSpans(text, pattern);
         const chosen = config.invert ? spans.map((span) => ({ ...span, isMatch: !span.isMatch })) : spans;

@@ -1,3 +1,4 @@
+import { cached } from './cached.js';
 import type { SubwordModel } from './model.js';
 import type { UnigramConfig } from './schema.js';
 import { byteFallback, noBytes, unknownText } from './unknown-text.js';
@@ -68,7 +69,7 @@ export function unigramModel(config: UnigramConfig): SubwordModel {
   return {
     vocabulary,
     unknownId,
-    encode(piece) {
+    encode: cached((piece): readonly number[] => {
       const starts = bestStarts(piece);
       const tokens: string[] = [];
       let unknownEnd: number | undefined;
@@ -86,7 +87,7 @@ export function unigramModel(config: UnigramConfig): SubwordModel {
         end = start;
       }
       return tokens.toReversed().flatMap(idsOf);
-    },
+    }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { cached } from './cached.js';
 import type { SubwordModel } from './model.js';
 import type { WordPieceConfig } from './schema.js';
 
@@ -16,7 +17,7 @@ export function wordPieceModel(config: WordPieceConfig): SubwordModel {
   return {
     vocabulary,
     unknownId,
-    encode(word) {
+    encode: cached((word): readonly number[] => {
       const letters = Array.from(word);
       if (letters.length > longest) return [unknownId];
       const ids: number[] = [];
@@ -32,6 +33,6 @@ export function wordPieceModel(config: WordPieceConfig): SubwordModel {
         start = end;
       }
       return ids;
-    },
+    }),
   };
 }

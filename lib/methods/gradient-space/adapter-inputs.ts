@@ -30,15 +30,12 @@ export interface AdapterInputOptions {
 }
 
 type Options = AdapterOptions & AdapterInputOptions;
-type Rank = 'inputRank' | 'inputRankRatio';
-export type ResolvedAdapterInputs = AdapterInputOptions &
-  Required<Pick<AdapterInputOptions, 'inputRefreshInterval' | 'inputUpdateScale'>>;
 
 export const adapterInputTable = {
   inputRank: optional(wholeNumber(1)),
   inputRankRatio: optional(numberAbove(0, 1)),
-  inputRefreshInterval: optional(wholeNumber(1), 50),
-  inputUpdateScale: optional(numberFrom(0), 1),
+  inputRefreshInterval: optional(wholeNumber(1)),
+  inputUpdateScale: optional(numberFrom(0)),
 } satisfies OptionTable<AdapterInputOptions>;
 
 const isProjected = ({ inputRank, inputRankRatio }: AdapterInputOptions): boolean =>
@@ -52,13 +49,14 @@ export const adapterInputRules = {
 
 /**
  * What the options say of each other.
- * @throws ERR_COMPACT_RANK for both ranks, ERR_COMPACT_CONFIG_VALUE where no adapter has an input to project
+ * @throws ERR_COMPACT_RANK for both ranks, ERR_COMPACT_CONFIG_VALUE where no adapter has an input to project, and for
+ *   what is said of projections where there is no rank for them
  */
 export function checkAdapterInputs<T extends Options>(
   what: string,
   checked: T,
-): Omit<Required<T>, Rank> & Pick<AdapterInputOptions, Rank> {
-  const { inputRank, inputRankRatio } = checked;
+): Required<Omit<T, keyof AdapterInputOptions>> & AdapterInputOptions {
+  const { inputRank, inputRankRatio, inputRefreshInterval, inputUpdateScale } = checked;
   if (inputRank !== undefined && inputRankRatio !== undefined)
     throw compactError('ERR_COMPACT_RANK', `${what} takes at most one of inputRank and inputRankRatio`, {
       op: 'inputRank',
@@ -67,14 +65,36 @@ export function checkAdapterInputs<T extends Options>(
       remedy: 'Leave one of them out',
       details: { excluded: ['inputRank', 'inputRankRatio'] },
     });
-  if (isProjected(checked) && targetsOf(checked).length === 0)
+  if (!isProjected(checked)) {
+    refuseWithoutRank({ inputRefreshInterval, inputUpdateScale });
+    return checked as Required<T>;
+  }
+  if (targetsOf(checked).length === 0)
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `no adapter of ${what} has an input that is projected`, {
       op: 'targetModules',
       expected: `'all-linear', or some of ${compressibleRoles.join(', ')} with inputRank or inputRankRatio`,
       received: String(checked.targetModules),
       remedy: 'Name one of them, or leave the rank of inputs out',
     });
-  return checked as Required<T>;
+  return {
+    ...(checked as Required<T>),
+    inputRefreshInterval: inputRefreshInterval ?? 50,
+    inputUpdateScale: inputUpdateScale ?? 1,
+  };
+}
+
+function refuseWithoutRank(
+  ofProjections: Pick<AdapterInputOptions, 'inputRefreshInterval' | 'inputUpdateScale'>,
+): void {
+  const given = Object.entries(ofProjections).find(([, value]) => value !== undefined);
+  if (given === undefined) return;
+  const [name, value] = given;
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} is of projected inputs, and none are projected`, {
+    op: name,
+    expected: `${name} beside inputRank or inputRankRatio`,
+    received: `${name} ${value} alone`,
+    remedy: `Give a rank of inputs as well, or leave ${name} out`,
+  });
 }
 
 const targetsOf = ({ targetModules = 'all-linear' }: AdapterOptions): CompressibleRole[] =>
@@ -82,7 +102,7 @@ const targetsOf = ({ targetModules = 'all-linear' }: AdapterOptions): Compressib
 
 /** Full gradients, but of first factors whose inputs are projected. */
 export function adapterInputs(
-  options: AdapterOptions & ResolvedAdapterInputs & StepOptions,
+  options: AdapterOptions & AdapterInputOptions & StepOptions,
   optimizer: Optimizer,
 ): GradientSpace {
   if (!isProjected(options)) return full;
@@ -92,8 +112,8 @@ export function adapterInputs(
       ...options,
       rank: inputRank,
       rankRatio: inputRankRatio,
-      refreshInterval: inputRefreshInterval,
-      updateScale: inputUpdateScale,
+      refreshInterval: inputRefreshInterval!,
+      updateScale: inputUpdateScale!,
       targetModules: targetsOf(options),
       overrides: {},
       outputProjection: 'dense',

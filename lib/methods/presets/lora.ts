@@ -6,7 +6,6 @@ import {
   adapterInputTable,
   checkAdapterInputs,
   type AdapterInputOptions,
-  type ResolvedAdapterInputs,
 } from '../gradient-space/adapter-inputs.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 
@@ -20,7 +19,7 @@ export interface LoraOptions extends AdapterOptions, AdapterInputOptions, Method
  */
 export const lora: Preset<LoraOptions> = preset<
   AdapterOptions & AdapterInputOptions,
-  Required<AdapterOptions> & ResolvedAdapterInputs
+  Required<AdapterOptions> & AdapterInputOptions
 >({
   ...adapterInputRules,
   name: 'lora',

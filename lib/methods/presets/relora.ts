@@ -6,7 +6,6 @@ import {
   adapterInputTable,
   checkAdapterInputs,
   type AdapterInputOptions,
-  type ResolvedAdapterInputs,
 } from '../gradient-space/adapter-inputs.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 
@@ -21,7 +20,7 @@ export interface ReloraOptions extends AdapterOptions, RestartSettings, AdapterI
  */
 export const relora: Preset<ReloraOptions> = preset<
   AdapterOptions & RestartSettings & AdapterInputOptions,
-  Required<AdapterOptions & RestartSettings> & ResolvedAdapterInputs
+  Required<AdapterOptions & RestartSettings> & AdapterInputOptions
 >({
   ...adapterInputRules,
   name: 'relora',

@@ -5,7 +5,7 @@ import {
   type LearningRateScheduleName,
   learningRateScheduleNames,
   type LearningRateScheduleOptions,
-} from '../../lib/optim/index.js';
+} from '../../lib/train/index.js';
 
 type Point = readonly [completedSteps: number, factor: number];
 type Settings = Partial<LearningRateScheduleOptions>;

@@ -1,7 +1,0 @@
-export {
-  learningRateSchedule,
-  learningRateScheduleNames,
-  type LearningRateSchedule,
-  type LearningRateScheduleName,
-  type LearningRateScheduleOptions,
-} from './schedule.js';
