@@ -1,4 +1,5 @@
 import { type Node, type Program, loopScalars } from '../graph/index.js';
+import { compactError } from '../errors.js';
 import { checkOptions, checkValue, wholeNumber, type Checked } from '../options.js';
 import { withAccounting } from './accounting.js';
 import { placeBlocks } from './arena.js';
@@ -91,7 +92,14 @@ function withGroups(
  */
 export function checkCompileOptions(options: CompileOptions): Checked<typeof compileTable> {
   const settings = checkOptions(options, compileTable, { what: 'compile' });
-  const { sequenceLength, batchSize, evaluateBatchSize = batchSize } = settings;
+  const { model, isPacked, sequenceLength, batchSize, evaluateBatchSize = batchSize } = settings;
+  if (isPacked && model.packedFields === undefined)
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${model.name} reads no packed documents`, {
+      op: 'isPacked',
+      expected: 'a model that declares `packedFields`',
+      received: 'true',
+      remedy: 'Give every document a sequence of its own',
+    });
   const largest = Math.floor(maxTokens / sequenceLength);
   checkValue(batchSize, wholeNumber(1, largest), 'batchSize');
   checkValue(evaluateBatchSize, wholeNumber(1, largest), 'evaluateBatchSize');

@@ -21,13 +21,14 @@ import type { CompileOptions } from './options.js';
 
 /** The entries of a plan, built but not yet ordered. All of them share persistent values by name. */
 export function buildEntries(options: CompileOptions): Program[] {
-  const { model, method, sequenceLength, dtype, fuseSwiglu, lossChunkTokens } = options;
+  const { model, method, sequenceLength, dtype, isPacked, fuseSwiglu, lossChunkTokens } = options;
   const { entries = ['initialize', 'train', 'evaluate', 'generate'] } = options;
   const shared = { sequenceLength, dtype, fuseSwiglu, lossChunkTokens };
+  const losses = { ...shared, isPacked };
   const programs: Program[] = [];
 
   const training = () =>
-    buildForward('step', model, { ...shared, batchSize: options.batchSize, purpose: 'train' }, method);
+    buildForward('step', model, { ...losses, batchSize: options.batchSize, purpose: 'train' }, method);
   const plain = training();
   const parameters = parametersOf(plain);
   if (entries.includes('initialize')) programs.push(buildInitialize(parameters, options.seed ?? 42));
@@ -44,7 +45,7 @@ export function buildEntries(options: CompileOptions): Program[] {
   }
   if (entries.includes('evaluate')) {
     const batchSize = options.evaluateBatchSize ?? options.batchSize;
-    programs.push(buildForward('evaluate', model, { ...shared, batchSize, purpose: 'evaluate' }, method));
+    programs.push(buildForward('evaluate', model, { ...losses, batchSize, purpose: 'evaluate' }, method));
   }
   if (entries.includes('generate'))
     programs.push(buildForward('generate', model, { ...shared, batchSize: 1, purpose: 'generate' }, method));

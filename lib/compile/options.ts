@@ -41,6 +41,8 @@ export interface CompileOptions {
   readonly batchSize: number;
   /** Tokens of one sequence. */
   readonly sequenceLength: number;
+  /** Sequences hold several documents, none of which sees another; batches say where each begins. Default false. */
+  readonly isPacked?: boolean;
   /** Of parameters and activations. */
   readonly dtype: 'f32' | 'bf16';
   /** Of weight gradients. Default 'f32'. */
@@ -96,6 +98,7 @@ const entryNames = oneOf(['train', 'evaluate', 'generate', 'initialize']);
 export const compileTable = {
   ...planRows,
   target: v.custom<Target>(isTarget, "a target, e.g. cpuTarget(), cudaTarget() or deviceTarget('cuda')"),
+  isPacked: optional(flag, false),
   accumulateGradients: optional(flag, false),
   fuseSwiglu: optional(flag, true),
   entries: optional(v.array(entryNames, 'a list of entries')),

@@ -12,6 +12,25 @@ export interface BatchField {
   readonly numIds: number;
 }
 
+/**
+ * Where each token stands and what it may see, for sequences of several documents and for windows: `positions`, counted
+ * from the start of its document, and `firstKeys`, the first position of the sequence that it may attend to.
+ * @param numPositions of the longest sequence
+ */
+export const placeFields = (
+  numPositions: number,
+): readonly [positions: BatchField, firstKeys: BatchField] => [
+  placeField('positions', numPositions),
+  placeField('firstKeys', numPositions),
+];
+
+const placeField = (name: string, numIds: number): BatchField => ({
+  name,
+  dtype: 'i32',
+  shape: ['batchSize', 'sequenceLength'],
+  numIds,
+});
+
 /** The input of a graph that a field of the batch is: one dimension, all its elements. */
 export function batchInput(
   graph: Graph,

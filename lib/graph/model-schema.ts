@@ -38,6 +38,8 @@ function isModel(value: unknown): boolean {
       (part) => typeof part === 'function',
     ) &&
     v.is(batchFields, rest.batchFields) &&
+    v.is(v.optional(batchFields), rest.packedFields) &&
+    v.is(v.optional(wholeNumber(1)), rest.slidingWindow) &&
     v.is(weights, rest.weights)
   );
 }

@@ -13,6 +13,8 @@ export interface BuildOptions {
   readonly dtype: DType;
   /** 'train' and 'evaluate' give a loss, 'generate' the logits of one row (runtime scalar `row`). */
   readonly purpose: 'train' | 'evaluate' | 'generate';
+  /** Sequences hold several documents, none of which sees another: `packedFields` are read. Default false. */
+  readonly isPacked?: boolean;
   /** Separate silu and multiply instead of the fused swiglu: what plain autograd keeps. Default true. */
   readonly fuseSwiglu?: boolean;
   /** Tokens whose logits exist at a time in the loss. Default 1024. */
@@ -34,6 +36,10 @@ export interface Model {
   readonly numParameters: number;
   /** What it reads from a batch, for a loss; what is to be predicted is not read where it generates. */
   readonly batchFields: readonly BatchField[];
+  /** What it reads besides of packed documents (`placeFields`); absent: it cannot be told where one begins. */
+  readonly packedFields?: readonly BatchField[];
+  /** Tokens that a token sees, itself included; absent: all before it. Of longer sequences it reads `packedFields`, too. */
+  readonly slidingWindow?: number;
   /** How its parameters stand in files of weights. */
   readonly weights: WeightMap;
   /** What names of the body's tensors begin with, and do not where a file was saved of the body alone. */

@@ -73,7 +73,7 @@ export async function loadCheckpointModel(
   const fileName = 'model.safetensors';
   await using file = await openTensors(join(checkpoint, fileName), plan, model, fileName);
   await loadPlan(engine, plan, compileOptions);
-  await writeConstants(engine, model, sequenceLength);
+  await writeConstants(engine, plan, model, sequenceLength);
   await loadTensors(engine, plan, model, fileName, file);
   return engine;
 }

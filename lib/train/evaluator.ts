@@ -72,7 +72,13 @@ export async function evaluateCheckpoint(given: EvaluateOptions): Promise<Checkp
   const tokenizer = tokenizerOf(checkpoint, state);
   const prepared = await Dataset.prepare(
     { train: data, tokenizer, textField, splitSpecialTokens },
-    { sequenceLength, vocabularySize: vocabularyOf(model), seed: 0, isHeldOut: true },
+    {
+      sequenceLength,
+      vocabularySize: vocabularyOf(model),
+      slidingWindow: model.slidingWindow,
+      seed: 0,
+      isHeldOut: true,
+    },
   );
   await using resources = new Resources();
   const { threads } = engineOptions;

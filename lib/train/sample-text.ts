@@ -1,5 +1,6 @@
 import { compactError } from '../errors.js';
 import { encodeBounded, TextStream } from '../data/index.js';
+import { emptyPlaces, placeDocument } from '../data/places.js';
 import type { Tokenizer } from '../data/index.js';
 import type { Engine } from '../runtime/index.js';
 import { checkSampleOptions, drawToken, uniformNumbers } from './sampling.js';
@@ -12,15 +13,22 @@ import type { SampleOptions, SampleReport } from './types.js';
  */
 export async function sampleText(
   engine: Pick<Engine, 'run'>,
-  model: { readonly tokenizer: Tokenizer; readonly sequenceLength: number },
+  model: {
+    readonly tokenizer: Tokenizer;
+    readonly sequenceLength: number;
+    /** Tokens that a token sees, itself included. Default: all before it. */
+    readonly slidingWindow?: number;
+  },
   given: SampleOptions = {},
 ): Promise<SampleReport> {
-  const { tokenizer, sequenceLength } = model;
+  const { tokenizer, sequenceLength, slidingWindow = Infinity } = model;
   const options = checkSampleOptions(given);
   const { maxNewTokens, seed, signal, onText } = options;
   const uniform = uniformNumbers(seed);
   const ids = startingIds(tokenizer, options);
   const numPromptTokens = ids.length;
+  const places = sequenceLength > slidingWindow ? emptyPlaces(sequenceLength) : undefined;
+  if (places !== undefined) placeDocument(places, 0, { start: 0, end: sequenceLength }, slidingWindow);
   const start = performance.now();
   const stream = new TextStream(tokenizer, ids);
   let text = '';
@@ -34,7 +42,7 @@ export async function sampleText(
     const tokens = new Int32Array(sequenceLength);
     tokens.set(context);
     const { outputs } = await engine.run('generate', {
-      inputs: { tokens },
+      inputs: { tokens, ...places },
       scalars: { row: context.length - 1 },
       signal,
     });

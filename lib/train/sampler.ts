@@ -74,9 +74,10 @@ export class Sampler implements AsyncDisposable {
    * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
    */
   sample(options?: SampleOptions): Promise<SampleReport> {
+    const { slidingWindow } = this.model;
     return sampleText(
       this.#engine,
-      { tokenizer: this.tokenizer, sequenceLength: this.#sequenceLength },
+      { tokenizer: this.tokenizer, sequenceLength: this.#sequenceLength, slidingWindow },
       options,
     );
   }

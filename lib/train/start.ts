@@ -70,6 +70,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const prepared = await Dataset.prepare(settings.data, {
     sequenceLength,
     vocabularySize: vocabularyOf(model),
+    slidingWindow: model.slidingWindow,
     seed,
     sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
     needsValidation: settings.evalSteps > 0,
@@ -101,7 +102,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const resumed = checkpoint && { path: checkpoint.path, state: checkpoint.state };
   if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
   await loadPlan(engine, plan, compileOptions);
-  await writeConstants(engine, model, sequenceLength);
+  await writeConstants(engine, plan, model, sequenceLength);
   if (checkpoint !== undefined) await checkpoint.loadInto(engine, signal);
   else {
     // With a base model what is left to initialize is what a method adds.

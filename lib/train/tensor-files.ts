@@ -138,10 +138,13 @@ const elementsOfEngine = (engine: Pick<Engine, 'read'>, { name, dtype }: PlanVal
 /** Host-made tables (rope); they are no part of a checkpoint. */
 export async function writeConstants(
   engine: Pick<Engine, 'write'>,
+  { values }: Plan,
   model: Model,
   sequenceLength: number,
 ): Promise<void> {
-  for (const [name, data] of Object.entries(model.constants(sequenceLength))) await engine.write(name, data);
+  const persistent = new Set(values.filter(({ region }) => region === 'persistent').map(({ name }) => name));
+  for (const [name, data] of Object.entries(model.constants(sequenceLength)))
+    if (persistent.has(name)) await engine.write(name, data);
 }
 
 /** The state before the first step: parameters from the seed, optimizer states zero. */

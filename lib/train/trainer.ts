@@ -172,9 +172,10 @@ export class Trainer extends Announcer implements AsyncDisposable {
    */
   sample(options?: SampleOptions): Promise<SampleReport> {
     const { engine, dataset, settings } = this.#parts;
-    const { sequenceLength } = settings;
+    const { tokenizer } = dataset;
+    const { sequenceLength, model } = settings;
     return this.#exclusive(() =>
-      sampleText(engine, { tokenizer: dataset.tokenizer, sequenceLength }, options),
+      sampleText(engine, { tokenizer, sequenceLength, slidingWindow: model.slidingWindow }, options),
     );
   }
 

@@ -96,7 +96,7 @@ describe.each(Object.keys(cases))('weights in %s', (name) => {
     expect(base.dtype).toBe(name);
     await using engine = await Engine.open({ device: 'cpu', threads: 1 });
     await engine.load(plan);
-    await writeConstants(engine, model, sequenceLength);
+    await writeConstants(engine, plan, model, sequenceLength);
     await base.loadInto(engine, plan);
     for (const [row, right] of Object.entries(logits)) {
       const largest = Math.max(...right.map(Math.abs));

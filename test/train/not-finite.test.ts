@@ -129,7 +129,7 @@ describe('numbers that are not finite', () => {
     });
     await using engine = await Engine.open({ device: 'cpu', threads: 1 });
     await engine.load(plan);
-    await writeConstants(engine, model, sizes.sequenceLength);
+    await writeConstants(engine, plan, model, sizes.sequenceLength);
     await engine.run('initialize');
     for (const { kind, region, name, bytes } of plan.values)
       if (kind === 'gradient' && region === 'persistent')

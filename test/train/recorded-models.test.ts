@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { modelFromPretrainedConfig } from '../../lib/models/index.js';
+import { emptyPlaces, placeDocument } from '../../lib/data/places.js';
 import { cpuTarget, cudaTarget, Engine } from '../../lib/runtime/index.js';
 import type { Tensor } from '../reference/index.js';
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
@@ -40,6 +41,15 @@ describe.each(cases)('%s on %s', (name, device) => {
   const sequenceLength = recorded.tokens.length;
   const method = dense(recorded.training?.adam);
 
+  /** Of sequences beyond the window. */
+  function placesOf(numSequences: number) {
+    if (sequenceLength <= (model.slidingWindow ?? Infinity)) return {};
+    const places = emptyPlaces(numSequences * sequenceLength);
+    for (let i = 0; i < numSequences; i++)
+      placeDocument(places, i * sequenceLength, { start: 0, end: sequenceLength }, model.slidingWindow);
+    return { ...places };
+  }
+
   async function withModel(
     options: Partial<CompileOptions>,
     body: (engine: Machine, plan: Plan) => Promise<void>,
@@ -63,7 +73,7 @@ describe.each(cases)('%s on %s', (name, device) => {
   async function logits(dtype: 'f32' | 'bf16'): Promise<number[]> {
     const found: number[] = [];
     await withModel({ dtype, entries: ['generate'] }, async (engine) => {
-      const inputs = { tokens: Int32Array.from(recorded.tokens) };
+      const inputs = { tokens: Int32Array.from(recorded.tokens), ...placesOf(1) };
       for (const row of recorded.tokens.keys()) {
         const { outputs } = await engine.run('generate', { inputs, scalars: { row } });
         found.push(...outputs.logits!);
@@ -87,7 +97,11 @@ describe.each(cases)('%s on %s', (name, device) => {
   if (recorded.training === undefined) return;
   const { batches, learningRates, losses, gradients, after, naiveErrors } = recorded.training;
   const data = batches.map(({ tokens, targets }) => ({
-    inputs: { tokens: Int32Array.from(tokens), targets: Int32Array.from(targets) },
+    inputs: {
+      tokens: Int32Array.from(tokens),
+      targets: Int32Array.from(targets),
+      ...placesOf(tokens.length / sequenceLength),
+    },
     numCountedTokens: targets.filter((target) => target !== -100).length,
   }));
   const batchSize = batches[0]!.tokens.length / sequenceLength;

@@ -103,6 +103,6 @@ test('positions start again with each record, keys with it, and no record predic
     tokens: Int32Array.of(10, 11, 12, 20, 21, 99, 99, 99),
     targets: Int32Array.of(_, 12, _, 21, _, _, _, _),
     positions: Int32Array.of(0, 1, 2, 0, 1, 0, 1, 2),
-    firstKey: Int32Array.of(0, 0, 0, 3, 3, 5, 5, 5),
+    firstKeys: Int32Array.of(0, 0, 0, 3, 3, 5, 5, 5),
   });
 });

@@ -139,9 +139,9 @@ const read = (config: object) => modelFromPretrainedConfig(config);
 /** Counts as their publishers and model hubs give them. */
 test.each<[keyof typeof published, number, number]>([
   ['qwen2', 494_032_768, 32768],
-  ['mistral', 7_241_732_096, 4096],
+  ['mistral', 7_241_732_096, 32768],
   ['qwen3', 596_049_920, 40960],
-  ['phi3', 3_821_079_552, 2047],
+  ['phi3', 3_821_079_552, 4096],
   ['gpt2', 124_439_808, 1024],
 ])('%s has %d parameters and reads %d tokens', (type, numParameters, maxSequenceLength) => {
   expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
@@ -191,23 +191,36 @@ test('biases of queries, keys and values start at zero and are added', () => {
   );
 });
 
-test('sequences are as long as the sliding window at most, and without one as the positions', () => {
-  const lengths = { ...published.mistral, num_hidden_layers: 1, sliding_window: 8 };
-  const build = (sequenceLength: number) =>
-    read(lengths).build(new Graph(), { batchSize: 1, sequenceLength, dtype: 'bf16', purpose: 'train' });
-  expect(() => build(8)).not.toThrow();
-  expect(() => build(9)).toThrow(
+test('sequences are as long as the positions; beyond the sliding window a model is told what a token sees', () => {
+  const lengths = {
+    ...published.mistral,
+    num_hidden_layers: 1,
+    max_position_embeddings: 16,
+    sliding_window: 8,
+  };
+  const inputs = (sequenceLength: number, isPacked = false) => {
+    const graph = new Graph();
+    const options = { batchSize: 1, sequenceLength, dtype: 'bf16', purpose: 'train', isPacked } as const;
+    read(lengths).build(graph, options);
+    return graph.values
+      .filter(({ kind, persistent }) => kind === 'input' && !persistent)
+      .map(({ name }) => name);
+  };
+  expect(inputs(8)).toEqual(['tokens', 'targets']);
+  expect(inputs(9)).toEqual(['tokens', 'positions', 'firstKeys', 'targets']);
+  expect(inputs(8, true)).toEqual(['tokens', 'positions', 'firstKeys', 'targets']);
+  expect(() => inputs(17)).toThrow(
     expect.objectContaining({
       code: 'ERR_COMPACT_CONFIG_VALUE',
       op: 'sequenceLength',
-      expected: 'at most 8',
-      remedy: 'Shorten the sequences.',
+      expected: 'at most 16',
     }),
   );
-  expect(read({ ...lengths, sliding_window: null }).maxSequenceLength).toBe(32768);
+  expect(read(lengths)).toMatchObject({ maxSequenceLength: 16, slidingWindow: 8 });
+  expect(read({ ...lengths, sliding_window: null }).slidingWindow).toBeUndefined();
   // What transformers take where nothing is said.
   const { sliding_window: _, ...without } = lengths;
-  expect(read(without).maxSequenceLength).toBe(4096);
+  expect(read(without).slidingWindow).toBe(4096);
 });
 
 test.each(['longrope', 'linear'])(

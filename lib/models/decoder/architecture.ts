@@ -2,7 +2,7 @@ import type { Model, WeightMap } from '../../graph/index.js';
 import type { OptionTable } from '../../options.js';
 import type { Architecture } from '../architecture.js';
 import { causalFields } from '../heads/causal.js';
-import { buildDecoder, decoderTokens, longestSequence } from './build.js';
+import { buildDecoder, decoderPlaces, decoderTokens, longestSequence } from './build.js';
 import { headSizeOf, resolveDecoderConfig, ropeOf, type DecoderConfig, type Resolved } from './config.js';
 import { countParameters, type DecoderFacts } from './facts.js';
 import { decoderFromPretrained, decoderToPretrained, type PretrainedWords } from './pretrained-config.js';
@@ -53,6 +53,8 @@ function modelOf<C extends DecoderConfig>(
     maxSequenceLength: longestSequence(facts),
     numParameters: countParameters(facts),
     batchFields: [decoderTokens(facts), ...causalFields(facts.vocabSize)],
+    packedFields: decoderPlaces(facts),
+    slidingWindow: facts.slidingWindow,
     weights: (family.weights ?? decoderWeights)(facts),
     bodyPrefix: 'model.',
     build: (graph, options) => buildDecoder(graph, facts, options),

@@ -10,6 +10,7 @@ import {
   embedding,
   linear,
   multiply,
+  placeFields,
   reshape,
   rmsNorm,
   rope,
@@ -34,9 +35,12 @@ export const decoderTokens = ({ vocabSize }: Pick<DecoderFacts, 'vocabSize'>): B
   numIds: vocabSize,
 });
 
-/** The longest sequence of which every token sees all before it, and has a position. */
-export const longestSequence = ({ rope, slidingWindow = Infinity }: DecoderFacts): number =>
-  Math.min(longestOf(rope), slidingWindow);
+/** The longest sequence of which every token has a position. */
+export const longestSequence = ({ rope }: DecoderFacts): number => longestOf(rope);
+
+/** Where tokens stand and what they see. */
+export const decoderPlaces = (facts: DecoderFacts): ReturnType<typeof placeFields> =>
+  placeFields(longestSequence(facts));
 
 /**
  * The loss, or to generate the logits (1, vocabulary) of a row.
@@ -59,17 +63,14 @@ export function buildDecoder(graph: Graph, facts: DecoderFacts, options: BuildOp
 function checkLength(facts: DecoderFacts, { sequenceLength }: BuildOptions): void {
   const longest = longestSequence(facts);
   if (sequenceLength <= longest) return;
-  const isWindow = longest === facts.slidingWindow;
   throw compactError(
     'ERR_COMPACT_CONFIG_VALUE',
-    isWindow
-      ? 'sequenceLength is beyond the sliding window of the model, within which attention is computed here'
-      : 'sequenceLength is beyond the longest sequence of the model',
+    'sequenceLength is beyond the longest sequence of the model',
     {
       op: 'sequenceLength',
       expected: `at most ${longest}`,
       received: String(sequenceLength),
-      remedy: isWindow ? 'Shorten the sequences.' : 'Shorten the sequences or raise maxPositionEmbeddings.',
+      remedy: 'Shorten the sequences or raise maxPositionEmbeddings.',
     },
   );
 }
@@ -82,6 +83,8 @@ class DecoderBody {
   readonly #cos: Value; // (sequence, headSize / 2)
   readonly #sin: Value; // (sequence, headSize / 2)
   readonly #tokens: Value; // (tokens)
+  /** Undefined where a sequence is one document, of which every token sees all before it. */
+  readonly #places: { readonly positions: Value; readonly firstKeys: Value } | undefined; // (tokens) each
 
   constructor(graph: Graph, facts: DecoderFacts, options: BuildOptions) {
     this.#graph = graph;
@@ -92,6 +95,16 @@ class DecoderBody {
     this.#cos = graph.state('rope.cos', tableShape, 'f32', 'input');
     this.#sin = graph.state('rope.sin', tableShape, 'f32', 'input');
     this.#tokens = batchInput(graph, decoderTokens(facts), options);
+    const { isPacked = false, sequenceLength } = options;
+    const isBeyondWindow = sequenceLength > (facts.slidingWindow ?? Infinity);
+    const [positions, firstKeys] = decoderPlaces(facts);
+    this.#places =
+      isPacked || isBeyondWindow
+        ? {
+            positions: batchInput(graph, positions, options),
+            firstKeys: batchInput(graph, firstKeys, options),
+          }
+        : undefined;
   }
 
   embeddingTable(): Value {
@@ -123,7 +136,11 @@ class DecoderBody {
       this.#rotated(query, queryNorm, 'rotatedQuery'),
       this.#rotated(key, keyNorm, 'rotatedKey'),
       value,
-      { sequenceLength: this.#options.sequenceLength, headSize },
+      {
+        sequenceLength: this.#options.sequenceLength,
+        headSize,
+        firstKeys: this.#places?.firstKeys,
+      },
     );
     return this.#linear(attended, layer, 'output', 'attentionOutput');
   }
@@ -132,7 +149,8 @@ class DecoderBody {
   #rotated(heads: Value, norm: string, name: string): Value {
     const { headSize, hasQueryKeyNorm } = this.#facts;
     const normed = hasQueryKeyNorm ? this.#eachNormed(heads, norm) : heads;
-    return rope(normed, this.#cos, this.#sin, { headSize, name });
+    const { positions } = this.#places ?? {};
+    return rope(normed, this.#cos, this.#sin, { headSize, positions, name });
   }
 
   /** Every head a row of its own for the norm: (tokens, heads * headSize) as (tokens * heads, headSize), and back. */

@@ -11,6 +11,7 @@ import {
   gelu,
   layerNorm,
   linear,
+  placeFields,
   reshape,
   type BatchField,
   type BuildOptions,
@@ -37,8 +38,12 @@ export const gpt2Tokens = ({ vocabSize }: Pick<Gpt2Config, 'vocabSize'>): BatchF
   numIds: vocabSize,
 });
 
-/** The constant that holds the numbers of positions, i32 (sequence). */
-export const positionIdsName = 'positions';
+/** Where tokens stand and what they see, of packed documents. */
+export const gpt2Places = ({ nPositions }: Required<Gpt2Config>): ReturnType<typeof placeFields> =>
+  placeFields(nPositions);
+
+/** The constant that holds the numbers of positions, i32 (sequence), where every sequence is one document. */
+export const positionIdsName = 'positionIds';
 
 /**
  * The loss, or to generate the logits (1, vocabulary) of a row.
@@ -73,14 +78,20 @@ class Gpt2Body {
   readonly #config: Required<Gpt2Config>;
   readonly #options: BuildOptions;
   readonly #tokens: Value; // (tokens)
-  readonly #positions: Value; // (sequence)
+  readonly #positions: Value; // (sequence), packed (tokens)
+  readonly #firstKeys: Value | undefined; // (tokens)
 
   constructor(graph: Graph, config: Required<Gpt2Config>, options: BuildOptions) {
     this.#graph = graph;
     this.#config = config;
     this.#options = options;
     this.#tokens = batchInput(graph, gpt2Tokens(config), options);
-    this.#positions = graph.state(positionIdsName, [options.sequenceLength], 'i32', 'input');
+    const [positions, firstKeys] = gpt2Places(config);
+    const { isPacked = false, sequenceLength } = options;
+    this.#firstKeys = isPacked ? batchInput(graph, firstKeys, options) : undefined;
+    this.#positions = isPacked
+      ? batchInput(graph, positions, options)
+      : graph.state(positionIdsName, [sequenceLength], 'i32', 'input');
   }
 
   table(name: string, rows: number): Value {
@@ -101,11 +112,15 @@ class Gpt2Body {
     return { states: x, norm: (rows) => this.#norm(rows, lastNorm) };
   }
 
-  /** Adds its position's vector to every token: those of a whole sequence are one bias of rows that are sequences. */
+  /**
+   * Adds its position's vector to every token. Where sequences are not packed, those of a whole sequence are one bias of
+   * rows that are sequences.
+   */
   #placed(x: Value): Value {
     const { nEmbd, nPositions } = this.#config;
-    const { batchSize, sequenceLength } = this.#options;
-    const vectors = embedding(this.table(positionsName, nPositions), this.#positions); // (sequence, hidden)
+    const { batchSize, sequenceLength, isPacked = false } = this.#options;
+    const vectors = embedding(this.table(positionsName, nPositions), this.#positions);
+    if (isPacked) return add(x, vectors);
     const width = sequenceLength * nEmbd;
     const placed = bias(reshape(x, [batchSize, width]), reshape(vectors, [width]));
     return reshape(placed, x.shape);
@@ -119,7 +134,11 @@ class Gpt2Body {
       this.#linear(normed, layer, 'query', shape),
       this.#linear(normed, layer, 'key', shape, 'query'),
       this.#linear(normed, layer, 'value', shape, 'query'),
-      { sequenceLength: this.#options.sequenceLength, headSize: nEmbd / nHead },
+      {
+        sequenceLength: this.#options.sequenceLength,
+        headSize: nEmbd / nHead,
+        firstKeys: this.#firstKeys,
+      },
     );
     return this.#linear(attended, layer, 'output', shape);
   }

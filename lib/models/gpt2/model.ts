@@ -9,7 +9,7 @@ import {
   withoutNull,
   type PretrainedFields,
 } from '../pretrained-fields.js';
-import { buildGpt2, gpt2Tokens, positionIdsName } from './build.js';
+import { buildGpt2, gpt2Places, gpt2Tokens, positionIdsName } from './build.js';
 import { countParameters, gpt2Table, resolveGpt2Config, type Gpt2Config } from './config.js';
 import { gpt2Weights } from './weights.js';
 
@@ -73,6 +73,7 @@ function modelOf(config: Required<Gpt2Config>): Model {
     maxSequenceLength: config.nPositions,
     numParameters: countParameters(config),
     batchFields: [gpt2Tokens(config), ...causalFields(config.vocabSize)],
+    packedFields: gpt2Places(config),
     weights: gpt2Weights(config),
     bodyPrefix: 'transformer.',
     build: (graph, buildOptions) => buildGpt2(graph, config, buildOptions),

@@ -1,11 +1,10 @@
-// Mistral (Jiang et al., "Mistral 7B", 2023): a token sees a window of those before it. Within the window that is causal
-// attention, as it is computed here; longer sequences are refused.
+// Mistral (Jiang et al., "Mistral 7B", 2023): a token sees a window of those before it.
 import { optional, wholeNumber, type OptionTable } from '../../options.js';
 import { decoderArchitecture } from '../decoder/architecture.js';
 import { bounds, decoderTable, type DecoderConfig } from '../decoder/config.js';
 
 interface MistralConfig extends DecoderConfig {
-  /** Tokens that a token sees, itself included, and the longest sequence. Default: all. */
+  /** Tokens that a token sees, itself included. Default: all before it. */
   readonly slidingWindow?: number;
 }
 

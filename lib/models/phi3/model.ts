@@ -8,7 +8,7 @@ import { linearShapes, type DecoderFacts, type LinearName } from '../decoder/fac
 import { decoderWeights, layerPrefix, weightName } from '../decoder/weights.js';
 
 interface Phi3Config extends Omit<DecoderConfig, 'ropeScaling'> {
-  /** Tokens that a token sees, itself included, and the longest sequence. Default: all. */
+  /** Tokens that a token sees, itself included. Default: all before it. */
   readonly slidingWindow?: number;
 }
 
