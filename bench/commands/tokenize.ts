@@ -110,7 +110,7 @@ interface Way {
 
 /** A rate says nothing of a tokenizer that gives other ids. */
 async function checkIds(folder: string, piece: string, ways: readonly Way[]): Promise<void> {
-  const [ours, ...others] = await Promise.all(ways.map(({ encode }) => encode(piece)));
+  const [ours, ...others] = await Promise.all(ways.map(async ({ encode }) => encode(piece)));
   for (const theirs of others)
     if (Array.from(theirs).join() !== Array.from(ours!).join())
       throw compactError('ERR_COMPACT_TOKENIZER', `${folder} gives other ids than its peer`, {

@@ -78,6 +78,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   { flags: '--save-steps <steps>', key: 'saveSteps', parse: wholeNumber, description: 'steps between checkpoints' },
   { flags: '--logging-steps <steps>', key: 'loggingSteps', parse: positiveInteger,
     description: 'steps between lines of a log' },
+  { flags: '--logging-directory <folder>', key: 'loggingDirectory', description: 'for event files of TensorBoard' },
   { flags: '-o, --output-directory <folder>', key: 'outputDirectory', description: 'for checkpoints and metrics' },
   { flags: '--resume-from-checkpoint <where>', key: 'resumeFromCheckpoint',
     description: 'a checkpoint folder, latest, or auto (latest if there is one)' },

@@ -1,21 +1,30 @@
-import { appendFile, truncate } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { closeQuietly, onPath, openRegular, systemCode, writeFileAtomically } from '../formats/index.js';
+import {
+  AppendFile,
+  closeQuietly,
+  onPath,
+  openRegular,
+  systemCode,
+  writeFileAtomically,
+} from '../formats/index.js';
 
 /** A line of metrics.jsonl. */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number | string | undefined>>;
 
-/** The history of a run as JSON lines, one history however often the run was interrupted and resumed. */
-export class MetricsLog {
-  readonly #path: string;
-  /** Bytes of the whole lines in the file. */
-  #size: number;
-  /** What the disk has refused, to be written with the next line. */
-  #unwritten = '';
+/** Where metrics of a run go. What could not be written is not lost: it is written with the next ones, or by `flush`. */
+export interface MetricsSink {
+  /** @throws ERR_COMPACT_CHECKPOINT_WRITE */
+  write(metrics: Metrics): Promise<void>;
+  /** @throws ERR_COMPACT_CHECKPOINT_WRITE */
+  flush(): Promise<void>;
+}
 
-  private constructor(path: string, size: number) {
-    this.#path = path;
-    this.#size = size;
+/** The history of a run as JSON lines, one history however often the run was interrupted and resumed. */
+export class MetricsLog implements MetricsSink {
+  readonly #file: AppendFile;
+
+  private constructor(file: AppendFile) {
+    this.#file = file;
   }
 
   /**
@@ -37,31 +46,16 @@ export class MetricsLog {
     } finally {
       if (history !== undefined) await closeQuietly(history);
     }
-    return new MetricsLog(path, size);
+    return new MetricsLog(new AppendFile(path, size));
   }
 
-  /**
-   * Appends a line. What could not be written is not lost: it is written with the next line, or by `flush`.
-   * @throws ERR_COMPACT_CHECKPOINT_WRITE
-   */
-  async write(metrics: Metrics): Promise<void> {
-    const isRepair = this.#unwritten !== '';
-    this.#unwritten += `${JSON.stringify(metrics)}\n`;
-    await this.#append(isRepair);
+  /** Appends a line. */
+  write(metrics: Metrics): Promise<void> {
+    return this.#file.write(`${JSON.stringify(metrics)}\n`);
   }
 
-  /** @throws ERR_COMPACT_CHECKPOINT_WRITE */
-  async flush(): Promise<void> {
-    if (this.#unwritten !== '') await this.#append(true);
-  }
-
-  async #append(isRepair: boolean): Promise<void> {
-    await onPath('ERR_COMPACT_CHECKPOINT_WRITE', this.#path, async () => {
-      if (isRepair) await truncate(this.#path, this.#size); // a part of it may have been written
-      await appendFile(this.#path, this.#unwritten);
-    });
-    this.#size += Buffer.byteLength(this.#unwritten);
-    this.#unwritten = '';
+  flush(): Promise<void> {
+    return this.#file.flush();
   }
 }
 

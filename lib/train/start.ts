@@ -21,12 +21,13 @@ import type { OpenCheckpoint } from './checkpoint.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { checkRatesAreUsed } from './learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
-import { MetricsLog } from './metrics-log.js';
+import { MetricsLog, type MetricsSink } from './metrics-log.js';
 import { engineOptionsOf, resolveOptions } from './options.js';
 import type { TrainerSettings } from './options.js';
 import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
+import { TensorBoardLog } from './tensorboard-log.js';
 import { writeConstants } from './tensor-files.js';
 import { TrainingState } from './training-state.js';
 import type { CheckpointInfo, TrainerOptions } from './types.js';
@@ -38,7 +39,7 @@ export interface TrainerParts {
   readonly engine: Engine;
   readonly dataset: Dataset;
   readonly state: TrainingState;
-  readonly log: MetricsLog | undefined;
+  readonly logs: readonly MetricsSink[];
   /** Of the output folder. */
   readonly lock: RunLock | undefined;
   /** The checkpoint that the run goes on from. */
@@ -114,16 +115,13 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   if (resumed !== undefined) state.restore(resumed.state);
   const present = resumed && (await presentCheckpoint(resumed, outputDirectory));
   checkAborted(signal);
-  const log =
-    outputDirectory === undefined
-      ? undefined
-      : await MetricsLog.open(join(outputDirectory, 'metrics.jsonl'), state.step);
-  resources.add(async () => log?.flush());
+  const logs = await openLogs(settings, state.step);
+  resources.add(async () => void (await Promise.all(logs.map((log) => log.flush()))));
   lock?.keep();
   output?.keep();
   const baseModel =
     resumed === undefined ? base && { path: base.path, dtype: base.dtype } : resumed.state.baseModel;
-  return { settings, plan, engine, dataset, state, log, lock, resumed, present, baseModel, resources };
+  return { settings, plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources };
 }
 
 /** What a run compiles for a device. */
@@ -146,6 +144,17 @@ export function compileOptionsOf(settings: TrainerSettings, target: Target): Com
     target,
     accumulateGradients: gradientAccumulationSteps > 1,
   };
+}
+
+async function openLogs(
+  { outputDirectory, loggingDirectory }: TrainerSettings,
+  step: number,
+): Promise<readonly MetricsSink[]> {
+  const logs: MetricsSink[] = [];
+  if (outputDirectory !== undefined)
+    logs.push(await MetricsLog.open(join(outputDirectory, 'metrics.jsonl'), step));
+  if (loggingDirectory !== undefined) logs.push(await TensorBoardLog.open(loggingDirectory, step));
+  return logs;
 }
 
 async function findCheckpoint(

@@ -45,6 +45,7 @@ export const trainerTable = {
   saveSteps: optional(wholeNumber(0), 0),
   saveTotalLimit: optional(wholeNumber(0), 2),
   loggingSteps: optional(wholeNumber(1), 10),
+  loggingDirectory: optional(path),
 
   ...withoutDefaults(engineTable), // the engine's own
   signal: optional(abortSignal),

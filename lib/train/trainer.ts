@@ -303,7 +303,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     if (this.#checkpoint?.step === this.step) return this.#checkpoint;
     this.#parts.lock?.check();
     const start = performance.now();
-    await this.#parts.log?.flush().catch((error: unknown) => this.warn(error));
+    for (const log of this.#parts.logs) await log.flush().catch((error: unknown) => this.warn(error));
     const { step, loss = Infinity } = this.#evaluation ?? {};
     const isBest = step === this.step && loss < (this.#best?.loss ?? Infinity);
     const best = isBest ? { step, loss } : this.#best;
@@ -335,7 +335,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
   }
 
   async #write(metrics: Metrics): Promise<void> {
-    await this.#parts.log?.write(metrics).catch((error: unknown) => this.warn(error));
+    for (const log of this.#parts.logs) await log.write(metrics).catch((error: unknown) => this.warn(error));
   }
 
   #refuseWhenBroken(): void {

@@ -77,6 +77,8 @@ export interface TrainerOptions {
   readonly saveTotalLimit?: number;
   /** Steps between lines of metrics.jsonl. Default 10. */
   readonly loggingSteps?: number;
+  /** The same metrics go to a folder as event files of TensorBoard: `tensorboard --logdir <folder>`. Absent: none do. */
+  readonly loggingDirectory?: string;
 
   /** 'cpu', 'cuda', 'cuda:N', or 'auto': a GPU where one can be used. Default 'auto'. */
   readonly device?: DeviceName;

@@ -3,6 +3,7 @@ import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompactError } from '../../lib/errors.js';
+import { sessionStartRecord } from '../../lib/formats/index.js';
 import type { Remedy } from '../../lib/memory/index.js';
 import { compact, dense, galore } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
@@ -303,6 +304,37 @@ describe('output folders', () => {
         'allocatedBytes',
       ]),
     );
+  });
+
+  test('event files of TensorBoard hold the same metrics, one file for each start', async () => {
+    const loggingDirectory = join(newOutput(), 'events');
+    const options = tinyRun(text, {
+      outputDirectory: newOutput(),
+      loggingDirectory,
+      evalSteps: 4,
+      resumeFromCheckpoint: 'auto',
+    });
+    for (const stop of [5, 8]) {
+      await using trainer = await Trainer.create(options);
+      trainer.on('step', ({ step }) => step === stop && trainer.requestStop());
+      await trainer.run();
+    }
+    const files = (await readdir(loggingDirectory)).toSorted();
+    expect(files).toHaveLength(2);
+    const [first, second] = await Promise.all(files.map((name) => readFile(join(loggingDirectory, name))));
+    for (const tag of [
+      'train/loss',
+      'train/learning_rate',
+      'train/num_tokens_seen',
+      'eval/loss',
+      'eval/perplexity',
+    ])
+      for (const events of [first!, second!]) expect(events.includes(tag)).toBe(true);
+    // The second one begins by declaring what the first says of step 6 and later lost.
+    const start = sessionStartRecord(0, 6);
+    const step = Buffer.from(start.subarray(12 + 9, start.length - 4));
+    expect(first!.includes(step)).toBe(false);
+    expect(second!.includes(step)).toBe(true);
   });
 
   test('two runs on one folder: the second is refused, also from another process', async () => {

@@ -1,6 +1,6 @@
 /** Byte pair encoding against its definition, word by word: the pair of lowest rank, the leftmost first, until none is left. */
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { bpeModel } from '../../lib/data/huggingface/bpe.js';
 import type { BpeConfig } from '../../lib/data/huggingface/schema.js';
 
