@@ -1,7 +1,7 @@
-// attention: o = softmax(scale q k^T) v per sequence and head, without the matrix of scores: tiles
-// of keys pass by a tile of queries, whose running maximum and sum rescale what came before.
-// Dao, "FlashAttention-2", 2023.
-// Milakov, Gimelshein, "Online normalizer calculation for softmax", 2018.
+// attention: o = softmax(scale q k^T) v, with a soft cap of scores where there is one, per sequence
+// and head, without the matrix of scores: tiles of keys pass by a tile of queries, whose running
+// maximum and sum rescale what came before. Dao, "FlashAttention-2", 2023. Milakov, Gimelshein,
+// "Online normalizer calculation for softmax", 2018.
 //
 // Reads q once and k, v once per tile of queries, writes o; limit: tensor-core rate (bf16, heads up
 // to 128), or shared-memory reads on CUDA cores (f32, larger heads).
@@ -46,7 +46,7 @@ struct SoftmaxState {
     __device__ __forceinline__ float shift() const { return finite(maximum); }
 };
 
-template <int kSize>
+template <int kSize, bool kCapped>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     attention_tile_kernel(AttentionShape shape, Operands<Bf16> p) {
     CP_SHARED_DYNAMIC(unsigned char, shared);
@@ -71,6 +71,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         copy_async_commit();
     };
 
+    const Exponents<kCapped> exponents(shape);
     float output[kSize / 8][4] = {};
     SoftmaxState upper, lower;  // of rows lane / 4 and lane / 4 + 8
     load_rows<kSize, kAttentionRows>(queries, p.q + query_at, shape.query_width,
@@ -87,7 +88,9 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         CP_UNROLL
         for (int j = 0; j < kKeys / 8; ++j) {
             CP_UNROLL
-            for (int i = 0; i < 4; ++i) scores[j][i] *= shape.scale * kLog2E;
+            for (int i = 0; i < 4; ++i) {
+                scores[j][i] = exponents(scores[j][i]) * exponents.factor;
+            }
         }
         if (shape.hides_keys(first_query, first_key, kKeys)) {
             // Keys of the tile that each of the two queries may see.
@@ -152,10 +155,10 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                       shape.query_width, shape.length - first_query, shape.head_size);
 }
 
-template <int kSize>
+template <int kSize, bool kCapped>
 cudaError_t launch_tile(CpDevice& device, const AttentionShape& shape,
                         const Operands<Bf16>& operands) {
-    const auto kernel = attention_tile_kernel<kSize>;
+    const auto kernel = attention_tile_kernel<kSize, kCapped>;
     constexpr int kSharedBytes = (kAttentionRows + 2 * kKeys) * kSize * 2;
     const cudaError_t status =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
@@ -201,9 +204,11 @@ __global__ void __launch_bounds__(kRowThreads, 2)
         __syncthreads();
         for (int part = 0; part < kInnerRows; part += kRowLanes) {
             const bool seen = shape.visible(place.sequence, query, first_key + part + lane);
-            const float score = seen ? shape.scale * dot_rows(queries + row * stride,
-                                                              keys + (part + lane) * stride, size)
-                                     : -INFINITY;
+            const float score =
+                seen ? shape.soft_cap.value(shape.scale * dot_rows(queries + row * stride,
+                                                                   keys + (part + lane) * stride,
+                                                                   size))
+                     : -INFINITY;
             const float raised = fmaxf(maximum, row_reduce(score, Maximum{}));
             const float shift = raised == -INFINITY ? 0.0f : raised;
             const float factor = expf(maximum - shift), power = expf(score - shift);
@@ -253,8 +258,9 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                                    data<float>(call->outputs[1])};
         if constexpr (std::is_same_v<T, Bf16>) {
             if (shape.head_size <= kMaxTileSize) {
-                with_tile_size(shape.head_size, [&](auto size) {
-                    status = launch_tile<decltype(size)::value>(*device, shape, operands);
+                with_tile_kind(shape, [&](auto size, auto capped) {
+                    status = launch_tile<decltype(size)::value, decltype(capped)::value>(
+                        *device, shape, operands);
                 });
                 return;
             }

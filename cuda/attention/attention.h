@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/runtime/device.h"
+#include "cuda/simt/soft_cap.cuh"
 
 namespace compact {
 
@@ -13,6 +14,7 @@ struct AttentionShape {
     int heads, kv_heads, group;  // group = query heads per key-value head
     bool causal;
     float scale;
+    SoftCap soft_cap;               // of scores
     const uint8_t* mask;            // (tokens) or null
     const int32_t* first_keys;      // (tokens) or null
     int64_t query_width, kv_width;  // heads * head_size, kv_heads * head_size
@@ -24,6 +26,7 @@ struct AttentionShape {
           head_size(static_cast<int>(attribute(call, "headSize"))),
           causal(attribute(call, "causal") != 0.0),
           scale(static_cast<float>(attribute(call, "scale"))),
+          soft_cap{static_cast<float>(attribute(call, "softCap"))},
           mask(data<uint8_t>(call.inputs[mask_index])),
           first_keys(data<int32_t>(call.inputs[mask_index + 1])),
           query_width(call.inputs[0].shape[1]),

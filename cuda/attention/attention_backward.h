@@ -1,7 +1,7 @@
 // The gradient of attention: what its kernels share.
 //
 //   P = exp(S - lse), D = rowsum(dO o), dV = P^T dO, dS = P (dO V^T - D), dQ = scale dS K,
-//   dK = scale dS^T Q
+//   dK = scale dS^T Q; with a soft cap dS is times 1 - (S / cap)^2
 //
 // Two passes without atomics, each the sole writer of what it sums, in a fixed order: blocks of
 // keys loop over the queries of their group of heads (dK, dV), blocks of queries loop over keys

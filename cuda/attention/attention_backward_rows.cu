@@ -58,12 +58,15 @@ __global__ void __launch_bounds__(kRowThreads, 1)
                 const int offset = (part + lane) * stride;
                 float probability = 0.0f, d_score = 0.0f;
                 if (shape.visible(place.sequence, query, key)) {
-                    const float score = shape.scale * dot_rows(rows.outer[0] + row * stride,
-                                                               rows.inner[0] + offset, size);
+                    const float score =
+                        shape.soft_cap.value(shape.scale * dot_rows(rows.outer[0] + row * stride,
+                                                                    rows.inner[0] + offset, size));
                     probability = expf(score - p.statistics.lse[statistics + query]);
-                    d_score = probability * (dot_rows(rows.outer[1] + row * stride,
-                                                      rows.inner[1] + offset, size) -
-                                             p.statistics.dots[statistics + query]);
+                    d_score =
+                        probability *
+                        (dot_rows(rows.outer[1] + row * stride, rows.inner[1] + offset, size) -
+                         p.statistics.dots[statistics + query]) *
+                        shape.soft_cap.slope(score);
                 }
                 d_value.add(probability, rows.inner[1] + part * stride, size);
                 d_key.add(d_score, rows.inner[0] + part * stride, size);
@@ -111,11 +114,13 @@ __global__ void __launch_bounds__(kRowThreads, 2)
             const int offset = (part + lane) * stride;
             float d_score = 0.0f;
             if (shape.visible(place.sequence, query, first + part + lane)) {
-                const float score = shape.scale * dot_rows(rows.outer[0] + row * stride,
-                                                           rows.inner[0] + offset, size);
+                const float score =
+                    shape.soft_cap.value(shape.scale * dot_rows(rows.outer[0] + row * stride,
+                                                                rows.inner[0] + offset, size));
                 d_score =
                     expf(score - lse) *
-                    (dot_rows(rows.outer[1] + row * stride, rows.inner[1] + offset, size) - dot);
+                    (dot_rows(rows.outer[1] + row * stride, rows.inner[1] + offset, size) - dot) *
+                    shape.soft_cap.slope(score);
             }
             d_query.add(d_score, rows.inner[0] + part * stride, size);
         }

@@ -37,7 +37,7 @@ struct SharedTiles {
 };
 
 // dK and dV of 64 keys, over the queries of the heads that share them, in order.
-template <int kSize>
+template <int kSize, bool kCapped>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     key_gradient_tile_kernel(AttentionShape shape, AttentionGradients<Bf16> p) {
     constexpr int kInner = kInnerRows<kSize>;
@@ -76,6 +76,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         }
     };
 
+    const Exponents<kCapped> exponents(shape);
     // Where the queries that see the two keys of a thread end.
     const int ends[2] = {shape.end_of_queries(place.sequence, first_key + warp_row + lane / 4),
                          shape.end_of_queries(place.sequence, first_key + warp_row + lane / 4 + 8)};
@@ -120,9 +121,10 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                     const float dot = tiles.statistics(1, stage)[query];
                     float& probability = probabilities[j][i * 2 + e];
                     float& d_score = d_scores[j][i * 2 + e];
-                    probability = exp2_fast(__fmaf_rn(probability, shape.scale * kLog2E, -lse));
+                    const float bent = exponents(probability);
+                    probability = exp2_fast(__fmaf_rn(bent, exponents.factor, -lse));
                     if (query < first_seeing || query >= end_seeing) probability = 0.0f;
-                    d_score = probability * (d_score - dot);
+                    d_score = probability * (d_score - dot) * exponents.slope(bent);
                 }
             }
         }
@@ -137,7 +139,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
 }
 
 // dQ of 64 queries of one head, over the keys they see.
-template <int kSize>
+template <int kSize, bool kCapped>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     query_gradient_tile_kernel(AttentionShape shape, AttentionGradients<Bf16> p) {
     constexpr int kInner = kInnerRows<kSize>;
@@ -167,6 +169,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                                  shape.head_size);
     };
 
+    const Exponents<kCapped> exponents(shape);
     // Of rows lane / 4 and lane / 4 + 8.
     const int row = first_query + warp_row + lane / 4;
     const int64_t statistics = p.statistics.begin(place.sequence, shape.heads, place.head) + row;
@@ -204,13 +207,13 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                 for (int e = 0; e < 2; ++e) {
                     const int key = j * 8 + lane % 4 * 2 + e;
                     float& d_score = d_scores[j][i * 2 + e];
-                    float probability =
-                        exp2_fast(__fmaf_rn(scores[j][i * 2 + e], shape.scale * kLog2E, -lse[i]));
+                    const float bent = exponents(scores[j][i * 2 + e]);
+                    float probability = exp2_fast(__fmaf_rn(bent, exponents.factor, -lse[i]));
                     if (hides && (key < begin || key >= end ||
                                   !shape.unmasked(place.sequence, first_key + key))) {
                         probability = 0.0f;
                     }
-                    d_score = probability * (d_score - dots[i]);
+                    d_score = probability * (d_score - dots[i]) * exponents.slope(bent);
                 }
             }
         }
@@ -238,14 +241,15 @@ cudaError_t attention_backward_tiles(CpDevice& device, const AttentionShape& sha
                                      const AttentionGradients<Bf16>& gradients) {
     const int64_t blocks = shape.sequences * shape.tiles(kAttentionRows);
     cudaError_t status = cudaSuccess;
-    with_tile_size(shape.head_size, [&](auto size) {
+    with_tile_kind(shape, [&](auto size, auto capped) {
         constexpr int kSize = decltype(size)::value;
+        constexpr bool kCapped = decltype(capped)::value;
         constexpr int kBytes = SharedTiles<kSize>::kBytes;
-        status = launch(device, key_gradient_tile_kernel<kSize>, kBytes, blocks * shape.kv_heads,
-                        shape, gradients);
+        status = launch(device, key_gradient_tile_kernel<kSize, kCapped>, kBytes,
+                        blocks * shape.kv_heads, shape, gradients);
         if (status != cudaSuccess) return;
-        status = launch(device, query_gradient_tile_kernel<kSize>, kBytes, blocks * shape.heads,
-                        shape, gradients);
+        status = launch(device, query_gradient_tile_kernel<kSize, kCapped>, kBytes,
+                        blocks * shape.heads, shape, gradients);
     });
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "cuda/attention/attention.h"
 #include "cuda/simt/gpu.h"
 #include "native/base/bf16.h"
 
@@ -24,6 +25,37 @@ __device__ __forceinline__ float exp2_fast(float x) {
     return exp2f(x);
 #endif
 }
+
+// Absolute error below 2^-21.
+__device__ __forceinline__ float tanh_fast(float x) {
+    const float power = exp2_fast(x * (2.0f * kLog2E));
+#if defined(CP_DEVICE_CODE)
+    float inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(power + 1.0f));
+#else
+    const float inverse = 1.0f / (power + 1.0f);
+#endif
+    return __fmaf_rn(-2.0f, inverse, 1.0f);
+}
+
+// Scores as exponents of 2: `factor` times what a product q k becomes. With a soft cap that is a
+// tangent, else it is the product itself.
+template <bool kCapped>
+struct Exponents {
+    float factor, inner;
+
+    __device__ __forceinline__ explicit Exponents(const AttentionShape& shape)
+        : factor((kCapped ? shape.soft_cap.cap : shape.scale) * kLog2E),
+          inner(kCapped ? shape.scale / shape.soft_cap.cap : 1.0f) {}
+
+    __device__ __forceinline__ float operator()(float product) const {
+        return kCapped ? tanh_fast(product * inner) : product;
+    }
+    // Derivative of a score by scale q k.
+    static __device__ __forceinline__ float slope(float tangent) {
+        return kCapped ? __fmaf_rn(-tangent, tangent, 1.0f) : 1.0f;
+    }
+};
 
 // Two numbers as bf16 in one register, `low` in the lower half.
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
@@ -169,17 +201,25 @@ __device__ __forceinline__ float quad_reduce(float value, Combine combine) {
     return combine(value, __shfl_xor_sync(0xffffffffu, value, 2));
 }
 
-// Calls body with an integral constant: the tile width for a head size up to 128.
+// Calls body with two constants: the tile width for a head size up to 128, and whether scores are
+// capped.
 template <class Body>
-void with_tile_size(int64_t head_size, Body&& body) {
-    if (head_size <= 32) {
-        body(std::integral_constant<int, 32>{});
-    } else if (head_size <= 64) {
-        body(std::integral_constant<int, 64>{});
-    } else if (head_size <= 96) {
-        body(std::integral_constant<int, 96>{});
+void with_tile_kind(const AttentionShape& shape, Body&& body) {
+    const auto with_size = [&](auto size) {
+        if (shape.soft_cap.exists()) {
+            body(size, std::true_type{});
+        } else {
+            body(size, std::false_type{});
+        }
+    };
+    if (shape.head_size <= 32) {
+        with_size(std::integral_constant<int, 32>{});
+    } else if (shape.head_size <= 64) {
+        with_size(std::integral_constant<int, 64>{});
+    } else if (shape.head_size <= 96) {
+        with_size(std::integral_constant<int, 96>{});
     } else {
-        body(std::integral_constant<int, 128>{});
+        with_size(std::integral_constant<int, 128>{});
     }
 }
 

@@ -18,7 +18,7 @@ struct AddRmsNorm {
     T* y;             // (rows, width), may be a or b
     float* rstd;      // (rows)
     int64_t width;
-    float epsilon;
+    float epsilon, weight_offset;
 };
 
 // A block has one row.
@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(256) add_rms_norm_kernel(AddRmsNorm<T> p) {
         }
         store_pack(p.sum + at + column, count, rounded);
     };
-    rms_norm_row(load, p.sum + at, p.weight, p.y + at, p.rstd + row, p.width, p.epsilon, scratch);
+    rms_norm_row(load, p.sum + at, p.weight, p.weight_offset, p.y + at, p.rstd + row, p.width,
+                 p.epsilon, scratch);
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
@@ -54,7 +55,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                                  data<T>(call->outputs[1]),
                                  data<float>(call->outputs[2]),
                                  width,
-                                 epsilon};
+                                 epsilon,
+                                 static_cast<float>(attribute(*call, "weightOffset"))};
         CP_LAUNCH(add_rms_norm_kernel<T>, dim3(static_cast<unsigned>(rows)),
                   dim3(static_cast<unsigned>(row_threads(width))), 0, device->stream, work);
     });

@@ -1,6 +1,4 @@
-// gelu: y = x Phi(x) with the normal distribution function Phi, or its tanh form
-// Phi(x) ~ (1 + tanh(u)) / 2 = sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3); and the gradients.
-// Hendrycks, Gimpel, "Gaussian Error Linear Units", 2016.
+// gelu: y = x Phi(x) in either form, and the gradients.
 // Two and three accesses per element; limit: memory bandwidth.
 #include "cuda/layers/activation.cuh"
 #include "cuda/runtime/ops.h"
@@ -8,31 +6,6 @@
 
 namespace compact {
 namespace {
-
-constexpr float kTwoRootTwoOverPi = 1.5957691216f;  // 2 sqrt(2/pi)
-constexpr float kCubic = 0.044715f;
-constexpr float kDensity = 0.3989422804f;  // 1 / sqrt(2 pi)
-
-struct Exact {
-    // By erfc, which keeps its relative accuracy in the lower tail.
-    static __device__ __forceinline__ float gate(float x) {
-        return 0.5f * erfcf(-0.7071067812f * x);
-    }
-    static __device__ __forceinline__ float slope(float x) {
-        return __fmaf_rn(x, kDensity * expf(-0.5f * x * x), gate(x));
-    }
-};
-
-struct Approximate {
-    static __device__ __forceinline__ float gate(float x) {
-        return sigmoid(kTwoRootTwoOverPi * x * __fmaf_rn(kCubic * x, x, 1.0f));
-    }
-    static __device__ __forceinline__ float slope(float x) {
-        const float s = gate(x);
-        const float inner = kTwoRootTwoOverPi * __fmaf_rn(3.0f * kCubic * x, x, 1.0f);
-        return __fmaf_rn(x * inner, s * (1.0f - s), s);
-    }
-};
 
 template <class Form>
 struct Gelu {
@@ -51,15 +24,15 @@ struct GeluBackward {
 
 CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
     return attribute(*call, "approximate") != 0.0
-               ? elementwise<1, 1>(*device, "gelu", *call, Gelu<Approximate>{}, error)
-               : elementwise<1, 1>(*device, "gelu", *call, Gelu<Exact>{}, error);
+               ? elementwise<1, 1>(*device, "gelu", *call, Gelu<TanhGelu>{}, error)
+               : elementwise<1, 1>(*device, "gelu", *call, Gelu<ExactGelu>{}, error);
 }
 
 CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     return attribute(*call, "approximate") != 0.0
-               ? elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<Approximate>{},
-                                   error)
-               : elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<Exact>{}, error);
+               ? elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<TanhGelu>{}, error)
+               : elementwise<2, 1>(*device, "geluBackward", *call, GeluBackward<ExactGelu>{},
+                                   error);
 }
 
 }  // namespace

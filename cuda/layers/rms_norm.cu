@@ -1,4 +1,5 @@
-// rmsNorm: rstd = 1 / sqrt(mean(x^2) + epsilon), y = x rstd weight; and its gradients
+// rmsNorm: rstd = 1 / sqrt(mean(x^2) + epsilon), y = x rstd weight, where weightOffset is added to
+// the weight; and its gradients
 //   dx = rstd (dy weight - x rstd^2 mean(dy weight x)) [+ residualGradient]
 //   dWeight = sum over rows of dy x rstd
 // Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019.
@@ -19,14 +20,15 @@ constexpr int64_t kMaxSharedWidth = 8192;
 template <class T>
 __global__ void __launch_bounds__(256)
     rms_norm_kernel(const T* __restrict__ x, const T* __restrict__ weight, T* __restrict__ y,
-                    float* __restrict__ rstd, int64_t width, float epsilon) {
+                    float* __restrict__ rstd, int64_t width, float epsilon, float weight_offset) {
     CP_SHARED(float[kMaxWarps], scratch);
     const int64_t row = blockIdx.x;
     const T* from = x + row * width;
     const auto load = [from](int64_t column, int count, float(&values)[kPackSize]) {
         load_pack(from + column, count, values);
     };
-    rms_norm_row(load, from, weight, y + row * width, rstd + row, width, epsilon, scratch);
+    rms_norm_row(load, from, weight, weight_offset, y + row * width, rstd + row, width, epsilon,
+                 scratch);
 }
 
 template <class T>
@@ -39,6 +41,7 @@ struct Backward {
     T* dx;              // (rows, width), may be dy or residual
     float* partials;    // (chunks, width)
     int64_t rows, width, chunk_rows;
+    float weight_offset;
 };
 
 // A block has one chunk of rows, and sums dWeight over it.
@@ -64,7 +67,8 @@ __global__ void __launch_bounds__(256) rms_norm_backward_kernel(Backward<T> p) {
             load_pack(p.weight + column, count, weights);
             CP_UNROLL
             for (int i = 0; i < kPackSize; ++i) {
-                products = __fmaf_rn(gradients[i] * weights[i], values[i], products);
+                const float weight = weights[i] + p.weight_offset;
+                products = __fmaf_rn(gradients[i] * weight, values[i], products);
             }
         }
         const float rstd = p.rstd[row];
@@ -86,7 +90,8 @@ __global__ void __launch_bounds__(256) rms_norm_backward_kernel(Backward<T> p) {
             CP_UNROLL
             for (int i = 0; i < kPackSize; ++i) {
                 totals[i] = __fmaf_rn(gradients[i], values[i] * rstd, totals[i]);
-                const float result = rstd * (gradients[i] * weights[i] - values[i] * slope);
+                const float weight = weights[i] + p.weight_offset;
+                const float result = rstd * (gradients[i] * weight - values[i] * slope);
                 gradients[i] = p.residual != nullptr ? result + added[i] : result;
             }
             store_pack((row + 1 < end ? sums : partial) + column, count, totals);
@@ -99,12 +104,13 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError* error) {
     const CpTensor& input = call->inputs[0];
     const int64_t rows = input.shape[0], width = input.shape[1];
     const float epsilon = static_cast<float>(attribute(*call, "epsilon"));
+    const float offset = static_cast<float>(attribute(*call, "weightOffset"));
     dispatch(input.dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
         CP_LAUNCH(rms_norm_kernel<T>, dim3(static_cast<unsigned>(rows)),
                   dim3(static_cast<unsigned>(row_threads(width))), 0, device->stream,
                   data<const T>(input), data<const T>(call->inputs[1]), data<T>(call->outputs[0]),
-                  data<float>(call->outputs[1]), width, epsilon);
+                  data<float>(call->outputs[1]), width, epsilon, offset);
     });
     return check_launch(*device, "rmsNorm", error);
 }
@@ -129,7 +135,8 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
                                partials,
                                rows,
                                width,
-                               reduction_chunk_rows(rows)};
+                               reduction_chunk_rows(rows),
+                               static_cast<float>(attribute(*call, "weightOffset"))};
         CP_LAUNCH(rms_norm_backward_kernel<T>, dim3(static_cast<unsigned>(reduction_chunks(rows))),
                   dim3(static_cast<unsigned>(row_threads(width))), shared, device->stream, work);
     });

@@ -6,12 +6,12 @@
 
 namespace compact {
 
-// y = x rstd weight, rstd = 1 / sqrt(mean(x^2) + epsilon); x, weight and y are (width), rstd is one
-// number. `load(column, count, values)` gives a pack of x the first time; the second time it is
-// read from `x`, by the same thread.
+// y = x rstd (weight + offset), rstd = 1 / sqrt(mean(x^2) + epsilon); x, weight and y are (width),
+// rstd is one number. `load(column, count, values)` gives a pack of x the first time; the second
+// time it is read from `x`, by the same thread.
 template <class T, class Load>
-__device__ __forceinline__ void rms_norm_row(Load load, const T* x, const T* weight, T* y,
-                                             float* rstd, int64_t width, float epsilon,
+__device__ __forceinline__ void rms_norm_row(Load load, const T* x, const T* weight, float offset,
+                                             T* y, float* rstd, int64_t width, float epsilon,
                                              float* scratch) {
     const int64_t first = static_cast<int64_t>(threadIdx.x) * kPackSize;
     const int64_t stride = static_cast<int64_t>(blockDim.x) * kPackSize;
@@ -29,7 +29,9 @@ __device__ __forceinline__ void rms_norm_row(Load load, const T* x, const T* wei
         load_pack(x + column, count, values);
         load_pack(weight + column, count, weights);
         CP_UNROLL
-        for (int i = 0; i < kPackSize; ++i) values[i] = values[i] * factor * weights[i];
+        for (int i = 0; i < kPackSize; ++i) {
+            values[i] = values[i] * factor * (weights[i] + offset);
+        }
         store_pack(y + column, count, values);
     }
 }

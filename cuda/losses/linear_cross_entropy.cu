@@ -184,6 +184,7 @@ SoftmaxRows rows_of_chunk(const CpCall& call, const Problem& p, const Workspace&
     rows.classes = p.vocab;
     rows.targets = data<const int32_t>(p.targets(call));
     rows.ignore_index = static_cast<int64_t>(attribute(call, "ignoreIndex"));
+    rows.soft_cap = {static_cast<float>(attribute(call, "softCap"))};
     rows.losses = work.losses;
     rows.check = check;
     return rows;

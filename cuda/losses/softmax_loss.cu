@@ -15,17 +15,26 @@ struct RowSoftmax {
     float shift, total;  // softmax = exp(logit - shift) / total
 };
 
+// Logits, capped.
+template <class T>
+__device__ __forceinline__ void load_capped(const T* logits, int count, SoftCap soft_cap,
+                                            float (&values)[kPackSize]) {
+    load_pack(logits, count, values);
+    CP_UNROLL
+    for (int i = 0; i < kPackSize; ++i) values[i] = soft_cap.value(values[i]);
+}
+
 // Running maximum and sum, rescaled when the maximum moves.
 // Milakov, Gimelshein, "Online normalizer calculation for softmax", 2018.
 template <class T>
 __device__ __forceinline__ RowSoftmax row_softmax(const T* logits, int64_t classes,
-                                                  float* scratch) {
+                                                  SoftCap soft_cap, float* scratch) {
     float maximum = -INFINITY, total = 0.0f;
     for (int64_t column = static_cast<int64_t>(threadIdx.x) * kPackSize; column < classes;
          column += kStride) {
         const int count = pack_count(classes, column);
         float values[kPackSize];
-        load_pack(logits + column, count, values);
+        load_capped(logits + column, count, soft_cap, values);
         float largest = maximum;
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) {
@@ -61,11 +70,12 @@ __device__ __forceinline__ bool row_loss(const SoftmaxRows& rows, RowSoftmax* so
         }
         return false;
     }
-    *softmax = row_softmax(logits, rows.classes, scratch);
+    *softmax = row_softmax(logits, rows.classes, rows.soft_cap, scratch);
     if (threadIdx.x == 0) {
         const double lse =
             static_cast<double>(softmax->shift) + log(static_cast<double>(softmax->total));
-        rows.losses[token] = lse - static_cast<double>(load_element(logits + *target));
+        const float logit = rows.soft_cap.value(load_element(logits + *target));
+        rows.losses[token] = lse - static_cast<double>(logit);
         if (rows.lse != nullptr) rows.lse[token] = static_cast<float>(lse);
     }
     return true;
@@ -94,12 +104,14 @@ __global__ void __launch_bounds__(kThreads)
         const int count = column < rows.classes ? pack_count(rows.classes, column) : 0;
         float values[kPackSize] = {};
         if (counts && count > 0) {
-            load_pack(logits + column, count, values);
+            load_capped(logits + column, count, rows.soft_cap, values);
             CP_UNROLL
             for (int i = 0; i < kPackSize; ++i) {
                 const float power = expf(values[i] - softmax.shift);
-                values[i] = column + i == target ? (power / softmax.total - 1.0f) * gradient.scale
-                                                 : power * factor;
+                const float slope = rows.soft_cap.slope(values[i]);
+                values[i] = (column + i == target ? (power / softmax.total - 1.0f) * gradient.scale
+                                                  : power * factor) *
+                            slope;
             }
         }
         // Gradients lie no further in memory than the logits that have been read by now.
@@ -122,12 +134,13 @@ __global__ void __launch_bounds__(kThreads)
         const int count = column < rows.classes ? pack_count(rows.classes, column) : 0;
         float values[kPackSize] = {};
         if (counts && count > 0) {
-            load_pack(logits + column, count, values);
+            load_capped(logits + column, count, rows.soft_cap, values);
             CP_UNROLL
             for (int i = 0; i < kPackSize; ++i) {
                 const float probability = expf(values[i] - lse);
-                values[i] =
-                    (column + i == target ? probability - 1.0f : probability) * gradient.scale;
+                const float slope = rows.soft_cap.slope(values[i]);
+                values[i] = (column + i == target ? probability - 1.0f : probability) *
+                            gradient.scale * slope;
             }
         }
         // Gradients lie no further in memory than the logits that have been read by now.

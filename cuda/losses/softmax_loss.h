@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/runtime/device.h"
+#include "cuda/simt/soft_cap.cuh"
 
 namespace compact {
 
@@ -17,6 +18,7 @@ struct SoftmaxRows {
     int64_t first_class = 0;           // where the logits are those of some classes alone
     const int32_t* targets = nullptr;  // (tokens)
     int64_t ignore_index = 0;
+    SoftCap soft_cap{};        // of logits
     double* losses = nullptr;  // (tokens)
     float* lse = nullptr;      // (tokens) log-sum-exp over all classes; may be absent
     IndexCheck check{};

@@ -160,6 +160,15 @@ inline CpStatus check_norms(const CpCall* call, const char* op, CpError* error) 
     return fail(error, "ERR_COMPACT_ARGUMENT", op, "norms of 0, 1 or 2", message("%lld", of).text);
 }
 
+// firstRows: the rows of `whole` are as many equal parts as `first` has rows.
+inline CpStatus check_parts(const CpTensor& whole, const CpTensor& first, const char* op,
+                            CpError* error) {
+    const int64_t rows = whole.shape[0], parts = first.shape[0];
+    if (parts > 0 && rows % parts == 0) return CP_OK;
+    return fail_shape(error, op, message("a number of parts that divides %lld rows", rows),
+                      message("%lld", parts));
+}
+
 // quantize and dequantize: `scales` holds one number for each group of `elements`.
 inline CpStatus check_groups(const CpCall* call, const char* op, const CpTensor& elements,
                              const CpTensor& scales, CpError* error) {

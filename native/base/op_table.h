@@ -30,6 +30,8 @@
     X(Embedding) \
     X(EmbeddingBackward) \
     X(EmbeddingInt8) \
+    X(Geglu) \
+    X(GegluBackward) \
     X(Gelu) \
     X(GeluBackward) \
     X(LayerNorm) \
@@ -40,7 +42,9 @@
     X(Silu) \
     X(SiluBackward) \
     X(Swiglu) \
-    X(SwigluBackward)
+    X(SwigluBackward) \
+    X(Tanh) \
+    X(TanhBackward)
 #define COMPACT_ELEMENTWISE_OPS(X) \
     X(Add) \
     X(Bias) \
@@ -57,7 +61,9 @@
     X(LinearCrossEntropyInputBackward) \
     X(LinearCrossEntropyInt8) \
     X(LinearCrossEntropyInt8Backward) \
-    X(LinearCrossEntropyRowsBackward)
+    X(LinearCrossEntropyRowsBackward) \
+    X(SquaredError) \
+    X(SquaredErrorBackward)
 #define COMPACT_OPTIMIZERS_OPS(X) \
     X(AdafactorDirection) \
     X(AdamDirection) \
@@ -75,6 +81,8 @@
     X(Cast) \
     X(Copy) \
     X(Fill) \
+    X(FirstRows) \
+    X(FirstRowsBackward) \
     X(SelectRow)
 #define COMPACT_QUANTIZATION_OPS(X) \
     X(Dequantize) \
@@ -136,14 +144,14 @@ inline constexpr OpSignature kOpSignatures[] = {
      "seedLow seedHigh tensorId standardDeviation"},
     {"attention",
      "q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] firstKeys?:i32[n] -> o:T[n,w] lse:f32[n,a]",
-     "sequenceLength headSize causal=1 scale"},
+     "sequenceLength headSize causal=1 scale softCap=0"},
     {"attentionBackward",
      "q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] "
      "firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]",
-     "sequenceLength headSize causal=1 scale"},
+     "sequenceLength headSize causal=1 scale softCap=0"},
     {"addRmsNorm",
      "a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]",
-     "epsilon"},
+     "epsilon weightOffset=0"},
     {"dropout",
      "x:T[#e] -> y:T[#e]",
      "probability seedLow seedHigh tensorId step"},
@@ -156,6 +164,12 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"embeddingInt8",
      "codes:i8[v,h] scales:f32[g] ids:i32[n] -> y:T[n,h]",
      "groupSize"},
+    {"geglu",
+     "gate:T[#e] up:T[#e] -> y:T[#e]",
+     ""},
+    {"gegluBackward",
+     "gate:T[#e] up:T[#e] dy:T[#e] -> dGate:T[#e] dUp:T[#e]",
+     ""},
     {"gelu",
      "x:T[#e] -> y:T[#e]",
      "approximate=0"},
@@ -171,11 +185,11 @@ inline constexpr OpSignature kOpSignatures[] = {
      "accumulate=0"},
     {"rmsNorm",
      "x:T[n,h] weight:T[h] -> y:T[n,h] rstd:f32[n]",
-     "epsilon"},
+     "epsilon weightOffset=0"},
     {"rmsNormBackward",
      "x:T[n,h] weight:T[h] rstd:f32[n] dy:T[n,h] residualGradient?:T[n,h] accumulator?:G[h] "
      "-> dx:T[n,h] dWeight=accumulator:G[h]",
-     "accumulate=0"},
+     "weightOffset=0 accumulate=0"},
     {"rope",
      "x:T[n,w] cos:f32[s,d] sin:f32[s,d] positions?:i32[n] -> y:T[n,w]",
      "headSize inverse=0"},
@@ -191,6 +205,12 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"swigluBackward",
      "gate:T[#e] up:T[#e] dy:T[#e] -> dGate:T[#e] dUp:T[#e]",
      ""},
+    {"tanh",
+     "x:T[#e] -> y:T[#e]",
+     "cap=1"},
+    {"tanhBackward",
+     "y:T[#e] dy:T[#e] -> dx:T[#e]",
+     "cap=1"},
     {"add",
      "a:T[#e] b:T[#e] -> y:T[#e]",
      ""},
@@ -220,23 +240,29 @@ inline constexpr OpSignature kOpSignatures[] = {
      "lossScale=1 ignoreIndex=-100"},
     {"linearCrossEntropy",
      "x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1]",
-     "lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0"},
     {"linearCrossEntropyBackward",
      "x:T[n,h] weight:T[v,h] targets:i32[n] accumulator?:G[v,h] -> loss:f32[1] dx:T[n,h] "
      "dWeight=accumulator:G[v,h]",
-     "lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0"},
+     "lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0 accumulate=0"},
     {"linearCrossEntropyInputBackward",
      "x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1] dx:T[n,h] lse:f32[n]",
-     "lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0"},
     {"linearCrossEntropyInt8",
      "x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1]",
-     "groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0"},
     {"linearCrossEntropyInt8Backward",
      "x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]",
-     "groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0"},
     {"linearCrossEntropyRowsBackward",
      "x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] -> dWeight:G[v,h]",
-     "first lossScale=1 ignoreIndex=-100 chunkTokens=1024"},
+     "first lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0"},
+    {"squaredError",
+     "predictions:T[#e] targets:f32[#e] -> loss:f32[1]",
+     "lossScale=1"},
+    {"squaredErrorBackward",
+     "predictions:T[#e] targets:f32[#e] -> loss:f32[1] dPredictions:T[#e]",
+     "lossScale=1"},
     {"adafactorDirection",
      "gradient:G[#e] rows:f32[n] columns:f32[m] parameter?:W[#w] gradientScale?:f32[1] -> "
      "direction:D[#e] =rows =columns",
@@ -291,6 +317,12 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"fill",
      "-> y:T[#e]",
      "value"},
+    {"firstRows",
+     "x:T[n,h] -> y:T[m,h]",
+     ""},
+    {"firstRowsBackward",
+     "dy:T[m,h] -> dx:T[n,h]",
+     ""},
     {"selectRow",
      "x:T[n,h] -> y:T[1,h]",
      "row"},
@@ -322,6 +354,12 @@ inline constexpr OpAlias kOpAliases[] = {
     {"addRmsNorm", "y", "a"},
     {"addRmsNorm", "y", "b"},
     {"dropout", "y", "x"},
+    {"geglu", "y", "gate"},
+    {"geglu", "y", "up"},
+    {"gegluBackward", "dGate", "gate"},
+    {"gegluBackward", "dGate", "dy"},
+    {"gegluBackward", "dUp", "up"},
+    {"gegluBackward", "dUp", "dy"},
     {"gelu", "y", "x"},
     {"geluBackward", "dx", "x"},
     {"geluBackward", "dx", "dy"},
@@ -337,6 +375,9 @@ inline constexpr OpAlias kOpAliases[] = {
     {"swigluBackward", "dGate", "dy"},
     {"swigluBackward", "dUp", "up"},
     {"swigluBackward", "dUp", "dy"},
+    {"tanh", "y", "x"},
+    {"tanhBackward", "dx", "y"},
+    {"tanhBackward", "dx", "dy"},
     {"add", "y", "a"},
     {"add", "y", "b"},
     {"bias", "y", "x"},

@@ -33,6 +33,8 @@ export const transcendentalOps: ReadonlySet<string> = new Set([
   'attentionBackward',
   'crossEntropy',
   'crossEntropyBackward',
+  'geglu',
+  'gegluBackward',
   'gelu',
   'geluBackward',
   'linearCrossEntropy',
@@ -45,6 +47,7 @@ export const transcendentalOps: ReadonlySet<string> = new Set([
   'siluBackward',
   'swiglu',
   'swigluBackward',
+  'tanh',
 ]);
 
 export interface Comparison {

@@ -1,5 +1,5 @@
 import { describeOps } from '../helpers/describe-ops.js';
-import { opCases } from '../helpers/op-case.js';
+import { type OpCase, opCases } from '../helpers/op-case.js';
 import { randomTensor } from '../helpers/random.js';
 import { mapElements, type Tensor } from '../reference/index.js';
 
@@ -36,34 +36,60 @@ describeOps('silu and gelu', () =>
   }),
 );
 
-describeOps('swiglu', () =>
+describeOps('tanh', () =>
   shapes.flatMap((shape) => {
-    const inputs = { gate: wide('gate', shape), up: randomTensor('up', shape) };
+    const x = wide('x', shape);
     const dy = randomTensor('dy', shape);
-    const forward = [{}, { y: 'gate' }, { y: 'up' }];
-    const backward = [
-      {},
-      { dGate: 'gate', dUp: 'up' },
-      { dGate: 'dy', dUp: 'up' },
-      { dGate: 'gate', dUp: 'dy' },
-    ];
-    return [
-      ...forward.flatMap((inPlace) =>
-        opCases({
-          op: 'swiglu',
-          label: JSON.stringify(inPlace),
-          inputs,
-          inPlace: inPlace as Record<string, string>,
-        }),
-      ),
-      ...backward.flatMap((inPlace) =>
-        opCases({
-          op: 'swigluBackward',
-          label: JSON.stringify(inPlace),
-          inputs: { ...inputs, dy },
-          inPlace: inPlace as Record<string, string>,
-        }),
-      ),
-    ];
+    return [1, 1.5].flatMap((cap) => {
+      const y = mapElements(x, (value) => cap * Math.tanh(value / cap));
+      const attributes = { cap };
+      return [
+        ...opCases({ op: 'tanh', label: `capped at ${cap}`, inputs: { x }, attributes }),
+        ...opCases({ op: 'tanh', label: `in place ${cap}`, inputs: { x }, attributes, inPlace: { y: 'x' } }),
+        ...[{}, { dx: 'y' }, { dx: 'dy' }].flatMap((inPlace) =>
+          opCases({
+            op: 'tanhBackward',
+            label: `${JSON.stringify(inPlace)} ${cap}`,
+            inputs: { y, dy },
+            attributes,
+            inPlace: inPlace as Record<string, string>,
+          }),
+        ),
+      ];
+    });
   }),
 );
+
+describeOps('swiglu and geglu', () =>
+  ['swiglu', 'geglu'].flatMap((op) => shapes.flatMap((shape) => gatedCases(op, shape))),
+);
+
+function gatedCases(op: string, shape: readonly number[]): OpCase[] {
+  const inputs = { gate: wide('gate', shape), up: randomTensor('up', shape) };
+  const dy = randomTensor('dy', shape);
+  const forward = [{}, { y: 'gate' }, { y: 'up' }];
+  const backward = [
+    {},
+    { dGate: 'gate', dUp: 'up' },
+    { dGate: 'dy', dUp: 'up' },
+    { dGate: 'gate', dUp: 'dy' },
+  ];
+  return [
+    ...forward.flatMap((inPlace) =>
+      opCases({
+        op,
+        label: JSON.stringify(inPlace),
+        inputs,
+        inPlace: inPlace as Record<string, string>,
+      }),
+    ),
+    ...backward.flatMap((inPlace) =>
+      opCases({
+        op: `${op}Backward`,
+        label: JSON.stringify(inPlace),
+        inputs: { ...inputs, dy },
+        inPlace: inPlace as Record<string, string>,
+      }),
+    ),
+  ];
+}

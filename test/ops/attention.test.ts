@@ -14,6 +14,7 @@ interface AttentionShape {
   readonly mask?: 'random' | 'left' | 'nothing to see';
   /** Documents packed into a sequence, or a sliding window of so many tokens. */
   readonly firstKeys?: 'documents' | number;
+  readonly softCap?: number;
 }
 
 const shapes: readonly AttentionShape[] = [
@@ -49,6 +50,38 @@ const shapes: readonly AttentionShape[] = [
     causal: 0,
     mask: 'random',
     firstKeys: 'documents',
+  },
+  // Scores are about as large as the cap: the steep part and both flat ones.
+  { sequences: 2, sequenceLength: 31, heads: 4, kvHeads: 2, headSize: 8, causal: 1, softCap: 2 },
+  {
+    sequences: 1,
+    sequenceLength: 70,
+    heads: 2,
+    kvHeads: 1,
+    headSize: 128,
+    causal: 1,
+    firstKeys: 40,
+    softCap: 50,
+  },
+  {
+    sequences: 1,
+    sequenceLength: 41,
+    heads: 1,
+    kvHeads: 1,
+    headSize: 256,
+    causal: 0,
+    mask: 'random',
+    softCap: 3,
+  },
+  {
+    sequences: 1,
+    sequenceLength: 5,
+    heads: 2,
+    kvHeads: 1,
+    headSize: 8,
+    causal: 0,
+    mask: 'nothing to see',
+    softCap: 3,
   },
 ];
 
@@ -86,9 +119,9 @@ function maskOf({ sequences, sequenceLength, mask }: AttentionShape): { mask?: T
 
 /** Both passes for one dtype: backward reads what forward left in that dtype. */
 function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
-  const { sequences, sequenceLength, heads, kvHeads, headSize, causal } = shape;
+  const { sequences, sequenceLength, heads, kvHeads, headSize, causal, softCap = 0 } = shape;
   const tokens = sequences * sequenceLength;
-  const attributes = { sequenceLength, headSize, causal, scale: 1 / Math.sqrt(headSize) };
+  const attributes = { sequenceLength, headSize, causal, scale: 1 / Math.sqrt(headSize), softCap };
   const inputs = {
     q: rounded(randomTensor('q', [tokens, heads * headSize], 1.5), dtype),
     k: rounded(randomTensor('k', [tokens, kvHeads * headSize], 1.5), dtype),
@@ -96,7 +129,7 @@ function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
     ...maskOf(shape),
     ...firstKeysOf(shape),
   };
-  const label = `${sequences} x ${sequenceLength}, ${heads}/${kvHeads} heads${causal ? ', causal' : ''}`;
+  const label = `${sequences} x ${sequenceLength}, ${heads}/${kvHeads} heads${causal ? ', causal' : ''}${softCap ? `, capped at ${softCap}` : ''}`;
   const { o, lse } = computeTwin('attention', inputs, attributes);
   const dO = randomTensor('dO', [tokens, heads * headSize]);
   // Two sums of headSize products near 1 cancel, and what they leave is multiplied by entries of q or k up to about 5

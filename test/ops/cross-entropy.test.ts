@@ -32,6 +32,18 @@ describeOps('crossEntropy', () =>
   ),
 );
 
+describeOps('squaredError', () =>
+  [[1], [2], [31, 1], [300]].flatMap((shape) => {
+    const inputs = {
+      predictions: randomTensor('predictions', shape, 3),
+      // About one in three has none.
+      targets: mapElements(randomTensor('targets', shape), (value) => (value > 0.5 ? NaN : value)),
+    };
+    const attributes = { lossScale: 0.3 };
+    return ['squaredError', 'squaredErrorBackward'].flatMap((op) => opCases({ op, inputs, attributes }));
+  }),
+);
+
 describeOps(
   'linearCrossEntropy',
   () =>
@@ -42,16 +54,17 @@ describeOps(
       [33, 9, 123, 32],
       [20, 72, 257, 7],
       [3, 5, 1025, 2],
-    ].flatMap(([tokens, width, vocabulary, chunkTokens]) => {
+      [9, 31, 65, 4, 1.5], // logits of about the size of the cap
+    ].flatMap(([tokens, width, vocabulary, chunkTokens, softCap = 0]) => {
       const weightShape = [vocabulary!, width!];
       const inputs = {
         x: randomTensor('x', [tokens!, width!]),
         weight: randomTensor('weight', weightShape, 2 / Math.sqrt(width!)),
         targets: targetsOf(tokens!, vocabulary!, -100),
       };
-      const attributes = { lossScale: 1 / tokens!, chunkTokens: chunkTokens! };
+      const attributes = { lossScale: 1 / tokens!, chunkTokens: chunkTokens!, softCap };
       const accumulator = randomTensor('accumulator', weightShape);
-      const label = `in chunks of ${chunkTokens}`;
+      const label = `in chunks of ${chunkTokens}${softCap ? `, capped at ${softCap}` : ''}`;
       const op = 'linearCrossEntropyBackward';
       const backward = [
         { op, label, inputs, attributes },
@@ -84,11 +97,12 @@ describeOps(
       [41, 32, 70, 31, 16, 16], // a short last chunk
       [20, 72, 300, 257, 0, 7],
       [33, 9, 123, 61, 62, 32],
-    ].flatMap(([tokens, width, vocabulary, rows, first, chunkTokens]) => {
+      [9, 31, 65, 33, 20, 4, 1.5],
+    ].flatMap(([tokens, width, vocabulary, rows, first, chunkTokens, softCap = 0]) => {
       const x = randomTensor('x', [tokens!, width!]);
       const whole = randomTensor('weight', [vocabulary!, width!], 2 / Math.sqrt(width!));
       const targets = targetsOf(tokens!, vocabulary!, -100);
-      const shared = { lossScale: 1 / tokens!, chunkTokens: chunkTokens!, ignoreIndex: -100 };
+      const shared = { lossScale: 1 / tokens!, chunkTokens: chunkTokens!, ignoreIndex: -100, softCap };
       const { lse } = computeTwin('linearCrossEntropyInputBackward', { x, weight: whole, targets }, shared);
       const weight = tensor([rows!, width!], whole.data.slice(first! * width!, (first! + rows!) * width!));
       const options = {

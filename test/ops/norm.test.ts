@@ -26,7 +26,14 @@ const inputsOf = (tokens: number, width: number) => ({
 
 describeOps('rmsNorm', () =>
   shapes.flatMap(([tokens, width]) =>
-    opCases({ op: 'rmsNorm', inputs: inputsOf(tokens, width), attributes: { epsilon } }),
+    [0, 1].flatMap((weightOffset) =>
+      opCases({
+        op: 'rmsNorm',
+        label: `weight + ${weightOffset}`,
+        inputs: inputsOf(tokens, width),
+        attributes: { epsilon, weightOffset },
+      }),
+    ),
   ),
 );
 
@@ -48,12 +55,12 @@ describeOps('addRmsNorm', () =>
       { sum: 'b', y: 'a' },
     ];
     const inputs = residualInputsOf(tokens, width);
-    return places.flatMap((inPlace) =>
+    return places.flatMap((inPlace, place) =>
       opCases({
         op: 'addRmsNorm',
         label: JSON.stringify(inPlace),
         inputs,
-        attributes: { epsilon },
+        attributes: { epsilon, weightOffset: place % 2 },
         inPlace,
       }),
     );
@@ -112,6 +119,7 @@ describeOps('rmsNormBackward', () =>
     return [
       ...backward('plain', {}),
       ...backward('with a residual gradient', { residualGradient }),
+      ...backward('weight + 1', {}, { attributes: { weightOffset: 1 } }),
       ...backward('overwriting', { accumulator }, { attributes: { accumulate: 0 } }),
       ...backward('added', { residualGradient, accumulator }, { attributes: { accumulate: 1 } }),
       ...backward('dx on dy', {}, { inPlace: { dx: 'dy' } }),

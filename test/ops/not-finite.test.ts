@@ -55,7 +55,7 @@ const cases = (): OpCase[] => [
   ...['q', 'k', 'v'].flatMap((name) =>
     withNaN('attention', { q: heads, k: heads, v: heads }, name, attentionAttributes),
   ),
-  ...['silu', 'gelu', 'scale', 'clip', 'dropout', 'copy', 'cast'].flatMap((op) =>
+  ...['silu', 'gelu', 'tanh', 'scale', 'clip', 'dropout', 'copy', 'cast'].flatMap((op) =>
     withNaN(op, { x }, 'x', { factor: 2, limit: 0.5, probability: 0, ...key, step: 1 }),
   ),
   ...['silu', 'gelu'].flatMap((op) => withNaN(`${op}Backward`, { x, dy: x }, 'x')),

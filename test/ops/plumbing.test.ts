@@ -31,6 +31,28 @@ describeOps('selectRow', () =>
   ),
 );
 
+describeOps('firstRows', () =>
+  [
+    [1, 1, 1],
+    [33, 41, 3],
+    [10, 1025, 5],
+    [7, 3, 7],
+  ].flatMap(([rows, columns, parts]) => [
+    ...opCases({
+      op: 'firstRows',
+      label: `${parts} parts`,
+      inputs: { x: randomTensor('x', [rows!, columns!]) },
+      attributes: { rows: parts! },
+    }),
+    ...opCases({
+      op: 'firstRowsBackward',
+      label: `of ${rows} rows`,
+      inputs: { dy: randomTensor('dy', [parts!, columns!]) },
+      attributes: { rows: rows! },
+    }),
+  ]),
+);
+
 describeOps('randomNormal', () =>
   sizes.flatMap((size) =>
     opCases({

@@ -1,5 +1,6 @@
 /** Element-wise non-linearities and their gradients. */
 import { erf } from './erf.js';
+import { softCapped, softCapSlope } from './soft-cap.js';
 import { mapElements, type Numbers, type Round, type Tensor } from './tensor.js';
 
 const sigmoid = (x: number, round: Round): number => round(1 / round(1 + round(Math.exp(-x))));
@@ -62,4 +63,27 @@ export const geluBackward = (
   round: Round,
 ) => ({
   dx: mapElements(x, (value, i) => round(dy.data[i]! * geluSlope(value, approximate!, round))),
+});
+
+/** gelu(gate) up with the tanh form (https://arxiv.org/abs/2002.05202). */
+export const geglu = ({ gate, up }: { gate: Tensor; up: Tensor }, _: Numbers, round: Round) => ({
+  y: mapElements(gate, (g, i) => round(geluOf(g, 1, round) * up.data[i]!)),
+});
+
+export const gegluBackward = (
+  { gate, up, dy }: { gate: Tensor; up: Tensor; dy: Tensor },
+  _: Numbers,
+  round: Round,
+) => ({
+  dGate: mapElements(gate, (g, i) => round(round(dy.data[i]! * up.data[i]!) * geluSlope(g, 1, round))),
+  dUp: mapElements(gate, (g, i) => round(dy.data[i]! * geluOf(g, 1, round))),
+});
+
+/** cap tanh(x / cap). */
+export const tanh = ({ x }: { x: Tensor }, { cap }: Numbers, round: Round) => ({
+  y: mapElements(x, (value) => softCapped(value, cap, round)),
+});
+
+export const tanhBackward = ({ y, dy }: { y: Tensor; dy: Tensor }, { cap }: Numbers, round: Round) => ({
+  dx: mapElements(y, (value, i) => round(dy.data[i]! * softCapSlope(value, cap, round))),
 });

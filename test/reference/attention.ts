@@ -1,3 +1,4 @@
+import { softCapped, softCapSlope } from './soft-cap.js';
 import { type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 interface Shape {
@@ -49,7 +50,7 @@ function dot(length: number, round: Round, term: (index: number) => number): num
   return sum;
 }
 
-/** o = softmax(scale q k^T) v per sequence and head, lse the log-sum-exp of the scores. */
+/** o = softmax(scale q k^T) v per sequence and head, scores capped where `softCap` is not 0, lse the log-sum-exp of the scores. */
 export function attention(
   { q, k, v, ...hidden }: Hidden & { q: Tensor; k: Tensor; v: Tensor },
   attributes: Numbers,
@@ -64,9 +65,13 @@ export function attention(
     for (let head = 0; head < heads; head++) {
       const [own, shared] = columns(head, shape);
       const scores = tokens.map((token) =>
-        round(
-          dot(headSize, round, (i) => q.data[row * w + own + i]! * k.data[token * u + shared + i]!) *
-            attributes.scale!,
+        softCapped(
+          round(
+            dot(headSize, round, (i) => q.data[row * w + own + i]! * k.data[token * u + shared + i]!) *
+              attributes.scale!,
+          ),
+          attributes.softCap,
+          round,
         ),
       );
       const largest = Math.max(...scores);
@@ -113,10 +118,12 @@ export function attentionBackward(
       for (const token of tokens) {
         const qAt = (i: number) => row * w + own + i;
         const kAt = (i: number) => token * u + shared + i;
-        const score = round(dot(headSize, round, (i) => q.data[qAt(i)]! * k.data[kAt(i)]!) * scale);
+        const product = round(dot(headSize, round, (i) => q.data[qAt(i)]! * k.data[kAt(i)]!) * scale);
+        const score = softCapped(product, attributes.softCap, round);
+        const slope = softCapSlope(score, attributes.softCap, round);
         const probability = round(Math.exp(round(score - lse.data[row * heads + head]!)));
         const dProbability = dot(headSize, round, (i) => dO.data[qAt(i)]! * v.data[kAt(i)]!);
-        const dScore = round(round(probability * round(dProbability - delta)) * scale);
+        const dScore = round(round(round(probability * round(dProbability - delta)) * slope) * scale);
         for (let i = 0; i < headSize; i++) {
           add(dv, kAt(i), probability * dO.data[qAt(i)]!);
           add(dq, qAt(i), dScore * k.data[kAt(i)]!);

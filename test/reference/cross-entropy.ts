@@ -1,6 +1,7 @@
 import { inDtype } from './bf16.js';
 import { product } from './product.js';
 import { dequantize } from './quantize.js';
+import { softCapped, softCapSlope } from './soft-cap.js';
 import { accumulated, mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 /** Loss and gradient of logits (n, c): lossScale times the sum of lse - logit of the target. */
@@ -40,12 +41,43 @@ export function crossEntropy(inputs: { logits: Tensor; targets: Tensor }, attrib
   return { loss: crossEntropyBackward(inputs, attributes, round).loss };
 }
 
+/** Loss and gradient of predictions whose target is not NaN. */
+export function squaredErrorBackward(
+  { predictions, targets }: { predictions: Tensor; targets: Tensor },
+  { lossScale }: Numbers,
+  round: Round,
+) {
+  const differences = mapElements(predictions, (prediction, i) => {
+    const target = targets.data[i]!;
+    return Number.isNaN(target) ? 0 : round(prediction - target);
+  });
+  // Summed in double precision.
+  const loss = differences.data.reduce((sum, difference) => sum + difference ** 2, 0);
+  return {
+    loss: tensor([1], [round(lossScale! * loss)]),
+    dPredictions: mapElements(differences, (difference) => round(round(2 * lossScale!) * difference)),
+  };
+}
+
+export const squaredError = (
+  inputs: { predictions: Tensor; targets: Tensor },
+  attributes: Numbers,
+  round: Round,
+) => ({ loss: squaredErrorBackward(inputs, attributes, round).loss });
+
 interface LinearInputs {
   readonly x: Tensor;
   readonly weight: Tensor;
   readonly targets: Tensor;
   readonly accumulator?: Tensor;
 }
+
+/** x weight^T, capped where `softCap` is not 0. */
+const cappedLogits = (
+  { x, weight }: Pick<LinearInputs, 'x' | 'weight'>,
+  { softCap }: Numbers,
+  round: Round,
+) => mapElements(product(x, weight, round, false, true), (logit) => softCapped(logit, softCap, round));
 
 /** The same for logits = x weight^T, with the gradients of x and weight. The chunk size changes nothing but memory. */
 export function linearCrossEntropyBackward(
@@ -54,9 +86,11 @@ export function linearCrossEntropyBackward(
   round: Round,
   store: Round,
 ) {
-  const logits = product(x, weight, round, false, true);
+  const logits = cappedLogits({ x, weight }, attributes, round);
   const { loss, dLogits: gradients } = crossEntropyBackward({ logits, targets }, attributes, round);
-  const dLogits = mapElements(gradients, store);
+  const dLogits = mapElements(gradients, (gradient, i) =>
+    store(round(gradient * softCapSlope(logits.data[i]!, attributes.softCap, round))),
+  );
   const dx = product(dLogits, weight, round);
   const dWeight = product(dLogits, x, round, true);
   return { loss, dx, dWeight: accumulated(dWeight, accumulator, attributes.accumulate!, round) };
@@ -70,8 +104,8 @@ export function linearCrossEntropyInputBackward(
   store: Round,
 ) {
   const { loss, dx } = linearCrossEntropyBackward(inputs, { accumulate: 0, ...attributes }, round, store);
-  const { x, weight, targets } = inputs;
-  const logits = product(x, weight, round, false, true);
+  const { targets } = inputs;
+  const logits = cappedLogits(inputs, attributes, round);
   const lse = mapElements(targets, (target, i) =>
     target === attributes.ignoreIndex ? 0 : logSumExp(rowOf(logits, i), round),
   );
@@ -81,26 +115,26 @@ export function linearCrossEntropyInputBackward(
 /** The gradient of some rows of the weight, from those rows and the log-sum-exp over all. */
 export function linearCrossEntropyRowsBackward(
   { x, weight, targets, lse }: LinearInputs & { readonly lse: Tensor },
-  { first, lossScale, ignoreIndex }: Numbers,
+  { first, lossScale, ignoreIndex, softCap }: Numbers,
   round: Round,
   store: Round,
 ) {
-  const logits = product(x, weight, round, false, true);
+  const logits = cappedLogits({ x, weight }, { softCap: softCap! }, round);
   const [rows] = weight.shape as [number];
   const dLogits = mapElements(logits, (logit, i) => {
     const [token, row] = [Math.floor(i / rows), i % rows];
     const target = targets.data[token]!;
     if (target === ignoreIndex) return 0;
     const probability = round(Math.exp(round(logit - lse.data[token]!)));
-    return store(round(lossScale! * round(probability - (first! + row === target ? 1 : 0))));
+    const gradient = round(lossScale! * round(probability - (first! + row === target ? 1 : 0)));
+    return store(round(gradient * softCapSlope(logit, softCap, round)));
   });
   return { dWeight: product(dLogits, x, round, true) };
 }
 
 export function linearCrossEntropy(inputs: LinearInputs, attributes: Numbers, round: Round) {
-  const { x, weight, targets } = inputs;
-  const logits = product(x, weight, round, false, true);
-  return crossEntropy({ logits, targets }, attributes, round);
+  const logits = cappedLogits(inputs, attributes, round);
+  return crossEntropy({ logits, targets: inputs.targets }, attributes, round);
 }
 
 interface Int8Inputs {

@@ -7,8 +7,12 @@ const sum = (count: number, round: Round, term: (index: number) => number): numb
   return total;
 };
 
-/** y = x rstd weight, rstd = 1 / sqrt(mean(x^2) + epsilon) (Zhang and Sennrich, 2019). */
-export function rmsNorm({ x, weight }: { x: Tensor; weight: Tensor }, { epsilon }: Numbers, round: Round) {
+/** y = x rstd (weight + weightOffset), rstd = 1 / sqrt(mean(x^2) + epsilon) (Zhang and Sennrich, 2019). */
+export function rmsNorm(
+  { x, weight }: { x: Tensor; weight: Tensor },
+  { epsilon, weightOffset = 0 }: Numbers,
+  round: Round,
+) {
   const [n, h] = x.shape as [number, number];
   const y = tensor([n, h]);
   const rstd = tensor([n]);
@@ -17,7 +21,8 @@ export function rmsNorm({ x, weight }: { x: Tensor; weight: Tensor }, { epsilon 
     const meanSquare = round(sum(h, round, (j) => row[j]! * row[j]!) / h);
     const r = round(1 / round(Math.sqrt(round(meanSquare + epsilon!))));
     rstd.data[i] = r;
-    for (let j = 0; j < h; j++) y.data[i * h + j] = round(round(row[j]! * r) * weight.data[j]!);
+    for (let j = 0; j < h; j++)
+      y.data[i * h + j] = round(round(row[j]! * r) * round(weight.data[j]! + weightOffset));
   }
   return { y, rstd };
 }
@@ -25,12 +30,12 @@ export function rmsNorm({ x, weight }: { x: Tensor; weight: Tensor }, { epsilon 
 /** sum = a + b, as it is left after storing it in `elementBytes` (2: bf16, else fp32), and the rmsNorm of that. */
 export function addRmsNorm(
   { a, b, weight }: { a: Tensor; b: Tensor; weight: Tensor },
-  { epsilon, elementBytes }: Numbers,
+  { elementBytes, ...attributes }: Numbers,
   round: Round,
 ) {
   const store = elementBytes === 2 ? roundToBf16 : Math.fround;
   const sum = mapElements(a, (value, i) => store(round(value + b.data[i]!)));
-  return { sum, ...rmsNorm({ x: sum, weight }, { epsilon: epsilon! }, round) };
+  return { sum, ...rmsNorm({ x: sum, weight }, attributes, round) };
 }
 
 interface RmsNormGradientInputs {
@@ -44,7 +49,7 @@ interface RmsNormGradientInputs {
 
 export function rmsNormBackward(
   { x, weight, rstd, dy, residualGradient, accumulator }: RmsNormGradientInputs,
-  { accumulate }: Numbers,
+  { accumulate, weightOffset = 0 }: Numbers,
   round: Round,
 ) {
   const [n, h] = x.shape as [number, number];
@@ -52,7 +57,7 @@ export function rmsNormBackward(
   const dWeight = tensor([h]);
   for (let i = 0; i < n; i++) {
     const r = rstd.data[i]!;
-    const dyw = (j: number) => round(dy.data[i * h + j]! * weight.data[j]!);
+    const dyw = (j: number) => round(dy.data[i * h + j]! * round(weight.data[j]! + weightOffset));
     const mean = round(sum(h, round, (j) => dyw(j) * x.data[i * h + j]!) / h);
     const pull = round(round(r * r) * mean);
     for (let j = 0; j < h; j++) {

@@ -15,6 +15,24 @@ export const fill = (_: object, { value, size }: Numbers, round: Round) => ({
   ),
 });
 
+/** The first row of each of `rows` (of the output) equal parts of x. */
+export const firstRows = ({ x }: { x: Tensor }, { rows: parts }: Numbers) => {
+  const [n, h] = x.shape as [number, number];
+  const data = Array.from({ length: parts! }, (_, part) => {
+    const at = ((part * n) / parts!) * h;
+    return [...x.data.subarray(at, at + h)];
+  });
+  return { y: tensor([parts!, h], data.flat()) };
+};
+
+export const firstRowsBackward = ({ dy }: { dy: Tensor }, { rows: n }: Numbers) => {
+  const [parts, h] = dy.shape as [number, number];
+  const dx = tensor([n!, h]);
+  for (let part = 0; part < parts; part++)
+    dx.data.set(dy.data.subarray(part * h, (part + 1) * h), ((part * n!) / parts) * h);
+  return { dx };
+};
+
 export const selectRow = ({ x }: { x: Tensor }, { row }: Numbers) => {
   const h = x.shape[1]!;
   return { y: tensor([1, h], x.data.subarray(row! * h, (row! + 1) * h)) };

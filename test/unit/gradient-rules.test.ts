@@ -15,6 +15,8 @@ import {
   crossEntropy,
   dropout,
   embedding,
+  firstRows,
+  geglu,
   gelu,
   layerNorm,
   linearCrossEntropy,
@@ -28,6 +30,8 @@ import {
   rope,
   scale,
   silu,
+  softCap,
+  squaredError,
   swiglu,
 } from '../../lib/graph/index.js';
 import { evaluateNodes } from '../helpers/evaluate-graph.js';
@@ -82,6 +86,15 @@ const rules: Readonly<Record<string, RuleCase>> = {
       });
     },
   },
+  'attention with a soft cap': {
+    names: ['q', 'k', 'v', 'o', 'lse'],
+    build: (make) =>
+      attention(make('q', [6, 8]), make('k', [6, 8]), make('v', [6, 8]), {
+        sequenceLength: 3,
+        headSize: 4,
+        softCap: 0.5,
+      }),
+  },
   bias: { names: [], build: (make) => bias(make('x', [3, 5]), make('bias', [5])) },
   cast: { names: [], build: (make) => cast(make('x', [3, 5]), 'f32') },
   copy: { names: [], build: (make) => copy(make('x', [3, 5])) },
@@ -94,6 +107,8 @@ const rules: Readonly<Record<string, RuleCase>> = {
     build: (make) => dropout(make('x', [3, 50]), { probability: 0.3, seed: 3, tensorId: 1, step: 2 }),
   },
   embedding: { names: ['ids'], build: (make) => embedding(make('table', [4, 5]), make('ids', [6], 4)) },
+  firstRows: { names: [], build: (make) => firstRows(make('x', [12, 3]), 4) },
+  geglu: { names: ['gate', 'up'], build: (make) => geglu(make('gate', [3, 5]), make('up', [3, 5])) },
   gelu: { names: ['x'], build: (make) => gelu(make('x', [3, 5]), { approximate: true }) },
   layerNorm: {
     names: ['x', 'weight', 'mean', 'rstd'],
@@ -103,12 +118,23 @@ const rules: Readonly<Record<string, RuleCase>> = {
     names: ['x', 'weight', 'targets'],
     build: (make) => linearCrossEntropy(make('x', [3, 5]), make('weight', [7, 5]), make('targets', [3], 7)),
   },
+  'linearCrossEntropy with a soft cap': {
+    names: ['x', 'weight', 'targets'],
+    build: (make) =>
+      linearCrossEntropy(make('x', [3, 5]), make('weight', [7, 5]), make('targets', [3], 7), {
+        softCap: 0.5,
+      }),
+  },
   linearCrossEntropyInt8: {
     names: ['x', 'codes', 'scales', 'targets'],
     build: (make) =>
       linearCrossEntropyInt8(make('x', [3, 5]), int8(make, [7, 5]), 16, make('targets', [3], 7)),
   },
   matmul: { names: ['a', 'b'], build: (make) => matmul(make('a', [3, 5]), make('b', [5, 4])) },
+  'matmul with a table': {
+    names: ['a', 'b'],
+    build: (make) => matmul(make('a', [3, 5]), make('b', [4, 5]), { transposeB: true }),
+  },
   'matmul scaled and added in place': {
     names: ['a', 'b'],
     build: (make) =>
@@ -133,6 +159,10 @@ const rules: Readonly<Record<string, RuleCase>> = {
     names: ['x', 'weight', 'rstd'],
     build: (make) => rmsNorm(make('x', [3, 5]), make('weight', [5]), 0.01),
   },
+  'rmsNorm of weights that stand without their 1': {
+    names: ['x', 'weight', 'rstd'],
+    build: (make) => rmsNorm(make('x', [3, 5]), make('weight', [5]), 0.01, { weightOffset: 1 }),
+  },
   rope: {
     names: ['cos', 'sin'],
     build: (make) => {
@@ -144,6 +174,12 @@ const rules: Readonly<Record<string, RuleCase>> = {
   'scale to another shape': { names: [], build: (make) => reshape(make('x', [3, 10]), [6, 5]) },
   scale: { names: [], build: (make) => scale(make('x', [3, 5]), -1.5) },
   silu: { names: ['x'], build: (make) => silu(make('x', [3, 5])) },
+  squaredError: {
+    names: ['predictions', 'targets'],
+    build: (make) =>
+      squaredError(make('predictions', [5, 1]), make('targets', [5], 3, 'f32'), { lossScale: 0.5 }),
+  },
+  tanh: { names: ['y'], build: (make) => softCap(make('x', [3, 5]), 1.5) },
   swiglu: { names: ['gate', 'up'], build: (make) => swiglu(make('gate', [3, 5]), make('up', [3, 5])) },
 };
 

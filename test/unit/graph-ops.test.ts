@@ -141,6 +141,15 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   ],
   silu: [(make) => ops.silu(make('x', [5, 8]))],
   siluBackward: [(make) => ops.siluBackward(make('x', [5, 8]), make('dy', [5, 8]))],
+  geglu: [(make) => ops.geglu(make('gate', [5, 8]), make('up', [5, 8]))],
+  gegluBackward: [(make) => ops.gegluBackward(make('gate', [5, 8]), make('up', [5, 8]), make('dy', [5, 8]))],
+  tanh: [(make) => ops.tanh(make('x', [5, 8])), (make) => ops.softCap(make('x', [5, 8]), 30)],
+  tanhBackward: [(make) => ops.tanhBackward(make('y', [5, 8]), make('dy', [5, 8]))],
+  squaredError: [(make) => ops.squaredError(make('predictions', [5, 1]), make('targets', [5], 'f32'))],
+  squaredErrorBackward: [
+    (make) =>
+      ops.squaredErrorBackward(make('predictions', [5, 1]), make('targets', [5], 'f32'), { lossScale: 1 }),
+  ],
   gelu: [(make) => ops.gelu(make('x', [5, 8]), { approximate: true })],
   geluBackward: [(make) => ops.geluBackward(make('x', [5, 8]), make('dy', [5, 8]))],
   add: [(make) => ops.add(make('a', [5, 8]), make('b', [5, 8]))],
@@ -150,6 +159,8 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   bias: [(make) => ops.bias(make('x', [5, 8]), make('bias', [8]))],
   columnSum: [(make) => ops.columnSum(make('x', [5, 8]), 'bf16')],
   dropout: [(make) => ops.dropout(make('x', [5, 8]), { probability: 0.1, ...rounding })],
+  firstRows: [(make) => ops.firstRows(make('x', [6, 8]), 3)],
+  firstRowsBackward: [(make) => ops.firstRowsBackward(make('dy', [3, 8]), 6)],
   selectRow: [(make) => ops.selectRow(make('x', [5, 8]), { scalar: 'row' })],
   linearCrossEntropy: [(make) => ops.linearCrossEntropy(...lossOperands(make))],
   linearCrossEntropyBackward: [
@@ -403,6 +414,13 @@ describe('wrong operands are refused with a typed error', () => {
     ['a sum of different sizes', () => ops.add(wide, vector), 'ERR_COMPACT_SHAPE'],
     ['a shape of more numbers', () => ops.reshape(wide, [5, 6]), 'ERR_COMPACT_SHAPE'],
     ['an element-wise op on integers', () => ops.silu(ids), 'ERR_COMPACT_TYPE'],
+    ['parts that do not divide the rows', () => ops.firstRows(tall, 7), 'ERR_COMPACT_ARGUMENT'],
+    ['a soft cap of nothing', () => ops.softCap(wide, 0), 'ERR_COMPACT_ARGUMENT'],
+    [
+      'scores capped at less than nothing',
+      () => ops.attention(wide, wide, wide, { sequenceLength: 2, headSize: 2, softCap: -1 }),
+      'ERR_COMPACT_ARGUMENT',
+    ],
     [
       'an odd head',
       () => ops.rope(wide, make([2, 1]), make([2, 1]), { headSize: 3 }),

@@ -32,7 +32,7 @@ export const addRmsNormOp: OpDefinition = defineOp({
     '`sum = a + b`, rounded to its dtype as `add` rounds it, and the `rmsNorm` of the rounded sum: the ' +
     'bits of the two ops. Made by the compiler, never by models',
   operands: 'a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]',
-  attributes: 'epsilon',
+  attributes: 'epsilon weightOffset=0',
   // Two operands that die here leave room for both results, as an addition and a norm apart would.
   mayShare: 'sum=a sum=b y=a y=b',
   recompute: 'cheap',

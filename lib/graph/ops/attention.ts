@@ -4,7 +4,7 @@ import type { Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, requireArgument, requireMatrix, requireShape } from './checks.js';
+import { firstInputElements, requireArgument, requireMatrix, requireShape, softCapOf } from './checks.js';
 
 /** The shape of attention, and which tokens see which. */
 export interface AttentionOptions {
@@ -15,6 +15,8 @@ export interface AttentionOptions {
   readonly causal?: boolean;
   /** Default 1 / sqrt(headSize). */
   readonly scale?: number;
+  /** Above 0: scores become softCap tanh(score / softCap). Default: they stay. */
+  readonly softCap?: number;
   /** u8 (tokens): 1 where a token may be attended to. */
   readonly mask?: Value;
   /**
@@ -31,7 +33,8 @@ export interface AttentionOptions {
 export function attention(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
   const { sequenceLength, headSize, causal = true, scale = 1 / Math.sqrt(headSize) } = options;
   const lse = { shape: statisticsShape('attention', q, k, sequenceLength, headSize) };
-  const attributes: Attributes = { sequenceLength, headSize, causal: Number(causal), scale };
+  const softCap = softCapOf('attention', options);
+  const attributes: Attributes = { sequenceLength, headSize, causal: Number(causal), scale, ...softCap };
   const [o] = callOp(attentionOp, [q, k, v, options.mask, options.firstKeys], attributes, { lse });
   return o!;
 }
@@ -89,7 +92,8 @@ export const attentionOp: OpDefinition = defineOp({
   name: 'attention',
   family: 'attention',
   computes:
-    'per sequence and head `o = softmax(scale q k^T) v`, fp32 inside, online softmax, no T x T matrix ' +
+    'per sequence and head `o = softmax(s) v`, `s = scale q k^T`, with a `softCap` above 0 ' +
+    '`softCap tanh(scale q k^T / softCap)`; fp32 inside, online softmax, no T x T matrix ' +
     '(bf16 on tensor cores and on AMX: the probabilities, and the score gradients of the backward ' +
     'pass, are rounded to bf16 before they are multiplied). `w = heads*headSize`, `u = ' +
     'kvHeads*headSize`, `headSize` a multiple of 8 up to 256, head `i` uses kv head `i / ' +
@@ -98,7 +102,7 @@ export const attentionOp: OpDefinition = defineOp({
     'are passed over). `lse` is the log-sum-exp; a row ' +
     'with nothing to attend to gives o = 0, lse = -inf',
   operands: 'q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] firstKeys?:i32[n] -> o:T[n,w] lse:f32[n,a]',
-  attributes: 'sequenceLength headSize causal=1 scale',
+  attributes: 'sequenceLength headSize causal=1 scale softCap=0',
   recompute: 'costly',
   pure: true,
   flops: (node) => 2 * productFlops(node),
@@ -117,7 +121,7 @@ export const attentionBackwardOp: OpDefinition = defineOp({
   computes: '`dq, dk, dv`; probabilities rebuilt from `lse`',
   operands:
     'q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]',
-  attributes: 'sequenceLength headSize causal=1 scale',
+  attributes: 'sequenceLength headSize causal=1 scale softCap=0',
   recompute: 'costly',
   pure: true,
   // Scores and probability gradients are rebuilt, then one product for each of dq, dk and dv.

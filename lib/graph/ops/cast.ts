@@ -4,9 +4,12 @@ import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
 import { firstInputElements } from './checks.js';
 
-/** The same numbers in another floating-point dtype, rounded to nearest even. */
-export function cast(x: Value, dtype: DType): Value {
-  const [y] = callOp(castOp, [x], {}, { y: { dtype, kind: x.kind } });
+/**
+ * The same numbers in another floating-point dtype, rounded to nearest even.
+ * @param name of the result
+ */
+export function cast(x: Value, dtype: DType, name = 'y'): Value {
+  const [y] = callOp(castOp, [x], {}, { y: { name, dtype, kind: x.kind } });
   return y!;
 }
 

@@ -62,6 +62,20 @@ export function requireArgument(
     });
 }
 
+export function requireSoftCap(op: string, cap: number): void {
+  requireArgument(op, 'softCap', cap, cap > 0 && cap < Infinity, 'a number above 0');
+}
+
+/** The attribute of ops that cap what they make; none where there is no cap. */
+export function softCapOf(
+  op: string,
+  { softCap }: { readonly softCap?: number },
+): { readonly softCap?: number } {
+  if (softCap === undefined) return {};
+  requireSoftCap(op, softCap);
+  return { softCap };
+}
+
 /** Elements of the first input: the unit of an element-wise op's cost. */
 export const firstInputElements = (node: { readonly inputs: readonly (Value | undefined)[] }): number =>
   numElements(node.inputs[0]!.shape);

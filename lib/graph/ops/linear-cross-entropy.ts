@@ -3,7 +3,7 @@ import type { Attribute, Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements } from './checks.js';
+import { firstInputElements, softCapOf } from './checks.js';
 import { requireGroups, type Quantized } from './quantize.js';
 
 /** Scale of the loss, what counts, and the size of a chunk. */
@@ -14,6 +14,8 @@ export interface LinearCrossEntropyOptions {
   readonly ignoreIndex?: number;
   /** Rows whose logits exist at a time. Default 1024. */
   readonly chunkTokens?: number;
+  /** Above 0: logits become softCap tanh(logit / softCap). Default: they stay. */
+  readonly softCap?: number;
 }
 
 /**
@@ -27,7 +29,8 @@ export function linearCrossEntropy(
   options: LinearCrossEntropyOptions = {},
 ): Value {
   const { lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
-  const attributes = { lossScale, ignoreIndex, chunkTokens };
+  const softCap = softCapOf('linearCrossEntropy', options);
+  const attributes = { lossScale, ignoreIndex, chunkTokens, ...softCap };
   const [loss] = callOp(linearCrossEntropyOp, [x, weight, targets], attributes, lossOutput);
   return loss!;
 }
@@ -42,7 +45,8 @@ export function linearCrossEntropyInt8(
 ): Value {
   const { lossScale = 1, ignoreIndex = -100, chunkTokens = 1024 } = options;
   requireGroups('linearCrossEntropyInt8', { codes, scales }, groupSize);
-  const attributes = { groupSize, lossScale, ignoreIndex, chunkTokens };
+  const softCap = softCapOf('linearCrossEntropyInt8', options);
+  const attributes = { groupSize, lossScale, ignoreIndex, chunkTokens, ...softCap };
   const inputs = [x, codes, scales, targets] as const;
   return callOp(linearCrossEntropyInt8Op, inputs, attributes, lossOutput)[0]!;
 }
@@ -133,9 +137,10 @@ export const linearCrossEntropyOp: OpDefinition = defineOp({
   name: 'linearCrossEntropy',
   family: 'losses',
   computes:
-    '`lossScale * sum(lse(x w^T) - (x w^T)[target])`, logits (chunkTokens, v) in workspace only, fp32',
+    '`lossScale * sum(lse(x w^T) - (x w^T)[target])`, logits (chunkTokens, v) in workspace only, fp32; with a ' +
+    '`softCap` above 0 they are `softCap tanh(x w^T / softCap)`',
   operands: 'x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1]',
-  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
@@ -143,11 +148,12 @@ export const linearCrossEntropyOp: OpDefinition = defineOp({
   decoding: {
     weight: 1,
     int8({ inputs: [x, , targets], attributes }, weight, groupSize) {
-      const { lossScale, ignoreIndex, chunkTokens } = attributes;
+      const { lossScale, ignoreIndex, chunkTokens, softCap } = attributes;
       return linearCrossEntropyInt8(x!, weight, groupSize, targets!, {
         lossScale,
         ignoreIndex: ignoreIndex as number,
         chunkTokens: chunkTokens as number,
+        softCap: softCap as number | undefined,
       });
     },
   },
@@ -170,7 +176,7 @@ export const linearCrossEntropyBackwardOp: OpDefinition = defineOp({
   operands:
     'x:T[n,h] weight:T[v,h] targets:i32[n] accumulator?:G[v,h] -> loss:f32[1] dx:T[n,h] ' +
     'dWeight=accumulator:G[v,h]',
-  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024 accumulate=0',
+  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0 accumulate=0',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
@@ -197,7 +203,7 @@ export const linearCrossEntropyInputBackwardOp: OpDefinition = defineOp({
   computes:
     'the same without the gradient of weight; `lse` is the log-sum-exp of the logits, 0 where the target does not count',
   operands: 'x:T[n,h] weight:T[v,h] targets:i32[n] -> loss:f32[1] dx:T[n,h] lse:f32[n]',
-  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  attributes: 'lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
@@ -209,9 +215,9 @@ export const linearCrossEntropyRowsBackwardOp: OpDefinition = defineOp({
   family: 'losses',
   computes:
     'the gradient of rows `first` to `first + v` of the weight, from those rows: `dLogits^T x`, ' +
-    '`dLogits = lossScale (exp(x w^T - lse) - onehot(target - first))`',
+    '`dLogits = lossScale (exp(x w^T - lse) - onehot(target - first))`, times the slope of the cap where there is one',
   operands: 'x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] -> dWeight:G[v,h]',
-  attributes: 'first lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  attributes: 'first lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0',
   identifiedBy: 'first',
   recompute: 'costly',
   pure: true,
@@ -225,7 +231,7 @@ export const linearCrossEntropyInt8Op: OpDefinition = defineOp({
   computes:
     'linearCrossEntropy with what `dequantize` makes of the codes in the dtype of `x`; `groupSize` a power of two',
   operands: 'x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1]',
-  attributes: 'groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  attributes: 'groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',
@@ -242,7 +248,7 @@ export const linearCrossEntropyInt8BackwardOp: OpDefinition = defineOp({
   family: 'losses',
   computes: 'the same with the loss and the gradient of x',
   operands: 'x:T[n,h] codes:i8[v,h] scales:f32[g] targets:i32[n] -> loss:f32[1] dx:T[n,h]',
-  attributes: 'groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024',
+  attributes: 'groupSize lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0',
   recompute: 'costly',
   pure: true,
   workspaceKind: 'logits',

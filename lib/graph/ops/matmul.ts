@@ -101,14 +101,22 @@ export const matmulOp: OpDefinition = defineOp({
     nf4: (node, weight) =>
       isPlain(node) ? matmulNf4(node.inputs[0]!, weight, quantizedOptions(node)) : undefined,
   },
-  gradient({ node, outputGradients, needs, weightGradient }) {
+  gradient({ node, outputGradients, needs, weightGradient, gradientDtype }) {
     const [a, b] = node.inputs as [Value, Value];
     const dy = outputGradients[0]!;
     const { transposeA, transposeB, alpha } = node.attributes as Record<string, number>;
-    // Forward products are y = x W; other orientations occur in backward only, which has no gradient.
-    if (transposeA || transposeB)
-      throw compactError('ERR_COMPACT_ARGUMENT', 'matmul: gradients are defined for plain products only');
+    // Forward products are y = x W, or y = x W^T with an embedding table; others occur in backward only.
+    if (transposeA)
+      throw compactError('ERR_COMPACT_ARGUMENT', 'matmul: gradients are defined for a as it is stored only');
     const outputGradient = alpha === 1 || !(needs(0) || needs(1)) ? dy : scale(dy, alpha!);
+    if (transposeB) {
+      const gradient = { dtype: gradientDtype, kind: 'gradient' } as const;
+      return [
+        needs(0) ? matmul(outputGradient, b, { name: 'inputGradient' }) : undefined,
+        needs(1) ? matmul(outputGradient, a, { transposeA: true, ...gradient }) : undefined,
+        needs(2) ? dy : undefined,
+      ];
+    }
     return [
       needs(0) ? matmul(outputGradient, b, { transposeB: true, name: 'inputGradient' }) : undefined,
       needs(1) ? weightGradient({ input: a, outputGradient, weight: b }) : undefined,

@@ -1,7 +1,7 @@
-// attention: o = softmax(scale q k^T) v per sequence and head, without the matrix of scores: tiles
-// of keys pass by a tile of queries, whose running maximum and sum rescale what came before. Dao et
-// al., "FlashAttention", 2022; Milakov, Gimelshein, "Online normalizer calculation for softmax",
-// 2018.
+// attention: o = softmax(scale q k^T) v, with a soft cap of scores where there is one, per sequence
+// and head, without the matrix of scores: tiles of keys pass by a tile of queries, whose running
+// maximum and sum rescale what came before. Dao et al., "FlashAttention", 2022; Milakov,
+// Gimelshein, "Online normalizer calculation for softmax", 2018.
 #include "native/cpu/attention/attention_amx.h"
 #include "native/cpu/runtime/ops.h"
 
@@ -65,6 +65,7 @@ void attend(const AttentionShape& shape, const CpCall& call, int64_t sequence, i
         // S^T = K Q^T
         multiply_tile(keys, kTile, size, {scratch.rows, size, 1}, scratch.queries, kTile,
                       scratch.scores, kTile, false);
+        shape.soft_cap.apply(keys * kTile, scratch.scores);
         hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scratch.scores);
         scratch.softmax.add(keys, scratch.scores);
         if (first_key > begin) {

@@ -51,8 +51,8 @@ inline void multiply_panels(int64_t rows, int64_t columns, int64_t depth, const 
     }
 }
 
-// S^T = scale K Q^T, with -infinity for what a query may not see and for absent keys. Writes whole
-// panels of keys and queries.
+// S^T = scale K Q^T, capped, with -infinity for what a query may not see and for absent keys.
+// Writes whole panels of keys and queries.
 inline void multiply_keys(const AttentionShape& shape, int64_t sequence, int64_t first_query,
                           int64_t queries, int64_t first_key, int64_t keys,
                           const uint16_t* key_panels, const uint16_t* query_panels, float* scores) {
@@ -62,6 +62,7 @@ inline void multiply_keys(const AttentionShape& shape, int64_t sequence, int64_t
     for (int64_t i = 0; i < keys * kTile; i += kWidth) {
         store(scores + i, load(scores + i, AllLanes{}) * scale, AllLanes{});
     }
+    shape.soft_cap.apply(keys * kTile, scores);
     hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scores);
     std::fill(scores + keys * kTile, scores + whole_panels(keys) * kTile, -kInfinity);
 }

@@ -1,7 +1,7 @@
 // attentionBackward: dq, dk, dv with probabilities rebuilt from the log-sum-exp.
 //
 //   P = exp(S - lse), D = rowsum(dO o), dV = P^T dO, dS = P (dO V^T - D), dQ = scale dS K,
-//   dK = scale dS^T Q
+//   dK = scale dS^T Q; with a soft cap dS is times 1 - (S / cap)^2
 //
 // One task has one sequence and key-value head: the heads of its group and their tiles of queries
 // add to its dk and dv in order. Dao et al., "FlashAttention", 2022, appendix B.
@@ -90,8 +90,10 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
                       scratch.probabilities, kTile, false);
         multiply_tile(keys, kTile, size, {scratch.values + at, size, 1}, scratch.d_output_t, kTile,
                       scratch.d_scores, kTile, false);
+        shape.soft_cap.apply(keys * kTile, scratch.probabilities);
         hide_keys(shape, sequence, first_query, first_key, keys, -kInfinity, scratch.probabilities);
-        scratch.statistics.differentiate(keys, scratch.probabilities, scratch.d_scores);
+        scratch.statistics.differentiate(shape.soft_cap, keys, scratch.probabilities,
+                                         scratch.d_scores);
         // dV += P^T dO, dK += dS^T Q, dQ += dS K
         multiply_tile(keys, size, queries, {scratch.probabilities, kTile, 1}, scratch.d_output,
                       size, scratch.d_values + at, size, true);

@@ -33,7 +33,8 @@ void differentiate_queries(const AttentionShape& shape, const CpCall& call, int6
                       scratch.keys + panels_at, scratch.queries_t, scratch.probabilities);
         multiply_panels(rows, columns, panel_size, scratch.values + panels_at, scratch.d_output_t,
                         scratch.d_scores, kTile, false);
-        scratch.statistics.differentiate(rows, scratch.probabilities, scratch.d_scores);
+        scratch.statistics.differentiate(shape.soft_cap, rows, scratch.probabilities,
+                                         scratch.d_scores);
         // dV += P^T dO, dK += dS^T Q, dQ^T += K^T dS^T
         round_to_a(scratch.probabilities, rows, columns, scratch.rounded);
         multiply_panels(rows, size, columns, scratch.rounded, scratch.d_output,

@@ -95,15 +95,18 @@ struct QueryStatistics {
     }
 
     // From S^T in `probabilities` and (dO V^T)^T in `d_scores` to P^T and dS^T.
-    void differentiate(int64_t keys, float* probabilities, float* d_scores) const {
+    void differentiate(const SoftCap& soft_cap, int64_t keys, float* probabilities,
+                       float* d_scores) const {
         for (int64_t i = 0; i < kTile; i += kWidth) {
             const Vec shift = load(lse + i, AllLanes{}), dot = load(dots + i, AllLanes{});
             for (int64_t j = 0; j < keys; ++j) {
                 float* probability = probabilities + j * kTile + i;
                 float* d_score = d_scores + j * kTile + i;
-                const Vec p = exp(load(probability, AllLanes{}) - shift);
+                const Vec score = load(probability, AllLanes{});
+                const Vec p = exp(score - shift);
                 store(probability, p, AllLanes{});
-                store(d_score, p * (load(d_score, AllLanes{}) - dot), AllLanes{});
+                const Vec slope = soft_cap.slope(score);
+                store(d_score, p * (load(d_score, AllLanes{}) - dot) * slope, AllLanes{});
             }
         }
     }

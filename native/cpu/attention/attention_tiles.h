@@ -6,7 +6,7 @@
 
 #include "native/backend/op_checks.h"
 #include "native/cpu/attention/tile_product.h"
-#include "native/cpu/simd/loops.h"
+#include "native/cpu/simd/soft_cap.h"
 
 namespace compact::COMPACT_ISA {
 
@@ -20,11 +20,12 @@ struct AttentionShape {
     int64_t query_width, kv_width;   // heads * head_size, kv_heads * head_size
     bool causal;
     float scale;
+    SoftCap soft_cap;           // of scores
     const uint8_t* mask;        // (tokens) or null
     const int32_t* first_keys;  // (tokens) or null
 
     // The mask is input `mask_index`, the first keys are the next one.
-    AttentionShape(const CpCall& call, int mask_index) {
+    AttentionShape(const CpCall& call, int mask_index) : soft_cap(call) {
         tokens = call.inputs[0].shape[0];
         query_width = call.inputs[0].shape[1];
         kv_width = call.inputs[1].shape[1];

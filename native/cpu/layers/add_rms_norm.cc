@@ -12,6 +12,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor& input = call->inputs[0];
     const int64_t rows = input.shape[0], width = input.shape[1];
     const float epsilon = static_cast<float>(attribute(*call, "epsilon"));
+    const float offset = static_cast<float>(attribute(*call, "weightOffset"));
     float* rstd = data<float>(call->outputs[2]);  // (rows)
     with_dtype(input.dtype, [&](auto type) {
         using T = decltype(type);
@@ -27,7 +28,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError*) {
                     const Vec added = load(a + at + i, lanes) + load(b + at + i, lanes);
                     store(total + at + i, added, lanes);
                 });
-                rstd[row] = rms_norm_row(total + at, weight, epsilon, y + at, width);
+                rstd[row] = rms_norm_row(total + at, weight, offset, epsilon, y + at, width);
             }
         });
     });

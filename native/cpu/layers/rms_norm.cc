@@ -1,4 +1,5 @@
-// rmsNorm: rstd = 1 / sqrt(mean(x^2) + epsilon), y = x rstd weight; and its gradients
+// rmsNorm: rstd = 1 / sqrt(mean(x^2) + epsilon), y = x rstd weight, where weightOffset is added to
+// the weight; and its gradients
 //   dx = rstd (dy weight - x rstd^2 mean(dy weight x)) [+ residualGradient]
 //   dWeight = sum over rows of dy x rstd
 // Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019.
@@ -13,6 +14,7 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor& input = call->inputs[0];
     const int64_t rows = input.shape[0], width = input.shape[1];
     const float epsilon = static_cast<float>(attribute(*call, "epsilon"));
+    const float offset = static_cast<float>(attribute(*call, "weightOffset"));
     float* rstd = data<float>(call->outputs[1]);  // (rows)
     with_dtype(input.dtype, [&](auto type) {
         using T = decltype(type);
@@ -22,7 +24,7 @@ CpStatus run_forward(CpDevice* device, const CpCall* call, CpError*) {
         for_chunks(*device, rows, rows_per_chunk(width), [=](int64_t begin, int64_t end, int) {
             for (int64_t row = begin; row < end; ++row) {
                 const int64_t at = row * width;
-                rstd[row] = rms_norm_row(x + at, weight, epsilon, y + at, width);
+                rstd[row] = rms_norm_row(x + at, weight, offset, epsilon, y + at, width);
             }
         });
     });
@@ -35,11 +37,12 @@ int64_t backward_workspace_bytes(const CpCall* call, const CpLimits*) {
 
 // One row: writes dx and adds the row's part of dWeight to `d_weight`. dx may be dy or residual.
 template <class T>
-void backward_row(const T* x, const T* weight, float rstd, const T* dy, const T* residual, T* dx,
-                  float* d_weight, int64_t width) {
+void backward_row(const T* x, const T* weight, float weight_offset, float rstd, const T* dy,
+                  const T* residual, T* dx, float* d_weight, int64_t width) {
     Vec products = splat(0.0f);
+    const Vec offset = splat(weight_offset);
     for_lanes(width, [&](int64_t i, auto lanes) {
-        const Vec scaled = load(dy + i, lanes) * load(weight + i, lanes);
+        const Vec scaled = load(dy + i, lanes) * (load(weight + i, lanes) + offset);
         products = fma(scaled, load(x + i, lanes), products);
     });
     const Vec slope = splat(rstd * rstd * (sum(products) / static_cast<float>(width)));
@@ -47,7 +50,8 @@ void backward_row(const T* x, const T* weight, float rstd, const T* dy, const T*
     for_lanes(width, [&](int64_t i, auto lanes) {
         const Vec value = load(x + i, lanes);
         const Vec gradient = load(dy + i, lanes);
-        Vec result = factor * (gradient * load(weight + i, lanes) - value * slope);
+        const Vec scaled = gradient * (load(weight + i, lanes) + offset);
+        Vec result = factor * (scaled - value * slope);
         if (residual != nullptr) result = result + load(residual + i, lanes);
         store(d_weight + i, fma(gradient, value * factor, load(d_weight + i, lanes)), lanes);
         store(dx + i, result, lanes);
@@ -58,6 +62,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError*) {
     const CpTensor& input = call->inputs[0];
     const int64_t rows = input.shape[0], width = input.shape[1];
     const int64_t chunk_rows = reduction_chunk_rows(rows);
+    const float offset = static_cast<float>(attribute(*call, "weightOffset"));
     const float* rstd = data<float>(call->inputs[2]);  // (rows)
     with_dtype(input.dtype, [&](auto type) {
         using T = decltype(type);
@@ -71,7 +76,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError*) {
             std::fill_n(d_weight, width, 0.0f);
             for (int64_t row = begin; row < end; ++row) {
                 const int64_t at = row * width;
-                backward_row(x + at, weight, rstd[row], dy + at,
+                backward_row(x + at, weight, offset, rstd[row], dy + at,
                              residual == nullptr ? nullptr : residual + at, dx + at, d_weight,
                              width);
             }

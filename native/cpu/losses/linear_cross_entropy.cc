@@ -3,7 +3,8 @@
 // from the log-sum-exp that the pass for x has left. The weight may be in int8 groups.
 //
 // Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
-// memory, each row in the dtype of x at the front of its fp32 row.
+// memory, each row in the dtype of x at the front of its fp32 row. With a soft cap logits are
+// capped as soon as they are made.
 #include "native/backend/quantized_operands.h"
 #include "native/cpu/gemm/gemm.h"
 #include "native/cpu/losses/softmax_loss.h"
@@ -18,12 +19,14 @@ struct Problem {
     int64_t tokens, width, vocab, chunk;
     int32_t dtype;
     bool quantized;
+    SoftCap soft_cap;  // of logits
 
     explicit Problem(const CpCall& call)
         : tokens(call.inputs[0].shape[0]),
           width(call.inputs[0].shape[1]),
           dtype(call.inputs[0].dtype),
-          quantized(call.inputs[1].dtype == CP_I8) {
+          quantized(call.inputs[1].dtype == CP_I8),
+          soft_cap(call) {
         vocab = call.inputs[1].shape[0];
         const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
         chunk = std::min(tokens, std::max<int64_t>(1, wanted));
@@ -128,7 +131,7 @@ GemmOperand transposed(GemmOperand operand) {
     return operand;
 }
 
-// logits (count, vocab) = x w^T
+// logits (count, vocab) = x w^T, capped
 void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, const Workspace& work,
                     int64_t token, int64_t count) {
     Gemm product;
@@ -141,6 +144,10 @@ void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, cons
     product.c = work.logits;
     product.c_stride = p.vocab;
     gemm(device, product, work.gemm);
+    if (!p.soft_cap.exists()) return;
+    for_chunks(device, count * p.vocab, kChunkElements, [&](int64_t begin, int64_t end, int) {
+        p.soft_cap.apply(end - begin, work.logits + begin);
+    });
 }
 
 // Gradients of the logits where they stand: elements of x's dtype in rows as long as the fp32 ones.
@@ -215,20 +222,27 @@ CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* 
 // Turns the logits of a row into their gradients, in place; returns the row's loss. `lse`, where it
 // is wanted, receives the log-sum-exp; that of a row that does not count is 0.
 template <class T>
-double differentiate_row(float* logits, int64_t vocab, const Targets& targets, int64_t token,
+double differentiate_row(const Problem& p, float* logits, const Targets& targets, int64_t token,
                          float scale, float* lse) {
     T* gradients = reinterpret_cast<T*>(logits);
     if (targets.ignored(token)) {
-        zero_row(gradients, vocab);
+        zero_row(gradients, p.vocab);
         if (lse != nullptr) *lse = 0.0f;
         return 0.0;
     }
     float total;
     const int64_t target = targets.ids[token];
     const double target_logit = logits[target];
-    const double loss = row_loss(logits, vocab, target, logits, &total);
-    if (lse != nullptr) *lse = static_cast<float>(loss + target_logit);
-    row_gradient(logits, total, vocab, target, scale, gradients);
+    // The slope of a cap needs the logits, in the place of which the exponentials would stand.
+    const bool capped = p.soft_cap.exists();
+    const double loss = row_loss(logits, p.vocab, target, capped ? nullptr : logits, &total);
+    const auto log_sum = static_cast<float>(loss + target_logit);
+    if (lse != nullptr) *lse = log_sum;
+    if (capped) {
+        row_gradient_from_lse(logits, p.soft_cap, log_sum, p.vocab, target, scale, gradients);
+    } else {
+        row_gradient(logits, total, p.vocab, target, scale, gradients);
+    }
     return loss;
 }
 
@@ -250,7 +264,7 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, flo
                        [&](int64_t begin, int64_t end, int) {
                            for (int64_t row = begin; row < end; ++row) {
                                work.losses[first + row] = differentiate_row<decltype(type)>(
-                                   work.logits + row * p.vocab, p.vocab, targets, first + row,
+                                   p, work.logits + row * p.vocab, targets, first + row,
                                    static_cast<float>(loss_scale),
                                    lse == nullptr ? nullptr : lse + first + row);
                            }
@@ -315,7 +329,7 @@ CpStatus run_rows_backward(CpDevice* device, const CpCall* call, CpError*) {
                         if (targets.ignored(token))
                             zero_row(gradients, p.vocab);
                         else
-                            row_gradient_from_lse(logits, lse[token], p.vocab,
+                            row_gradient_from_lse(logits, p.soft_cap, lse[token], p.vocab,
                                                   targets.ids[token] - first_row, scale, gradients);
                     }
                 });

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "native/backend/op_checks.h"
-#include "native/cpu/simd/loops.h"
+#include "native/cpu/simd/soft_cap.h"
 
 namespace compact::COMPACT_ISA {
 
@@ -75,20 +75,21 @@ inline void row_gradient(const float* exponentials, float total, int64_t classes
     store(d_logits + target, splat(at_target), FirstLanes{1});
 }
 
-// The same of some classes, from their logits and the log-sum-exp of all; the target may be none of
-// them. d_logits (classes) may start where the logits do.
+// The same of some classes, from their logits, which may be capped, and the log-sum-exp of all; the
+// target may be none of them. d_logits (classes) may start where the logits do.
 template <class D>
-inline void row_gradient_from_lse(const float* logits, float lse, int64_t classes, int64_t target,
-                                  float scale, D* d_logits) {
+inline void row_gradient_from_lse(const float* logits, const SoftCap& soft_cap, float lse,
+                                  int64_t classes, int64_t target, float scale, D* d_logits) {
     const bool has_target = target >= 0 && target < classes;
-    const float target_logit = has_target ? logits[target] : 0.0f;
+    const Vec target_logit = splat(has_target ? logits[target] : 0.0f);
     const Vec shift = splat(lse), factor = splat(scale);
     for_lanes(classes, [&](int64_t i, auto lanes) {
-        store(d_logits + i, exp(load(logits + i, lanes) - shift) * factor, lanes);
+        const Vec logit = load(logits + i, lanes);
+        store(d_logits + i, exp(logit - shift) * factor * soft_cap.slope(logit), lanes);
     });
     if (!has_target) return;
-    const Vec at_target = (exp(splat(target_logit) - shift) - splat(1.0f)) * factor;
-    store(d_logits + target, at_target, FirstLanes{1});
+    const Vec at_target = (exp(target_logit - shift) - splat(1.0f)) * factor;
+    store(d_logits + target, at_target * soft_cap.slope(target_logit), FirstLanes{1});
 }
 
 // A row whose target is ignored.

@@ -62,6 +62,21 @@ inline Vec exp(Vec x) {
 // 1 / (1 + e^-x)
 inline Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(splat(0.0f) - x)); }
 
+// Hyperbolic tangent, relative error below 3e-7, NaN stays: an odd polynomial up to 0.625, beyond
+// it 1 - 2 / (e^2|x| + 1) with the sign of x.
+inline Vec tanh(Vec x) {
+    const Vec magnitude = abs(x), square = x * x;
+    Vec p = splat(-5.70498872745e-3f);
+    p = fma(p, square, splat(2.06390887954e-2f));
+    p = fma(p, square, splat(-5.37397155531e-2f));
+    p = fma(p, square, splat(1.33314422036e-1f));
+    p = fma(p, square, splat(-3.33332819422e-1f));
+    const Vec near = fma(p * square, x, x);
+    const Vec far = splat(1.0f) - splat(2.0f) / (exp(magnitude + magnitude) + splat(1.0f));
+    const Vec signed_far = select(less(x, splat(0.0f)), splat(0.0f) - far, far);
+    return select(less(magnitude, splat(0.625f)), near, signed_far);
+}
+
 // Probability that a standard normal number is below x, relative error about 1e-6 where it is
 // above 1e-7. With z = |x| / sqrt(2) and t = 1 / (1 + z/2):
 // erfc(z) = t exp(-z^2 + polynomial in t), fitted for 0 <= z <= 10.
