@@ -1,6 +1,7 @@
 import { compactError, nearestName } from '../errors.js';
 import { shown } from '../options.js';
 import type { Architecture } from './architecture.js';
+import { gemma2Architecture } from './gemma2/model.js';
 import { gpt2Architecture } from './gpt2/model.js';
 import { llamaArchitecture } from './llama/model.js';
 import { mistralArchitecture } from './mistral/model.js';
@@ -10,6 +11,7 @@ import { qwen3Architecture } from './qwen3/model.js';
 
 /** By the name that they have in descriptions of models and as `model_type` in Hugging Face's `config.json`. */
 export const architectures: Readonly<Record<string, Architecture>> = {
+  gemma2: gemma2Architecture,
   gpt2: gpt2Architecture,
   llama: llamaArchitecture,
   mistral: mistralArchitecture,

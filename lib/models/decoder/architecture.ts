@@ -4,7 +4,7 @@ import type { Architecture } from '../architecture.js';
 import { causalFields } from '../heads/causal.js';
 import { buildDecoder, decoderPlaces, decoderTokens, longestSequence } from './build.js';
 import { headSizeOf, resolveDecoderConfig, ropeOf, type DecoderConfig, type Resolved } from './config.js';
-import { countParameters, type DecoderFacts } from './facts.js';
+import { countParameters, plainFacts, type DecoderFacts, type OwnFacts } from './facts.js';
 import { decoderFromPretrained, decoderToPretrained, type PretrainedWords } from './pretrained-config.js';
 import { ropeTables } from './rope-tables.js';
 import { decoderWeights } from './weights.js';
@@ -15,7 +15,7 @@ export interface DecoderFamily<C extends DecoderConfig> {
   readonly table: OptionTable<C>;
   readonly presets: Readonly<Record<string, C>>;
   /** What it computes by its own options. */
-  facts(config: Resolved<C>): Partial<Pick<DecoderFacts, 'biased' | 'hasQueryKeyNorm' | 'slidingWindow'>>;
+  facts(config: Resolved<C>): OwnFacts;
   /** How its parameters stand in files, where that is not how most do. */
   weights?(facts: DecoderFacts): WeightMap;
 }
@@ -64,7 +64,7 @@ function modelOf<C extends DecoderConfig>(
   };
 }
 
-function factsOf(config: Resolved<DecoderConfig>, own: Partial<DecoderFacts>): DecoderFacts {
+function factsOf(config: Resolved<DecoderConfig>, own: OwnFacts): DecoderFacts {
   const { vocabSize, hiddenSize, intermediateSize, numHiddenLayers, numAttentionHeads } = config;
   const { numKeyValueHeads, rmsNormEps, tieWordEmbeddings, initializerRange } = config;
   return {
@@ -72,9 +72,7 @@ function factsOf(config: Resolved<DecoderConfig>, own: Partial<DecoderFacts>): D
     ...{ rmsNormEps, tieWordEmbeddings, initializerRange },
     headSize: headSizeOf(config),
     rope: ropeOf(config),
-    biased: [],
-    hasQueryKeyNorm: false,
-    slidingWindow: undefined,
+    ...plainFacts,
     ...own,
   };
 }

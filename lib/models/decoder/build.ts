@@ -8,16 +8,20 @@ import {
   batchInput,
   bias,
   embedding,
+  geglu,
+  gelu,
   linear,
   multiply,
   placeFields,
   reshape,
   rmsNorm,
   rope,
+  scale,
   silu,
   swiglu,
   type BatchField,
   type BuildOptions,
+  type DType,
   type Graph,
   type Value,
 } from '../../graph/index.js';
@@ -35,8 +39,9 @@ export const decoderTokens = ({ vocabSize }: Pick<DecoderFacts, 'vocabSize'>): B
   numIds: vocabSize,
 });
 
-/** The longest sequence of which every token has a position. */
-export const longestSequence = ({ rope }: DecoderFacts): number => longestOf(rope);
+/** The longest sequence of which every token has a position, and that is computed here. */
+export const longestSequence = ({ rope, sequenceLimit = Infinity }: DecoderFacts): number =>
+  Math.min(longestOf(rope), sequenceLimit);
 
 /** Where tokens stand and what they see. */
 export const decoderPlaces = (facts: DecoderFacts): ReturnType<typeof placeFields> =>
@@ -51,11 +56,12 @@ export function buildDecoder(graph: Graph, facts: DecoderFacts, options: BuildOp
   const body = new DecoderBody(graph, facts, options);
   const table = graph.inLayer('embedding', () => body.embeddingTable());
   const hidden = body.build(table);
-  const { vocabSize, tieWordEmbeddings, initializerRange } = facts;
+  const { vocabSize, tieWordEmbeddings, initializerRange, logitSoftCap } = facts;
   const head = {
     vocabularySize: vocabSize,
     tiedTable: tieWordEmbeddings ? table : undefined,
     initializerRange,
+    logitSoftCap,
   };
   return graph.inLayer('head', () => causalHead(graph, hidden, head, options));
 }
@@ -63,14 +69,17 @@ export function buildDecoder(graph: Graph, facts: DecoderFacts, options: BuildOp
 function checkLength(facts: DecoderFacts, { sequenceLength }: BuildOptions): void {
   const longest = longestSequence(facts);
   if (sequenceLength <= longest) return;
+  const isLimit = longest === facts.sequenceLimit;
   throw compactError(
     'ERR_COMPACT_CONFIG_VALUE',
-    'sequenceLength is beyond the longest sequence of the model',
+    isLimit
+      ? 'sequenceLength is beyond the sliding window of some layers, within which attention is computed here'
+      : 'sequenceLength is beyond the longest sequence of the model',
     {
       op: 'sequenceLength',
       expected: `at most ${longest}`,
       received: String(sequenceLength),
-      remedy: 'Shorten the sequences or raise maxPositionEmbeddings.',
+      remedy: isLimit ? 'Shorten the sequences.' : 'Shorten the sequences or raise maxPositionEmbeddings.',
     },
   );
 }
@@ -117,17 +126,33 @@ class DecoderBody {
 
   build(table: Value): HiddenStates {
     const graph = this.#graph;
-    let x = graph.inLayer('embedding', () => embedding(table, this.#tokens)); // (tokens, hidden)
+    let x = graph.inLayer('embedding', () => this.#embedded(table)); // (tokens, hidden)
     for (let layer = 0; layer < this.#facts.numHiddenLayers; layer++) {
-      x = graph.inLayer(`layers.${layer}.attention`, () => add(x, this.#attention(x, layer)));
-      x = graph.inLayer(`layers.${layer}.mlp`, () => add(x, this.#mlp(x, layer)));
+      const { attentionNorm, attentionPostNorm, mlpNorm, mlpPostNorm } = normNames(layer, this.#facts);
+      x = graph.inLayer(`layers.${layer}.attention`, () => {
+        const attended = this.#attention(this.#norm(x, attentionNorm), layer);
+        return add(x, this.#normedAfter(attended, attentionPostNorm));
+      });
+      x = graph.inLayer(`layers.${layer}.mlp`, () => {
+        const transformed = this.#mlp(this.#norm(x, mlpNorm), layer);
+        return add(x, this.#normedAfter(transformed, mlpPostNorm));
+      });
     }
     return { states: x, norm: (rows) => this.#norm(rows, lastNormName) };
   }
 
-  #attention(x: Value, layer: number): Value {
-    const { headSize } = this.#facts;
-    const normed = this.#norm(x, normNames(layer).attentionNorm);
+  #embedded(table: Value): Value {
+    const { hiddenSize, scalesEmbedding } = this.#facts;
+    const x = embedding(table, this.#tokens);
+    return scalesEmbedding ? scale(x, roundedTo(this.#options.dtype, Math.sqrt(hiddenSize))) : x;
+  }
+
+  #normedAfter(x: Value, name: string | undefined): Value {
+    return name === undefined ? x : this.#norm(x, name);
+  }
+
+  #attention(normed: Value, layer: number): Value {
+    const { headSize, scoreScale, scoreSoftCap } = this.#facts;
     const query = this.#linear(normed, layer, 'query', 'query');
     const key = this.#linear(normed, layer, 'key', 'key', 'query');
     const value = this.#linear(normed, layer, 'value', 'value', 'query');
@@ -139,6 +164,8 @@ class DecoderBody {
       {
         sequenceLength: this.#options.sequenceLength,
         headSize,
+        scale: scoreScale,
+        softCap: scoreSoftCap,
         firstKeys: this.#places?.firstKeys,
       },
     );
@@ -161,13 +188,16 @@ class DecoderBody {
     return reshape(this.#norm(rows, norm), [tokens, width]);
   }
 
-  #mlp(x: Value, layer: number): Value {
-    const normed = this.#norm(x, normNames(layer).mlpNorm);
+  #mlp(normed: Value, layer: number): Value {
     const gate = this.#linear(normed, layer, 'gate', 'gate');
     const up = this.#linear(normed, layer, 'up', 'up', 'gate');
-    const { fuseSwiglu = true } = this.#options;
-    const gated = fuseSwiglu ? swiglu(gate, up) : multiply(silu(gate), up);
-    return this.#linear(gated, layer, 'down', 'mlpOutput');
+    return this.#linear(this.#gated(gate, up), layer, 'down', 'mlpOutput');
+  }
+
+  #gated(gate: Value, up: Value): Value {
+    const isGelu = this.#facts.activation === 'gelu';
+    if (this.#options.fuseSwiglu ?? true) return isGelu ? geglu(gate, up) : swiglu(gate, up);
+    return multiply(isGelu ? gelu(gate, { approximate: true }) : silu(gate), up);
   }
 
   /**
@@ -199,10 +229,19 @@ class DecoderBody {
 
   /** RMSNorm of every row. */
   #norm(x: Value, name: string): Value {
+    const { rmsNormEps, normWeightOffset } = this.#facts;
     const weight = this.#graph.parameter(name, [x.shape[1]!], this.#options.dtype, {
       role: 'norm',
-      initializer: { type: 'constant', value: 1 },
+      initializer: { type: 'constant', value: normWeightOffset === 1 ? 0 : 1 },
     });
-    return rmsNorm(x, weight, this.#facts.rmsNormEps);
+    return rmsNorm(x, weight, rmsNormEps, normWeightOffset === 1 ? { weightOffset: 1 } : {});
   }
+}
+
+/** The nearest number that the dtype has, ties to even: what a factor is in a model that computes in it. */
+function roundedTo(dtype: DType, value: number): number {
+  const [bits] = new Uint32Array(Float32Array.of(value).buffer) as Uint32Array & [number];
+  if (dtype === 'f32') return Math.fround(value);
+  const rounded = ((bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000) >>> 0;
+  return new Float32Array(Uint32Array.of(rounded).buffer)[0]!;
 }

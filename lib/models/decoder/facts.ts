@@ -19,11 +19,44 @@ export interface DecoderFacts {
   readonly initializerRange: number;
   /** The linear layers that add a bias. */
   readonly biased: readonly LinearName[];
+  /** The gate of the feed-forward layer; `gelu` in its tanh form. */
+  readonly activation: 'silu' | 'gelu';
+  /** What attention and the feed-forward layer give is normed once more before it is added. */
+  readonly hasPostNorms: boolean;
+  /** Added to the weights of norms: 1 where they are stored as what they differ from 1 by. */
+  readonly normWeightOffset: 0 | 1;
+  /** Embeddings are multiplied by the root of the width. */
+  readonly scalesEmbedding: boolean;
+  /** What scores of attention are multiplied by; undefined: 1 / sqrt(headSize). */
+  readonly scoreScale: number | undefined;
+  /** Soft caps of scores and of logits; undefined: none. */
+  readonly scoreSoftCap: number | undefined;
+  readonly logitSoftCap: number | undefined;
   /** Queries and keys are normed, each head by itself, before they are rotated. */
   readonly hasQueryKeyNorm: boolean;
   /** Tokens that a token sees, itself included; undefined: all before it. */
   readonly slidingWindow: number | undefined;
+  /** The longest sequence that is computed here; undefined: as long as there are positions. */
+  readonly sequenceLimit: number | undefined;
 }
+
+/** What LLaMA computes, from which other architectures differ. */
+export const plainFacts = {
+  biased: [],
+  activation: 'silu',
+  hasPostNorms: false,
+  normWeightOffset: 0,
+  scalesEmbedding: false,
+  scoreScale: undefined,
+  scoreSoftCap: undefined,
+  logitSoftCap: undefined,
+  hasQueryKeyNorm: false,
+  slidingWindow: undefined,
+  sequenceLimit: undefined,
+} as const satisfies Partial<DecoderFacts>;
+
+/** The facts by which architectures differ. */
+export type OwnFacts = Partial<Pick<DecoderFacts, keyof typeof plainFacts>>;
 
 /** Input and output features of each linear layer. */
 export function linearShapes(facts: DecoderFacts): Readonly<Record<LinearName, readonly [number, number]>> {
@@ -45,7 +78,7 @@ export function countParameters(facts: DecoderFacts): number {
   const shapes = linearShapes(facts);
   const weights = Object.values(shapes).map(([inputs, outputs]) => inputs * outputs);
   const biases = facts.biased.map((name) => shapes[name][1]);
-  const norms = 2 * hiddenSize + (facts.hasQueryKeyNorm ? 2 * headSize : 0);
+  const norms = (facts.hasPostNorms ? 4 : 2) * hiddenSize + (facts.hasQueryKeyNorm ? 2 * headSize : 0);
   const layer = [...weights, ...biases].reduce((sum, count) => sum + count, norms);
   return vocabSize * hiddenSize * (facts.tieWordEmbeddings ? 1 : 2) + numHiddenLayers * layer + hiddenSize;
 }

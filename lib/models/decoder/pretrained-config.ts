@@ -30,6 +30,8 @@ export interface PretrainedWords<C extends DecoderConfig> {
   readonly absent?: Readonly<Record<string, unknown>>;
   /** Fields that say nothing of what is computed, beside those that all have. */
   readonly others?: readonly string[];
+  /** What `layer_types` says of the layers, in turn. Default: all of them are 'full_attention'. */
+  readonly layerTypes?: readonly string[];
 }
 
 /** Fields that are options of every decoder. */
@@ -121,7 +123,7 @@ export function decoderFromPretrained<C extends DecoderConfig>(
     known: knownFields(words),
     fixed: { ...sharedFixed, ...words.fixed },
   });
-  checkLayerTypes(given.get('layer_types'));
+  checkLayerTypes(given.get('layer_types'), words.layerTypes ?? ['full_attention']);
   const entries = Object.entries({ ...sharedOptions, ...words.options }).map(
     ([field, key]) => [key, checkValue(given.get(field), words.table[key]!, field)] as const,
   );
@@ -132,11 +134,16 @@ export function decoderFromPretrained<C extends DecoderConfig>(
   return isDerived ? { ...config, headDim: undefined } : config;
 }
 
-/** Transformers 5 tell of every layer whether it sees all tokens before. */
-function checkLayerTypes(types: unknown): void {
-  if (types === undefined || (Array.isArray(types) && types.every((type) => type === 'full_attention')))
-    return;
-  throw otherModel('layer_types', "'full_attention' for every layer", shown(types));
+/** Transformers tell of every layer whether it sees all tokens before. */
+function checkLayerTypes(types: unknown, inTurn: readonly string[]): void {
+  const isComputed = (type: unknown, layer: number): boolean => type === inTurn[layer % inTurn.length];
+  if (types === undefined || (Array.isArray(types) && types.every(isComputed))) return;
+  const expected = inTurn.map((type) => `'${type}'`).join(' and ');
+  throw otherModel(
+    'layer_types',
+    `${expected} for ${inTurn.length > 1 ? 'layers in turn' : 'every layer'}`,
+    shown(types),
+  );
 }
 
 interface RopeOptions {

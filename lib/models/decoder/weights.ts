@@ -25,11 +25,24 @@ export const weightName = (layer: number, name: LinearName): string =>
 export const biasName = (layer: number, name: LinearName): string =>
   `${layerPrefix(layer)}.${linearModules[name]}.bias`;
 
-/** Names of the norms of a layer. */
-export const normNames = (layer: number) => ({
-  attentionNorm: `${layerPrefix(layer)}.input_layernorm.weight`,
-  mlpNorm: `${layerPrefix(layer)}.post_attention_layernorm.weight`,
-});
+/** Names of the norms of a layer; those of what a sublayer gives only where there are any. */
+export function normNames(
+  layer: number,
+  { hasPostNorms }: Pick<DecoderFacts, 'hasPostNorms'>,
+): Readonly<Record<'attentionNorm' | 'mlpNorm', string> & Partial<Record<PostNorm, string>>> {
+  const name = (norm: string): string => `${layerPrefix(layer)}.${norm}_layernorm.weight`;
+  const attentionNorm = name('input');
+  if (!hasPostNorms) return { attentionNorm, mlpNorm: name('post_attention') };
+  return {
+    attentionNorm,
+    attentionPostNorm: name('post_attention'),
+    mlpNorm: name('pre_feedforward'),
+    mlpPostNorm: name('post_feedforward'),
+  };
+}
+
+/** Norms of what a sublayer gives. */
+export type PostNorm = 'attentionPostNorm' | 'mlpPostNorm';
 
 /** Names of the norms of the heads of queries and keys. */
 export const headNormNames = (layer: number) => ({
@@ -50,7 +63,7 @@ export function decoderWeights(facts: DecoderFacts): WeightMap {
   const layers = Array.from({ length: numHiddenLayers }, (_, layer) => [
     ...linearNames.map((name) => stored(weightName(layer, name), 'transposed')),
     ...biased.map((name) => stored(biasName(layer, name), 'same')),
-    ...Object.values(normNames(layer)).map((name) => stored(name, 'same')),
+    ...Object.values(normNames(layer, facts)).map((name) => stored(name, 'same')),
     ...(hasQueryKeyNorm ? Object.values(headNormNames(layer)).map((name) => stored(name, 'same')) : []),
   ]);
   const table = stored(embeddingName, 'same');

@@ -5,6 +5,7 @@ import {
   matmul,
   scalar,
   selectRow,
+  softCap,
   type BatchField,
   type BuildOptions,
   type Graph,
@@ -20,6 +21,8 @@ export interface CausalHead {
   readonly tiedTable: Value | undefined;
   /** Standard deviation of the initial weight. */
   readonly initializerRange: number;
+  /** Soft cap of the logits; undefined: none. */
+  readonly logitSoftCap?: number;
 }
 
 const weightName = 'lm_head.weight';
@@ -45,7 +48,7 @@ export const tiedHeadTensors: readonly string[] = [weightName];
 export function causalHead(
   graph: Graph,
   { states, norm }: HiddenStates,
-  { vocabularySize, tiedTable, initializerRange }: CausalHead,
+  { vocabularySize, tiedTable, initializerRange, logitSoftCap }: CausalHead,
   options: BuildOptions,
 ): Value {
   const shape = [vocabularySize, states.shape[1]!];
@@ -55,16 +58,16 @@ export function causalHead(
       role: 'head',
       initializer: { type: 'normal', standardDeviation: initializerRange },
     });
-  if (options.purpose === 'generate')
-    return matmul(norm(selectRow(states, scalar('row'))), weight, {
-      transposeB: true,
-      dtype: 'f32',
-      kind: 'logits',
-      name: 'logits',
-    });
+  if (options.purpose === 'generate') {
+    const named = { kind: 'logits', name: 'logits' } as const;
+    const row = norm(selectRow(states, scalar('row')));
+    const logits = matmul(row, weight, { transposeB: true, dtype: 'f32', ...named });
+    return logitSoftCap === undefined ? logits : softCap(logits, logitSoftCap, named);
+  }
   const rows = norm(states);
   return linearCrossEntropy(rows, weight, batchInput(graph, targets(vocabularySize), options), {
     lossScale: scalar('lossScale'),
     chunkTokens: options.lossChunkTokens,
+    softCap: logitSoftCap,
   });
 }
