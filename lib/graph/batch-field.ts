@@ -5,11 +5,11 @@ import type { Value } from './value.js';
 /** One array that a model reads from every batch. */
 export interface BatchField {
   readonly name: string;
-  readonly dtype: 'i32';
+  readonly dtype: 'i32' | 'u8' | 'f32';
   /** Sizes, outermost first. The array itself is flat. */
   readonly shape: readonly ('batchSize' | 'sequenceLength')[];
-  /** Ids of the field are below this. */
-  readonly numIds: number;
+  /** Ids of the field are below this; absent: it holds no ids. */
+  readonly numIds?: number;
 }
 
 /**

@@ -7,9 +7,9 @@ import type { WeightMap } from './weight-map.js';
 const batchFields: v.GenericSchema<BatchField[]> = v.array(
   v.strictObject({
     name: v.string(),
-    dtype: v.literal('i32'),
+    dtype: v.picklist(['i32', 'u8', 'f32']),
     shape: v.array(v.picklist(['batchSize', 'sequenceLength'])),
-    numIds: wholeNumber(1),
+    numIds: v.optional(wholeNumber(1)),
   }),
 );
 
@@ -20,6 +20,7 @@ const weights: v.GenericSchema<WeightMap> = v.array(
     layout: v.picklist(['same', 'transposed']),
     part: v.optional(v.strictObject({ first: wholeNumber(0), of: wholeNumber(1) })),
     tiedTensors: v.optional(v.array(v.string())),
+    isOwnHead: v.optional(v.boolean()),
   }),
 );
 

@@ -44,6 +44,8 @@ export interface Model {
   readonly weights: WeightMap;
   /** What names of the body's tensors begin with, and do not where a file was saved of the body alone. */
   readonly bodyPrefix?: string;
+  /** What names of tensors begin with that belong to other heads, which weights to start from may come with. */
+  readonly otherHeads?: readonly string[];
   /** Inputs are fields of the batch (`batchInput`). Returns the loss, or logits (1, vocabulary). */
   build(graph: Graph, options: BuildOptions): Value;
   /** Host-made tables (rope, numbers of positions) that are written once after load: value name to data of its dtype. */

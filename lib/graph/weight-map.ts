@@ -13,6 +13,8 @@ export interface StoredParameter {
   readonly part?: { readonly first: number; readonly of: number };
   /** Names of tensors tied to this one: a file may hold them too, with the same content, but need not. */
   readonly tiedTensors?: readonly string[];
+  /** Of a head that weights to start from may come without: then it starts from its initializer. */
+  readonly isOwnHead?: boolean;
 }
 
 /** Every parameter of a model, each once. */

@@ -1,6 +1,7 @@
 import { compactError, nearestName } from '../errors.js';
 import { shown } from '../options.js';
 import type { Architecture } from './architecture.js';
+import { bertArchitecture } from './bert/model.js';
 import { gemma2Architecture } from './gemma2/model.js';
 import { gpt2Architecture } from './gpt2/model.js';
 import { llamaArchitecture } from './llama/model.js';
@@ -8,9 +9,11 @@ import { mistralArchitecture } from './mistral/model.js';
 import { phi3Architecture } from './phi3/model.js';
 import { qwen2Architecture } from './qwen2/model.js';
 import { qwen3Architecture } from './qwen3/model.js';
+import { robertaArchitecture } from './roberta/model.js';
 
 /** By the name that they have in descriptions of models and as `model_type` in Hugging Face's `config.json`. */
 export const architectures: Readonly<Record<string, Architecture>> = {
+  bert: bertArchitecture,
   gemma2: gemma2Architecture,
   gpt2: gpt2Architecture,
   llama: llamaArchitecture,
@@ -18,6 +21,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   phi3: phi3Architecture,
   qwen2: qwen2Architecture,
   qwen3: qwen3Architecture,
+  roberta: robertaArchitecture,
 };
 
 /**

@@ -21,6 +21,8 @@ export interface BaseModel extends AsyncDisposable {
   readonly path: string;
   /** Of the numbers in the files: that of most of them. */
   readonly dtype: FloatDType;
+  /** Parameters that the files do not have: those of a head of its own, which starts from its initializers. */
+  readonly newParameters: readonly string[];
   /**
    * Writes the weights into an engine that has loaded the plan, in the numbers or the codes that the plan has for them.
    * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_ABORTED
@@ -31,7 +33,8 @@ export interface BaseModel extends AsyncDisposable {
 /**
  * Opens weights in the layout of Hugging Face's checkpoints and checks them against a model, before any work: every tensor
  * is there, in the shape that the model's configuration gives it, in numbers that can be read, and nothing beside them
- * that would change what the model computes. A head that is tied to the embedding table may be left out.
+ * that would change what the model computes. A head that is tied to the embedding table may be left out, and so may the head
+ * of another task be there and the model's own be missing.
  * @param path a folder with model.safetensors or its shards, such as a downloaded model or a checkpoint
  * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID, or _MISMATCH with all names in `details`
  */
@@ -40,6 +43,9 @@ export async function openBaseModel(path: string, model: Model): Promise<BaseMod
   return {
     path,
     dtype: commonDType(files),
+    newParameters: model.weights
+      .filter(({ tensor }) => !files.tensors.has(tensor))
+      .map(({ parameter }) => parameter),
     loadInto: (engine, plan, signal) => loadWeights(files, model, engine, plan, signal),
     [Symbol.asyncDispose]: () => files.close(),
   };
@@ -50,7 +56,7 @@ export async function openBaseModel(path: string, model: Model): Promise<BaseMod
  * @param op the option that names them, for the error
  */
 export async function openModelWeights(path: string, model: Model, op: string): Promise<TensorReader> {
-  const files = withBodyPrefix(await openWeights(path), model);
+  const files = renamed(await openWeights(path), model);
   try {
     checkTensors(files, model, op);
     return files;
@@ -65,12 +71,18 @@ export async function openModelWeights(path: string, model: Model, op: string): 
 /** Tables and masks that models compute anew; older files hold them. */
 const isComputed = (name: string): boolean => /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/.test(name);
 
-/** The files of a body alone, as GPT-2 is published, under the names that its tensors have in a whole model. */
-function withBodyPrefix(files: TensorReader, { bodyPrefix, weights }: Model): TensorReader {
+/** Norms of the first BERTs have names of their own. */
+const presentName = (name: string): string =>
+  name.replace(/\.LayerNorm\.gamma$/, '.LayerNorm.weight').replace(/\.LayerNorm\.beta$/, '.LayerNorm.bias');
+
+/** Files under the names that their tensors have today, and in a whole model where they are of a body alone, as GPT-2 is published. */
+function renamed(files: TensorReader, { bodyPrefix, weights }: Model): TensorReader {
   const names = [...files.tensors.keys()];
-  if (bodyPrefix === undefined || names.some((name) => name.startsWith(bodyPrefix))) return files;
+  const isWhole = bodyPrefix === undefined || names.some((name) => name.startsWith(bodyPrefix));
+  if (isWhole && names.every((name) => presentName(name) === name)) return files;
   const ofModel = new Set(weights.map(({ tensor }) => tensor));
-  const ownNames = new Map(names.map((name) => [ofModel.has(name) ? name : bodyPrefix + name, name]));
+  const nameOf = (name: string): string => (isWhole || ofModel.has(name) ? name : bodyPrefix + name);
+  const ownNames = new Map(names.map((name) => [nameOf(presentName(name)), name]));
   return {
     path: files.path,
     tensors: new Map([...ownNames].map(([name, own]) => [name, files.tensors.get(own)!])),
@@ -92,13 +104,16 @@ function checkTensors(files: TensorReader, model: Model, op: string): void {
       if (known.has(name)) continue; // another part of it
       known.add(name);
       const found = files.tensors.get(name);
+      if (found === undefined && stored.isOwnHead && op === 'baseModel') continue;
       if (found === undefined) missing.push(name);
       else if (!isFloat(found.dtype) || found.shape.join() !== expected.join())
         wrong.push(`${name}: ${found.dtype} (${found.shape.join(', ')}), not (${expected.join(', ')})`);
     }
   }
+  const isOther = (name: string): boolean =>
+    op === 'baseModel' && (model.otherHeads ?? []).some((prefix) => name.startsWith(prefix));
   const unexpected = [...files.tensors]
-    .filter(([name, { dtype }]) => isFloat(dtype) && !known.has(name) && !isComputed(name))
+    .filter(([name, { dtype }]) => isFloat(dtype) && !known.has(name) && !isComputed(name) && !isOther(name))
     .map(([name]) => name);
   if (missing.length + wrong.length + unexpected.length === 0) return;
   const found = [
@@ -166,6 +181,7 @@ async function loadWeights(
   for (const stored of model.weights) {
     const { parameter, tensor } = stored;
     const shape = shapes.get(parameter)!;
+    if (!files.tensors.has(tensor)) continue; // a head that is new
     const from = files.tensors.get(tensor)!.dtype as FloatDType; // checked
     const inFile = partOf(
       elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[from]),

@@ -3,7 +3,7 @@ import { compactError } from '../errors.js';
 import type { Model } from '../graph/index.js';
 
 /**
- * The ids that every field which a model reads can take: from 0 to below this.
+ * The ids that every field of ids which a model reads can take: from 0 to below this.
  * @throws ERR_COMPACT_CONFIG_VALUE when the model reads what batches of text do not hold
  */
 export function vocabularyOf({ name, batchFields }: Pick<Model, 'name' | 'batchFields'>): number {
@@ -14,5 +14,5 @@ export function vocabularyOf({ name, batchFields }: Pick<Model, 'name' | 'batchF
       expected: `fields of a batch among ${Dataset.fields.join(', ')}`,
       received: missing.name,
     });
-  return Math.min(...batchFields.map(({ numIds }) => numIds));
+  return Math.min(...batchFields.map(({ numIds = Infinity }) => numIds));
 }

@@ -106,8 +106,9 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   await writeConstants(engine, plan, model, sequenceLength);
   if (checkpoint !== undefined) await checkpoint.loadInto(engine, signal);
   else {
-    // With a base model what is left to initialize is what a method adds.
-    if (base === undefined || addsParameters(plan, model)) await engine.run('initialize', { signal });
+    // With a base model what is left to initialize is what a method adds, and a head that it does not have.
+    const isComplete = base?.newParameters.length === 0 && !addsParameters(plan, model);
+    if (!isComplete) await engine.run('initialize', { signal });
     await base?.loadInto(engine, plan, signal);
   }
   const state = new TrainingState({ ...settings, engine, plan, dataset });

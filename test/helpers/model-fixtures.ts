@@ -2,16 +2,21 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Graph, type Model, type StoredParameter } from '../../lib/graph/index.js';
+import type { HostArray } from '../../lib/runtime/index.js';
 import { type Tensor, tensor } from '../reference/index.js';
 import { readJson, readTensors } from './fixtures.js';
 
 /** Of every tensor of a file its product with `directionOf`, and its norm. */
 export type Summary = Readonly<Record<string, readonly [number, number]>>;
 
+export type RecordedBatch = Readonly<Record<'tokens', number[]> & Partial<Record<RecordedField, number[]>>>;
+type RecordedField = 'attentionMask' | 'tokenTypes' | 'targets' | 'labels';
+
 export interface RecordedTraining {
   readonly adam: { readonly betas: [number, number]; readonly epsilon: number; readonly weightDecay: number };
   readonly learningRates: readonly number[];
-  readonly batches: readonly { readonly tokens: number[]; readonly targets: number[] }[];
+  /** What the model reads, by the names of its fields. */
+  readonly batches: readonly RecordedBatch[];
   readonly losses: readonly number[];
   /** Of the first step. */
   readonly gradients: Summary;
@@ -21,13 +26,15 @@ export interface RecordedTraining {
   readonly naiveErrors: Readonly<Record<'losses' | 'gradients' | 'after', number>>;
 }
 
-export interface RecordedModel {
+/** One sequence, or several, and what a model makes of them. */
+export interface RecordedModel extends RecordedBatch {
   /** What the model was made of, as a config.json of the time of its architecture. */
   readonly config: Readonly<Record<string, unknown>>;
   /** The config.json that transformers write of it. */
   readonly saved: Readonly<Record<string, unknown>>;
-  readonly tokens: readonly number[];
-  /** Of every position. */
+  /** Default 1. */
+  readonly sequences?: number;
+  /** Of every position that is no padding; or of every sequence, a row each. */
   readonly logits: readonly (readonly number[])[];
   /** Of the logits: the largest in float32, and the norm of all in bf16. */
   readonly naiveErrors: Readonly<Record<'f32' | 'bf16', number>>;
@@ -37,6 +44,17 @@ export interface RecordedModel {
 export const recordedModels: readonly string[] = readdirSync(join(__dirname, '../fixtures/models'))
   .filter((file) => file.endsWith('.json'))
   .map((file) => file.slice(0, -'.json'.length));
+
+const arrays = { i32: Int32Array, u8: Uint8Array, f32: Float32Array };
+
+/** What a model reads of a recorded batch, in the types of its fields. */
+export const inputsOf = ({ batchFields }: Model, batch: RecordedBatch): Record<string, HostArray> =>
+  Object.fromEntries(
+    batchFields.flatMap(({ name, dtype }) => {
+      const values = batch[name as keyof RecordedBatch];
+      return values === undefined ? [] : [[name, arrays[dtype].from(values)]];
+    }),
+  );
 
 export const readModel = (name: string): RecordedModel => readJson(`models/${name}.json`) as RecordedModel;
 

@@ -119,21 +119,26 @@ export class TwinTrainer {
     return order(realise(program, choose(program, recompute, this.#method.saving)), 'early');
   }
 
+  /** Ids below those of the field, 0 or 1 for a mask, or numbers. */
+  #inputOf(batch: string, { name, shape, dtype }: Value): Tensor {
+    const field = this.#model.batchFields.find((candidate) => candidate.name === name)!;
+    const title = `${batch} ${name}`;
+    return dtype === 'f32' ? randomTensor(title, shape) : randomIntegers(title, shape, field.numIds ?? 2);
+  }
+
   #evaluate(
     { graph, nodes }: Pick<Differentiated, 'graph' | 'nodes'>,
     batch: string,
     scalars: Scalars,
   ): Map<Value, Tensor> {
     const { batchSize, sequenceLength, heldAs } = this.#options;
-    const shape = [batchSize * sequenceLength];
     const tensors = new Map<Value, Tensor>();
     const made = producersOf(nodes);
     for (const value of graph.values) {
       if (value.persistent) tensors.set(value, this.persistent.get(value.name) ?? tensor(value.shape));
-      else if (value.kind === 'input' && !made.has(value))
-        tensors.set(value, randomIntegers(`${batch} ${value.name}`, shape, this.#model.vocabularySize));
+      else if (value.kind === 'input' && !made.has(value)) tensors.set(value, this.#inputOf(batch, value));
     }
-    const all = { lossScale: 1 / shape[0]!, projectionEpoch: 0, ...scalars };
+    const all = { lossScale: 1 / (batchSize * sequenceLength), projectionEpoch: 0, ...scalars };
     if (heldAs === undefined) evaluateNodes(nodes, tensors, all);
     else {
       const forward = nodes.filter(({ phase }) => phase === 'forward');

@@ -1,5 +1,6 @@
 /** The recorded model of test/fixtures/tiny-llama.*, run by whatever can run a plan. */
 import { compile, type CompileOptions, type Plan, type Target } from '../../lib/compile/index.js';
+import type { Batch } from '../../lib/data/index.js';
 import type { RoleRate } from '../../lib/graph/index.js';
 import {
   compact,
@@ -10,7 +11,7 @@ import {
   StepClock,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import type { Engine } from '../../lib/runtime/index.js';
+import type { Engine, HostArray } from '../../lib/runtime/index.js';
 import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
 import { readJson, readTensors } from './fixtures.js';
 import type { Tensor } from '../reference/index.js';
@@ -126,6 +127,11 @@ export interface TrainingSteps extends Pick<RecordedRun, 'microBatches' | 'learn
   readonly roleRates?: Readonly<Partial<Record<RoleRate, number>>>;
 }
 
+/** What a model reads, of whatever types. */
+export interface TrainingBatch extends Pick<Batch, 'numCountedTokens'> {
+  readonly inputs: Readonly<Record<string, HostArray>>;
+}
+
 export interface TrainingResult {
   readonly losses: readonly number[];
   readonly gradientNorms: readonly (number | undefined)[];
@@ -137,13 +143,13 @@ export async function trainTiny(
   plan: Plan,
   method: Method,
   { microBatches, learningRates, roleRates }: TrainingSteps,
-  data: typeof batches = batches,
+  data: readonly TrainingBatch[] = batches,
 ): Promise<TrainingResult> {
   const clock = new StepClock(method);
   const losses: number[] = [];
   const gradientNorms: (number | undefined)[] = [];
   for (const [step, learningRate] of learningRates.entries()) {
-    const window = windowOf(data.slice(step * microBatches, (step + 1) * microBatches));
+    const window = windowOf(data.slice(step * microBatches, (step + 1) * microBatches) as readonly Batch[]);
     const scalars = {
       ...clock.scalars,
       learningRate: clock.learningRateFactor * learningRate,

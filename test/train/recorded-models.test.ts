@@ -9,6 +9,7 @@ import type { Tensor } from '../reference/index.js';
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
 import {
   asInFile,
+  inputsOf,
   readModel,
   readParameters,
   recordedModels,
@@ -38,7 +39,8 @@ describe.each(cases)('%s on %s', (name, device) => {
   const recorded = readModel(name);
   const model = modelFromPretrainedConfig(recorded.config);
   const parameters = readParameters(name, model);
-  const sequenceLength = recorded.tokens.length;
+  const { sequences = 1 } = recorded;
+  const sequenceLength = recorded.tokens.length / sequences;
   const method = dense(recorded.training?.adam);
 
   /** Of sequences beyond the window. */
@@ -69,13 +71,16 @@ describe.each(cases)('%s on %s', (name, device) => {
     }
   }
 
-  /** The logits of every position, one after the other. */
+  /** The logits of every row, one after the other: of the positions of a sequence, or of sequences. */
   async function logits(dtype: 'f32' | 'bf16'): Promise<number[]> {
     const found: number[] = [];
     await withModel({ dtype, entries: ['generate'] }, async (engine) => {
-      const inputs = { tokens: Int32Array.from(recorded.tokens), ...placesOf(1) };
-      for (const row of recorded.tokens.keys()) {
-        const { outputs } = await engine.run('generate', { inputs, scalars: { row } });
+      const all = Object.entries({ ...inputsOf(model, recorded), ...placesOf(1) });
+      for (const row of recorded.logits.keys()) {
+        const first = sequences === 1 ? 0 : row * sequenceLength;
+        const own = all.map(([name, values]) => [name, values.slice(first, first + sequenceLength)] as const);
+        const scalars = sequences === 1 ? { row } : {};
+        const { outputs } = await engine.run('generate', { inputs: Object.fromEntries(own), scalars });
         found.push(...outputs.logits!);
       }
     });
@@ -96,13 +101,9 @@ describe.each(cases)('%s on %s', (name, device) => {
 
   if (recorded.training === undefined) return;
   const { batches, learningRates, losses, gradients, after, naiveErrors } = recorded.training;
-  const data = batches.map(({ tokens, targets }) => ({
-    inputs: {
-      tokens: Int32Array.from(tokens),
-      targets: Int32Array.from(targets),
-      ...placesOf(tokens.length / sequenceLength),
-    },
-    numCountedTokens: targets.filter((target) => target !== -100).length,
+  const data = batches.map((batch) => ({
+    inputs: { ...inputsOf(model, batch), ...placesOf(batch.tokens.length / sequenceLength) },
+    numCountedTokens: (batch.targets ?? batch.labels!).filter((target) => target !== -100).length,
   }));
   const batchSize = batches[0]!.tokens.length / sequenceLength;
 

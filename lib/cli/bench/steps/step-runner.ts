@@ -181,7 +181,7 @@ export function randomBatch(
   numTokens: number,
 ): Record<string, Int32Array> {
   let state = 1;
-  const fields = batchFields.map(({ name, numIds }) => {
+  const fields = batchFields.map(({ name, numIds = 2 }) => {
     const next = (): number => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       return Math.floor((state / 2 ** 32) * numIds);
