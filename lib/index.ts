@@ -32,7 +32,16 @@ export {
   type RecomputePolicy,
   type Target,
 } from './compile/index.js';
-export type { DataOptions, Tokenizer } from './data/index.js';
+export type {
+  CsvSeparator,
+  DataOptions,
+  RecordDataOptions,
+  RecordFormat,
+  RecordKind,
+  RecordsOptions,
+  RecordStatistics,
+  Tokenizer,
+} from './data/index.js';
 export {
   type CompactError,
   type CompactErrorCode,

@@ -90,6 +90,7 @@ const chaptersOf = (definitions) =>
 function recipePage(load) {
   const { recipeTable } = load('train/recipe');
   const { dataTable } = load('data/data-table');
+  const { recordDataTable } = load('data/records/record-data-options');
   const { llamaTable } = load('models/llama/config');
   const { llamaPresets } = load('models/llama/presets');
   const { engineTable } = load('runtime/options');
@@ -109,6 +110,14 @@ function recipePage(load) {
       sentencesOf('train/types.ts', 'TrainerOptions'),
     ],
     data: [optionInfos(dataTable), sentencesOf('data/types.ts', 'DataOptions')],
+    records: [
+      optionInfos(recordDataTable),
+      {
+        ...sentencesOf('data/records/record-data-options.ts', 'RecordDataOptions'),
+        ...sentencesOf('data/records/readers/index.ts', 'ReadOptions'),
+        ...sentencesOf('data/records/records-table.ts', 'RecordsOptions'),
+      },
+    ],
     model: [
       optionInfos(llamaTable),
       {
@@ -138,7 +147,7 @@ function recipePage(load) {
   const notes = {
     model: 'A mapping with `preset` and keys of [model](#model); a preset alone may stand for it.',
     method: `A mapping with \`name\` (${linksTo(presets)}) and keys of it, of its optimizer, and of [every method](#method); the name alone may stand for it.`,
-    data: 'A mapping with keys of [data](#data); a path or a list of paths alone may stand for `train`.',
+    data: 'A mapping with keys of [data](#data), or of [records](#records); a path or a list of paths alone may stand for `train`.',
   };
   const modelPresets = Object.keys(llamaPresets)
     .map((name) => `\`${name}\``)
@@ -160,7 +169,15 @@ ${tableOf(...sections.recipe, notes)}
 
 ## data
 
+Running text, cut into sequences:
+
 ${tableOf(...sections.data)}
+
+## records
+
+Records that are documents of their own, in the place of running text ([data](../data.md)):
+
+${tableOf(...sections.records)}
 
 ## model
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { Dataset } from '../../lib/data/index.js';
+import { prepareData } from '../../lib/data/index.js';
 import { methodFromDescription } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { vocabularyOf } from '../../lib/train/batch-fields.js';
@@ -94,8 +94,8 @@ async function writeInputs(
   const { path } = await trainer.save();
   const { sequenceLength, batchSize, maxSteps, seed = 42, model } = options;
   const vocabularySize = vocabularyOf(model);
-  const prepared = await Dataset.prepare(options.data, { sequenceLength, vocabularySize, seed });
-  await using dataset = await Dataset.open(prepared, join(folder, 'data'));
+  const prepared = await prepareData(options.data, { sequenceLength, vocabularySize, seed });
+  await using dataset = await prepared.open(join(folder, 'data'));
   const parts: Int32Array[] = [];
   for (let step = 0; step < maxSteps; step++) {
     const { inputs } = await dataset.trainBatch(step * batchSize, batchSize);

@@ -6,6 +6,7 @@ import { dataTable } from './data-table.js';
 import { makeTemporaryFolder } from '../formats/index.js';
 import { permutation } from './permutation.js';
 import { emptyPlaces, placeDocument } from './places.js';
+import type { RunData } from './run-data.js';
 import { findSources, listPaths } from './sources.js';
 import type { Sources } from './sources.js';
 import { TokenFile } from './token-file.js';
@@ -49,16 +50,13 @@ interface Span {
   readonly count: number;
 }
 
-/**
- * Packed sequences of a tokenised corpus, shuffled anew every epoch by a seed. It has no position of its own: a batch
- * is a function of the number of sequences that were consumed before it, which is all that a checkpoint has to hold.
- */
-export class Dataset implements AsyncDisposable {
+/** Packed sequences of a tokenised corpus. */
+export class Dataset implements RunData {
   /** Names of the arrays of its batches. */
   static readonly fields: readonly string[] = ['tokens', 'targets'];
   readonly tokenizer: Tokenizer;
   readonly numTokens: number;
-  /** Sentences on what may not be as the user thinks: text left out, unknown, or not separated. */
+  /** On text left out, unknown, or not separated. */
   readonly warnings: readonly string[];
   readonly #options: DatasetOptions;
   readonly #train: Span;
@@ -149,12 +147,15 @@ export class Dataset implements AsyncDisposable {
     return this.#validation?.count ?? 0;
   }
 
-  /** Differs when the order or content of training sequences does. */
   get fingerprint(): string {
     return `${this.#train.file.sha256.slice(0, 32)}:${this.#train.count}x${this.#options.sequenceLength}`;
   }
 
-  /** The next `count` training sequences after `numConsumed`; epochs follow each other without a gap. */
+  /** Every position of a sequence predicts. */
+  numCountedTokens(_numConsumed: number, count: number): number {
+    return count * this.#options.sequenceLength;
+  }
+
   trainBatch(numConsumed: number, count: number): Promise<Batch> {
     const indices = Array.from({ length: count }, (_, i) => {
       const position = numConsumed + i;
@@ -164,10 +165,6 @@ export class Dataset implements AsyncDisposable {
     return this.#batch(this.#train, indices);
   }
 
-  /**
-   * `count` held-out sequences from `first` on, in an order that is the same for every seed. Beyond the end, and
-   * beyond `limit`, targets are `ignoreIndex`.
-   */
   validationBatch(first: number, count: number, limit = Infinity): Promise<Batch> {
     const span = this.#validation;
     if (span === undefined)
@@ -291,11 +288,14 @@ function warningsOf(
     warnings.push(
       `${numUnknown} of ${numTokens} tokens stand for text that the tokenizer ${tokenizer.name} does not know.`,
     );
-  const { sequencesPerStep = 1 } = options;
-  if (sequencesPerStep > spans.train.count)
-    warnings.push(
-      `A step of ${sequencesPerStep} sequences reads the whole training text ` +
-        `${(sequencesPerStep / spans.train.count).toFixed(1)} times: it holds ${spans.train.count} sequences.`,
-    );
-  return warnings;
+  return [...warnings, ...repeatedWarning(options.sequencesPerStep, spans.train.count)];
 }
+
+/** A step that reads the training data more than once; no sentence where it does not. */
+export const repeatedWarning = (sequencesPerStep = 1, numSequences: number): readonly string[] =>
+  sequencesPerStep <= numSequences
+    ? []
+    : [
+        `A step of ${sequencesPerStep} sequences reads the whole training data ` +
+          `${(sequencesPerStep / numSequences).toFixed(1)} times: it holds ${numSequences} sequences.`,
+      ];

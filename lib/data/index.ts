@@ -1,5 +1,15 @@
 export { Dataset } from './dataset.js';
 export type { DatasetOptions, PreparedDataset } from './dataset.js';
+export { isPackedData, isRecordData, prepareData } from './run-data.js';
+export type { PreparedData, RunData } from './run-data.js';
+export type {
+  CsvSeparator,
+  RecordDataOptions,
+  RecordFormat,
+  RecordKind,
+  RecordsOptions,
+  RecordStatistics,
+} from './records/index.js';
 export { encodeBounded } from './encode-bounded.js';
 export { TextStream } from './text-stream.js';
 export { checkVocabulary, loadTokenizer } from './tokenizer.js';

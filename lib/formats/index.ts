@@ -12,4 +12,4 @@ export { SafetensorsFile, writeSafetensors } from './safetensors.js';
 export type { TensorReader, TensorSource } from './safetensors.js';
 export { indexFileName, openWeights, weightsFileName } from './sharded-safetensors.js';
 export type { TensorEntry } from './safetensors-header.js';
-export { isTemporaryName, makeTemporaryFolder, removeLeftovers } from './temporaries.js';
+export { isTemporaryName, makeTemporaryFolder, removeLeftovers, temporaryName } from './temporaries.js';

@@ -1,15 +1,15 @@
-import type { Dataset } from '../data/index.js';
+import type { RunData } from '../data/index.js';
 import type { Engine } from '../runtime/index.js';
 import { compactError } from '../errors.js';
 import type { EvaluateReport } from './types.js';
 
 /**
  * Mean cross-entropy and perplexity of the held-out sequences, or of the first `limit` of them in their fixed order.
- * @throws ERR_COMPACT_DATA_EMPTY without held-out text, ERR_COMPACT_ABORTED
+ * @throws ERR_COMPACT_DATA_EMPTY without held-out data, ERR_COMPACT_ABORTED
  */
 export async function evaluateLoss(
   engine: Pick<Engine, 'run'>,
-  dataset: Pick<Dataset, 'validationBatch' | 'numValidationSequences'>,
+  dataset: Pick<RunData, 'validationBatch' | 'numValidationSequences'>,
   options: {
     readonly step: number;
     readonly batchSize: number;
@@ -32,7 +32,7 @@ export async function evaluateLoss(
     numTokens += numCountedTokens;
   }
   if (numTokens === 0)
-    throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out text to evaluate on', {
+    throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out data to evaluate on', {
       op: 'data',
       remedy: 'Give `validation` files, or a larger `validationFraction`',
     });

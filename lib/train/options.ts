@@ -1,4 +1,6 @@
 import { dataTable } from '../data/data-table.js';
+import { recordDataTable } from '../data/records/record-data-options.js';
+import { isRecordData, type DataOptions, type RecordDataOptions } from '../data/index.js';
 import { byteTokenizer } from '../data/byte-tokenizer.js';
 import { compactError } from '../errors.js';
 import { checkOptions, checkValue, optional, path, wholeNumber, type Checked } from '../options.js';
@@ -12,7 +14,7 @@ import type { TrainerOptions } from './types.js';
 
 /** Options with every default filled in, checked as far as they can be without files or devices. */
 export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data'> & {
-  readonly data: Checked<typeof dataTable>;
+  readonly data: Checked<typeof dataTable> | Checked<typeof recordDataTable>;
   readonly ratesAt: ReturnType<typeof learningRates>;
 };
 
@@ -29,7 +31,7 @@ export function resolveOptions(options: TrainerOptions): TrainerSettings {
 }
 
 /**
- * Where text comes from; it becomes tokens by the tokenizer of the weights that the run starts from, where there are any
+ * Where text or records come from; it becomes tokens by the tokenizer of the weights that the run starts from, where there are any
  * and no other is named.
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
  */
@@ -37,9 +39,11 @@ export function checkDataOptions(
   given: Readonly<Record<string, unknown>>,
   baseModel: string | undefined,
 ): TrainerSettings['data'] {
-  const table = { ...dataTable, tokenizer: optional(path) };
-  const data = checkOptions(given, table, { what: 'data', prefix: 'data.' });
-  return { ...data, tokenizer: data.tokenizer ?? baseModel ?? byteTokenizer.name };
+  const tokenizer = optional(path, baseModel ?? byteTokenizer.name);
+  const context = { what: 'data', prefix: 'data.' };
+  return isRecordData(given as unknown as DataOptions | RecordDataOptions)
+    ? checkOptions(given, { ...recordDataTable, tokenizer }, context)
+    : checkOptions(given, { ...dataTable, tokenizer }, context);
 }
 
 /** What an engine is told of the settings. */
@@ -85,7 +89,7 @@ function checkEvaluation({ data, evalSteps }: TrainerSettings): void {
       'evalSteps',
       evalSteps,
       validation !== undefined || validationFraction > 0,
-      'held-out text to evaluate on',
+      'held-out data to evaluate on',
     );
 }
 

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { compile } from '../compile/index.js';
 import type { CompileOptions, Plan, Target } from '../compile/index.js';
-import { Dataset } from '../data/index.js';
+import { isPackedData, prepareData, type RunData } from '../data/index.js';
 import { compactError } from '../errors.js';
 import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
@@ -37,7 +37,7 @@ export interface TrainerParts {
   readonly settings: TrainerSettings;
   readonly plan: Plan;
   readonly engine: Engine;
-  readonly dataset: Dataset;
+  readonly dataset: RunData;
   readonly state: TrainingState;
   readonly logs: readonly MetricsSink[];
   /** Of the output folder. */
@@ -68,7 +68,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   checkAborted(signal);
   await using found = await findBaseModel(settings);
   checkAborted(signal);
-  const prepared = await Dataset.prepare(settings.data, {
+  const prepared = await prepareData(settings.data, {
     sequenceLength,
     vocabularySize: vocabularyOf(model),
     slidingWindow: model.slidingWindow,
@@ -93,7 +93,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const output = outputDirectory === undefined ? undefined : await prepareOutput(outputDirectory, checkpoint);
   if (output !== undefined) resources.use(output);
   const dataset = resources.use(
-    await Dataset.open(prepared, output?.dataDirectory, {
+    await prepared.open(output?.dataDirectory, {
       signal,
       onProgress: settings.onTokenize,
       threads: engine.threads,
@@ -135,6 +135,7 @@ export function compileOptionsOf(settings: TrainerSettings, target: Target): Com
     method,
     batchSize,
     sequenceLength,
+    isPacked: isPackedData(settings.data),
     dtype,
     gradientDtype,
     recompute,

@@ -1,5 +1,5 @@
 import type { Plan } from '../compile/index.js';
-import type { Dataset } from '../data/index.js';
+import type { RunData } from '../data/index.js';
 import { compactError } from '../errors.js';
 import type { Device, EntryGraphs } from '../runtime/index.js';
 import { Announcer } from './announcer.js';
@@ -89,8 +89,8 @@ export class Trainer extends Announcer implements AsyncDisposable {
 
   /** What the run reads. */
   get data(): Pick<
-    Dataset,
-    'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer' | 'warnings'
+    RunData,
+    'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer' | 'warnings' | 'statistics'
   > {
     return this.#parts.dataset;
   }
@@ -159,7 +159,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
   }
 
   /**
-   * Loss and perplexity of the held-out text.
+   * Loss and perplexity of the held-out data.
    * @throws ERR_COMPACT_DATA_EMPTY where none is held out, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
    */
   evaluate(): Promise<EvaluateReport> {

@@ -1,5 +1,5 @@
 import type { Plan } from '../compile/index.js';
-import type { Batch, Dataset } from '../data/index.js';
+import type { Batch, RunData } from '../data/index.js';
 import { StepClock } from '../methods/index.js';
 import type { ClockStates, Method, Refresh } from '../methods/index.js';
 import type { Engine } from '../runtime/index.js';
@@ -10,11 +10,10 @@ import type { OptimizerStepResult } from './optimizer-step.js';
 export interface TrainingStateOptions {
   readonly engine: Pick<Engine, 'run'>;
   readonly plan: Plan;
-  readonly dataset: Pick<Dataset, 'trainBatch'>;
+  readonly dataset: Pick<RunData, 'trainBatch' | 'numCountedTokens'>;
   readonly method: Method;
   readonly ratesAt: (completedSteps: number) => LearningRates;
   readonly batchSize: number;
-  readonly sequenceLength: number;
   readonly gradientAccumulationSteps: number;
 }
 
@@ -85,9 +84,9 @@ export class TrainingState {
   async advance(
     options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
   ): Promise<AdvanceResult> {
-    const { engine, plan, ratesAt, batchSize, sequenceLength, gradientAccumulationSteps } = this.#options;
+    const { engine, plan, dataset, ratesAt, batchSize, gradientAccumulationSteps } = this.#options;
     const first = this.#numSequencesSeen;
-    const numTokens = this.#windowSequences * sequenceLength;
+    const numTokens = dataset.numCountedTokens(first, this.#windowSequences);
     let dataMs = 0;
     const microBatch = async (index: number): Promise<Batch> => {
       const begin = performance.now();
@@ -97,7 +96,7 @@ export class TrainingState {
     };
     const window = {
       numMicroBatches: gradientAccumulationSteps,
-      numCountedTokens: numTokens, // every position of a packed training sequence predicts
+      numCountedTokens: numTokens,
       microBatch,
     };
     const rates = scaledRates(ratesAt(this.step), this.#clock.learningRateFactor);

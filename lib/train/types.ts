@@ -1,5 +1,5 @@
 import type { RecomputePolicy } from '../compile/index.js';
-import type { DataOptions } from '../data/index.js';
+import type { DataOptions, RecordDataOptions } from '../data/index.js';
 import type { Method } from '../methods/index.js';
 import type { Model } from '../models/index.js';
 import type { LearningRateScheduleName } from './learning-rate-schedule.js';
@@ -11,8 +11,8 @@ export interface TrainerOptions {
   readonly model: Model;
   /** dense(...) or compact(...); optimizer settings (betas, epsilon, weightDecay) are the method's. */
   readonly method: Method;
-  /** The text, and how it becomes tokens. */
-  readonly data: DataOptions;
+  /** Running text, or records that are documents of their own, and how they become tokens. */
+  readonly data: DataOptions | RecordDataOptions;
   /**
    * Weights to start from, in place of random ones: a folder in the layout of Hugging Face's checkpoints, such as a
    * downloaded model or a checkpoint of this package; model.safetensors or its shards, F32, F16, BF16 or F64. `model` is
@@ -139,7 +139,7 @@ export interface StepReport {
   readonly step: number;
   /** Optimizer steps of the whole run. */
   readonly maxSteps: number;
-  /** Passes over the training text so far, with its fraction. */
+  /** Passes over the training data so far, with its fraction. */
   readonly epoch: number;
   /** Mean over the counted tokens of the step, before its update. */
   readonly loss: number;
@@ -161,7 +161,7 @@ export interface StepReport {
   readonly checkpoint?: CheckpointInfo;
 }
 
-/** Loss of held-out text. */
+/** Loss of held-out data. */
 export interface EvaluateReport {
   /** Optimizer steps that the model had then. */
   readonly step: number;

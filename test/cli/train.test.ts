@@ -67,7 +67,7 @@ describe('train for people', () => {
   test('tells what may not be as the user thinks of the text', async () => {
     const { path } = recipe({ batchSize: 2000, maxSteps: 1, outputDirectory: null });
     const { stderr } = await runCommand(['train', path]);
-    expect(stderr).toMatch(/^A step of 2000 sequences reads the whole training text \d\.\d times/);
+    expect(stderr).toMatch(/^A step of 2000 sequences reads the whole training data \d\.\d times/);
     const [start] = objects((await runCommand(['train', path, '--json'])).stdout);
     expect(start).toMatchObject({ warnings: [expect.stringMatching(/^A step of 2000 sequences/)] });
   });

@@ -45,7 +45,10 @@ describe('rates of embeddings, head and norms', () => {
       ...settings,
       engine,
       plan: { entries: { step: {} } } as unknown as Plan,
-      dataset: { trainBatch: async () => ({ inputs: { tokens, targets: tokens }, numCountedTokens: 16 }) },
+      dataset: {
+        trainBatch: async () => ({ inputs: { tokens, targets: tokens }, numCountedTokens: 16 }),
+        numCountedTokens: () => 16,
+      },
     });
     const reported: number[] = [];
     for (let step = 0; step < 4; step++) reported.push((await state.advance()).learningRate);

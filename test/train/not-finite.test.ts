@@ -137,6 +137,7 @@ describe('numbers that are not finite', () => {
     const tokens = new Int32Array(32);
     const dataset = {
       trainBatch: async () => ({ inputs: { tokens, targets: tokens }, numCountedTokens: 32 }),
+      numCountedTokens: () => 32,
     };
     const state = new TrainingState({
       ...{ engine, plan, dataset, method, ...sizes, gradientAccumulationSteps: 1 },

@@ -18,10 +18,10 @@ type Inputs = Readonly<Record<string, Int32Array>>;
 const sequenceLength = 13;
 /** Two sequences without room, and one that ends in padding. */
 const lengths = [5, 13, 6, 1, 2, 9];
-const onCpu = ['llama3', 'qwen2', 'qwen3', 'phi3', 'gpt2'];
+const onCpu = ['llama3', 'qwen2', 'qwen3', 'mistral-window', 'phi3', 'gpt2'];
 const cases: [string, Device][] = [
   ...(isOnGpu ? [] : onCpu.map((name): [string, Device] => [name, 'cpu'])),
-  ...['llama3', 'gpt2'].map((name): [string, Device] => [name, cudaDevice]),
+  ...['llama3', 'mistral-window', 'gpt2'].map((name): [string, Device] => [name, cudaDevice]),
 ];
 
 describe.each(cases)('%s on %s', (name, device) => {
@@ -37,7 +37,10 @@ describe.each(cases)('%s on %s', (name, device) => {
   const laidOut = (chosen: typeof records, length: number): { inputs: Inputs; count: number } => {
     const sizes = chosen.map(({ ids }) => ids.length);
     const { sequences } = packRecords(sizes, length);
-    const rows = sequences.map((parts) => layOut(parts, chosen, length, 0, model.slidingWindow));
+    const rows = sequences.map((parts) => {
+      const together = parts.map(({ record }) => chosen[record]!);
+      return layOut(together, length, 0, model.slidingWindow);
+    });
     const field = (key: 'tokens' | 'targets' | 'positions' | 'firstKeys') =>
       Int32Array.from(rows.flatMap((row) => [...row[key]]));
     const text = { tokens: field('tokens'), targets: field('targets') };

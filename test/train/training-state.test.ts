@@ -13,6 +13,8 @@ class CountingData {
   maxHeld = 0;
   failAt = NaN;
 
+  readonly numCountedTokens = (_position: number, count: number): number => 4 * count;
+
   readonly trainBatch = async (position: number, count: number): Promise<Batch> => {
     this.positions.push(position);
     this.maxHeld = Math.max(this.maxHeld, ++this.numHeld);
@@ -37,7 +39,7 @@ function stateOf(data: CountingData, gradientAccumulationSteps: number) {
   };
   const plan = { entries: { accumulate: {}, update: {} } } as unknown as Plan;
   const ratesAt = learningRates({ ...tinyRun(''), lrSchedulerType: 'constant' });
-  const sizes = { batchSize: 2, sequenceLength: 4, gradientAccumulationSteps };
+  const sizes = { batchSize: 2, gradientAccumulationSteps };
   const state = new TrainingState({ engine, plan, dataset: data, method: dense(), ratesAt, ...sizes });
   return { state, ran };
 }

@@ -35,7 +35,9 @@ async function encode(
   await writeFile(files, rows.map((row) => JSON.stringify(row)).join('\n'));
   const encoder = await openRecords({ files, tokenizer: folder, ...options });
   const records: EncodedRecord[] = [];
-  const statistics = await encoder.encodeAll((record) => records.push(record));
+  const statistics = await encoder.encodeAll((record) => {
+    records.push(record);
+  });
   return { records, statistics };
 }
 

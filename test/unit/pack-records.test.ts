@@ -94,12 +94,8 @@ test('positions start again with each record, keys with it, and no record predic
     { ids: Int32Array.of(10, 11, 12), counts: Uint8Array.of(0, 0, 1) },
     { ids: Int32Array.of(20, 21), counts: Uint8Array.of(0, 1) },
   ];
-  const parts = [
-    { record: 0, start: 0, length: 3 },
-    { record: 1, start: 3, length: 2 },
-  ];
   const _ = ignoreIndex;
-  expect(layOut(parts, records, 8, 99)).toEqual({
+  expect(layOut(records, 8, 99)).toEqual({
     tokens: Int32Array.of(10, 11, 12, 20, 21, 99, 99, 99),
     targets: Int32Array.of(_, 12, _, 21, _, _, _, _),
     positions: Int32Array.of(0, 1, 2, 0, 1, 0, 1, 2),

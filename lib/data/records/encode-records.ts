@@ -20,11 +20,11 @@ export interface RecordEncoder {
   readonly tokenizer: Tokenizer;
   /**
    * Reads, checks and encodes all records in their order, and gives what they hold together.
-   * @param onRecord told each record as it comes
+   * @param onRecord told each record as it comes, and waited for
    * @throws ERR_COMPACT_DATA_READ, ERR_COMPACT_DATA_BINARY, ERR_COMPACT_DATA_FORMAT, ERR_COMPACT_DATA_RECORD,
    *   ERR_COMPACT_DATA_EMPTY, ERR_COMPACT_CHAT_TEMPLATE, ERR_COMPACT_TOKENIZER, each with the line, item or row
    */
-  encodeAll(onRecord: (record: EncodedRecord) => void): Promise<RecordStatistics>;
+  encodeAll(onRecord: (record: EncodedRecord) => void | Promise<void>): Promise<RecordStatistics>;
 }
 
 /**
@@ -46,7 +46,7 @@ export async function openRecords(given: RecordsOptions): Promise<RecordEncoder>
         kind = placed.example.kind;
         const record = encoder.encode(placed);
         counter.add(record);
-        onRecord(record);
+        await onRecord(record);
       }
       if (kind === undefined)
         throw compactError('ERR_COMPACT_DATA_EMPTY', `${files.join(', ')}: no records`, {

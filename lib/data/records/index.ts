@@ -9,5 +9,6 @@ export { layOut } from './packing/packed-sequence.js';
 export type { PackedSequence } from './packing/packed-sequence.js';
 export { csvSeparators, recordFormats } from './readers/index.js';
 export type { CsvSeparator, RecordFormat, RecordPlace } from './readers/index.js';
+export type { RecordDataOptions } from './record-data-options.js';
 export type { RecordsOptions } from './records-table.js';
 export type { RecordStatistics } from './statistics.js';

@@ -21,6 +21,7 @@ const kinds = {
   text: textKind,
 } satisfies Readonly<Record<string, Kind>>;
 
+/** What records are for: 'text', 'completion', 'messages', 'labels' or 'preference'. */
 export type RecordKind = keyof typeof kinds;
 export const recordKinds = Object.keys(kinds) as readonly RecordKind[];
 

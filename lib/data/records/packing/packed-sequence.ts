@@ -1,7 +1,6 @@
 import { ignoreIndex } from '../../types.js';
 import { emptyPlaces, placeDocument, type Places } from '../../places.js';
 import type { MarkedTokens } from '../encode/encoded-record.js';
-import type { PackedPart } from './pack.js';
 
 /** A sequence of several records, as a model reads it. All are (sequenceLength). */
 export interface PackedSequence extends Places {
@@ -11,13 +10,12 @@ export interface PackedSequence extends Places {
 }
 
 /**
- * Lays out the records of a sequence one behind the other. Padding is a document of its own, of which nothing counts.
+ * Lays out records in a sequence, one behind the other. Padding is a document of its own, of which nothing counts.
  *
  * @param padId what stands where no record does
  * @param slidingWindow tokens that a token sees, itself included; absent: all of its record before it
  */
 export function layOut(
-  parts: readonly PackedPart[],
   records: readonly MarkedTokens[],
   sequenceLength: number,
   padId: number,
@@ -27,12 +25,12 @@ export function layOut(
   const targets = new Int32Array(sequenceLength).fill(ignoreIndex);
   const places = emptyPlaces(sequenceLength);
   let end = 0;
-  for (const { record, start, length } of parts) {
-    const { ids, counts } = records[record]!;
+  for (const { ids, counts } of records) {
+    const start = end;
+    end += ids.length;
     tokens.set(ids, start);
-    end = start + length;
     placeDocument(places, 0, { start, end }, slidingWindow);
-    for (let i = 1; i < length; i++) if (counts[i] === 1) targets[start + i - 1] = ids[i]!;
+    for (let i = 1; i < ids.length; i++) if (counts[i] === 1) targets[start + i - 1] = ids[i]!;
   }
   placeDocument(places, 0, { start: end, end: sequenceLength }, slidingWindow);
   return { tokens, targets, ...places };

@@ -10,6 +10,7 @@ import type { DataRecord, RecordPlace } from './record.js';
 
 /** What may stand between the fields of a line. */
 export const csvSeparators = [',', '\t', ';', '|'] as const;
+/** One of `csvSeparators`: comma, tab, semicolon or bar. */
 export type CsvSeparator = (typeof csvSeparators)[number];
 
 /** Longest first line, of which the separator is told. */

@@ -3,6 +3,7 @@ import { compactError } from '../../../errors.js';
 
 /** Forms of files that hold records. */
 export const recordFormats = ['jsonl', 'json', 'csv', 'parquet'] as const;
+/** One of `recordFormats`. */
 export type RecordFormat = (typeof recordFormats)[number];
 
 const byEnding: Readonly<Record<string, RecordFormat>> = {

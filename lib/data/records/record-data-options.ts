@@ -1,0 +1,24 @@
+import { flag, numberWithin, optional, type OptionTable } from '../../options.js';
+import { recordsTable, type RecordsOptions } from './records-table.js';
+
+/** Where records to train on come from, and how they become sequences. */
+export interface RecordDataOptions extends Omit<RecordsOptions, 'files' | 'contextLength'> {
+  /** Files of JSON lines, JSON arrays, CSV or parquet, also compressed by gzip. */
+  readonly records: string | readonly string[];
+  /** Held-out files. Absent: `validationFraction` of the records, the same ones for every seed. */
+  readonly validation?: string | readonly string[];
+  /** Share of the records held out when `validation` is absent; 0 holds nothing out. Default 0.05. */
+  readonly validationFraction?: number;
+  /** Whether a sequence holds as many records as it has room for, none of which sees another. Default true. */
+  readonly packing?: boolean;
+}
+
+const { files, contextLength: _, ...encoding } = recordsTable;
+
+export const recordDataTable = {
+  records: files,
+  validation: optional(files),
+  validationFraction: optional(numberWithin(0, 1), 0.05),
+  packing: optional(flag, true),
+  ...encoding,
+} satisfies OptionTable<RecordDataOptions>;

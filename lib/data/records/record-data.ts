@@ -1,0 +1,181 @@
+import { rm } from 'node:fs/promises';
+import { compactError } from '../../errors.js';
+import { makeFolders, makeTemporaryFolder, onPath } from '../../formats/index.js';
+import { checkOptions } from '../../options.js';
+import { repeatedWarning, type DatasetOptions } from '../dataset.js';
+import type { PreparedData, RunData } from '../run-data.js';
+import type { TokenizeControl } from '../tokenize.js';
+import { checkVocabulary } from '../tokenizer.js';
+import type { Batch, Tokenizer } from '../types.js';
+import type { EncodedRecord } from './encode/encoded-record.js';
+import { openRecords } from './encode-records.js';
+import type { RecordEncoder } from './encode-records.js';
+import { badRecord } from './kinds/index.js';
+import { layOut } from './packing/packed-sequence.js';
+import { recordDataTable, type RecordDataOptions } from './record-data-options.js';
+import { RecordFile } from './record-file.js';
+import { recordsOf, spansOf, type RecordSpan, type SequenceOptions } from './record-spans.js';
+import type { RecordStatistics } from './statistics.js';
+
+/** Sequences of records: each record is a document of its own, and what of it counts in the loss its kind says. */
+export class RecordData implements RunData {
+  readonly tokenizer: Tokenizer;
+  readonly warnings: readonly string[];
+  readonly statistics: RecordStatistics;
+  readonly fingerprint: string;
+  readonly #options: SequenceOptions;
+  readonly #train: RecordSpan;
+  readonly #validation: RecordSpan | undefined;
+  readonly #release: () => Promise<void>;
+
+  private constructor(
+    tokenizer: Tokenizer,
+    options: SequenceOptions,
+    spans: { readonly train: RecordSpan; readonly validation: RecordSpan | undefined },
+    release: () => Promise<void>,
+  ) {
+    const { train, validation } = spans;
+    this.tokenizer = tokenizer;
+    this.#options = options;
+    this.#train = train;
+    this.#validation = validation;
+    this.#release = release;
+    this.statistics = train.file.statistics;
+    const heldOut = validation === undefined || validation.file === train.file ? [] : [validation.file];
+    this.warnings = [
+      ...this.statistics.warnings,
+      ...heldOut.flatMap(({ statistics }) => statistics.warnings.map((warning) => `Held out: ${warning}`)),
+      ...repeatedWarning(options.sequencesPerStep, train.numSequences),
+    ];
+    const { sequenceLength, isPacked } = options;
+    const form = `${train.numSequences}x${sequenceLength}${isPacked ? ' packed' : ''}`;
+    this.fingerprint = `records ${train.file.sha256.slice(0, 32)}:${form}`;
+  }
+
+  /** @see prepareData */
+  static async prepare(given: RecordDataOptions, options: DatasetOptions): Promise<PreparedData> {
+    const checked = checkOptions(given, recordDataTable, { what: 'data', prefix: 'data.' });
+    const { records, validation, validationFraction, packing: isPacked, ...encoding } = checked;
+    const { sequenceLength: contextLength, vocabularySize } = options;
+    const encoderOf = (files: string | readonly string[]): Promise<RecordEncoder> =>
+      openRecords({ ...encoding, files, contextLength });
+    const train = await encoderOf(records);
+    const heldOut = validation === undefined ? undefined : await encoderOf(validation);
+    checkVocabulary(train.tokenizer, vocabularySize);
+    const share = { validation: heldOut, validationFraction };
+    return {
+      open: (folder, control) => RecordData.#open(train, share, { ...options, isPacked }, folder, control),
+    };
+  }
+
+  static async #open(
+    encoder: RecordEncoder,
+    heldOut: { readonly validation: RecordEncoder | undefined; readonly validationFraction: number },
+    options: SequenceOptions,
+    cacheDirectory: string | undefined,
+    { signal }: TokenizeControl = {},
+  ): Promise<RecordData> {
+    const folder = cacheDirectory ?? (await makeTemporaryFolder());
+    await onPath('ERR_COMPACT_CHECKPOINT_WRITE', folder, () => makeFolders(folder));
+    const files: RecordFile[] = [];
+    const release = async (): Promise<void> => {
+      for (const file of files) await file[Symbol.asyncDispose]();
+      if (cacheDirectory === undefined)
+        await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    };
+    try {
+      for (const each of heldOut.validation === undefined ? [encoder] : [encoder, heldOut.validation])
+        files.push(await RecordFile.write(folder, each, { signal, check: refuseClasses }));
+      return new RecordData(encoder.tokenizer, options, spansOf(files, heldOut, options), release);
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  get numTokens(): number {
+    return this.#train.numTokens;
+  }
+
+  get numTrainSequences(): number {
+    return this.#train.numSequences;
+  }
+
+  get numValidationSequences(): number {
+    return this.#validation?.numSequences ?? 0;
+  }
+
+  numCountedTokens(numConsumed: number, count: number): number {
+    let sum = 0;
+    for (let i = 0; i < count; i++)
+      for (const record of this.#recordsAt(numConsumed + i)) sum += this.#train.file.counted[record]!;
+    return sum;
+  }
+
+  trainBatch(numConsumed: number, count: number): Promise<Batch> {
+    const rows = Array.from({ length: count }, (_, i) => this.#recordsAt(numConsumed + i));
+    return this.#batch(this.#train.file, rows);
+  }
+
+  validationBatch(first: number, count: number, limit = Infinity): Promise<Batch> {
+    const span = this.#validation;
+    if (span === undefined)
+      throw compactError('ERR_COMPACT_DATA_EMPTY', 'no records are held out', {
+        op: 'data',
+        remedy: 'Give `validation` files, or a larger `validationFraction`',
+      });
+    const end = Math.min(span.numSequences, limit);
+    const rows = Array.from({ length: count }, (_, i) =>
+      first + i < end ? recordsOf(span.arrangement(0), first + i) : [],
+    );
+    return this.#batch(span.file, rows);
+  }
+
+  close(): Promise<void> {
+    return this.#release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Records of the training sequence that comes after `position` others. */
+  #recordsAt(position: number): readonly number[] {
+    const { numSequences, arrangement } = this.#train;
+    return recordsOf(arrangement(Math.floor(position / numSequences)), position % numSequences);
+  }
+
+  async #batch(file: RecordFile, rows: readonly (readonly number[])[]): Promise<Batch> {
+    const { sequenceLength, slidingWindow, isPacked } = this.#options;
+    const { padTokenId, endOfTextId } = this.tokenizer;
+    const padId = padTokenId ?? endOfTextId ?? 0;
+    const sequences = await Promise.all(
+      rows.map(async (records) => {
+        const read = await Promise.all(records.map((record) => file.read(record)));
+        return layOut(read, sequenceLength, padId, slidingWindow);
+      }),
+    );
+    const needsPlaces = isPacked || sequenceLength > (slidingWindow ?? Infinity);
+    const fields = [
+      'tokens',
+      'targets',
+      ...(needsPlaces ? (['positions', 'firstKeys'] as const) : []),
+    ] as const;
+    const inputs = fields.map((name) => {
+      const joined = new Int32Array(rows.length * sequenceLength);
+      sequences.forEach((sequence, i) => joined.set(sequence[name], i * sequenceLength));
+      return [name, joined] as const;
+    });
+    const numCountedTokens = rows.flat().reduce((sum, record) => sum + file.counted[record]!, 0);
+    return { inputs: Object.fromEntries(inputs), numCountedTokens };
+  }
+}
+
+/** A model of language learns texts; classes are for models with another head. */
+function refuseClasses({ place, labels }: EncodedRecord): void {
+  if (labels === undefined) return;
+  throw badRecord(place, 'has a label, and no text that is learnt', {
+    expected: 'text, a prompt with its completion, or messages, for a model of language',
+    remedy: 'To learn the text itself, say kind: text',
+  });
+}

@@ -1,0 +1,135 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { compactError } from '../../errors.js';
+import { closeQuietly, onPath, readFully, temporaryName, writeFully } from '../../formats/index.js';
+import type { EncodedRecord, MarkedTokens } from './encode/encoded-record.js';
+import type { RecordEncoder } from './encode-records.js';
+import type { RecordStatistics } from './statistics.js';
+
+/** Bytes of a token in the file: its id times two, plus one where it counts in the loss. */
+const tokenBytes = 4;
+/** Tokens that are written at once. */
+const tokensAtOnce = 2 ** 16;
+
+/**
+ * Encoded records on disk, read by number, so that memory grows with the number of records alone. The file is this
+ * process's and goes with it: encoding is quick beside training, and done anew at every start.
+ */
+export class RecordFile implements AsyncDisposable {
+  readonly statistics: RecordStatistics;
+  /** Tokens of each record. */
+  readonly lengths: readonly number[];
+  /** Tokens of each record that count in the loss. */
+  readonly counted: readonly number[];
+  /** Of all tokens and where each record ends: tells whether two runs see the same records. */
+  readonly sha256: string;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #starts: readonly number[];
+
+  private constructor(path: string, file: FileHandle, writer: RecordWriter, statistics: RecordStatistics) {
+    this.#path = path;
+    this.#file = file;
+    this.#starts = writer.starts;
+    this.lengths = writer.lengths;
+    this.counted = writer.counted;
+    this.sha256 = writer.sha256;
+    this.statistics = statistics;
+  }
+
+  /**
+   * Encodes all records into a new file of a folder.
+   * @param check told each record before it is written
+   * @throws what encoding throws, ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_ABORTED
+   */
+  static async write(
+    folder: string,
+    encoder: RecordEncoder,
+    { signal, check }: { readonly signal?: AbortSignal; readonly check: (record: EncodedRecord) => void },
+  ): Promise<RecordFile> {
+    const path = join(folder, temporaryName('records'));
+    const onDisk = <T>(work: () => Promise<T>): Promise<T> =>
+      onPath('ERR_COMPACT_CHECKPOINT_WRITE', path, work);
+    const file = await onDisk(() => open(path, 'wx+'));
+    try {
+      const writer = new RecordWriter(file);
+      const statistics = await encoder.encodeAll(async (record) => {
+        if (signal?.aborted === true)
+          throw compactError('ERR_COMPACT_ABORTED', 'reading the records was aborted', {
+            cause: signal.reason,
+          });
+        check(record);
+        await onDisk(() => writer.add(record));
+      });
+      await onDisk(() => writer.flush());
+      return new RecordFile(path, file, writer, statistics);
+    } catch (error) {
+      await discard(path, file);
+      throw error;
+    }
+  }
+
+  /** @throws ERR_COMPACT_DATA_READ */
+  read(record: number): Promise<MarkedTokens> {
+    return onPath('ERR_COMPACT_DATA_READ', this.#path, async () => {
+      const marked = new Int32Array(this.lengths[record]!);
+      const bytes = new Uint8Array(marked.buffer);
+      const numRead = await readFully(this.#file, bytes, this.#starts[record]! * tokenBytes);
+      if (numRead < bytes.length)
+        throw compactError('ERR_COMPACT_DATA_READ', `${this.#path} is no longer what was written`, {
+          remedy: 'Start again, and leave the file alone meanwhile',
+        });
+      return {
+        ids: marked.map((token) => token >> 1),
+        counts: Uint8Array.from(marked, (token) => token & 1),
+      };
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return discard(this.#path, this.#file);
+  }
+}
+
+/** What cannot be removed hides no error; a later run removes it. */
+async function discard(path: string, file: FileHandle): Promise<void> {
+  await closeQuietly(file);
+  await rm(path, { force: true }).catch(() => undefined);
+}
+
+class RecordWriter {
+  readonly starts: number[] = [];
+  readonly lengths: number[] = [];
+  readonly counted: number[] = [];
+  readonly #file: FileHandle;
+  readonly #hash: Hash = createHash('sha256');
+  #waiting: number[] = [];
+  #numTokens = 0;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  get sha256(): string {
+    return this.#hash.digest('hex');
+  }
+
+  async add({ ids, counts }: EncodedRecord): Promise<void> {
+    this.starts.push(this.#numTokens);
+    this.lengths.push(ids.length);
+    this.counted.push(counts.reduce((sum, count) => sum + count, 0));
+    this.#numTokens += ids.length;
+    this.#hash.update(`${ids.length} `);
+    for (let i = 0; i < ids.length; i++) this.#waiting.push(2 * ids[i]! + counts[i]!);
+    if (this.#waiting.length >= tokensAtOnce) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const bytes = new Uint8Array(Int32Array.from(this.#waiting).buffer);
+    this.#waiting = [];
+    this.#hash.update(bytes);
+    await writeFully(this.#file, bytes);
+  }
+}
