@@ -4,7 +4,7 @@ import { compile, type CompileOptions, type Plan } from '../../lib/compile/index
 import { dense } from '../../lib/methods/index.js';
 import { modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { emptyPlaces, placeDocument } from '../../lib/data/places.js';
-import { cpuTarget, cudaTarget, Engine } from '../../lib/runtime/index.js';
+import { cpuTarget, cudaTarget, Engine, type HostArray } from '../../lib/runtime/index.js';
 import type { Tensor } from '../reference/index.js';
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
 import {
@@ -75,7 +75,7 @@ describe.each(cases)('%s on %s', (name, device) => {
   async function logits(dtype: 'f32' | 'bf16'): Promise<number[]> {
     const found: number[] = [];
     await withModel({ dtype, entries: ['generate'] }, async (engine) => {
-      const all = Object.entries({ ...inputsOf(model, recorded), ...placesOf(1) });
+      const all = Object.entries<HostArray>({ ...inputsOf(model, recorded), ...placesOf(1) });
       for (const row of recorded.logits.keys()) {
         const first = sequences === 1 ? 0 : row * sequenceLength;
         const own = all.map(([name, values]) => [name, values.slice(first, first + sequenceLength)] as const);
