@@ -92,7 +92,7 @@ async function writeInputs(
 ): Promise<{ readonly weights: string; readonly batches: string }> {
   await using trainer = await Trainer.create({ ...options, outputDirectory: folder });
   const { path } = await trainer.save();
-  const { sequenceLength, batchSize, maxSteps, seed = 42, model } = options;
+  const { sequenceLength, batchSize, maxSteps = 1, seed = 42, model } = options;
   const vocabularySize = vocabularyOf(model);
   const prepared = await prepareData(options.data, { sequenceLength, vocabularySize, seed });
   await using dataset = await prepared.open(join(folder, 'data'));

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { registerBench } from './bench/index.js';
 import { registerData } from './commands/data.js';
-import { registerEval } from './commands/eval.js';
+import { registerEvaluate } from './commands/evaluate.js';
+import { registerFinetune } from './commands/finetune.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
 import { registerMethods } from './commands/methods.js';
@@ -27,6 +28,7 @@ Environment: NO_COLOR and FORCE_COLOR are honoured.`,
     ['compact-train plan -m llama-1b --memory-limit 24GiB', 'what fits, by method'],
     ['compact-train train quickstart', 'train a small model on real text'],
     ['compact-train train recipe.yaml -b 16 --set evalSteps=100', 'the same words as in the recipe'],
+    ['compact-train finetune downloads/my-llama -d chats.jsonl -o runs/mine', 'train a model further'],
     ['compact-train sample runs/quickstart -p "Fellow citizens"', 'let it write'],
     ['compact-train ls runs/quickstart', 'its checkpoints'],
   ],
@@ -44,8 +46,9 @@ export function createProgram(context: CommandContext): Command {
   addHelpAfter(program, help);
   registerPlan(program, context);
   registerTrain(program, context);
+  registerFinetune(program, context);
   registerData(program, terminal);
-  registerEval(program, terminal);
+  registerEvaluate(program, terminal);
   registerSample(program, terminal);
   registerLs(program, terminal);
   registerMethods(program, terminal);

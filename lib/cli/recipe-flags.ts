@@ -2,7 +2,15 @@ import { Option, type Command } from 'commander';
 import { compactError } from '../errors.js';
 import { methodCatalogue } from '../methods/index.js';
 import { blasChoices, graphChoices } from '../runtime/index.js';
-import { byteCount, numberFromZero, positiveInteger, ratio, weightFormat, wholeNumber } from './options.js';
+import {
+  byteCount,
+  numberFromZero,
+  positiveInteger,
+  positiveNumber,
+  ratio,
+  weightFormat,
+  wholeNumber,
+} from './options.js';
 import { setRecipeValue, type RecipeFile } from './recipe-file.js';
 
 /** A flag that is short for `--set key=value`. */
@@ -59,6 +67,8 @@ const recipeFlags: readonly RecipeFlag[] = [
     plans: true, description: 'micro-batches of a step' },
   { flags: '-n, --max-steps <steps>', key: 'maxSteps', parse: positiveInteger,
     description: 'optimizer steps of the whole run' },
+  { flags: '-e, --num-train-epochs <epochs>', key: 'numTrainEpochs', parse: positiveNumber,
+    description: 'passes over the training data, instead of steps' },
   { flags: '-l, --learning-rate <rate>', key: 'learningRate', parse: numberFromZero,
     description: 'peak learning rate' },
   { flags: '--embedding-learning-rate <rate>', key: 'embeddingLearningRate', parse: numberFromZero,
@@ -74,8 +84,10 @@ const recipeFlags: readonly RecipeFlag[] = [
   { flags: '--recompute <policy>', key: 'recompute', choices: ['none', 'cheap', 'layer'], plans: true,
     description: 'what backward rebuilds' },
   { flags: '--seed <number>', key: 'seed', parse: wholeNumber, description: 'of weights, data order and rounding' },
-  { flags: '--eval-steps <steps>', key: 'evalSteps', parse: wholeNumber, description: 'steps between evaluations' },
-  { flags: '--save-steps <steps>', key: 'saveSteps', parse: wholeNumber, description: 'steps between checkpoints' },
+  { flags: '--eval-steps <steps>', key: 'evalSteps', parse: numberFromZero,
+    description: 'steps between evaluations, or below 1 their share of the run' },
+  { flags: '--save-steps <steps>', key: 'saveSteps', parse: numberFromZero,
+    description: 'steps between checkpoints, or below 1 their share of the run' },
   { flags: '--logging-steps <steps>', key: 'loggingSteps', parse: positiveInteger,
     description: 'steps between lines of a log' },
   { flags: '--logging-directory <folder>', key: 'loggingDirectory', description: 'for event files of TensorBoard' },
@@ -98,12 +110,22 @@ export const methodFlagNames: readonly string[] = recipeFlags
   .filter(isOfMethod)
   .map(({ flags }) => new Option(flags).attributeName());
 
-/** Adds the flags of a recipe: all of them, those that decide what a plan needs, or those that describe a method. */
-export function addRecipeFlags(command: Command, which: 'all' | 'plan' | 'method' = 'all'): Command {
+/** Keys that `finetune` has words of its own for. */
+const notOfFineTuning = ['model', 'baseModel', 'data.train', 'data.textField'];
+
+/**
+ * Adds the flags of a recipe: all of them, those that decide what a plan needs, those that describe a method, or those of
+ * fine-tuning.
+ */
+export function addRecipeFlags(
+  command: Command,
+  which: 'all' | 'plan' | 'method' | 'finetune' = 'all',
+): Command {
   for (const flag of recipeFlags) {
     const { flags, key, description, choices, parse, plans } = flag;
     if (which === 'plan' && plans !== true) continue;
     if (which === 'method' && !isOfMethod(flag)) continue;
+    if (which === 'finetune' && notOfFineTuning.includes(key)) continue;
     const option = new Option(flags, `${description} [${key}]`);
     if (choices !== undefined) option.choices(choices);
     if (parse !== undefined) option.argParser(parse);

@@ -139,6 +139,10 @@ export class Dataset implements RunData {
     }
   }
 
+  get tokenizerFiles(): Readonly<Record<string, string>> {
+    return this.tokenizer.files();
+  }
+
   get numTrainSequences(): number {
     return this.#train.count;
   }

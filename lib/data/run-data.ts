@@ -12,6 +12,8 @@ import type { Batch, DataOptions, Tokenizer } from './types.js';
  */
 export interface RunData {
   readonly tokenizer: Tokenizer;
+  /** The files that rebuild it as training used it, by name. */
+  readonly tokenizerFiles: Readonly<Record<string, string>>;
   /** Of the training data. */
   readonly numTokens: number;
   /** Of one epoch. */

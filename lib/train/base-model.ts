@@ -51,6 +51,10 @@ export async function openBaseModel(path: string, model: Model): Promise<BaseMod
   };
 }
 
+/** The type that weights are computed with: their own, of the two that there are. */
+export const computedDType = ({ dtype }: Pick<BaseModel, 'dtype'>): 'f32' | 'bf16' =>
+  dtype === 'f32' || dtype === 'f64' ? 'f32' : 'bf16';
+
 /**
  * The files alone, checked in the same way.
  * @param op the option that names them, for the error

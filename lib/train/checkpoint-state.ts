@@ -32,7 +32,7 @@ const stateSchema = v.object({
     batchSize,
     gradientAccumulationSteps: required(gradientAccumulationSteps),
     sequenceLength,
-    maxSteps,
+    maxSteps: required(maxSteps),
     learningRate,
     embeddingLearningRate,
     headLearningRate,

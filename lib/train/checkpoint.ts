@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Plan } from '../compile/index.js';
-import type { Tokenizer } from '../data/index.js';
+import type { RunData } from '../data/index.js';
 import { compactError } from '../errors.js';
 import { writeFolderAtomically, writeNewFile } from '../formats/index.js';
 import type { SafetensorsFile } from '../formats/index.js';
@@ -32,7 +32,7 @@ export async function saveCheckpoint(
   outputDirectory: string,
   engine: Pick<Engine, 'read'>,
   { plan, model }: CheckpointSubject,
-  tokenizer: Tokenizer,
+  { tokenizer, tokenizerFiles }: Pick<RunData, 'tokenizer' | 'tokenizerFiles'>,
   state: CheckpointState,
 ): Promise<{ path: string; numBytes: number }> {
   const path = checkpointPath(outputDirectory, state.step);
@@ -42,7 +42,7 @@ export async function saveCheckpoint(
       numBytes += await saveTensors(engine, plan, model, name, join(folder, name));
     const texts = {
       [stateFileName]: json(state),
-      ...pretrainedFiles(model, tokenizer, state.training.dtype),
+      ...pretrainedFiles(model, tokenizer, state.training.dtype, tokenizerFiles),
     };
     for (const [name, text] of Object.entries(texts)) {
       await writeNewFile(join(folder, name), (file) => file.writeFile(text));

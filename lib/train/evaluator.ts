@@ -1,93 +1,130 @@
+import { statSync } from 'node:fs';
+import * as v from 'valibot';
 import { dataTable } from '../data/data-table.js';
-import { Dataset } from '../data/index.js';
-import type { DataOptions } from '../data/index.js';
-import { checkOptions, checkValue, optional, path, wholeNumber, type OptionTable } from '../options.js';
+import { isPackedData, isRecordData, prepareData } from '../data/index.js';
+import type { DataOptions, RecordDataOptions } from '../data/index.js';
+import { firstKind } from '../data/records/index.js';
+import {
+  checkOptions,
+  checkValue,
+  optional,
+  path,
+  section,
+  wholeNumber,
+  type OptionTable,
+} from '../options.js';
 import { engineTable } from '../runtime/options.js';
 import { vocabularyOf } from './batch-fields.js';
-import { loadCheckpointModel, readCheckpointModel, tokenizerOf } from './checkpoint-model.js';
 import { evaluateLoss } from './evaluate.js';
+import { lengthFor, measureRecords } from './measure-records.js';
 import { Resources } from './resources.js';
+import { loadStoredModel, readStoredModel, type StoredModel } from './stored-model.js';
 import { maxBatchTokens, trainerTable } from './trainer-table.js';
 import type { EvaluateReport, TrainerOptions } from './types.js';
 
-/** Options of `evaluateCheckpoint`. */
+/** Options of `evaluateModel`. */
 export interface EvaluateOptions
   extends
     Pick<TrainerOptions, 'device' | 'threads' | 'instructionSet' | 'blas' | 'graphs' | 'memoryLimitBytes'>,
-    Pick<TrainerOptions, 'evalSequences' | 'onTokenize' | 'signal'>,
-    Pick<DataOptions, 'textField' | 'splitSpecialTokens'> {
-  /** A checkpoint, or an output folder: its latest. */
-  readonly checkpoint: string;
-  /** Files or folders, or the name of a packaged corpus. */
-  readonly data: DataOptions['train'];
-  /** Tokens of one sequence. Default: those that the checkpoint was trained on. */
+    Pick<TrainerOptions, 'evalSequences' | 'onTokenize' | 'signal'> {
+  /** A checkpoint, an output folder: its latest, or a folder in the layout of Hugging Face's checkpoints. */
+  readonly model: string;
+  /**
+   * Files or folders of text, or the name of a packaged corpus; or files of records, which are told by the first one:
+   * conversations, and prompts with completions. Or a mapping that says which of the two, and how they become tokens: the
+   * tokenizer is the model's.
+   */
+  readonly data: DataOptions['train'] | DataOptions | RecordDataOptions;
+  /** Tokens of one sequence. Default: of records the longest, of text those that a checkpoint was trained on, else 1024. */
   readonly sequenceLength?: number;
   /** Sequences at a time; the result does not depend on it but for rounding. Default 8, or all if they are fewer. */
   readonly batchSize?: number;
 }
 
-/** The loss of a text under a checkpoint. */
-export interface CheckpointEvaluation extends EvaluateReport {
-  /** The checkpoint that was used. */
-  readonly checkpoint: string;
+/** How well a model predicts some data. */
+export interface ModelEvaluation extends Omit<EvaluateReport, 'step'> {
+  /** The folder that was used. */
+  readonly model: string;
+  /** Optimizer steps of a checkpoint. */
+  readonly step: number | undefined;
   /** Sentences on what may not be as the user thinks: text left out, unknown, or not separated. */
   readonly warnings: readonly string[];
 }
 
 const evaluateTable = {
   ...engineTable,
-  checkpoint: path,
-  data: dataTable.train,
-  textField: dataTable.textField,
-  splitSpecialTokens: dataTable.splitSpecialTokens,
+  model: path,
+  data: v.union([dataTable.train, section], 'a path, a list of paths, or a plain object'),
   evalSequences: trainerTable.evalSequences,
   sequenceLength: optional(wholeNumber(1)),
   batchSize: optional(wholeNumber(1, maxBatchTokens), 8),
   onTokenize: trainerTable.onTokenize,
   signal: trainerTable.signal,
-} satisfies OptionTable<EvaluateOptions>;
+} satisfies OptionTable<Omit<EvaluateOptions, 'data'> & { readonly data: unknown }>;
+
+/** Tokens of a sequence of text where nothing else says how many. */
+const usualLength = 1024;
 
 /**
- * Loss and perplexity of a text under a checkpoint. The text is cut into whole sequences, each predicted by itself.
+ * Loss and perplexity of text or records under a model. Text is cut into whole sequences, each predicted by itself; of
+ * records, each by itself, what counts is what is learnt of them.
  *
  * @example
- * const { perplexity } = await evaluateCheckpoint({ checkpoint: 'runs/demo', data: 'held-out.txt' });
+ * const { perplexity } = await evaluateModel({ model: 'runs/demo', data: 'held-out.txt' });
  *
- * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER, ERR_COMPACT_DATA_*,
- *   ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT, ERR_COMPACT_ABORTED
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_MODEL_*, ERR_COMPACT_TOKENIZER,
+ *   ERR_COMPACT_CHAT_TEMPLATE, ERR_COMPACT_DATA_*, ERR_COMPACT_DEVICE_UNAVAILABLE, ERR_COMPACT_DOES_NOT_FIT,
+ *   ERR_COMPACT_ABORTED
  */
-export async function evaluateCheckpoint(given: EvaluateOptions): Promise<CheckpointEvaluation> {
-  const options = checkOptions(given, evaluateTable, { what: 'evaluateCheckpoint' });
-  const { checkpoint: folder, data, textField, splitSpecialTokens, signal, onTokenize, ...others } = options;
-  const {
-    evalSequences: limit = Infinity,
-    sequenceLength: wantedLength,
-    batchSize,
-    ...engineOptions
-  } = others;
-  const found = await readCheckpointModel(folder);
-  const { checkpoint, state, model } = found;
-  const sequenceLength = wantedLength ?? state.training.sequenceLength;
+export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvaluation> {
+  const options = checkOptions(given, evaluateTable, { what: 'evaluateModel' });
+  const { model: source, data: givenData, signal, onTokenize, ...others } = options;
+  const { evalSequences = Infinity, sequenceLength: wantedLength, batchSize, ...engineOptions } = others;
+  const found = await readStoredModel(source);
+  const { model, step } = found;
+  const data = await dataOf(givenData, found);
+  const sequenceLength = wantedLength ?? (await usualSequenceLength(data, found));
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
-  const tokenizer = tokenizerOf(checkpoint, state);
-  const prepared = await Dataset.prepare(
-    { train: data, tokenizer, textField, splitSpecialTokens },
-    {
-      sequenceLength,
-      vocabularySize: vocabularyOf(model),
-      slidingWindow: model.slidingWindow,
-      seed: 0,
-      isHeldOut: true,
-    },
-  );
+  const { slidingWindow } = model;
+  const vocabularySize = vocabularyOf(model);
+  const reading = { sequenceLength, vocabularySize, slidingWindow, seed: 0, isHeldOut: true };
+  const prepared = await prepareData(data, reading);
   await using resources = new Resources();
   const { threads } = engineOptions;
   const control = { signal, onProgress: onTokenize, threads };
-  const dataset = resources.use(await Dataset.open(prepared, undefined, control));
-  const count = Math.min(dataset.numValidationSequences, limit);
-  const work = { entry: 'evaluate', batchSize: Math.min(batchSize, count), sequenceLength } as const;
-  const engine = await loadCheckpointModel(found, work, engineOptions, resources);
-  const read = { step: state.step, batchSize: work.batchSize, limit: count, signal };
+  const dataset = resources.use(await prepared.open(undefined, control));
+  const count = Math.min(dataset.numValidationSequences, evalSequences);
+  const work = {
+    entries: ['evaluate'],
+    batchSize: Math.min(batchSize, count),
+    sequenceLength,
+    isPacked: isPackedData(data),
+  } as const;
+  const engine = await loadStoredModel(found, work, engineOptions, resources);
+  const read = { step: step ?? 0, batchSize: work.batchSize, limit: count, signal };
   const report = await evaluateLoss(engine, dataset, read);
-  return { ...report, checkpoint, warnings: dataset.warnings };
+  return { ...report, step, model: found.path, warnings: dataset.warnings };
+}
+
+/** What is given, with the model's tokenizer; of paths alone, whether they are text or records is found. */
+async function dataOf(
+  given: unknown,
+  { tokenizerPath: tokenizer }: StoredModel,
+): Promise<DataOptions | RecordDataOptions> {
+  if (typeof given !== 'string' && !Array.isArray(given))
+    return { tokenizer, ...(given as DataOptions | RecordDataOptions) };
+  const [first] = [given as string | readonly string[]].flat();
+  const isFile = statSync(first ?? '', { throwIfNoEntry: false })?.isFile() ?? false;
+  const kind = isFile ? await firstKind(first!) : undefined;
+  const hasParts = kind === 'messages' || kind === 'completion' || kind === 'preference';
+  return hasParts ? { tokenizer, records: given as string } : { tokenizer, train: given as string };
+}
+
+async function usualSequenceLength(
+  data: DataOptions | RecordDataOptions,
+  { model: { maxSequenceLength }, sequenceLength = usualLength }: StoredModel,
+): Promise<number> {
+  return isRecordData(data)
+    ? lengthFor(await measureRecords(data, maxSequenceLength), maxSequenceLength)
+    : Math.min(sequenceLength, maxSequenceLength);
 }

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compactError } from '../errors.js';
 import {
@@ -50,7 +50,13 @@ const exportTable = {
 
 const pretrainedDType = { f32: 'float32', bf16: 'bfloat16', f16: 'float16' } as const;
 /** Copied as a checkpoint has them. */
-const otherFiles = ['generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+const otherFiles = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+];
 
 /**
  * Writes the model of a checkpoint as a folder in the layout of Hugging Face's checkpoints, for other programs: weights in
@@ -82,7 +88,9 @@ export async function exportModel(given: ExportOptions): Promise<ExportedModel> 
       'config.json': json({ ...config, dtype: named, torch_dtype: named }),
       ...(shards.size > 1 && { [indexFileName]: json(indexOf(shards)) }),
     };
-    for (const name of otherFiles) texts[name] = await readText(join(checkpoint, name));
+    const present = await readdir(checkpoint);
+    for (const name of otherFiles)
+      if (present.includes(name)) texts[name] = await readText(join(checkpoint, name));
     for (const [name, text] of Object.entries(texts))
       await writeNewFile(join(temporary, name), (file) => file.writeFile(text));
   });

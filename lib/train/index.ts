@@ -1,10 +1,12 @@
 export { listCheckpoints } from './checkpoint-folder.js';
 export type { FoundCheckpoint } from './checkpoint-folder.js';
 export { optionsFromRecipe } from './recipe.js';
-export { evaluateCheckpoint } from './evaluator.js';
-export type { CheckpointEvaluation, EvaluateOptions } from './evaluator.js';
+export { evaluateModel } from './evaluator.js';
+export type { EvaluateOptions, ModelEvaluation } from './evaluator.js';
 export { exportModel } from './export-model.js';
 export type { ExportedModel, ExportOptions } from './export-model.js';
+export { fineTune, fineTuneOptions } from './fine-tune.js';
+export type { FineTuneOptions, FineTuneResult } from './fine-tune.js';
 export { learningRateSchedule, learningRateScheduleNames } from './learning-rate-schedule.js';
 export type {
   LearningRateSchedule,
@@ -14,5 +16,6 @@ export type {
 export { loadModel } from './load-model.js';
 export { Sampler } from './sampler.js';
 export type { SamplerOptions } from './sampler.js';
+export type { TrainedPart } from './trained-parts.js';
 export { Trainer } from './trainer.js';
 export * from './types.js';

@@ -7,14 +7,14 @@ import type { TrainerOptions } from './types.js';
 /** Rates of one step, by the runtime scalar that carries each. */
 export type LearningRates = Readonly<Record<'learningRate' | RoleRate, number>>;
 
-type RateOption = 'learningRate' | RoleRate | 'maxSteps' | 'warmupSteps' | 'warmupRatio' | 'minLrRate';
+type RateOption = 'learningRate' | RoleRate | 'warmupSteps' | 'warmupRatio' | 'minLrRate';
 
 /**
  * The rates after a number of completed steps. All peaks follow one schedule.
  * @throws ERR_COMPACT_CONFIG_VALUE
  */
 export function learningRates(
-  options: Pick<TrainerOptions, RateOption> & Required<Pick<TrainerOptions, 'lrSchedulerType'>>,
+  options: Pick<TrainerOptions, RateOption> & Required<Pick<TrainerOptions, 'lrSchedulerType' | 'maxSteps'>>,
 ): (completedSteps: number) => LearningRates {
   const { maxSteps, lrSchedulerType: type, warmupSteps, warmupRatio, minLrRate } = options;
   const scheduleOf = (learningRate = options.learningRate) =>

@@ -3,7 +3,7 @@ import { recordDataTable } from '../data/records/record-data-options.js';
 import { isRecordData, type DataOptions, type RecordDataOptions } from '../data/index.js';
 import { byteTokenizer } from '../data/byte-tokenizer.js';
 import { compactError } from '../errors.js';
-import { checkOptions, checkValue, optional, path, wholeNumber, type Checked } from '../options.js';
+import { checkOptions, checkValue, optional, path, required, wholeNumber, type Checked } from '../options.js';
 import { parseDevice } from '../runtime/device.js';
 import type { EngineOptions } from '../runtime/index.js';
 import { engineTable } from '../runtime/options.js';
@@ -15,6 +15,11 @@ import type { TrainerOptions } from './types.js';
 /** Options with every default filled in, checked as far as they can be without files or devices. */
 export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data'> & {
   readonly data: Checked<typeof dataTable> | Checked<typeof recordDataTable>;
+};
+
+/** The settings of a run whose data has been opened, so that its length is known. */
+export type RunSettings = TrainerSettings & {
+  readonly maxSteps: number;
   readonly ratesAt: ReturnType<typeof learningRates>;
 };
 
@@ -22,12 +27,29 @@ export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data'> & {
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const checked = checkOptions(options, trainerTable, { what: 'a trainer' });
   const data = checkDataOptions(checked.data, checked.baseModel);
-  const settings = { ...checked, data, ratesAt: learningRates(checked) };
+  const settings = { ...checked, data };
+  checkRunLength(settings);
+  learningRates({ ...settings, maxSteps: settings.maxSteps ?? 1 }); // checks the schedule
   if (settings.device !== undefined && settings.device !== 'auto') parseDevice(settings.device);
   checkSizes(settings);
   checkEvaluation(settings);
   checkOutput(settings);
   return settings;
+}
+
+/** How many steps a run has, and what follows from that. */
+export function settingsOfRun(settings: TrainerSettings, numTrainSequences: number): RunSettings {
+  const { batchSize, gradientAccumulationSteps, numTrainEpochs, evalSteps, saveSteps } = settings;
+  const stepsOfEpoch = numTrainSequences / (batchSize * gradientAccumulationSteps);
+  const maxSteps = settings.maxSteps ?? Math.ceil(numTrainEpochs! * stepsOfEpoch);
+  const inSteps = (steps: number): number => (steps < 1 ? Math.ceil(steps * maxSteps) : steps);
+  return {
+    ...settings,
+    maxSteps,
+    evalSteps: inSteps(evalSteps),
+    saveSteps: inSteps(saveSteps),
+    ratesAt: learningRates({ ...settings, maxSteps }),
+  };
 }
 
 /**
@@ -53,7 +75,7 @@ export const engineOptionsOf = (settings: Pick<TrainerSettings, keyof typeof eng
   );
 
 /** What a checkpoint tells of the settings that it was made with. */
-export function describeSettings(settings: TrainerSettings): CheckpointState['training'] {
+export function describeSettings(settings: RunSettings): CheckpointState['training'] {
   const { batchSize, gradientAccumulationSteps, sequenceLength, maxSteps, dtype, seed } = settings;
   const { learningRate, embeddingLearningRate, headLearningRate, normLearningRate } = settings;
   const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm } = settings;
@@ -80,6 +102,18 @@ export function describeSettings(settings: TrainerSettings): CheckpointState['tr
 function checkSizes({ model, batchSize, sequenceLength }: TrainerSettings): void {
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
   checkValue(batchSize, wholeNumber(1, Math.floor(maxBatchTokens / sequenceLength)), 'batchSize');
+}
+
+function checkRunLength({ maxSteps, numTrainEpochs }: TrainerSettings): void {
+  if (numTrainEpochs === undefined) checkValue(maxSteps, required(trainerTable.maxSteps), 'maxSteps');
+  else if (maxSteps !== undefined)
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', 'maxSteps and numTrainEpochs exclude each other', {
+      op: 'numTrainEpochs',
+      expected: 'maxSteps or numTrainEpochs',
+      received: `both: maxSteps ${maxSteps} and numTrainEpochs ${numTrainEpochs}`,
+      remedy: 'Leave one of them out',
+      details: { excluded: ['maxSteps', 'numTrainEpochs'] },
+    });
 }
 
 function checkEvaluation({ data, evalSteps }: TrainerSettings): void {

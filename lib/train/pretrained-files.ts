@@ -6,11 +6,13 @@ import type { DType, Model } from '../graph/index.js';
  * generation_config.json and the tokenizer's. Nothing here reads the first two. The ids of control tokens are those of
  * the tokenizer; but text without a prompt starts from the end of text, which is what stood before every document in
  * training, while a start of its own never did.
+ * @param tokenizerFiles the tokenizer's, where they are not those of running text
  */
 export function pretrainedFiles(
   model: Model,
   tokenizer: Tokenizer,
   dtype: DType,
+  tokenizerFiles: Readonly<Record<string, string>> = tokenizer.files(),
 ): Readonly<Record<string, string>> {
   const { bosTokenId: bos, endOfTextId: eos, padTokenId: pad } = tokenizer;
   const generation = {
@@ -22,7 +24,7 @@ export function pretrainedFiles(
   return {
     'config.json': json(model.pretrainedConfig(dtype, { bos, eos, pad })),
     'generation_config.json': json(generation),
-    ...tokenizer.files(),
+    ...tokenizerFiles,
   };
 }
 

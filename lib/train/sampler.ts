@@ -2,7 +2,7 @@ import type { Tokenizer } from '../data/index.js';
 import type { Model } from '../graph/index.js';
 import { checkOptions } from '../options.js';
 import type { Engine } from '../runtime/index.js';
-import { loadCheckpointModel, readCheckpointModel } from './checkpoint-model.js';
+import { loadStoredModel, readStoredModel } from './stored-model.js';
 import { Resources } from './resources.js';
 import { sampleText } from './sample-text.js';
 import { samplerTable } from './trainer-table.js';
@@ -56,13 +56,13 @@ export class Sampler implements AsyncDisposable {
    */
   static async open(given: SamplerOptions): Promise<Sampler> {
     const { checkpoint: folder, ...options } = checkOptions(given, samplerTable, { what: 'Sampler.open' });
-    const found = await readCheckpointModel(folder);
-    const { sequenceLength } = found.state.training;
-    const work = { entry: 'generate', batchSize: 1, sequenceLength } as const;
+    const found = await readStoredModel(folder);
+    const { path: checkpoint, step = 0, sequenceLength = found.model.maxSequenceLength } = found;
+    const work = { entries: ['generate'], batchSize: 1, sequenceLength } as const;
     const resources = new Resources();
     try {
-      const engine = await loadCheckpointModel(found, work, options, resources);
-      return new Sampler({ ...found, step: found.state.step }, engine, sequenceLength, resources);
+      const engine = await loadStoredModel(found, work, options, resources);
+      return new Sampler({ ...found, checkpoint, step }, engine, sequenceLength, resources);
     } catch (error) {
       await resources[Symbol.asyncDispose]();
       throw error;

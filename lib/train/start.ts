@@ -22,8 +22,8 @@ import type { CheckpointState } from './checkpoint-state.js';
 import { checkRatesAreUsed } from './learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
 import { MetricsLog, type MetricsSink } from './metrics-log.js';
-import { engineOptionsOf, resolveOptions } from './options.js';
-import type { TrainerSettings } from './options.js';
+import { engineOptionsOf, resolveOptions, settingsOfRun } from './options.js';
+import type { RunSettings, TrainerSettings } from './options.js';
 import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
@@ -34,7 +34,7 @@ import type { CheckpointInfo, TrainerOptions } from './types.js';
 
 /** Everything that a started run consists of. */
 export interface TrainerParts {
-  readonly settings: TrainerSettings;
+  readonly settings: RunSettings;
   readonly plan: Plan;
   readonly engine: Engine;
   readonly dataset: RunData;
@@ -111,7 +111,8 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
     if (!isComplete) await engine.run('initialize', { signal });
     await base?.loadInto(engine, plan, signal);
   }
-  const state = new TrainingState({ ...settings, engine, plan, dataset });
+  const run = settingsOfRun(settings, dataset.numTrainSequences);
+  const state = new TrainingState({ ...run, engine, plan, dataset });
   resources.add(() => state.settle());
   if (resumed !== undefined) state.restore(resumed.state);
   const present = resumed && (await presentCheckpoint(resumed, outputDirectory));
@@ -122,7 +123,10 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   output?.keep();
   const baseModel =
     resumed === undefined ? base && { path: base.path, dtype: base.dtype } : resumed.state.baseModel;
-  return { settings, plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources };
+  return {
+    settings: run,
+    ...{ plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources },
+  };
 }
 
 /** What a run compiles for a device. */

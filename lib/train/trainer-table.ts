@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { planRows } from '../compile/options.js';
 import { scheduleTable } from './learning-rate-schedule.js';
 import {
@@ -6,6 +7,7 @@ import {
   functionOf,
   numberAbove,
   numberFrom,
+  numberWithin,
   optional,
   path,
   section,
@@ -19,6 +21,9 @@ import { engineTable } from '../runtime/options.js';
 import type { SamplerOptions } from './sampler.js';
 import type { SampleOptions, TrainerOptions } from './types.js';
 
+const expectedSteps = 'a whole number from 0, or a share of the run below 1';
+const stepsOrShare = v.union([wholeNumber(0), numberWithin(0, 1)], expectedSteps);
+
 /** Every option of a training run; recipes have the same, with model, method and data as mappings. */
 export const trainerTable = {
   ...planRows,
@@ -29,7 +34,8 @@ export const trainerTable = {
   resumeFromCheckpoint: optional(path),
 
   gradientAccumulationSteps: optional(wholeNumber(1, 65536), 1),
-  maxSteps: scheduleTable.maxSteps,
+  maxSteps: optional(scheduleTable.maxSteps),
+  numTrainEpochs: optional(numberAbove(0)),
   learningRate: scheduleTable.learningRate,
   embeddingLearningRate: optional(scheduleTable.learningRate),
   headLearningRate: optional(scheduleTable.learningRate),
@@ -40,9 +46,9 @@ export const trainerTable = {
   minLrRate: scheduleTable.minLrRate,
   dtype: optional(planRows.dtype, 'f32'),
 
-  evalSteps: optional(wholeNumber(0), 0),
+  evalSteps: optional(stepsOrShare, 0),
   evalSequences: optional(wholeNumber(1)),
-  saveSteps: optional(wholeNumber(0), 0),
+  saveSteps: optional(stepsOrShare, 0),
   saveTotalLimit: optional(wholeNumber(0), 2),
   loggingSteps: optional(wholeNumber(1), 10),
   loggingDirectory: optional(path),

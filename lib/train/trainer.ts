@@ -15,6 +15,8 @@ import { describeSettings } from './options.js';
 import { sampleText } from './sample-text.js';
 import { startTrainer } from './start.js';
 import type { TrainerParts } from './start.js';
+import { trainedParts } from './trained-parts.js';
+import type { TrainedPart } from './trained-parts.js';
 import type {
   CheckpointInfo,
   EvaluateReport,
@@ -93,6 +95,11 @@ export class Trainer extends Announcer implements AsyncDisposable {
     'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer' | 'warnings' | 'statistics'
   > {
     return this.#parts.dataset;
+  }
+
+  /** What the run trains, by the role of the parameters, and what of it the method compresses. */
+  get parts(): readonly TrainedPart[] {
+    return trainedParts(this.#parts.settings);
   }
 
   /** The checkpoint that the run went on from. */
@@ -307,7 +314,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     const { step, loss = Infinity } = this.#evaluation ?? {};
     const isBest = step === this.step && loss < (this.#best?.loss ?? Infinity);
     const best = isBest ? { step, loss } : this.#best;
-    const saved = await saveCheckpoint(outputDirectory, engine, { plan, model }, dataset.tokenizer, {
+    const saved = await saveCheckpoint(outputDirectory, engine, { plan, model }, dataset, {
       formatVersion: checkpointFormatVersion,
       ...state.counters,
       model: model.describe(),

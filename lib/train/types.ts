@@ -31,8 +31,10 @@ export interface TrainerOptions {
   readonly sequenceLength: number;
   /** Micro-batches of one optimizer step. Default 1. */
   readonly gradientAccumulationSteps?: number;
-  /** Optimizer steps of the whole run, those before a resume included. */
-  readonly maxSteps: number;
+  /** Optimizer steps of the whole run, those before a resume included; this or `numTrainEpochs`. */
+  readonly maxSteps?: number;
+  /** The same in passes over the training data; a part of a pass counts. */
+  readonly numTrainEpochs?: number;
   /** Peak learning rate: of matrices, and of everything that is given no rate of its own below. */
   readonly learningRate: number;
   /** Peak rate of the embeddings, tied ones included. Default `learningRate`; all follow the same schedule. */
@@ -67,11 +69,11 @@ export interface TrainerOptions {
   /** Tokens whose logits exist at a time; fewer take less memory. Default 1024. */
   readonly lossChunkTokens?: number;
 
-  /** Optimizer steps between evaluations; 0 never. Default 0. */
+  /** Optimizer steps between evaluations, or below 1 their share of the run; 0 never. Default 0. */
   readonly evalSteps?: number;
   /** Sequences of one evaluation at most. Default: all that are held out. */
   readonly evalSequences?: number;
-  /** Optimizer steps between checkpoints; 0: only at the end. Default 0. */
+  /** Optimizer steps between checkpoints, or below 1 their share of the run; 0: only at the end. Default 0. */
   readonly saveSteps?: number;
   /** Checkpoints to keep beside the best one; 0 keeps all. Default 2. */
   readonly saveTotalLimit?: number;

@@ -71,12 +71,12 @@ describe('ls', () => {
   });
 });
 
-describe('eval', () => {
+describe('evaluate', () => {
   test('gives loss, perplexity and tokens of a text', async () => {
-    const args = ['eval', output, '--data', folder.corpus, '--threads', '1'];
+    const args = ['evaluate', output, '--data', folder.corpus, '--threads', '1'];
     const [report] = objects((await runCommand([...args, '--json'])).stdout) as [Record<string, number>];
     const { loss, perplexity, numTokens } = report;
-    expect(report).toMatchObject({ type: 'evaluation', checkpoint: join(output, 'checkpoint-4'), step: 4 });
+    expect(report).toMatchObject({ type: 'evaluation', model: join(output, 'checkpoint-4'), step: 4 });
     expect(perplexity).toBeCloseTo(Math.exp(loss!), 6);
     const { code, stdout } = await runCommand(args);
     expect(code).toBe(0);
@@ -85,13 +85,13 @@ describe('eval', () => {
   });
 
   test.each([
-    ['no text', (): string[] => ['eval', output], /required option '-d, --data/],
+    ['no text', (): string[] => ['evaluate', output], /required option '-d, --data/],
     [
       'a text that is not there',
-      (): string[] => ['eval', output, '-d', 'none.txt'],
+      (): string[] => ['evaluate', output, '-d', 'none.txt'],
       /none\.txt cannot be read/,
     ],
-    ['no checkpoint', (): string[] => ['eval', 'none', '-d', folder.corpus], /none is not a checkpoint/],
+    ['no checkpoint', (): string[] => ['evaluate', 'none', '-d', folder.corpus], /none is not a checkpoint/],
   ])('refuses %s', async (_, args, sentence) => {
     const { code, stdout, stderr } = await runCommand(args());
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -10,7 +10,7 @@ describe('help', () => {
     for (const word of [
       'bench',
       'train',
-      'eval',
+      'evaluate',
       'sample',
       'plan',
       'ls',
@@ -27,7 +27,8 @@ describe('help', () => {
     [['train']],
     [['sample']],
     [['plan']],
-    [['eval']],
+    [['evaluate']],
+    [['finetune']],
     [['ls']],
     [['inspect']],
     [['methods']],

@@ -6,7 +6,7 @@ import { compile } from '../../lib/compile/index.js';
 import { lora, type Method, qlora, relora, StepClock } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
-import { evaluateCheckpoint, Sampler, Trainer } from '../../lib/train/index.js';
+import { evaluateModel, Sampler, Trainer } from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
 import { cudaDevice, targetsOf, withEngine } from '../helpers/machines.js';
 import { randomIntegers } from '../helpers/random.js';
@@ -44,9 +44,9 @@ test.each<[string, Method]>([
 ])('%s: a checkpoint evaluates and samples as the run does', async (name, method) => {
   const { checkpoint, lossBefore, loss, sample, written } = await trained(method, name.slice(0, 6));
   expect(loss).toBeLessThan(lossBefore - 0.01);
-  const options = { checkpoint, threads: 1 };
-  expect((await evaluateCheckpoint({ ...options, data: heldOut, batchSize: 2 })).loss).toBe(loss);
-  await using sampler = await Sampler.open(options);
+  const options = { model: checkpoint, data: heldOut, batchSize: 2, threads: 1 };
+  expect((await evaluateModel(options)).loss).toBe(loss);
+  await using sampler = await Sampler.open({ checkpoint, threads: 1 });
   expect((await sampler.sample(sample)).text).toBe(written);
 });
 
@@ -80,7 +80,7 @@ describe('what a checkpoint says of its method', () => {
     const state = JSON.parse(before) as { method: object };
     await writeFile(file, `${JSON.stringify({ ...state, method: { ...state.method, ...change } })}\n`);
     try {
-      return await evaluateCheckpoint({ checkpoint, data: heldOut, threads: 1 });
+      return await evaluateModel({ model: checkpoint, data: heldOut, threads: 1 });
     } finally {
       await writeFile(file, before);
     }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compile } from '../../lib/compile/index.js';
 import type { Plan } from '../../lib/compile/index.js';
-import { loadTokenizer } from '../../lib/data/index.js';
+import { byteTokenizer } from '../../lib/data/byte-tokenizer.js';
 import { SafetensorsFile, writeSafetensors } from '../../lib/formats/index.js';
 import type { Model } from '../../lib/graph/index.js';
 import { compact, dense } from '../../lib/methods/index.js';
@@ -34,6 +34,7 @@ const config = {
 };
 const model = llama(config);
 const method = compact({ rank: 8 });
+const bytes = { tokenizer: byteTokenizer, tokenizerFiles: byteTokenizer.files() };
 
 function planOf(dtype: 'f32' | 'bf16' = 'f32', trained: Model = model, by: Method = method): Plan {
   return compile({ model: trained, method: by, target: planTarget, batchSize: 1, sequenceLength: 8, dtype });
@@ -65,7 +66,7 @@ function stateOf(step: number): CheckpointState {
 }
 
 async function save(step: number, plan = planOf(), engine = new MemoryEngine(plan)): Promise<string> {
-  const saved = await saveCheckpoint(folder, engine, { plan, model }, await loadTokenizer(), stateOf(step));
+  const saved = await saveCheckpoint(folder, engine, { plan, model }, bytes, stateOf(step));
   return saved.path;
 }
 
@@ -177,13 +178,7 @@ describe('checkpoints', () => {
       const engine = new MemoryEngine(plan);
       engine.scramble(1);
       const subject = { plan, model: { ...model, weights } };
-      const { path } = await saveCheckpoint(
-        folder,
-        engine,
-        subject,
-        await loadTokenizer(),
-        stateOf(20 + index),
-      );
+      const { path } = await saveCheckpoint(folder, engine, subject, bytes, stateOf(20 + index));
       await using file = await SafetensorsFile.open(join(path, 'model.safetensors'));
       expect(file.tensors.get(tensor)!.shape).toEqual(shape);
       const whole = new Float32Array((await file.read(tensor)).buffer);
@@ -215,7 +210,7 @@ describe('checkpoints', () => {
     const engine = new MemoryEngine(plan);
     engine.scramble(1);
     const subject = { plan, model: renamed };
-    const { path } = await saveCheckpoint(folder, engine, subject, await loadTokenizer(), stateOf(1));
+    const { path } = await saveCheckpoint(folder, engine, subject, bytes, stateOf(1));
     await using file = await SafetensorsFile.open(join(path, 'model.safetensors'));
     expect(file.tensors.has('model.layers.1.attention.wq.weight')).toBe(true);
     expect(file.tensors.has('model.layers.1.self_attn.q_proj.weight')).toBe(false);
@@ -235,7 +230,7 @@ describe('checkpoints', () => {
     const engine = new MemoryEngine(subject.plan);
     engine.scramble(1);
     const state = { ...stateOf(1), model: tied.describe() };
-    const { path } = await saveCheckpoint(folder, engine, subject, await loadTokenizer(), state);
+    const { path } = await saveCheckpoint(folder, engine, subject, bytes, state);
     const file = join(path, 'model.safetensors');
     const [table, head] = ['model.embed_tokens.weight', 'lm_head.weight'] as const;
     const addHead = async (shape: readonly number[]): Promise<void> => {

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { evaluateCheckpoint, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
+import { evaluateModel, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
 const { folder, text } = makeFolder();
@@ -17,15 +17,15 @@ beforeAll(async () => {
   expected = await trainer.evaluate();
 });
 
-const evaluate = (options: Partial<EvaluateOptions> = {}): ReturnType<typeof evaluateCheckpoint> =>
-  evaluateCheckpoint({ checkpoint, data: heldOut, threads: 1, ...options });
+const evaluate = (options: Partial<EvaluateOptions> = {}): ReturnType<typeof evaluateModel> =>
+  evaluateModel({ model: checkpoint, data: heldOut, threads: 1, ...options });
 
-describe('evaluateCheckpoint', () => {
+describe('evaluateModel', () => {
   test('finds the loss that the run itself found on the same text', async () => {
     const { loss, perplexity, numTokens } = expected;
     const report = await evaluate({ batchSize: 2 });
     expect(report).toMatchObject({ loss, perplexity, numTokens, step: 8 });
-    expect(report.checkpoint).toBe(join(checkpoint, 'checkpoint-8'));
+    expect(report.model).toBe(join(checkpoint, 'checkpoint-8'));
     expect(report.warnings).toEqual([]);
   });
 
@@ -41,7 +41,7 @@ describe('evaluateCheckpoint', () => {
   });
 
   test.each<[string, object, string]>([
-    ['no checkpoint', { checkpoint: folder }, 'ERR_COMPACT_CHECKPOINT_MISSING'],
+    ['no checkpoint', { model: folder }, 'ERR_COMPACT_CHECKPOINT_MISSING'],
     ['no text', { data: join(folder, 'none.txt') }, 'ERR_COMPACT_DATA_READ'],
     ['longer sequences than the model knows', { sequenceLength: 1e6 }, 'ERR_COMPACT_CONFIG_VALUE'],
     ['a text shorter than a sequence', { sequenceLength: 1024 }, 'ERR_COMPACT_DATA_TOO_SHORT'],
@@ -57,7 +57,10 @@ describe('evaluateCheckpoint', () => {
     const line = `${JSON.stringify({ body: readFileSync(heldOut, 'utf8') })}\n`;
     writeFileSync(lines, line);
     // The end of the document is one token more, which begins no sequence.
-    const { loss, numTokens } = await evaluate({ data: lines, textField: 'body', batchSize: 2 });
+    const { loss, numTokens } = await evaluate({
+      data: { train: lines, textField: 'body' },
+      batchSize: 2,
+    });
     expect({ loss, numTokens }).toEqual({ loss: expected.loss, numTokens: expected.numTokens });
     await expect(evaluate({ data: lines })).rejects.toMatchObject({ code: 'ERR_COMPACT_DATA_FORMAT' });
   });

@@ -6,7 +6,7 @@ import { llama } from '../../lib/models/index.js';
 import type { RunOptions } from '../../lib/runtime/index.js';
 import { readState } from '../../lib/train/checkpoint-state.js';
 import { Trainer, type TrainerOptions } from '../../lib/train/index.js';
-import { resolveOptions } from '../../lib/train/options.js';
+import { resolveOptions, settingsOfRun } from '../../lib/train/options.js';
 import { TrainingState } from '../../lib/train/training-state.js';
 import { train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
@@ -30,7 +30,7 @@ describe('rates of embeddings, head and norms', () => {
       },
     };
     const tokens = new Int32Array(16);
-    const settings = resolveOptions(
+    const options = resolveOptions(
       tinyRun(text, {
         method: dense(),
         learningRate: 0.01,
@@ -42,7 +42,7 @@ describe('rates of embeddings, head and norms', () => {
       }),
     );
     const state = new TrainingState({
-      ...settings,
+      ...settingsOfRun(options, 8),
       engine,
       plan: { entries: { step: {} } } as unknown as Plan,
       dataset: {

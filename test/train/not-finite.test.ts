@@ -141,7 +141,7 @@ describe('numbers that are not finite', () => {
     };
     const state = new TrainingState({
       ...{ engine, plan, dataset, method, ...sizes, gradientAccumulationSteps: 1 },
-      ratesAt: learningRates({ ...tinyRun(text), lrSchedulerType: 'constant' }),
+      ratesAt: learningRates({ ...tinyRun(text), maxSteps: 8, lrSchedulerType: 'constant' }),
     });
     const error = await explainNotFinite(
       { what: 'the loss is NaN', step: 1, quantity: 'loss', value: NaN, isUpdated: false },

@@ -38,7 +38,7 @@ function stateOf(data: CountingData, gradientAccumulationSteps: number) {
     },
   };
   const plan = { entries: { accumulate: {}, update: {} } } as unknown as Plan;
-  const ratesAt = learningRates({ ...tinyRun(''), lrSchedulerType: 'constant' });
+  const ratesAt = learningRates({ ...tinyRun(''), maxSteps: 8, lrSchedulerType: 'constant' });
   const sizes = { batchSize: 2, gradientAccumulationSteps };
   const state = new TrainingState({ engine, plan, dataset: data, method: dense(), ratesAt, ...sizes });
   return { state, ran };

@@ -38,7 +38,8 @@ import {
 } from '../../lib/runtime/index.js';
 import { readState } from '../../lib/train/checkpoint-state.js';
 import {
-  evaluateCheckpoint,
+  evaluateModel,
+  fineTuneOptions,
   exportModel,
   listCheckpoints,
   loadModel,
@@ -328,7 +329,7 @@ const entries: readonly Entry[] = [
     call: optionsFromRecipe,
     args: () => [recipe()],
     share: 10,
-    alternatives: /^0\.(model|method|data|data\.train|memoryLimitBytes)$/,
+    alternatives: /^0\.(model|method|data|data\.train|memoryLimitBytes|evalSteps|saveSteps)$/,
   },
   {
     name: 'a recipe with --set',
@@ -356,7 +357,9 @@ const entries: readonly Entry[] = [
         onTokenize: () => undefined,
       },
     ],
-    alternatives: new RegExp(`${ownFunctions.source}|^0\\.(data\\.train|memoryLimitBytes|signal\\.\\w+)$`),
+    alternatives: new RegExp(
+      `${ownFunctions.source}|^0\\.(data\\.train|memoryLimitBytes|evalSteps|saveSteps|signal\\.\\w+)$`,
+    ),
     share: 1.5,
   },
   {
@@ -452,13 +455,34 @@ const entries: readonly Entry[] = [
     alternatives: /\.added$/,
   },
   {
-    name: 'evaluateCheckpoint',
-    call: evaluateCheckpoint,
+    name: 'evaluateModel',
+    call: evaluateModel,
     args: () => [
-      { ...engineOptions, checkpoint, data: join(folder, 'text.txt'), evalSequences: 2, sequenceLength: 8 },
+      {
+        ...engineOptions,
+        model: checkpoint,
+        data: join(folder, 'text.txt'),
+        evalSequences: 2,
+        sequenceLength: 8,
+      },
     ],
     share: 0.5,
     alternatives: /^0\.(memoryLimitBytes|data)$/,
+  },
+  {
+    name: 'fineTuneOptions',
+    call: fineTuneOptions,
+    args: () => [
+      {
+        ...engineOptions,
+        model: checkpoint,
+        data: { records: join(folder, 'pairs.jsonl'), packing: false },
+        outputDirectory: join(folder, 'fine-tuned'),
+        learningRate: 0.01,
+      },
+    ],
+    share: 0.5,
+    alternatives: /^0\.(memoryLimitBytes|data|data\.records)$/,
   },
   {
     name: 'exportModel',
@@ -504,6 +528,7 @@ beforeAll(async () => {
   before = process.cwd();
   process.chdir(folder); // a path of one letter is a path
   writeFileSync(join(folder, 'text.txt'), 'what is wrong is said. '.repeat(40));
+  writeFileSync(join(folder, 'pairs.jsonl'), '{"prompt": "a", "completion": "b"}\n'.repeat(4));
   plan = compile({ ...compileOptions(), entries: ['generate', 'initialize'] } as never);
   engine = await Engine.open({ device: 'cpu', threads: 1 });
   await engine.load(plan);

@@ -1,17 +1,11 @@
-import { InvalidArgumentError, type Command } from 'commander';
-import { openRecords, recordFormats, recordKinds } from '../../data/records/index.js';
-import type {
-  CsvSeparator,
-  EncodedRecord,
-  RecordsOptions,
-  RecordStatistics,
-} from '../../data/records/index.js';
+import type { Command } from 'commander';
+import { openRecords } from '../../data/records/index.js';
+import type { EncodedRecord, RecordStatistics } from '../../data/records/index.js';
 import { markedText } from '../marked-text.js';
-import { choice, positiveInteger, wholeNumber } from '../options.js';
+import { positiveInteger, wholeNumber } from '../options.js';
+import { addRecordFlags, recordOptions, type RecordFlags } from '../record-flags.js';
 import type { Terminal } from '../terminal.js';
 import { addHelpAfter } from '../text-layout.js';
-
-const separators = { comma: ',', tab: '\t', semicolon: ';', bar: '|' } as const;
 
 const help = {
   prose: () => `
@@ -26,19 +20,10 @@ Kinds are told by the fields of the first record: messages; prompt and completio
   ],
 } as const;
 
-interface PreviewFlags {
+interface PreviewFlags extends RecordFlags {
   readonly model: string;
   readonly limit: number;
-  readonly kind?: RecordsOptions['kind'];
-  readonly format?: RecordsOptions['format'];
-  readonly separator?: keyof typeof separators;
-  readonly textField?: string;
-  readonly classes?: number | readonly string[];
   readonly contextLength?: number;
-  readonly truncate?: boolean;
-  readonly splitSpecialTokens: boolean;
-  readonly addBos?: boolean;
-  readonly addEos: boolean;
 }
 
 export function registerData(program: Command, terminal: Terminal): void {
@@ -55,33 +40,17 @@ export function registerData(program: Command, terminal: Terminal): void {
     .argument('<file>', 'JSON lines, a JSON array, CSV or parquet, also compressed by gzip')
     .requiredOption('-m, --model <folder>', 'folder of the tokenizer and the chat template, or bytes')
     .option('--limit <count>', 'records to show', wholeNumber, 5)
-    .addOption(choice('--kind <kind>', 'what the records are (default: told by their fields)', recordKinds))
-    .addOption(choice('--format <format>', 'what the file is (default: told by its content)', recordFormats))
-    .addOption(choice('--separator <name>', 'between the fields of CSV', Object.keys(separators)))
-    .option('--text-field <key>', 'key of the text (default: text)')
-    .option('--classes <names>', 'how many classes there are, or their names: a,b,c', classes)
     .option('--context-length <tokens>', 'refuse longer records', positiveInteger)
-    .option('--truncate', 'leave out the end of longer records')
-    .option('--no-split-special-tokens', 'what reads as a control token in a record is one')
-    .option('--add-bos', 'put a start token in front (default: as the tokenizer or the template has it)')
-    .option('--no-add-bos', 'put none in front')
-    .option('--no-add-eos', 'put no end of text behind texts and completions')
     .action((file: string, flags: PreviewFlags) => showPreview(file, flags, terminal));
+  addRecordFlags(preview);
   addHelpAfter(data, { examples: help.examples.slice(0, 1) });
   addHelpAfter(preview, help);
 }
 
-function classes(text: string): number | readonly string[] {
-  if (/^\d+$/.test(text)) return positiveInteger(text);
-  const names = text.split(',');
-  if (names.includes('')) throw new InvalidArgumentError('expected a number, or names parted by commas');
-  return names;
-}
-
 async function showPreview(file: string, flags: PreviewFlags, terminal: Terminal): Promise<void> {
-  const { model, limit, separator, ...options } = flags;
-  const by: CsvSeparator | undefined = separator && separators[separator];
-  const encoder = await openRecords({ ...options, files: file, tokenizer: model, separator: by });
+  const { model, limit, contextLength } = flags;
+  const options = { ...recordOptions(flags), contextLength };
+  const encoder = await openRecords({ ...options, files: file, tokenizer: model });
   let numShown = 0;
   const statistics = await encoder.encodeAll((record) => {
     if (numShown++ >= limit) return;

@@ -57,7 +57,7 @@ function listPackaged(terminal: Terminal): void {
         model,
         String(method),
         tokensPerStep.toLocaleString('en'),
-        maxSteps.toLocaleString('en'),
+        maxSteps?.toLocaleString('en') ?? '',
       ]),
     ),
   );

@@ -1,4 +1,5 @@
 export type { EncodedRecord, MarkedTokens } from './encode/encoded-record.js';
+export { firstKind } from './first-kind.js';
 export { openRecords } from './encode-records.js';
 export type { RecordEncoder } from './encode-records.js';
 export { recordKinds } from './kinds/index.js';

@@ -16,10 +16,24 @@ import { recordDataTable, type RecordDataOptions } from './record-data-options.j
 import { RecordFile } from './record-file.js';
 import { recordsOf, spansOf, type RecordSpan, type SequenceOptions } from './record-spans.js';
 import type { RecordStatistics } from './statistics.js';
+import { tokenizerFiles } from './tokenizer-files.js';
+
+interface RecordTokenizer {
+  readonly tokenizer: Tokenizer;
+  /** As they go into checkpoints. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+interface RecordSource extends Pick<RecordTokenizer, 'files'> {
+  readonly train: RecordEncoder;
+  readonly validation: RecordEncoder | undefined;
+  readonly validationFraction: number;
+}
 
 /** Sequences of records: each record is a document of its own, and what of it counts in the loss its kind says. */
 export class RecordData implements RunData {
   readonly tokenizer: Tokenizer;
+  readonly tokenizerFiles: Readonly<Record<string, string>>;
   readonly warnings: readonly string[];
   readonly statistics: RecordStatistics;
   readonly fingerprint: string;
@@ -29,13 +43,14 @@ export class RecordData implements RunData {
   readonly #release: () => Promise<void>;
 
   private constructor(
-    tokenizer: Tokenizer,
+    { tokenizer, files }: RecordTokenizer,
     options: SequenceOptions,
     spans: { readonly train: RecordSpan; readonly validation: RecordSpan | undefined },
     release: () => Promise<void>,
   ) {
     const { train, validation } = spans;
     this.tokenizer = tokenizer;
+    this.tokenizerFiles = files;
     this.#options = options;
     this.#train = train;
     this.#validation = validation;
@@ -62,15 +77,15 @@ export class RecordData implements RunData {
     const train = await encoderOf(records);
     const heldOut = validation === undefined ? undefined : await encoderOf(validation);
     checkVocabulary(train.tokenizer, vocabularySize);
-    const share = { validation: heldOut, validationFraction };
+    const files = await tokenizerFiles(encoding.tokenizer, encoding.addBos);
+    const source = { train, validation: heldOut, validationFraction, files };
     return {
-      open: (folder, control) => RecordData.#open(train, share, { ...options, isPacked }, folder, control),
+      open: (folder, control) => RecordData.#open(source, { ...options, isPacked }, folder, control),
     };
   }
 
   static async #open(
-    encoder: RecordEncoder,
-    heldOut: { readonly validation: RecordEncoder | undefined; readonly validationFraction: number },
+    source: RecordSource,
     options: SequenceOptions,
     cacheDirectory: string | undefined,
     { signal }: TokenizeControl = {},
@@ -84,9 +99,11 @@ export class RecordData implements RunData {
         await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     };
     try {
-      for (const each of heldOut.validation === undefined ? [encoder] : [encoder, heldOut.validation])
-        files.push(await RecordFile.write(folder, each, { signal, check: refuseClasses }));
-      return new RecordData(encoder.tokenizer, options, spansOf(files, heldOut, options), release);
+      const { train, validation } = source;
+      for (const encoder of validation === undefined ? [train] : [train, validation])
+        files.push(await RecordFile.write(folder, encoder, { signal, check: refuseClasses }));
+      const tokenizer = { tokenizer: train.tokenizer, files: source.files };
+      return new RecordData(tokenizer, options, spansOf(files, source, options), release);
     } catch (error) {
       await release();
       throw error;

@@ -45,7 +45,7 @@ export async function* readExamples(
   let first: { readonly place: RecordPlace; readonly kind: RecordKind } | undefined;
   for await (const record of records) {
     const { place } = record;
-    const found = kind ?? kindOf(record, options);
+    const found = kind ?? kindOf(record, options) ?? refused(record);
     first ??= { place, kind: found };
     if (found !== first.kind)
       throw badRecord(place, `is of another kind than the first`, {
@@ -57,9 +57,11 @@ export async function* readExamples(
   }
 }
 
-function kindOf({ place, fields }: DataRecord, options: KindOptions): RecordKind {
-  const found = recordKinds.find((kind) => kinds[kind].matches(fields, options));
-  if (found !== undefined) return found;
+/** The kind that a record's fields tell, if any. */
+export const kindOf = ({ fields }: DataRecord, options: KindOptions): RecordKind | undefined =>
+  recordKinds.find((kind) => kinds[kind].matches(fields, options));
+
+function refused({ place, fields }: DataRecord): never {
   const names = Object.keys(fields);
   throw badRecord(place, 'has the fields of no kind', {
     expected: recordKinds.map((kind) => `${kinds[kind].fields} (${kind})`).join(', '),

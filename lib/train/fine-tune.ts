@@ -1,0 +1,170 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { isCompactError } from '../errors.js';
+import { recordDataTable } from '../data/records/record-data-options.js';
+import type { RecordDataOptions, RecordStatistics } from '../data/records/index.js';
+import { compact } from '../methods/index.js';
+import type { Method } from '../methods/index.js';
+import { checkOptions, path, section, type OptionTable } from '../options.js';
+import { computedDType, openBaseModel } from './base-model.js';
+import { listCheckpoints } from './checkpoint-folder.js';
+import { exportModel } from './export-model.js';
+import { loadModel } from './load-model.js';
+import { lengthFor, measureRecords } from './measure-records.js';
+import { resolveOptions } from './options.js';
+import { Trainer } from './trainer.js';
+import { trainerTable } from './trainer-table.js';
+import type { TrainerOptions, TrainResult } from './types.js';
+
+/** Options of `fineTune`: those of a trainer, of which all but three have defaults for it. */
+export interface FineTuneOptions extends Partial<Omit<TrainerOptions, 'model' | 'data' | 'baseModel'>> {
+  /**
+   * What is trained further: a folder in the layout of Hugging Face's checkpoints, such as a downloaded model, or a
+   * checkpoint of this package, or an output folder: its latest.
+   */
+  readonly model: string;
+  /** Files of records, or where records come from and how they become sequences. */
+  readonly data: string | readonly string[] | RecordDataOptions;
+  /** Checkpoints, metrics.jsonl and the trained model, in a folder `model`, go here. */
+  readonly outputDirectory: string;
+}
+
+/** A fine-tuning that has ended. */
+export interface FineTuneResult extends TrainResult {
+  /** The trained model; undefined when no step was done. */
+  readonly folder: string | undefined;
+}
+
+const unchecked = Object.fromEntries(Object.keys(trainerTable).map((name) => [name, v.unknown()]));
+const { baseModel: _, ...ofTrainer } = unchecked as Record<keyof typeof trainerTable, v.UnknownSchema>;
+const expectedData = 'a path, a list of paths, or a plain object, { records: ... }';
+const fineTuneTable = {
+  ...(ofTrainer as unknown as OptionTable<Omit<FineTuneOptions, 'model' | 'data' | 'outputDirectory'>>),
+  model: path,
+  data: v.union([recordDataTable.records, section], expectedData),
+  outputDirectory: path,
+};
+
+const numEpochs = 3;
+/** Records that a step learns from, as many as usual. */
+const recordsOfStep = 16;
+/** Tokens of a micro-batch at most, unless one sequence has more: what stands in memory at a time. */
+const tokensOfMicroBatch = 4096;
+
+/**
+ * The options of a trainer that fine-tunes a model on records. What is left out is chosen by the model and the data: the
+ * type of the numbers is that of the files (bf16 for F16), a sequence holds the longest record, a step learns from about 16
+ * records. The others are compact, three epochs, a cosine after a short warm-up, and an evaluation after each epoch.
+ *
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_MODEL_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER,
+ *   ERR_COMPACT_CHAT_TEMPLATE, ERR_COMPACT_DATA_*
+ */
+export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOptions> {
+  const checked = checkOptions(given, fineTuneTable, { what: 'fineTune' });
+  const { model: source, data: givenData, ...chosen } = checked as FineTuneOptions;
+  const folder = (await listCheckpoints(source)).at(-1)?.path ?? source;
+  const model = loadModel(folder);
+  await using base = await openBaseModel(folder, model);
+  const data = dataOf(givenData, folder);
+  const method = chosen.method ?? compact();
+  const statistics = await measureRecords(data, chosen.sequenceLength ?? model.maxSequenceLength);
+  const canHoldOut =
+    data.validation !== undefined || (data.validationFraction !== 0 && statistics.numRecords > 1);
+  const options: TrainerOptions = {
+    dtype: computedDType(base),
+    lrSchedulerType: 'cosine',
+    ...(chosen.warmupSteps === undefined && { warmupRatio: 0.03 }),
+    ...(chosen.maxSteps === undefined && { numTrainEpochs: numEpochs }),
+    evalSteps: canHoldOut ? 1 / Math.max(2, chosen.numTrainEpochs ?? numEpochs) : 0,
+    learningRate: usualRate(method),
+    ...sizesOf(statistics, { ...chosen, method, data, longest: model.maxSequenceLength }),
+    ...chosen,
+    model,
+    method,
+    data,
+    baseModel: folder,
+  };
+  resolveOptions(options); // what options say of each other
+  return options;
+}
+
+/**
+ * Trains a model further on records, and writes it as a folder that other programs open.
+ *
+ * @param onStart told the trainer before its first step: for its events, its plan, and to stop it
+ * @throws what `fineTuneOptions`, `Trainer.create`, an iteration and `exportModel` throw
+ * @example
+ * const { folder } = await fineTune({ model: 'downloads/my-llama', data: 'chats.jsonl', outputDirectory: 'runs/mine' });
+ */
+export async function fineTune(
+  given: FineTuneOptions,
+  onStart: (trainer: Trainer) => void = () => {},
+): Promise<FineTuneResult> {
+  const options = await fineTuneOptions(given);
+  await using trainer = await Trainer.create(options);
+  onStart(trainer);
+  return exportTrained(await trainer.run(), options);
+}
+
+/**
+ * Writes what a run has trained as a folder that other programs open, `model-<step>` in its output folder; where it is
+ * there already, it is left as it is.
+ * @throws what `exportModel` throws
+ */
+export async function exportTrained(
+  result: TrainResult,
+  { outputDirectory }: Pick<TrainerOptions, 'outputDirectory'>,
+): Promise<FineTuneResult> {
+  const { checkpoint } = result;
+  if (checkpoint === undefined || outputDirectory === undefined) return { ...result, folder: undefined };
+  const folder = join(outputDirectory, `model-${checkpoint.step}`);
+  if (!existsSync(folder))
+    try {
+      await exportModel({ checkpoint: checkpoint.path, folder });
+    } catch (error) {
+      // Weights in codes, or with adapters beside them, stay in the checkpoint.
+      if (!isCompactError(error, 'ERR_COMPACT_CHECKPOINT_MISMATCH')) throw error;
+      return { ...result, folder: checkpoint.path };
+    }
+  return { ...result, folder };
+}
+
+function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptions {
+  const data = typeof given === 'string' || Array.isArray(given) ? { records: given } : given;
+  return { tokenizer: folder, ...(data as RecordDataOptions) };
+}
+
+/** Adapters take ten times the rate of whole weights; what a method scales its updates by is made up for. */
+function usualRate(method: Method): number {
+  const { r, updateScale = 1 } = method.describe() as { readonly r?: number; readonly updateScale?: number };
+  return (r === undefined ? 2e-5 : 2e-4) / updateScale;
+}
+
+function sizesOf(
+  statistics: RecordStatistics,
+  given: Pick<FineTuneOptions, 'sequenceLength' | 'batchSize' | 'gradientAccumulationSteps'> & {
+    readonly method: Method;
+    readonly data: RecordDataOptions;
+    readonly longest: number;
+  },
+): Required<Pick<TrainerOptions, 'sequenceLength' | 'batchSize' | 'gradientAccumulationSteps'>> {
+  const { sequenceLength = lengthFor(statistics, given.longest) } = given;
+  const meanLength = statistics.numTokens / statistics.numRecords;
+  const recordsOfSequence = given.data.packing === false ? 1 : sequenceLength / meanLength;
+  const sequencesOfStep = Math.max(1, Math.round(recordsOfStep / Math.max(1, recordsOfSequence)));
+  const { gradientAccumulationSteps, batchSize } = given;
+  if (batchSize !== undefined || gradientAccumulationSteps !== undefined) {
+    const steps = gradientAccumulationSteps ?? 1;
+    const size = batchSize ?? Math.ceil(sequencesOfStep / steps);
+    return { sequenceLength, batchSize: size, gradientAccumulationSteps: steps };
+  }
+  const fitting = Math.max(1, Math.floor(tokensOfMicroBatch / sequenceLength));
+  const size = given.method.updatesInBackward === true ? sequencesOfStep : Math.min(sequencesOfStep, fitting);
+  return {
+    sequenceLength,
+    batchSize: size,
+    gradientAccumulationSteps:
+      given.method.updatesInBackward === true ? 1 : Math.ceil(sequencesOfStep / size),
+  };
+}
