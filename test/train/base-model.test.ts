@@ -175,32 +175,92 @@ describe('every recorded model', () => {
     await expectParameters(name, folderOf(name));
   });
 
-  test('a file of the body alone, with the masks that older ones hold', async () => {
-    const path = folderOf('gpt2');
+  /** Such a folder with tensors under other names, and more of them: one zero each. */
+  async function rewrittenFolderOf(
+    name: string,
+    nameOf: (tensor: string) => string,
+    more: readonly string[],
+  ): Promise<string> {
+    const path = folderOf(name);
     const whole = join(path, 'model.safetensors');
     const file = await SafetensorsFile.open(whole);
-    const sources = [...file.tensors].map(([name, { dtype, shape }]): TensorSource => ({
-      name: name.replace(/^transformer\./, ''),
+    const sources = [...file.tensors].map(([tensor, { dtype, shape }]): TensorSource => ({
+      name: nameOf(tensor),
       dtype,
       shape,
       read: async function* () {
-        yield file.read(name);
+        yield file.read(tensor);
       },
     }));
-    const mask: TensorSource = {
-      name: 'h.0.attn.bias',
+    const added = more.map((tensor): TensorSource => ({
+      name: tensor,
       dtype: 'f32',
-      shape: [1, 1, 2, 2],
+      shape: [1],
       read: async function* () {
-        yield new Uint8Array(16);
+        yield new Uint8Array(4);
       },
-    };
-    const ofBody = join(path, 'body.safetensors');
-    await writeSafetensors(ofBody, [...sources, mask]);
+    }));
+    const written = join(path, 'written.safetensors');
+    await writeSafetensors(written, [...sources, ...added]);
     await file.close();
-    cpSync(ofBody, whole);
-    rmSync(ofBody);
-    await expectParameters('gpt2', path);
+    cpSync(written, whole);
+    rmSync(written);
+    return path;
+  }
+
+  test('a file of the body alone, with the masks that older ones hold', async () => {
+    const ofBody = (tensor: string) => tensor.replace(/^transformer\./, '');
+    await expectParameters('gpt2', await rewrittenFolderOf('gpt2', ofBody, ['h.0.attn.bias']));
+  });
+
+  test('the first BERTs: other names of norms, and heads that are not used', async () => {
+    const firstName = (tensor: string) =>
+      tensor.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta');
+    const more = ['bert.pooler.dense.weight', 'cls.seq_relationship.bias'];
+    await expectParameters('bert', await rewrittenFolderOf('bert', firstName, more));
+  });
+
+  test('weights of another task give the body, and the head starts from its initializers', async () => {
+    const path = folderOf('roberta');
+    const model = loadModel(path, { task: 'sequence-classification', numLabels: 3 });
+    await using base = await openBaseModel(path, model);
+    const head = ['dense', 'out_proj'].flatMap((part) =>
+      ['weight', 'bias'].map((kind) => `classifier.${part}.${kind}`),
+    );
+    expect(base.newParameters).toEqual(head);
+    const plan = planOf(model, dense());
+    await using engine = await Engine.open({ device: 'cpu', threads: 1 });
+    await engine.load(plan);
+    await engine.run('initialize');
+    const initial = await engine.read('classifier.dense.weight');
+    await base.loadInto(engine, plan);
+    expect(await engine.read('classifier.dense.weight')).toEqual(initial);
+    const body = readParameters('roberta', loadModel(path));
+    for (const { parameter } of model.weights) {
+      if (head.includes(parameter)) continue;
+      expect(Array.from(await engine.read(parameter))).toEqual(
+        Array.from(Float32Array.from(body.get(parameter)!.data)),
+      );
+    }
+  });
+
+  test('what is missing of a body, and a head of other classes, is refused', async () => {
+    const path = await rewrittenFolderOf(
+      'roberta-classes',
+      (name) => name.replace('embeddings.word', 'x'),
+      [],
+    );
+    await expect(openBaseModel(path, loadModel(path, { numLabels: 7 }))).rejects.toMatchObject({
+      code: 'ERR_COMPACT_CHECKPOINT_MISMATCH',
+      details: {
+        missing: ['roberta.embeddings.word_embeddings.weight'],
+        wrong: [
+          'classifier.out_proj.weight: bf16 (5, 16), not (7, 16)',
+          'classifier.out_proj.bias: bf16 (5), not (7)',
+        ],
+        unexpected: ['roberta.x_embeddings.weight'],
+      },
+    });
   });
 });
 

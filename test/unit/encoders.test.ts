@@ -92,6 +92,16 @@ describe('tasks', () => {
     });
   });
 
+  test('an override of the task or of the labels replaces what the file says of them', () => {
+    const config = labelled(bert, ['low', 'middle', 'high']);
+    const described = (overrides: object) => modelFromPretrainedConfig(config, overrides).describe();
+    expect(described({ hiddenSize: 768 })).toMatchObject({ labelNames: ['low', 'middle', 'high'] });
+    expect(described({ numLabels: 5 })).toMatchObject({ numLabels: 5 });
+    expect(described({ numLabels: 5 })).not.toHaveProperty('labelNames');
+    expect(described({ labelNames: ['no', 'yes'] })).toMatchObject({ numLabels: 2 });
+    expect(described({ task: 'masked-lm' })).not.toHaveProperty('numLabels');
+  });
+
   test('one label without a type of problem is a number', () => {
     const model = modelFromPretrainedConfig(labelled(bert, ['score']));
     expect(model.batchFields.at(-1)).toEqual({ name: 'labels', dtype: 'f32', shape: ['batchSize'] });

@@ -80,7 +80,13 @@ export function resolveEncoderConfig<C extends EncoderConfig>(
   overrides: object,
 ): Resolved<C> {
   const context = { what };
-  const values = new Map([...ownValues(given, context), ...ownValues(overrides, context)]);
+  const replaced = ownValues(overrides, context);
+  // Labels of a file are those of its own head: another task, or others of them, replaces all that it says of them.
+  const isOtherHead = ['task', 'numLabels', 'labelNames'].some((key) => replaced.has(key));
+  const kept = [...ownValues(given, context)].filter(
+    ([key]) => !(isOtherHead && (key === 'numLabels' || key === 'labelNames')),
+  );
+  const values = new Map([...kept, ...replaced]);
   const config = checkOptions(Object.fromEntries(values), table, context) as unknown as Resolved<C>;
   const { hiddenSize, numAttentionHeads, task } = config;
   requireThat(
