@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { registerBench } from './bench/index.js';
+import { registerConvert } from './commands/convert.js';
 import { registerData } from './commands/data.js';
 import { registerEvaluate } from './commands/evaluate.js';
 import { registerFinetune } from './commands/finetune.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLs } from './commands/ls.js';
+import { registerMerge } from './commands/merge.js';
 import { registerMethods } from './commands/methods.js';
 import { registerPlan } from './commands/plan.js';
 import { registerSample } from './commands/sample.js';
@@ -50,6 +52,8 @@ export function createProgram(context: CommandContext): Command {
   registerData(program, terminal);
   registerEvaluate(program, terminal);
   registerSample(program, terminal);
+  registerConvert(program, terminal);
+  registerMerge(program, terminal);
   registerLs(program, terminal);
   registerMethods(program, terminal);
   registerInspect(program, terminal);

@@ -37,6 +37,7 @@ const recipeFlags: readonly RecipeFlag[] = [
     description: 'a preset (see compact-train ls), or the path of a config.json or of its folder' },
   { flags: '--from <folder>', key: 'baseModel', plans: true,
     description: 'weights to start from: a downloaded model, or a checkpoint; its config.json is the model' },
+  { flags: '--adapter <folder>', key: 'adapter', description: 'adapters of PEFT to start from, of the weights of --from' },
   // A method comes before its options: the order in which flags are applied.
   { flags: '--method <method>', key: 'method', choices: namesOf(methods), plans: true,
     description: 'method, with its defaults; see compact-train methods' },

@@ -1,10 +1,11 @@
 import type { Plan, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
-import { isFloat, openWeights, toSingles, type FloatDType, type TensorReader } from '../formats/index.js';
-import { Graph, numElements, type Model, type StoredParameter } from '../graph/index.js';
+import { toSingles, type FloatDType, type TensorReader } from '../formats/index.js';
+import { numElements, type Model } from '../graph/index.js';
 import { encodeInt8, encodeNf4, nf4Span } from '../methods/weights/encode.js';
 import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
+import { commonDType, openModelWeights, parameterShapes, storedShape } from './model-weights.js';
 import {
   convertedNumbers,
   evenRows,
@@ -13,8 +14,8 @@ import {
   transposed,
   type Elements,
 } from './tensor-elements.js';
-import { elementsOfFile, hostArray } from './tensor-files.js';
-import { partOf, shapeInFile, type StoredShape } from './tensor-parts.js';
+import { floatsOfFile, hostArray } from './tensor-files.js';
+import { partOf } from './tensor-parts.js';
 
 /** Weights that a run starts from, in files that were found to fit the model; nothing of them has been read yet. */
 export interface BaseModel extends AsyncDisposable {
@@ -55,122 +56,6 @@ export async function openBaseModel(path: string, model: Model): Promise<BaseMod
 export const computedDType = ({ dtype }: Pick<BaseModel, 'dtype'>): 'f32' | 'bf16' =>
   dtype === 'f32' || dtype === 'f64' ? 'f32' : 'bf16';
 
-/**
- * The files alone, checked in the same way.
- * @param op the option that names them, for the error
- */
-export async function openModelWeights(path: string, model: Model, op: string): Promise<TensorReader> {
-  const files = renamed(await openWeights(path), model);
-  try {
-    checkTensors(files, model, op);
-    return files;
-  } catch (error) {
-    await files.close();
-    throw error;
-  }
-}
-
-// ---- What is there
-
-/** Tables and masks that models compute anew; older files hold them. */
-const isComputed = (name: string): boolean => /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/.test(name);
-
-/** Norms of the first BERTs have names of their own. */
-const presentName = (name: string): string =>
-  name.replace(/\.LayerNorm\.gamma$/, '.LayerNorm.weight').replace(/\.LayerNorm\.beta$/, '.LayerNorm.bias');
-
-/** Files under the names that their tensors have today, and in a whole model where they are of a body alone, as GPT-2 is published. */
-function renamed(files: TensorReader, { bodyPrefix, weights }: Model): TensorReader {
-  const names = [...files.tensors.keys()];
-  const isWhole = bodyPrefix === undefined || names.some((name) => name.startsWith(bodyPrefix));
-  if (isWhole && names.every((name) => presentName(name) === name)) return files;
-  const ofModel = new Set(weights.map(({ tensor }) => tensor));
-  const nameOf = (name: string): string => (isWhole || ofModel.has(name) ? name : bodyPrefix + name);
-  const ownNames = new Map(names.map((name) => [nameOf(presentName(name)), name]));
-  return {
-    path: files.path,
-    tensors: new Map([...ownNames].map(([name, own]) => [name, files.tensors.get(own)!])),
-    readInto: (name, target, byteOffset) => files.readInto(ownNames.get(name)!, target, byteOffset),
-    close: () => files.close(),
-    [Symbol.asyncDispose]: () => files.close(),
-  };
-}
-
-function checkTensors(files: TensorReader, model: Model, op: string): void {
-  const shapes = parameterShapes(model);
-  const missing: string[] = [];
-  const wrong: string[] = [];
-  const known = new Set<string>();
-  for (const stored of model.weights) {
-    const expected = shapeInFile(storedShape(stored, shapes.get(stored.parameter)!));
-    const tied = (stored.tiedTensors ?? []).filter((name) => files.tensors.has(name));
-    for (const name of [stored.tensor, ...tied]) {
-      if (known.has(name)) continue; // another part of it
-      known.add(name);
-      const found = files.tensors.get(name);
-      if (found === undefined && stored.isOwnHead && op === 'baseModel') continue;
-      if (found === undefined) missing.push(name);
-      else if (!isFloat(found.dtype) || found.shape.join() !== expected.join())
-        wrong.push(`${name}: ${found.dtype} (${found.shape.join(', ')}), not (${expected.join(', ')})`);
-    }
-  }
-  const isOther = (name: string): boolean =>
-    op === 'baseModel' && (model.otherHeads ?? []).some((prefix) => name.startsWith(prefix));
-  const unexpected = [...files.tensors]
-    .filter(([name, { dtype }]) => isFloat(dtype) && !known.has(name) && !isComputed(name) && !isOther(name))
-    .map(([name]) => name);
-  if (missing.length + wrong.length + unexpected.length === 0) return;
-  const found = [
-    ...(missing.length > 0 ? [`without ${listed(missing)}`] : []),
-    ...(wrong.length > 0 ? [`with ${listed(wrong)}`] : []),
-    ...(unexpected.length > 0 ? [`with ${listed(unexpected)}, which the model has no place for`] : []),
-  ];
-  throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `the weights of ${files.path} are not the model's`, {
-    op,
-    expected: `the ${model.weights.length} tensors of ${model.name}, in its shapes and floating point`,
-    received: found.join('; '),
-    remedy: remedyFor(missing, wrong, unexpected),
-    details: { missing, wrong, unexpected },
-  });
-}
-
-function remedyFor(
-  missing: readonly string[],
-  wrong: readonly string[],
-  unexpected: readonly string[],
-): string {
-  if (unexpected.some((name) => /\.lora_[AB]\./.test(name)))
-    return 'Merge the adapters into the weights first, or start from the model that they were trained for';
-  if (missing.join() === 'lm_head.weight' && wrong.length + unexpected.length === 0)
-    return 'If its head is the embedding table, set tieWordEmbeddings: true';
-  return 'Leave out model, so that the config.json beside these files is used, or download both again';
-}
-
-const listed = (names: readonly string[]): string =>
-  names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
-
-/** Shapes of the parameters by name, as the model builds them. */
-function parameterShapes(model: Model): ReadonlyMap<string, readonly number[]> {
-  const graph = new Graph();
-  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'evaluate' });
-  return new Map(graph.parameters.map(({ name, shape }) => [name, shape]));
-}
-
-const storedShape = ({ layout, part }: StoredParameter, shape: readonly number[]): StoredShape => ({
-  shape,
-  isTransposed: layout === 'transposed',
-  part,
-});
-
-function commonDType({ tensors }: TensorReader): FloatDType {
-  const bytes = new Map<FloatDType, number>();
-  for (const { dtype, byteLength } of tensors.values())
-    if (isFloat(dtype)) bytes.set(dtype, (bytes.get(dtype) ?? 0) + byteLength);
-  return [...bytes].reduce((most, other) => (other[1] > most[1] ? other : most))[0];
-}
-
-// ---- Its way into an engine
-
 async function loadWeights(
   files: TensorReader,
   model: Model,
@@ -186,15 +71,12 @@ async function loadWeights(
     const { parameter, tensor } = stored;
     const shape = shapes.get(parameter)!;
     if (!files.tensors.has(tensor)) continue; // a head that is new
-    const from = files.tensors.get(tensor)!.dtype as FloatDType; // checked
-    const inFile = partOf(
-      elementsOfFile(files, tensor, { f64: 8, f32: 4, bf16: 2, f16: 2 }[from]),
-      storedShape(stored, shape),
-    );
+    const whole = floatsOfFile(files, tensor);
+    const inFile = partOf(whole, storedShape(stored, shape));
     const isTransposed = stored.layout === 'transposed';
     const elements = isTransposed ? transposed(inFile, shape.toReversed() as [number, number]) : inFile;
     const numbersAs = (dtype: 'f32' | 'bf16'): Elements =>
-      convertedNumbers(elements, from, dtype, notFinite(files.path, tensor, dtype));
+      convertedNumbers(elements, whole.dtype, dtype, notFinite(files.path, tensor, dtype));
     const target = targetOf(parameter, numElements(shape), shape.at(-1)!, values, numbersAs);
     for (const { first, count } of pieces(target.numElements)) {
       checkAborted(signal);

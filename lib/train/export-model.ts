@@ -1,29 +1,35 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compactError } from '../errors.js';
 import {
   indexFileName,
-  onPath,
-  systemCode,
   weightsFileName,
   writeFolderAtomically,
   writeNewFile,
   writeSafetensors,
 } from '../formats/index.js';
-import type { FloatDType, TensorReader, TensorSource } from '../formats/index.js';
-import { numElements } from '../graph/index.js';
-import { modelFromDescription } from '../models/index.js';
+import type { TensorReader, TensorSource } from '../formats/index.js';
+import { numElements, type Model } from '../graph/index.js';
 import { byteCount, checkOptions, oneOf, optional, path, type OptionTable } from '../options.js';
-import { openModelWeights } from './base-model.js';
-import { listCheckpoints } from './checkpoint-folder.js';
-import { readState } from './checkpoint-state.js';
+import { byTensor } from './model-weights.js';
 import { convertedNumbers, pieces } from './tensor-elements.js';
-import { elementsOfFile } from './tensor-files.js';
+import { floatsOfFile } from './tensor-files.js';
+import { openModelSource } from './interchange/model-source.js';
+import { refuseExisting } from './interchange/output.js';
 
 /** Options of `exportModel`. */
 export interface ExportOptions {
-  /** A checkpoint, or an output folder: its latest. */
+  /**
+   * A checkpoint, an output folder: its latest, a folder in the layout of Hugging Face's checkpoints, one of PEFT's
+   * adapters, or a file of llama2.c.
+   */
   readonly checkpoint: string;
+  /**
+   * The weights that adapters are added to: the folder that they were trained from. Default: of a checkpoint those in it, as
+   * the run held them, rounded to its type or decoded from int8 or NF4; of PEFT's adapters those that they name.
+   */
+  readonly baseModel?: string;
+  /** The tokenizer.bin of a file of llama2.c; without one the model has no tokenizer. */
+  readonly tokenizer?: string;
   /** The folder to make; refused where there is one. */
   readonly folder: string;
   /** Of the numbers in the files. Default: that of the model that the run started from, else that of the run. */
@@ -39,32 +45,29 @@ export interface ExportedModel {
   readonly files: readonly string[];
   /** Of the weights. */
   readonly dtype: 'f32' | 'bf16' | 'f16';
+  /** Adapters that were added to weights. */
+  readonly numMergedAdapters: number;
 }
 
 const exportTable = {
   checkpoint: path,
+  baseModel: optional(path),
+  tokenizer: optional(path),
   folder: path,
   dtype: optional(oneOf(['f32', 'bf16', 'f16'])),
   maxShardBytes: optional(byteCount, '5GB'),
 } satisfies OptionTable<ExportOptions>;
 
 const pretrainedDType = { f32: 'float32', bf16: 'bfloat16', f16: 'float16' } as const;
-/** Copied as a checkpoint has them. */
-const otherFiles = [
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'chat_template.jinja',
-];
 
 /**
- * Writes the model of a checkpoint as a folder in the layout of Hugging Face's checkpoints, for other programs: weights in
- * one file, or in shards with an index, in any type; config.json, generation_config.json and the tokenizer's files; nothing
- * of training. The folder appears under its name only when all of it is on the disk. No engine is opened, and weights
+ * Writes a model as a folder in the layout of Hugging Face's checkpoints, for other programs: weights in one file, or in
+ * shards with an index, in any type; config.json, and generation_config.json and the tokenizer's files as they are; nothing
+ * of training. Adapters are added to their weights (W + s A B in double precision, rounded once), weights in codes are
+ * decoded. The folder appears under its name only when all of it is on the disk. No engine is opened, and weights
  * pass in pieces.
  *
- * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*: _MISMATCH for weights in codes or with adapters,
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_CHECKPOINT_*: _MISMATCH for weights that are not the model's,
  *   _INVALID for a number that the type does not hold, _WRITE
  * @example await exportModel({ checkpoint: 'runs/demo', folder: 'my-model', dtype: 'bf16' });
  */
@@ -72,59 +75,38 @@ export async function exportModel(given: ExportOptions): Promise<ExportedModel> 
   const options = checkOptions(given, exportTable, { what: 'exportModel' });
   const { folder, maxShardBytes } = options;
   await refuseExisting(folder);
-  const checkpoint = (await listCheckpoints(options.checkpoint)).at(-1)?.path ?? options.checkpoint;
-  const state = await readState(checkpoint);
-  const { dtype: baseDType = state.training.dtype } = state.baseModel ?? {};
-  const dtype = options.dtype ?? (baseDType === 'f64' ? 'f32' : baseDType);
-  const model = modelFromDescription(state.model);
-  await using weights = await openModelWeights(join(checkpoint, weightsFileName), model, 'checkpoint');
-  const shards = planShards(weights, dtype, maxShardBytes);
+  await using source = await openModelSource(options);
+  const { model, weights, config, companions, numMergedAdapters } = source;
+  const dtype = options.dtype ?? (source.dtype === 'f64' ? 'f32' : source.dtype);
+  const shards = planShards(sourcesOf(weights, model, dtype), maxShardBytes);
   await writeFolderAtomically(folder, async (temporary) => {
     for (const [name, sources] of shards)
       await writeSafetensors(join(temporary, name), sources, { format: 'pt' });
-    const config = JSON.parse(await readText(join(checkpoint, 'config.json'))) as object;
     const named = pretrainedDType[dtype];
-    const texts: Record<string, string> = {
-      'config.json': json({ ...config, dtype: named, torch_dtype: named }),
-      ...(shards.size > 1 && { [indexFileName]: json(indexOf(shards)) }),
-    };
-    const present = await readdir(checkpoint);
-    for (const name of otherFiles)
-      if (present.includes(name)) texts[name] = await readText(join(checkpoint, name));
-    for (const [name, text] of Object.entries(texts))
-      await writeNewFile(join(temporary, name), (file) => file.writeFile(text));
+    const contents = new Map<string, string | Uint8Array>(companions);
+    contents.set('config.json', json({ ...config, dtype: named, torch_dtype: named }));
+    if (shards.size > 1) contents.set(indexFileName, json(indexOf(shards)));
+    for (const [name, content] of contents)
+      await writeNewFile(join(temporary, name), (file) => file.writeFile(content));
   });
-  return { folder, files: [...shards.keys()], dtype };
+  return { folder, files: [...shards.keys()], dtype, numMergedAdapters };
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
-const readText = (file: string): Promise<string> =>
-  onPath('ERR_COMPACT_CHECKPOINT_READ', file, () => readFile(file, 'utf8'));
-
-function refuseExisting(folder: string): Promise<void> {
-  return onPath('ERR_COMPACT_CHECKPOINT_WRITE', folder, async () => {
-    const found = await stat(folder).catch((error: unknown) => {
-      if (systemCode(error) !== 'ENOENT') throw error;
-    });
-    if (found === undefined) return;
-    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${folder} is there already`, {
-      op: 'folder',
-      expected: 'the name of a folder that is not there yet',
-      remedy: 'Choose another folder, or remove it',
-    });
-  });
-}
 
 type ExportDType = ExportedModel['dtype'];
 type Shards = ReadonlyMap<string, readonly TensorSource[]>;
 const bytesOf = ({ dtype, shape }: TensorSource): number => numElements(shape) * (dtype === 'f32' ? 4 : 2);
 
+/** What the model has: a tied tensor once, and no tables that are computed anew. */
+const sourcesOf = (weights: TensorReader, model: Model, dtype: ExportDType): readonly TensorSource[] =>
+  [...byTensor(model.weights).keys()].map((name) => sourceOf(weights, name, dtype));
+
 /** Tensors in their order, as many in a file as it may hold. */
-function planShards(weights: TensorReader, dtype: ExportDType, maxBytes: number): Shards {
+function planShards(sources: readonly TensorSource[], maxBytes: number): Shards {
   const files: TensorSource[][] = [[]];
   let bytes = 0;
-  for (const name of weights.tensors.keys()) {
-    const source = sourceOf(weights, name, dtype);
+  for (const source of sources) {
     if (files.at(-1)!.length > 0 && bytes + bytesOf(source) > maxBytes) {
       files.push([]);
       bytes = 0;
@@ -138,8 +120,8 @@ function planShards(weights: TensorReader, dtype: ExportDType, maxBytes: number)
 }
 
 function sourceOf(weights: TensorReader, name: string, dtype: ExportDType): TensorSource {
-  const { dtype: from, shape } = weights.tensors.get(name)!;
-  const elements = elementsOfFile(weights, name, from === 'f32' ? 4 : 2);
+  const { shape } = weights.tensors.get(name)!;
+  const given = floatsOfFile(weights, name);
   const refused = (value: number): Error =>
     compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${weights.path}: ${name} holds ${value}`, {
       op: name,
@@ -147,7 +129,7 @@ function sourceOf(weights: TensorReader, name: string, dtype: ExportDType): Tens
       received: String(value),
       remedy: "Export with dtype 'bf16' or 'f32'",
     });
-  const numbers = convertedNumbers(elements, from as FloatDType, dtype, refused);
+  const numbers = convertedNumbers(given, given.dtype, dtype, refused);
   return {
     name,
     dtype,

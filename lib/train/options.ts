@@ -34,6 +34,9 @@ export function resolveOptions(options: TrainerOptions): TrainerSettings {
   checkSizes(settings);
   checkEvaluation(settings);
   checkOutput(settings);
+  const { adapter, baseModel } = settings;
+  if (adapter !== undefined)
+    check('adapter', adapter, baseModel !== undefined, 'a baseModel that it belongs to');
   return settings;
 }
 

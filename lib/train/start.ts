@@ -21,6 +21,7 @@ import type { OpenCheckpoint } from './checkpoint.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { checkRatesAreUsed } from './learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
+import { openStartingAdapters, type StartingAdapters } from './interchange/starting-adapters.js';
 import { MetricsLog, type MetricsSink } from './metrics-log.js';
 import { engineOptionsOf, resolveOptions, settingsOfRun } from './options.js';
 import type { RunSettings, TrainerSettings } from './options.js';
@@ -67,6 +68,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const { model, sequenceLength, seed, outputDirectory, signal } = settings;
   checkAborted(signal);
   await using found = await findBaseModel(settings);
+  await using adapters = await findAdapters(settings);
   checkAborted(signal);
   const prepared = await prepareData(settings.data, {
     sequenceLength,
@@ -110,6 +112,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
     const isComplete = base?.newParameters.length === 0 && !addsParameters(plan, model);
     if (!isComplete) await engine.run('initialize', { signal });
     await base?.loadInto(engine, plan, signal);
+    await adapters?.loadInto(engine, plan, signal);
   }
   const run = settingsOfRun(settings, dataset.numTrainSequences);
   const state = new TrainingState({ ...run, engine, plan, dataset });
@@ -172,16 +175,19 @@ async function findCheckpoint(
 }
 
 /** The weights to start from; of a run that goes on from a checkpoint they are not asked for. */
-async function findBaseModel({
-  baseModel,
-  model,
-  resumeFromCheckpoint,
-  outputDirectory,
-}: TrainerSettings): Promise<BaseModel | undefined> {
-  if (baseModel === undefined) return undefined;
-  const goesOn = (await resolveCheckpoint(resumeFromCheckpoint, outputDirectory)) !== undefined;
-  return goesOn ? undefined : openGiven({ baseModel, model });
+async function findBaseModel(settings: TrainerSettings): Promise<BaseModel | undefined> {
+  return settings.baseModel === undefined || (await goesOn(settings)) ? undefined : openGiven(settings);
 }
+
+/** The adapters to start from, likewise. */
+async function findAdapters(settings: TrainerSettings): Promise<StartingAdapters | undefined> {
+  const { adapter, model, method } = settings;
+  if (adapter === undefined || (await goesOn(settings))) return undefined;
+  return openStartingAdapters(adapter, model, method);
+}
+
+const goesOn = async ({ resumeFromCheckpoint, outputDirectory }: TrainerSettings): Promise<boolean> =>
+  (await resolveCheckpoint(resumeFromCheckpoint, outputDirectory)) !== undefined;
 
 const openGiven = async ({
   baseModel,

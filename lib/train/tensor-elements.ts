@@ -99,6 +99,24 @@ export function evenRows(matrix: Elements, columns: number): Elements {
   };
 }
 
+/** The other way round: the matrix of f32 whose rows were so padded. */
+export function withoutEvenRows(padded: Elements, columns: number): Elements {
+  if (columns % 2 === 0) return padded;
+  const stride = columns + 1;
+  return {
+    elementBytes: 4,
+    async read(first, count) {
+      const begin = Math.floor(first / columns);
+      const end = Math.ceil((first + count) / columns);
+      const rows = wordsOf(4, await padded.read(begin * stride, (end - begin) * stride));
+      const matrix = newWords(4, (end - begin) * columns);
+      for (let row = 0; row < end - begin; row++)
+        matrix.set(rows.subarray(row * stride, row * stride + columns), row * columns);
+      return bytesOfWords(matrix.slice(first - begin * columns, first - begin * columns + count));
+    },
+  };
+}
+
 /**
  * The same numbers in another type.
  * @param refused makes the error for a number that is not finite there

@@ -1,7 +1,7 @@
 import type { Plan, PlanValue } from '../compile/index.js';
 import { compactError } from '../errors.js';
 import { SafetensorsFile, writeSafetensors } from '../formats/index.js';
-import type { TensorReader, TensorSource } from '../formats/index.js';
+import type { FloatDType, TensorReader, TensorSource } from '../formats/index.js';
 import { dtypeBytes, numElements } from '../graph/index.js';
 import type { DType, Model, StoredParameter } from '../graph/index.js';
 import { factorOf } from '../methods/adaptation/low-rank-adapter.js';
@@ -9,7 +9,7 @@ import type { Engine, HostArray } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
 import { firstNotFinite } from './finite.js';
 import { notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
-import { besideEachOther, concatenated, isContiguous, partOf, shapeInFile } from './tensor-parts.js';
+import { joinedParts, partOf, shapeInFile } from './tensor-parts.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
@@ -123,6 +123,14 @@ export const elementsOfFile = (file: TensorReader, name: string, elementBytes: n
   },
 });
 
+const floatBytes = { f64: 8, f32: 4, bf16: 2, f16: 2 } as const;
+
+/** The same for floating point, with its type. */
+export function floatsOfFile(file: TensorReader, name: string): { readonly dtype: FloatDType } & Elements {
+  const dtype = file.tensors.get(name)!.dtype as FloatDType; // checked
+  return { dtype, ...elementsOfFile(file, name, floatBytes[dtype]) };
+}
+
 /** A persistent value in the order of the engine. */
 const elementsOfEngine = (engine: Pick<Engine, 'read'>, { name, dtype }: PlanValue): Elements => {
   const elementBytes = dtypeBytes[dtype];
@@ -197,7 +205,13 @@ function byTensor(tensors: readonly StoredTensor[]): (readonly StoredTensor[])[]
 function sourceOf(engine: Pick<Engine, 'read'>, parts: readonly StoredTensor[]): TensorSource {
   const [tensor] = parts as [StoredTensor];
   const { dtype } = tensor.value;
-  const elements = joined(parts, (part) => inFileOrder(engine, part));
+  const elements = joinedParts(
+    parts.map((part) => ({
+      ...part,
+      shape: part.value.shape,
+      elements: inFileOrder(engine, part),
+    })),
+  );
   const shape = fileShape(tensor);
   return {
     name: tensor.name,
@@ -222,17 +236,6 @@ function inFileOrder(engine: Pick<Engine, 'read'>, { value, isTransposed }: Stor
       return bytes;
     },
   };
-}
-
-function joined(parts: readonly StoredTensor[], elementsOf: (part: StoredTensor) => Elements): Elements {
-  const [tensor] = parts as [StoredTensor];
-  if (tensor.part === undefined) return elementsOf(tensor);
-  const { isTransposed, value } = tensor;
-  return isContiguous({ isTransposed, shape: value.shape })
-    ? concatenated(
-        parts.map((part) => ({ elements: elementsOf(part), numElements: numElements(part.value.shape) })),
-      )
-    : besideEachOther(parts.map((part) => ({ elements: elementsOf(part), width: part.value.shape.at(-1)! })));
 }
 
 const notFiniteIn = ({ name }: PlanValue, value: number): Error =>

@@ -35,6 +35,15 @@ export function shapeInFile({ shape, isTransposed, part }: StoredShape): readonl
   return isTransposed ? whole.toReversed() : whole;
 }
 
+/** The other way round: all parts of a tensor, each in the order of its file, as the tensor. */
+export function joinedParts(parts: readonly (StoredShape & { readonly elements: Elements })[]): Elements {
+  const [first] = parts as [(typeof parts)[number]];
+  if (first.part === undefined) return first.elements;
+  return isContiguous(first)
+    ? concatenated(parts.map(({ elements, shape }) => ({ elements, numElements: numElements(shape) })))
+    : besideEachOther(parts.map(({ elements, shape }) => ({ elements, width: shape.at(-1)! })));
+}
+
 /** The elements from `offset` on. */
 export const elementsFrom = (elements: Elements, offset: number): Elements => ({
   elementBytes: elements.elementBytes,

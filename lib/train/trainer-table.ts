@@ -30,6 +30,7 @@ export const trainerTable = {
   /** Has a table of its own: `dataTable`. */
   data: section,
   baseModel: optional(path),
+  adapter: optional(path),
   outputDirectory: optional(path),
   resumeFromCheckpoint: optional(path),
 

@@ -20,6 +20,12 @@ export interface TrainerOptions {
    * from a checkpoint does not need it.
    */
   readonly baseModel?: string;
+  /**
+   * Adapters of the base model to start from, in place of new ones: a folder of Hugging Face's PEFT. For methods with
+   * adapters (`lora`, `qlora`, ...), of the same weights, rank and scale. A run that goes on from a checkpoint does not
+   * need it.
+   */
+  readonly adapter?: string;
   /** Checkpoints, metrics.jsonl and the tokenised text go here. Absent: nothing is written. */
   readonly outputDirectory?: string;
   /** A folder, 'latest' (must exist in the output folder), or 'auto' (latest if there is one, else from scratch). */

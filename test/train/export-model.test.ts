@@ -3,7 +3,7 @@ import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { openWeights, SafetensorsFile, writeSafetensors } from '../../lib/formats/index.js';
-import { dense, lora, type Method } from '../../lib/methods/index.js';
+import { dense } from '../../lib/methods/index.js';
 import { openBaseModel } from '../../lib/train/base-model.js';
 import { exportModel, loadModel, Trainer } from '../../lib/train/index.js';
 import { makeFolder } from '../helpers/tiny-run.js';
@@ -12,11 +12,11 @@ const { folder, text } = makeFolder();
 const base = join(__dirname, '../fixtures/pretrained/f16');
 
 /** The checkpoint before the first step, whose weights are those of the base model. */
-async function untrained(name: string, method: Method = dense()): Promise<string> {
+async function untrained(name: string): Promise<string> {
   await using trainer = await Trainer.create({
     model: loadModel(base),
     baseModel: base,
-    method,
+    method: dense(),
     data: { train: text, tokenizer: 'bytes' },
     batchSize: 1,
     sequenceLength: 16,
@@ -40,7 +40,12 @@ const readJson = (path: string): Record<string, unknown> =>
 test('in the type of the base model every tensor is the same bytes again', async () => {
   const exported = join(folder, 'same');
   const report = await exportModel({ checkpoint: join(folder, 'run'), folder: exported });
-  expect(report).toEqual({ folder: exported, files: ['model.safetensors'], dtype: 'f16' });
+  expect(report).toEqual({
+    folder: exported,
+    files: ['model.safetensors'],
+    dtype: 'f16',
+    numMergedAdapters: 0,
+  });
   expect(readdirSync(exported).sort()).toEqual([
     'config.json',
     'generation_config.json',
@@ -56,6 +61,25 @@ test('in the type of the base model every tensor is the same bytes again', async
     expect(Buffer.compare(await found.read(name), await right.read(name))).toBe(0);
   }
   expect(readJson(join(exported, 'config.json'))).toMatchObject({ dtype: 'float16', model_type: 'llama' });
+});
+
+test('a downloaded folder is exported as it is, with all files that go with it', async () => {
+  const [downloaded, exported] = [join(folder, 'downloaded'), join(folder, 'exported')];
+  cpSync(base, downloaded, { recursive: true });
+  const others = { 'chat_template.jinja': '{{ messages }}', 'tokenizer.model': '\x00\xff', 'README.md': '' };
+  for (const [name, content] of Object.entries(others))
+    writeFileSync(join(downloaded, name), content, 'latin1');
+  expect(await exportModel({ checkpoint: downloaded, folder: exported })).toMatchObject({ dtype: 'f16' });
+  expect(readdirSync(exported).sort()).toEqual([
+    'chat_template.jinja',
+    'config.json',
+    'generation_config.json',
+    'model.safetensors',
+    'tokenizer.model',
+  ]);
+  for (const name of ['generation_config.json', 'tokenizer.model', 'chat_template.jinja'])
+    expect(readFileSync(join(exported, name))).toEqual(readFileSync(join(downloaded, name)));
+  expect(readJson(join(exported, 'config.json'))).toMatchObject(readJson(join(base, 'config.json')));
 });
 
 test('shards hold at most what they may, and open as one model', async () => {
@@ -77,12 +101,6 @@ test.each<[string, () => Promise<unknown>, object]>([
     'a folder that is there',
     () => exportModel({ checkpoint, folder }),
     { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'folder' },
-  ],
-  [
-    'adapters that are not merged',
-    async () =>
-      exportModel({ checkpoint: await untrained('lora', lora({ r: 2 })), folder: join(folder, 'x') }),
-    { code: 'ERR_COMPACT_CHECKPOINT_MISMATCH', op: 'checkpoint' },
   ],
   [
     'a number that the type does not hold',
@@ -110,7 +128,7 @@ test.each<[string, () => Promise<unknown>, object]>([
   ],
   [
     'no checkpoint',
-    () => exportModel({ checkpoint: base, folder: join(folder, 'x') }),
+    () => exportModel({ checkpoint: join(folder, 'none'), folder: join(folder, 'x') }),
     { code: 'ERR_COMPACT_CHECKPOINT_MISSING' },
   ],
 ])('%s is refused, and nothing is left behind', async (_, run, error) => {

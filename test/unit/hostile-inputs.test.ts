@@ -39,6 +39,8 @@ import {
 import { readState } from '../../lib/train/checkpoint-state.js';
 import {
   evaluateModel,
+  exportAdapters,
+  exportGguf,
   fineTuneOptions,
   exportModel,
   listCheckpoints,
@@ -168,6 +170,8 @@ let loadingEngine: Engine;
 let trainer: Trainer;
 let sampler: Sampler;
 let checkpoint: string;
+/** The same with adapters. */
+let adapted: string;
 let header: object;
 let numExports = 0;
 
@@ -493,6 +497,26 @@ const entries: readonly Entry[] = [
     alternatives: /./,
     share: 0.1,
   },
+  {
+    name: 'exportAdapters',
+    call: exportAdapters,
+    args: () => [
+      {
+        checkpoint: adapted,
+        folder: join(folder, `exported-${numExports++}`),
+        baseModelName: 'someone/model',
+      },
+    ],
+    alternatives: /./,
+    share: 0.1,
+  },
+  {
+    name: 'exportGguf',
+    call: exportGguf,
+    args: () => [{ checkpoint, file: join(folder, `exported-${numExports++}`), dtype: 'f16' }],
+    alternatives: /./,
+    share: 0.1,
+  },
   { name: 'listCheckpoints', call: listCheckpoints, args: () => [folder], share: 1 },
   { name: 'trainer.json', call: readMutatedState, args: () => [stateOfRun()], share: 3, alternatives: /./ },
   { name: 'a safetensors header', call: readTensors, args: () => [header], share: 3, alternatives: /./ },
@@ -538,19 +562,18 @@ beforeAll(async () => {
     a: { dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] },
     b: { dtype: 'U8', shape: [8], data_offsets: [16, 24] },
   };
-  trainer = await Trainer.create({
-    model: llama(config),
-    method: dense(),
-    data: dataOptions(),
-    outputDirectory: join(folder, 'run'),
-    batchSize: 2,
-    sequenceLength: 8,
-    maxSteps: 1,
-    learningRate: 0.01,
-    device: 'cpu',
-    threads: 1,
-  });
+  const run = {
+    ...{ model: llama(config), data: dataOptions(), batchSize: 2, sequenceLength: 8, maxSteps: 1 },
+    ...{ learningRate: 0.01, device: 'cpu', threads: 1 },
+  } as const;
+  trainer = await Trainer.create({ ...run, method: dense(), outputDirectory: join(folder, 'run') });
   checkpoint = (await trainer.run()).checkpoint!.path;
+  await using tuning = await Trainer.create({
+    ...run,
+    method: lora({ r: 2 }),
+    outputDirectory: join(folder, 'tuned'),
+  });
+  adapted = (await tuning.save()).path;
   sampler = await Sampler.open({ checkpoint, device: 'cpu', threads: 1 });
 });
 

@@ -23,7 +23,10 @@ export const adapterScale = ({ r, loraAlpha, useRslora }: Required<AdapterOption
   loraAlpha / (useRslora ? Math.sqrt(r) : r);
 
 /** Whether a parameter is the weight of a layer that has an adapter. */
-export const isAdapted = (parameter: Value, { targetModules }: Required<AdapterOptions>): boolean => {
+export const isAdapted = (
+  parameter: Value,
+  { targetModules }: Pick<Required<AdapterOptions>, 'targetModules'>,
+): boolean => {
   const role = parameter.parameter!.role as AdaptableRole;
   const roles = targetModules === 'all-linear' ? adaptableRoles : targetModules;
   return parameter.shape.length === 2 && roles.includes(role) && factorOf(parameter) === undefined;
@@ -83,7 +86,7 @@ export function adapterOf(
 }
 
 /** The name of a factor by that of the weight which it adapts. */
-const factorName = (weight: string, letter: 'A' | 'B'): string =>
+export const factorName = (weight: string, letter: 'A' | 'B'): string =>
   `${weight.replace(/\.weight$/, '')}.lora_${letter}.weight`;
 
 function checkRank({ name, shape }: Value, r: number): void {

@@ -46,21 +46,23 @@ export function encodeInt8(numbers: Float32Array): Int8Codes {
   return { codes, scales };
 }
 
-const weightsPerBlock = 64;
-const blocksPerSpan = 256;
+/** Weights that share a magnitude. */
+export const weightsPerBlock = 64;
+/** Magnitudes that share a range. */
+export const blocksPerSpan = 256;
 /** Weights that share a range. */
 export const nf4Span = weightsPerBlock * blocksPerSpan;
 
 /** As the authors publish them (Dettmers et al. 2023, arXiv 2305.14314, appendix E). */
-const levels = Float32Array.of(
+export const nf4Levels = Float32Array.of(
   ...[-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635],
   ...[-0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725],
   ...[0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941],
   ...[0.7229568362236023, 1],
 );
-const zeroCode = levels.indexOf(0);
+const zeroCode = nf4Levels.indexOf(0);
 /** Between each level and the next. */
-const middles = Float32Array.from({ length: 15 }, (_, i) => 0.5 * fround(levels[i]! + levels[i + 1]!));
+const middles = Float32Array.from({ length: 15 }, (_, i) => 0.5 * fround(nf4Levels[i]! + nf4Levels[i + 1]!));
 
 /** The nearest level of a number in [-1, 1]: how many middles are below it. */
 function nf4Code(x: number): number {
