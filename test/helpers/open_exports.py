@@ -21,7 +21,8 @@ logging.disable_progress_bar()
 def opened(base=None, adapters=None, gguf=None):
     if gguf is not None:
         folder, name = os.path.split(gguf)
-        return AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
+        # Of some architectures they take an id for padding for granted that small vocabularies do not have.
+        return AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32, pad_token_id=0)
     from peft import PeftModel
 
     return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapters)

@@ -155,8 +155,17 @@ if (!hasReaders) console.log('skipped: python3 with gguf, torch and transformers
   const program = join(__dirname, '../helpers/open_exports.py');
   const requests: object[] = [];
   const expected: Float32Array[] = [];
-  for (const name of ['llama-linear', 'mistral-full', 'qwen2', 'qwen3', 'phi3', 'gpt2', 'gpt2-untied']) {
-    const change = name === 'qwen3' ? { attention_bias: false } : {};
+  // They do not read scalings, and take heads of 128 for granted in Qwen3, four times the width in GPT-2.
+  const cases: readonly (readonly [string, object])[] = [
+    ['llama-linear', { rope_parameters: { rope_type: 'default', rope_theta: 500 } }],
+    ['mistral-full', {}],
+    ['qwen2', {}],
+    ['qwen3', { attention_bias: false, head_dim: 128 }],
+    ['phi3', {}],
+    ['gpt2', { n_inner: 96 }],
+    ['gpt2-untied', {}],
+  ];
+  for (const [name, change] of cases) {
     const source = await writeModelFolder(newPath(), modelOfBytes(name, change));
     const gguf = `${newPath()}.gguf`;
     await exportGguf({ checkpoint: source, file: gguf, dtype: 'f32' });
