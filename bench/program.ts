@@ -3,6 +3,7 @@ import type { CommandContext } from '../lib/cli/command-context.js';
 import type { ExitCode } from '../lib/cli/exit-codes.js';
 import { emptyProgram, runProgram } from '../lib/cli/run-program.js';
 import { registerCellBench } from './commands/cell.js';
+import { registerGenerationBench } from './commands/generation.js';
 import { registerKernelsBench } from './commands/kernels.js';
 import { registerLoadBench } from './commands/load.js';
 import { registerLossesBench } from './commands/losses.js';
@@ -17,6 +18,7 @@ export function createProgram({ terminal }: CommandContext): Command {
     'Benchmarks for work on this repository. Those of `compact-train bench` come with the package.',
   );
   registerKernelsBench(program, terminal);
+  registerGenerationBench(program, terminal);
   registerCellBench(program, terminal);
   registerLossesBench(program, terminal);
   registerLoadBench(program, terminal);

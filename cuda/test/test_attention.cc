@@ -108,4 +108,49 @@ TEST(cuda_attention_lets_nan_through) {
     }
 }
 
+// New tokens after those in a cache: one warp has keys, or all have; a window; two sequences.
+TEST(cuda_cached_attention) {
+    struct CacheProblem {
+        int64_t sequences, new_tokens, capacity, first, heads, kv_heads, head_size, window;
+        double soft_cap;
+    };
+    const std::vector<CacheProblem> cases = {
+        {1, 1, 1, 0, 1, 1, 8, 0, 0},       {2, 1, 70, 69, 4, 2, 40, 0, 0},
+        {1, 5, 200, 130, 2, 1, 128, 0, 0}, {2, 3, 64, 20, 2, 2, 256, 9, 0},
+        {1, 2, 90, 80, 2, 1, 64, 0, 3},
+    };
+    for (const CacheProblem& c : cases) {
+        for (int32_t dtype : kDtypes) {
+            Numbers numbers(static_cast<uint64_t>(c.capacity + c.head_size));
+            const int64_t tokens = c.sequences * c.new_tokens, rows = c.sequences * c.capacity;
+            const int64_t width = c.heads * c.head_size, kv_width = c.kv_heads * c.head_size;
+            Tensor q = numbers.tensor({tokens, width}, dtype),
+                   k = numbers.tensor({tokens, kv_width}, dtype),
+                   v = numbers.tensor({tokens, kv_width}, dtype),
+                   keys = numbers.tensor({rows, kv_width}, dtype),
+                   values = numbers.tensor({rows, kv_width}, dtype);
+            Tensor positions({tokens}, CP_I32);
+            for (int64_t i = 0; i < tokens; ++i) {
+                positions.set(i, static_cast<double>(c.first + i % c.new_tokens));
+            }
+            CHECK(Comparison("cachedAttention")
+                      .input(q)
+                      .input(k)
+                      .input(v)
+                      .input(keys)
+                      .input(values)
+                      .input(positions)
+                      .output({tokens, width}, dtype)
+                      .output_on(3)
+                      .output_on(4)
+                      .attribute("newTokens", static_cast<double>(c.new_tokens))
+                      .attribute("headSize", static_cast<double>(c.head_size))
+                      .attribute("scale", 1.0 / std::sqrt(static_cast<double>(c.head_size)))
+                      .attribute("window", static_cast<double>(c.window))
+                      .attribute("softCap", c.soft_cap)
+                      .agrees(dtype == CP_BF16 ? 4e-3 : 5e-6));
+        }
+    }
+}
+
 }  // namespace compact::test

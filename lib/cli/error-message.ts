@@ -22,7 +22,10 @@ export function fromCommander(error: CommanderError, usage: string): CompactErro
 
 /** The choice that a wrong one is nearest to. */
 function nearestChoice(complaint: string): string | undefined {
-  const [, given, choices] = /argument (?:value )?'([^']*)' is invalid(?: for argument '.*')?\. Allowed choices are (.*)\.$/.exec(complaint) ?? [];
+  const [, given, choices] =
+    /argument (?:value )?'([^']*)' is invalid(?: for argument '.*')?\. Allowed choices are (.*)\.$/.exec(
+      complaint,
+    ) ?? [];
   return given === undefined ? undefined : nearestName(given, choices!.split(', '));
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { registerBench } from './bench/index.js';
+import { registerChat } from './commands/chat.js';
 import { registerConvert } from './commands/convert.js';
 import { registerData } from './commands/data.js';
 import { registerEvaluate } from './commands/evaluate.js';
@@ -52,6 +53,7 @@ export function createProgram(context: CommandContext): Command {
   registerData(program, terminal);
   registerEvaluate(program, terminal);
   registerSample(program, terminal);
+  registerChat(program, terminal);
   registerConvert(program, terminal);
   registerMerge(program, terminal);
   registerLs(program, terminal);

@@ -29,7 +29,8 @@ export interface LaidOutEntry {
 }
 
 /**
- * Writes down the result of all stages; persistent values are packed in the order in which entries name them.
+ * Writes down the result of all stages; persistent values are packed in the order in which entries name them, those of
+ * sessions at the start of the arena.
  * @param scalars runtime scalars that runs may be given, used or not
  */
 export function assemblePlan(
@@ -37,7 +38,7 @@ export function assemblePlan(
   device: Plan['device'],
   scalars: readonly RuntimeScalar[],
 ): Plan {
-  const values = new PlanValues();
+  const values = new PlanValues(new Set(entries.flatMap(({ program }) => sessionValuesOf(program))));
   const planEntries = entries.map((entry) => assembleEntry(entry, values));
   const arenaBytes = Math.max(0, ...planEntries.map((entry) => entry.arenaBytes));
   const peakBytes = values.persistentBytes + arenaBytes;
@@ -67,18 +68,36 @@ const scalarsOf = ({ nodes }: Program): readonly RuntimeScalar[] =>
     ),
   );
 
+/** What an entry reads of a session; what it writes of one it reads. */
+const sessionValuesOf = ({ nodes }: Program): readonly Value[] =>
+  nodes.flatMap(({ inputs }) => inputs.filter((input) => input?.isSession === true) as Value[]);
+
 class PlanValues {
   readonly all: PlanValue[] = [];
   readonly #persistent = new Map<string, number>();
   persistentBytes = 0;
+  /** Of all values of sessions together; the arena of an entry that names any begins behind them. */
+  sessionBytes = 0;
+  readonly #sessionOffsets = new Map<string, number>();
+
+  constructor(sessionValues: Iterable<Value>) {
+    for (const value of sessionValues) {
+      if (this.#sessionOffsets.has(value.name)) continue; // of another entry
+      this.#sessionOffsets.set(value.name, this.sessionBytes);
+      this.sessionBytes += aligned(valueBytes(value));
+    }
+  }
 
   persistent(value: Value): number {
     const known = this.#persistent.get(value.name);
     if (known !== undefined) return known;
     if (value.rowsOf !== undefined) return this.#rows(value, value.rowsOf);
-    const id = this.add(value, value.name, 'persistent', this.persistentBytes);
+    const isSession = value.isSession === true;
+    const id = isSession
+      ? this.add(value, value.name, 'session', this.#sessionOffsets.get(value.name)!)
+      : this.add(value, value.name, 'persistent', this.persistentBytes);
     this.#persistent.set(value.name, id);
-    this.persistentBytes += aligned(valueBytes(value));
+    if (!isSession) this.persistentBytes += aligned(valueBytes(value));
     return id;
   }
 
@@ -101,7 +120,13 @@ class PlanValues {
 function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: PlanValues): PlanEntry {
   const ids = new Map<Value, number>();
   const inputs: number[] = [];
-  const entryLifetimes: Lifetime[] = [];
+  const sessionValues = new Set(sessionValuesOf(program));
+  const firstByte = sessionValues.size > 0 ? values.sessionBytes : 0;
+  const entryLifetimes = [...sessionValues].map((value): Lifetime => ({
+    value: values.persistent(value),
+    first: 0,
+    last: program.nodes.length - 1,
+  }));
   const producers = producersOf(program.nodes);
   const madeAt = new Map<Value, number>();
   for (const [index, node] of program.nodes.entries())
@@ -115,7 +140,7 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
       const name = isInput
         ? value.name
         : (outputNames.get(value) ?? `${value.layer}/${producer.op}.${value.name}`);
-      const id = values.add(value, name, 'arena', arena.offsets[index]!);
+      const id = values.add(value, name, 'arena', firstByte + arena.offsets[index]!);
       ids.set(value, id);
       if (isInput) inputs.push(id);
       // An in-place successor holds the bytes from the instruction that makes it on, so they are counted once.
@@ -134,7 +159,11 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
       inputs: node.inputs.map((input) => (input === undefined ? -1 : idOf(input))),
       outputs: node.outputs.map(idOf),
       attributes: node.attributes,
-      workspace: { offset: arena.offsets[lifetimes.storages.length + index]!, bytes: rawBytes, kind },
+      workspace: {
+        offset: firstByte + arena.offsets[lifetimes.storages.length + index]!,
+        bytes: rawBytes,
+        kind,
+      },
       isPreparedAhead: first < lifetimes.spans[index]!.first,
       layer: node.layer,
       phase: node.phase,
@@ -148,7 +177,7 @@ function assembleEntry({ program, lifetimes, arena }: LaidOutEntry, values: Plan
     inputs,
     outputs: [...program.outputs.values()].map(idOf),
     lifetimes: entryLifetimes,
-    arenaBytes: arena.bytes,
-    arenaLowerBoundBytes: lifetimes.lowerBoundBytes,
+    arenaBytes: firstByte + arena.bytes,
+    arenaLowerBoundBytes: firstByte + lifetimes.lowerBoundBytes,
   };
 }

@@ -92,7 +92,8 @@ function withGroups(
  */
 export function checkCompileOptions(options: CompileOptions): Checked<typeof compileTable> {
   const settings = checkOptions(options, compileTable, { what: 'compile' });
-  const { model, isPacked, sequenceLength, batchSize, evaluateBatchSize = batchSize } = settings;
+  const { model, isPacked, sequenceLength, batchSize } = settings;
+  const { evaluateBatchSize = batchSize, generateBatchSize = 1 } = settings;
   if (isPacked && model.packedFields === undefined)
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `${model.name} reads no packed documents`, {
       op: 'isPacked',
@@ -103,5 +104,6 @@ export function checkCompileOptions(options: CompileOptions): Checked<typeof com
   const largest = Math.floor(maxTokens / sequenceLength);
   checkValue(batchSize, wholeNumber(1, largest), 'batchSize');
   checkValue(evaluateBatchSize, wholeNumber(1, largest), 'evaluateBatchSize');
+  checkValue(generateBatchSize, wholeNumber(1, largest), 'generateBatchSize');
   return settings;
 }

@@ -2,7 +2,8 @@ import type { DType } from '../graph/index.js';
 import { checkedPlan } from './plan-schema.js';
 import type { Plan, PlanInstruction, PlanValue, Region } from './plan.js';
 
-const regionCodes: Readonly<Record<Region, number>> = { persistent: 0, arena: 1, rows: 2 };
+/** To the engine a value of a session is one of the arena that nothing else is put in the place of. */
+const regionCodes: Readonly<Record<Region, number>> = { persistent: 0, arena: 1, rows: 2, session: 1 };
 const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, i32: 2, u8: 3, i8: 4 };
 
 /**

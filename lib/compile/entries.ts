@@ -1,5 +1,6 @@
 import { compactError } from '../errors.js';
 import {
+  type BuildOptions,
   type CodedNumbers,
   Graph,
   type Initializer,
@@ -18,6 +19,9 @@ import { type Forward, buildForward } from './forward.js';
 import { cutsGradients, gradientsByRows } from './gradient-rows.js';
 import { squareGradients } from './gradient-squares.js';
 import type { CompileOptions } from './options.js';
+
+/** Tokens of each prompt that one run of `prefill` reads at most: enough that products are worth their packing. */
+const prefillTokens = 64;
 
 /** The entries of a plan, built but not yet ordered. All of them share persistent values by name. */
 export function buildEntries(options: CompileOptions): Program[] {
@@ -47,9 +51,21 @@ export function buildEntries(options: CompileOptions): Program[] {
     const batchSize = options.evaluateBatchSize ?? options.batchSize;
     programs.push(buildForward('evaluate', model, { ...losses, batchSize, purpose: 'evaluate' }, method));
   }
-  if (entries.includes('generate'))
-    programs.push(buildForward('generate', model, { ...shared, batchSize: 1, purpose: 'generate' }, method));
+  if (entries.includes('generate')) programs.push(...buildGeneration(options, shared));
   return programs;
+}
+
+/** Of models that are not causal what their head says of whole sequences; of others new tokens behind a cache. */
+function buildGeneration(
+  { model, method, generateBatchSize: batchSize = 1 }: CompileOptions,
+  shared: Pick<BuildOptions, 'sequenceLength' | 'dtype'>,
+): Program[] {
+  const generating = (name: string, newTokens?: number) =>
+    buildForward(name, model, { ...shared, batchSize, purpose: 'generate', newTokens }, method);
+  if (model.isCausal !== true) return [generating('generate')];
+  // Of a prompt only what it leaves in the cache is wanted; its last token is read by `generate`, for the logits.
+  const prompt = generating('prefill', Math.min(prefillTokens, shared.sequenceLength));
+  return [{ ...prompt, outputs: new Map() }, generating('generate', 1)];
 }
 
 /** Why gradients have to outlive backward. */

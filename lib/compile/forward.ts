@@ -4,7 +4,7 @@ import type { Method } from '../methods/index.js';
 import { withoutDeadNodes } from './dead-nodes.js';
 
 export interface Forward extends Program {
-  /** The loss, or the logits of one row. */
+  /** The loss, or the logits of new tokens. */
   readonly result: Value;
 }
 

@@ -66,6 +66,8 @@ export interface CompileOptions {
   readonly entries?: readonly ('train' | 'evaluate' | 'generate' | 'initialize')[];
   /** Sequences of one evaluation. Default `batchSize`. */
   readonly evaluateBatchSize?: number;
+  /** Sequences that are generated at a time. Default 1. */
+  readonly generateBatchSize?: number;
   /** Of initial weights. Default 42. */
   readonly seed?: number;
   /**
@@ -103,6 +105,7 @@ export const compileTable = {
   fuseSwiglu: optional(flag, true),
   entries: optional(v.array(entryNames, 'a list of entries')),
   evaluateBatchSize: optional(wholeNumber(1, maxTokens)),
+  generateBatchSize: optional(wholeNumber(1, maxTokens)),
   accounting: optional(oneOf(['ours', 'published']), 'ours'),
 } satisfies OptionTable<CompileOptions>;
 

@@ -16,7 +16,7 @@ const valueSchema = v.object({
   kind: oneOf(valueKinds),
   dtype: oneOf(['f32', 'bf16', 'i32', 'u8', 'i8']),
   shape: v.pipe(listOf(wholeNumber(1)), v.maxLength(8, 'at most 8 dimensions')),
-  region: oneOf(['persistent', 'arena', 'rows']),
+  region: oneOf(['persistent', 'arena', 'rows', 'session']),
   offset: count,
   bytes: count,
 });

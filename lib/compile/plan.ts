@@ -4,10 +4,10 @@ import type { Attribute, DType, Phase, ValueKind } from '../graph/index.js';
 export const planVersion = 4;
 
 /**
- * Where a value lives: its own place for the engine's life, a slot of the arena that others reuse, or some rows of a
- * persistent value.
+ * Where a value lives: its own place for the engine's life, a slot of the arena that others reuse, some rows of a
+ * persistent value, or the start of the arena, where it lasts until an entry is run that names no value of a session.
  */
-export type Region = 'persistent' | 'arena' | 'rows';
+export type Region = 'persistent' | 'arena' | 'rows' | 'session';
 
 /** A tensor of a plan: its shape, and where its bytes stand. */
 export interface PlanValue {
@@ -20,7 +20,7 @@ export interface PlanValue {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly region: Region;
-  /** Bytes from the start of the region, a multiple of 256; of rows from that of the persistent region. */
+  /** Bytes from the start of the region, a multiple of 256; of rows from that of the persistent region, of a session from that of the arena. */
   readonly offset: number;
   readonly bytes: number;
 }
@@ -63,7 +63,7 @@ export interface PlanEntry {
   readonly inputs: readonly number[];
   /** Values that the caller gets after the run. */
   readonly outputs: readonly number[];
-  /** Of arena values only. */
+  /** Of values in the arena only; those of a session hold their bytes from the first instruction to the last. */
   readonly lifetimes: readonly Lifetime[];
   readonly arenaBytes: number;
   /** Largest sum of live arena bytes: no layout can need less. */

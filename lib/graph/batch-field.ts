@@ -1,4 +1,5 @@
 import type { Graph } from './graph.js';
+import { tokensRead } from './generation.js';
 import type { BuildOptions } from './model.js';
 import type { Value } from './value.js';
 
@@ -31,11 +32,8 @@ const placeField = (name: string, numIds: number): BatchField => ({
   numIds,
 });
 
-/** The input of a graph that a field of the batch is: one dimension, all its elements. */
-export function batchInput(
-  graph: Graph,
-  { name, dtype, shape }: BatchField,
-  sizes: Pick<BuildOptions, 'batchSize' | 'sequenceLength'>,
-): Value {
+/** The input of a graph that a field of the batch is: one dimension, all its elements; to generate, those of new tokens. */
+export function batchInput(graph: Graph, { name, dtype, shape }: BatchField, options: BuildOptions): Value {
+  const sizes = { batchSize: options.batchSize, sequenceLength: tokensRead(options) };
   return graph.input(name, [shape.reduce((count, size) => count * sizes[size], 1)], dtype);
 }

@@ -123,6 +123,14 @@ export class Graph {
   }
 
   /**
+   * A tensor that outlives a run, until an entry is run that does not name such tensors: what reading a text leaves for
+   * the next token. Its first contents are undefined.
+   */
+  session(name: string, shape: readonly number[], dtype: DType, kind: ValueKind): Value {
+    return this.#persistentValue({ name, shape, dtype, kind }, undefined, true);
+  }
+
+  /**
    * Adds one call of an op; pure calls that were made before return their first outputs.
    * @throws ERR_COMPACT_ARGUMENT, ERR_COMPACT_TYPE, ERR_COMPACT_SHAPE for operands that the op's signature forbids
    */
@@ -204,15 +212,21 @@ export class Graph {
     return node;
   }
 
-  #persistentValue(spec: OutputSpec, info: ParameterInfo | undefined): Value {
+  #persistentValue(spec: OutputSpec, info: ParameterInfo | undefined, isSession = false): Value {
     const known = this.#persistent.get(spec.name);
     if (known !== undefined) return known;
-    const value = this.#value(spec, true, info);
+    const value = this.#value(spec, true, info, undefined, isSession);
     this.#persistent.set(spec.name, value);
     return value;
   }
 
-  #value(spec: OutputSpec, persistent = false, parameter?: ParameterInfo, rowsOf?: RowsOf): Value {
+  #value(
+    spec: OutputSpec,
+    persistent = false,
+    parameter?: ParameterInfo,
+    rowsOf?: RowsOf,
+    isSession = false,
+  ): Value {
     if (spec.shape.length === 0 || spec.shape.some((size) => !Number.isSafeInteger(size) || size < 1))
       throw compactError('ERR_COMPACT_SHAPE', `${spec.name} has an impossible shape`, {
         expected: 'positive whole numbers',
@@ -233,6 +247,7 @@ export class Graph {
       layer: this.#layer,
       persistent,
       parameter,
+      ...(isSession && { isSession }),
       ...(rowsOf && { rowsOf }),
     };
     this.values.push(value);

@@ -1,4 +1,5 @@
 export * from './batch-field.js';
+export * from './generation.js';
 export * from './graph.js';
 export * from './model.js';
 export * from './node.js';

@@ -7,14 +7,19 @@ import type { WeightMap } from './weight-map.js';
 export interface BuildOptions {
   /** Sequences. */
   readonly batchSize: number;
-  /** Tokens. */
+  /** Tokens of one sequence; to generate, those that the cache holds at most. */
   readonly sequenceLength: number;
   /** Of parameters and activations. */
   readonly dtype: DType;
-  /** 'train' and 'evaluate' give a loss, 'generate' the logits of one row (runtime scalar `row`). */
+  /**
+   * 'train' and 'evaluate' give a loss, 'generate' logits: of every new token, or of models that are not causal what their
+   * head says.
+   */
   readonly purpose: 'train' | 'evaluate' | 'generate';
   /** Sequences hold several documents, none of which sees another: `packedFields` are read. Default false. */
   readonly isPacked?: boolean;
+  /** Tokens of each sequence that one run reads, those before them being in a cache. Default: whole sequences. */
+  readonly newTokens?: number;
   /** Separate silu and multiply instead of the fused swiglu: what plain autograd keeps. Default true. */
   readonly fuseSwiglu?: boolean;
   /** Tokens whose logits exist at a time in the loss. Default 1024. */
@@ -46,7 +51,12 @@ export interface Model {
   readonly bodyPrefix?: string;
   /** What names of tensors begin with that belong to other heads, which weights to start from may come with. */
   readonly otherHeads?: readonly string[];
-  /** Inputs are fields of the batch (`batchInput`). Returns the loss, or logits (1, vocabulary). */
+  /** A token sees those before it alone: 'generate' reads new tokens behind a cache of those before them. */
+  readonly isCausal?: true;
+  /**
+   * Inputs are fields of the batch (`batchInput`), where there are new tokens also `positions` (`newTokenPositions`).
+   * Returns the loss, or logits (tokens, vocabulary).
+   */
   build(graph: Graph, options: BuildOptions): Value;
   /** Host-made tables (rope, numbers of positions) that are written once after load: value name to data of its dtype. */
   constants(sequenceLength: number): Readonly<Record<string, Float32Array | Int32Array>>;

@@ -15,7 +15,7 @@ export const loopScalars = [
   'accumulate',
   /** Multiplies loss and gradients: 1 / counted tokens of the window for the mean. */
   'lossScale',
-  /** Row whose logits a `generate` run returns. */
+  /** Row whose logits a `generate` run of a model for masked tokens returns. */
   'row',
 ] as const;
 

@@ -13,6 +13,7 @@ export const valueKinds = [
   'gradient',
   'activation',
   'compressedActivation',
+  'keyValueCache',
   'logits',
   'input',
   'output',
@@ -85,6 +86,11 @@ export interface Value {
   readonly layer: string;
   /** Outlives a run: has a place of its own, found again by name in every entry. */
   readonly persistent: boolean;
+  /**
+   * Present: persistent only as long as no entry is run but those that name such values. They stand in the arena, so
+   * they take no memory from the other entries.
+   */
+  readonly isSession?: true;
   readonly parameter: ParameterInfo | undefined;
   /** Present: it has no place of its own, but is these rows of a persistent value. */
   readonly rowsOf?: RowsOf;

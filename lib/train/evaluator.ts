@@ -18,7 +18,7 @@ import { vocabularyOf } from './batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
 import { lengthFor, measureRecords } from './measure-records.js';
 import { Resources } from './resources.js';
-import { loadStoredModel, readStoredModel, type StoredModel } from './stored-model.js';
+import { defaultSequenceLength, loadStoredModel, readStoredModel, type StoredModel } from './stored-model.js';
 import { maxBatchTokens, trainerTable } from './trainer-table.js';
 import type { EvaluateReport, TrainerOptions } from './types.js';
 
@@ -35,7 +35,7 @@ export interface EvaluateOptions
    * tokenizer is the model's.
    */
   readonly data: DataOptions['train'] | DataOptions | RecordDataOptions;
-  /** Tokens of one sequence. Default: of records the longest, of text those that a checkpoint was trained on, else 1024. */
+  /** Tokens of one sequence. Default: of records the longest, of text those that a checkpoint was trained on, else 2048, or all that the model can have. */
   readonly sequenceLength?: number;
   /** Sequences at a time; the result does not depend on it but for rounding. Default 8, or all if they are fewer. */
   readonly batchSize?: number;
@@ -62,9 +62,6 @@ const evaluateTable = {
   signal: trainerTable.signal,
 } satisfies OptionTable<Omit<EvaluateOptions, 'data'> & { readonly data: unknown }>;
 
-/** Tokens of a sequence of text where nothing else says how many. */
-const usualLength = 1024;
-
 /**
  * Loss and perplexity of text or records under a model. Text is cut into whole sequences, each predicted by itself; of
  * records, each by itself, what counts is what is learnt of them.
@@ -80,7 +77,7 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const options = checkOptions(given, evaluateTable, { what: 'evaluateModel' });
   const { model: source, data: givenData, signal, onTokenize, ...others } = options;
   const { evalSequences = Infinity, sequenceLength: wantedLength, batchSize, ...engineOptions } = others;
-  const found = await readStoredModel(source);
+  const found = await readStoredModel(source, tokenizerOf(givenData));
   const { model, step } = found;
   const data = await dataOf(givenData, found);
   const sequenceLength = wantedLength ?? (await usualSequenceLength(data, found));
@@ -100,10 +97,16 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
     sequenceLength,
     isPacked: isPackedData(data),
   } as const;
-  const engine = await loadStoredModel(found, work, engineOptions, resources);
+  const { engine } = await loadStoredModel(found, work, engineOptions, resources);
   const read = { step: step ?? 0, batchSize: work.batchSize, limit: count, signal };
   const report = await evaluateLoss(engine, dataset, read);
   return { ...report, step, model: found.path, warnings: dataset.warnings };
+}
+
+/** Another tokenizer than the model's; what is no path is refused with the other options of the data. */
+function tokenizerOf(given: unknown): string | undefined {
+  const { tokenizer } = Object(given) as { readonly tokenizer?: unknown };
+  return typeof tokenizer === 'string' ? tokenizer : undefined;
 }
 
 /** What is given, with the model's tokenizer; of paths alone, whether they are text or records is found. */
@@ -122,9 +125,9 @@ async function dataOf(
 
 async function usualSequenceLength(
   data: DataOptions | RecordDataOptions,
-  { model: { maxSequenceLength }, sequenceLength = usualLength }: StoredModel,
+  found: StoredModel,
 ): Promise<number> {
-  return isRecordData(data)
-    ? lengthFor(await measureRecords(data, maxSequenceLength), maxSequenceLength)
-    : Math.min(sequenceLength, maxSequenceLength);
+  if (!isRecordData(data)) return defaultSequenceLength(found);
+  const { maxSequenceLength } = found.model;
+  return lengthFor(await measureRecords(data, maxSequenceLength), maxSequenceLength);
 }

@@ -7,7 +7,7 @@ import { architectures } from '../models/architectures.js';
 import { modelFromPretrainedConfig } from '../models/index.js';
 import { checkValue, path, shown } from '../options.js';
 
-const configFileName = 'config.json';
+export const configFileName = 'config.json';
 /** Far more than a model has to say of itself. */
 const maxConfigBytes = 2 ** 20;
 

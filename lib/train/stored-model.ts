@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile } from '../compile/index.js';
-import type { CompileOptions } from '../compile/index.js';
+import type { CompileOptions, Plan } from '../compile/index.js';
 import { byteTokenizer } from '../data/byte-tokenizer.js';
 import { checkVocabulary, loadTokenizer } from '../data/index.js';
 import type { Tokenizer } from '../data/index.js';
@@ -17,7 +17,7 @@ import { vocabularyOf } from './batch-fields.js';
 import { listCheckpoints } from './checkpoint-folder.js';
 import { readState, stateFileName } from './checkpoint-state.js';
 import { checkFits, loadPlan } from './fit.js';
-import { loadModel } from './load-model.js';
+import { configFileName, loadModel } from './load-model.js';
 import type { Resources } from './resources.js';
 import { loadTensors, openTensors, writeConstants } from './tensor-files.js';
 
@@ -41,16 +41,27 @@ export interface StoredModel {
 
 /**
  * @param source a checkpoint, an output folder: its latest, or a folder in the layout of Hugging Face's checkpoints
+ * @param givenTokenizer instead of that of the folder, in the words of DataOptions
  * @throws ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_MODEL_*, ERR_COMPACT_TOKENIZER
  */
-export async function readStoredModel(source: string): Promise<StoredModel> {
+export async function readStoredModel(source: string, givenTokenizer?: string): Promise<StoredModel> {
   const path = (await listCheckpoints(source)).at(-1)?.path ?? source;
-  const isFolder = existsSync(join(path, 'config.json')) && !existsSync(join(path, stateFileName));
+  const isFolder = existsSync(join(path, configFileName)) && !existsSync(join(path, stateFileName));
   const found = isFolder ? await readFolder(path) : await readCheckpoint(path);
-  const tokenizer = await loadTokenizer(found.tokenizerPath);
+  const tokenizerPath = givenTokenizer ?? found.tokenizerPath;
+  const tokenizer = await loadTokenizer(tokenizerPath);
   checkVocabulary(tokenizer, vocabularyOf(found.model));
-  return { ...found, path, tokenizer };
+  return { ...found, path, tokenizerPath, tokenizer };
 }
+
+/** Of a model that does not say what it was trained on at most: longer sequences take more memory than its weights. */
+const longestDefault = 2048;
+
+/** Tokens of a sequence where nobody says how many. */
+export const defaultSequenceLength = ({
+  sequenceLength = longestDefault,
+  model: { maxSequenceLength },
+}: Pick<StoredModel, 'sequenceLength' | 'model'>): number => Math.min(sequenceLength, maxSequenceLength);
 
 type Described = Omit<StoredModel, 'path' | 'tokenizer'>;
 
@@ -78,10 +89,10 @@ async function readFolder(path: string): Promise<Described> {
  */
 export async function loadStoredModel(
   { path, step, model, method, dtype }: StoredModel,
-  work: Pick<CompileOptions, 'entries' | 'batchSize' | 'sequenceLength' | 'isPacked'>,
+  work: Pick<CompileOptions, 'entries' | 'batchSize' | 'generateBatchSize' | 'sequenceLength' | 'isPacked'>,
   options: EngineOptions,
   resources: Resources,
-): Promise<Engine> {
+): Promise<{ readonly engine: Engine; readonly plan: Plan }> {
   const engine = resources.use(await Engine.open(options));
   const target = deviceTarget(engine.device.kind, { threads: engine.threads });
   const compileOptions: CompileOptions = { ...work, model, dtype, method, target };
@@ -95,7 +106,7 @@ export async function loadStoredModel(
   await writeConstants(engine, plan, model, work.sequenceLength);
   if (file !== undefined) await loadTensors(engine, plan, model, fileName, file);
   await base?.loadInto(engine, plan);
-  return engine;
+  return { engine, plan };
 }
 
 function describedModel(checkpoint: string, description: Readonly<Record<string, unknown>>): Model {

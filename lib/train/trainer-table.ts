@@ -8,6 +8,7 @@ import {
   numberAbove,
   numberFrom,
   numberWithin,
+  oneOf,
   optional,
   path,
   section,
@@ -19,7 +20,7 @@ import {
 } from '../options.js';
 import { engineTable } from '../runtime/options.js';
 import type { SamplerOptions } from './sampler.js';
-import type { SampleOptions, TrainerOptions } from './types.js';
+import type { SampleBatchOptions, SampleOptions, TrainerOptions } from './types.js';
 
 const expectedSteps = 'a whole number from 0, or a share of the run below 1';
 const stepsOrShare = v.union([wholeNumber(0), numberWithin(0, 1)], expectedSteps);
@@ -65,16 +66,32 @@ export const maxBatchTokens = 2 ** 27;
 export const samplerTable = {
   ...withoutDefaults(engineTable),
   checkpoint: path,
+  tokenizer: optional(path),
+  contextLength: optional(wholeNumber(1)),
+  batchSize: optional(wholeNumber(1, maxBatchTokens), 1),
 } satisfies OptionTable<SamplerOptions>;
 
-export const sampleTable = {
-  prompt: optional(text),
+const messageSchema = v.strictObject(
+  { role: oneOf(['system', 'user', 'assistant']), content: text },
+  'a message, { role, content }',
+);
+const stopString = v.pipe(text, v.nonEmpty('a text that is not empty'));
+
+/** How texts are written, whatever they go on from. */
+export const sampleBatchTable = {
   splitSpecialTokens: optional(flag, true),
   maxNewTokens: optional(wholeNumber(0, 2 ** 20), 128),
   temperature: optional(numberFrom(0), 1),
   topK: optional(wholeNumber(0), 0),
   topP: optional(numberAbove(0, 1), 1),
   seed: optional(seedNumber, 42),
+  stop: optional(v.array(stopString, 'a list of texts'), []),
   signal: optional(abortSignal),
+} satisfies OptionTable<SampleBatchOptions>;
+
+export const sampleTable = {
+  prompt: optional(text),
+  messages: optional(v.pipe(v.array(messageSchema, 'a list of messages'), v.nonEmpty('a message'))),
+  ...sampleBatchTable,
   onText: optional(functionOf<NonNullable<SampleOptions['onText']>>('a function')),
 } satisfies OptionTable<SampleOptions>;

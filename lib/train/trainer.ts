@@ -8,11 +8,13 @@ import { checkpointFormatVersion } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { saveCheckpoint } from './checkpoint.js';
 import { evaluateLoss } from './evaluate.js';
+import { checkSampleOptions } from './generation/draw-token.js';
+import { checkGenerates, plainText } from './generation/text-model.js';
+import { writtenText } from './generation/write-texts.js';
 import type { Metrics } from './metrics-log.js';
 import { explainNotFinite, findNotFinite, refusedTensor } from './not-finite.js';
 import type { NotFinite } from './not-finite.js';
 import { describeSettings } from './options.js';
-import { sampleText } from './sample-text.js';
 import { startTrainer } from './start.js';
 import type { TrainerParts } from './start.js';
 import { trainedParts } from './trained-parts.js';
@@ -174,16 +176,23 @@ export class Trainer extends Announcer implements AsyncDisposable {
   }
 
   /**
-   * Text from the model as it is now.
+   * Text from the model as it is now; its context is `sequenceLength`.
    * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_ARGUMENT, ERR_COMPACT_ABORTED, ERR_COMPACT_DISPOSED
    */
   sample(options?: SampleOptions): Promise<SampleReport> {
-    const { engine, dataset, settings } = this.#parts;
+    const { engine, plan, dataset, settings } = this.#parts;
     const { tokenizer } = dataset;
-    const { sequenceLength, model } = settings;
-    return this.#exclusive(() =>
-      sampleText(engine, { tokenizer, sequenceLength, slidingWindow: model.slidingWindow }, options),
-    );
+    const model = {
+      engine,
+      plan,
+      tokenizer,
+      contextLength: settings.sequenceLength,
+      ...plainText(tokenizer),
+    };
+    return this.#exclusive(async () => {
+      checkGenerates(settings.model);
+      return await writtenText(model, checkSampleOptions(options));
+    });
   }
 
   /**

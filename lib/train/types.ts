@@ -194,10 +194,18 @@ export interface CheckpointInfo {
   readonly durationMs: number;
 }
 
+/** A message of a conversation. */
+export interface SampleMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
 /** How text is written. */
 export interface SampleOptions {
   /** Text to go on from; default: the end-of-text token, or a newline where there is none. */
   readonly prompt?: string;
+  /** A conversation to answer, in place of a prompt, by the chat template of the model. */
+  readonly messages?: readonly SampleMessage[];
   /**
    * Whether the text of a control token in the prompt, e.g. `</s>`, is text like any other; false makes it the control
    * token, as templates of chats need. Default true.
@@ -213,11 +221,16 @@ export interface SampleOptions {
   readonly topP?: number;
   /** Equal seeds give equal text. Default 42. */
   readonly seed?: number;
+  /** Texts that end the writing where they come; they are not told. Default none. */
+  readonly stop?: readonly string[];
   /** Ends the writing with ERR_COMPACT_ABORTED. */
   readonly signal?: AbortSignal;
   /** Called with the text of each token as it comes, in whole characters; all pieces together are the report's text. */
   readonly onText?: (text: string) => void;
 }
+
+/** How several texts are written at a time. */
+export type SampleBatchOptions = Omit<SampleOptions, 'prompt' | 'messages' | 'onText'>;
 
 /** Text that was written. */
 export interface SampleReport {
@@ -227,8 +240,11 @@ export interface SampleReport {
   /** Tokens that were written. */
   readonly numTokens: number;
   readonly tokensPerSecond: number;
-  /** 'endOfText' when the model ended the document itself. */
-  readonly finishReason: 'length' | 'endOfText';
+  /**
+   * 'endOfText' when the model ended the text itself, 'stop' at a stop string, 'length' after `maxNewTokens`,
+   * 'contextLength' where prompt and text fill the context.
+   */
+  readonly finishReason: 'length' | 'endOfText' | 'stop' | 'contextLength';
 }
 
 /** What a run has come to. */

@@ -89,16 +89,9 @@ inline CpStatus check_rope(const CpCall* call, CpError* error) {
 
 inline constexpr int64_t kMaxHeadSize = 256;
 
-inline CpStatus check_attention(const CpCall* call, const char* op, const CpTensor& lse,
-                                CpError* error) {
-    int64_t length = 0, head_size = 0, causal = 0;
-    if (constant_integer(*call, op, "sequenceLength", 1, &length, error) != CP_OK ||
-        constant_integer(*call, op, "headSize", 8, &head_size, error) != CP_OK ||
-        constant_integer(*call, op, "causal", 0, &causal, error) != CP_OK) {
-        return CP_FAILED;
-    }
-    const int64_t tokens = call->inputs[0].shape[0], width = call->inputs[0].shape[1];
-    const int64_t kv_width = call->inputs[1].shape[1];
+// Whole heads of q, k and v.
+inline CpStatus check_heads(const char* op, int64_t head_size, int64_t width, int64_t kv_width,
+                            CpError* error) {
     if (head_size % 8 != 0 || head_size > kMaxHeadSize) {
         return fail_shape(error, op,
                           message("a headSize that is a multiple of 8 up to %lld", kMaxHeadSize),
@@ -108,6 +101,21 @@ inline CpStatus check_attention(const CpCall* call, const char* op, const CpTens
         return fail_shape(error, op,
                           message("whole heads of %lld, heads a multiple of kv heads", head_size),
                           message("q width %lld, k width %lld", width, kv_width));
+    }
+    return CP_OK;
+}
+
+inline CpStatus check_attention(const CpCall* call, const char* op, const CpTensor& lse,
+                                CpError* error) {
+    int64_t length = 0, head_size = 0, causal = 0;
+    if (constant_integer(*call, op, "sequenceLength", 1, &length, error) != CP_OK ||
+        constant_integer(*call, op, "headSize", 8, &head_size, error) != CP_OK ||
+        constant_integer(*call, op, "causal", 0, &causal, error) != CP_OK) {
+        return CP_FAILED;
+    }
+    const int64_t tokens = call->inputs[0].shape[0], width = call->inputs[0].shape[1];
+    if (check_heads(op, head_size, width, call->inputs[1].shape[1], error) != CP_OK) {
+        return CP_FAILED;
     }
     if (lse.shape[1] != width / head_size) {
         return fail_shape(error, op, message("lse of %lld heads", width / head_size),

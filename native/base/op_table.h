@@ -23,7 +23,8 @@
     X(RandomNormal)
 #define COMPACT_ATTENTION_OPS(X) \
     X(Attention) \
-    X(AttentionBackward)
+    X(AttentionBackward) \
+    X(CachedAttention)
 #define COMPACT_LAYERS_OPS(X) \
     X(AddRmsNorm) \
     X(Dropout) \
@@ -149,6 +150,10 @@ inline constexpr OpSignature kOpSignatures[] = {
      "q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] "
      "firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]",
      "sequenceLength headSize causal=1 scale softCap=0"},
+    {"cachedAttention",
+     "q:T[n,w] k:T[n,u] v:T[n,u] keyCache:T[c,u] valueCache:T[c,u] positions:i32[n] -> "
+     "o:T[n,w] =keyCache =valueCache",
+     "newTokens headSize scale window=0 softCap=0"},
     {"addRmsNorm",
      "a:T[n,h] b:T[n,h] weight:T[h] -> sum:T[n,h] y:T[n,h] rstd:f32[n]",
      "epsilon weightOffset=0"},

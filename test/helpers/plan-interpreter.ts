@@ -18,7 +18,8 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
   constructor(plan: Plan) {
     this.#plan = plan;
     const persistent = new Uint8Array(plan.persistentBytes);
-    this.#regions = { persistent, rows: persistent, arena: new Uint8Array(plan.arenaBytes) };
+    const arena = new Uint8Array(plan.arenaBytes);
+    this.#regions = { persistent, rows: persistent, arena, session: arena };
   }
 
   async write(name: string, data: HostArray): Promise<void> {
@@ -31,12 +32,19 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
 
   async run(name: string, { inputs = {}, scalars = {} }: RunOptions = {}): Promise<RunResult> {
     const entry = this.#plan.entries[name]!;
-    this.#regions.arena.fill(0xff); // NaN as fp32 and as bf16
+    this.#forget(entry);
     for (const id of entry.inputs) this.#put(id, inputs[this.#plan.values[id]!.name]!);
     for (const instruction of entry.instructions)
       this.#execute(instruction, scalars as Record<string, number>);
     const outputs = entry.outputs.map((id) => [this.#plan.values[id]!.name, this.#get(id)] as const);
     return { outputs: Object.fromEntries(outputs), durationMs: 0 };
+  }
+
+  /** All of the arena but the session of the entry becomes NaN, as fp32 and as bf16. */
+  #forget({ lifetimes }: Plan['entries'][string]): void {
+    const held = lifetimes.map(({ value }) => this.#plan.values[value]!);
+    const ends = held.filter(({ region }) => region === 'session').map(({ offset, bytes }) => offset + bytes);
+    this.#regions.arena.fill(0xff, Math.max(0, ...ends));
   }
 
   #execute(instruction: PlanInstruction, scalars: Readonly<Record<string, number>>): void {

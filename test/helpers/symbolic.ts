@@ -151,7 +151,8 @@ class Memory {
  */
 export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expressions): Meaning {
   const entry = plan.entries[entryName]!;
-  const regions = { arena: new Memory(), persistent: new Memory() };
+  const arena = new Memory();
+  const regions = { arena, session: arena, persistent: new Memory() };
   const write = ({ region, offset, bytes }: PlanValue, expression: number) => {
     if (region === 'rows') regions.persistent.writeRows(offset, offset + bytes, expression);
     else regions[region].write(offset, offset + bytes, expression);
@@ -160,8 +161,10 @@ export function meaningOfPlan(plan: Plan, entryName: string, expressions: Expres
     region === 'rows'
       ? regions.persistent.readRows(offset, offset + bytes, expressions)
       : regions[region].read(offset, offset + bytes);
+  const ofSession = new Set(entry.lifetimes.map(({ value }) => value));
   for (const value of plan.values)
-    if (value.region === 'persistent') write(value, expressions.source(value.name));
+    if (value.region === 'persistent' || (value.region === 'session' && ofSession.has(value.id)))
+      write(value, expressions.source(value.name));
   for (const id of entry.inputs) write(plan.values[id]!, expressions.source(plan.values[id]!.name));
 
   const persistent: Record<string, number> = {};
@@ -254,7 +257,7 @@ function touchedBy(plan: Plan, { op, inputs, outputs, attributes, workspace }: P
 
 type Stretching = Pick<PlanValue, 'region' | 'offset' | 'bytes'>;
 
+const isInArena = ({ region }: Stretching): boolean => region === 'arena' || region === 'session';
+
 const overlaps = (a: Stretching, b: Stretching): boolean =>
-  (a.region === 'arena') === (b.region === 'arena') &&
-  a.offset < b.offset + b.bytes &&
-  b.offset < a.offset + a.bytes;
+  isInArena(a) === isInArena(b) && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;

@@ -31,6 +31,7 @@ export const relativeError: Readonly<Record<string, number>> = {
 export const transcendentalOps: ReadonlySet<string> = new Set([
   'attention',
   'attentionBackward',
+  'cachedAttention',
   'crossEntropy',
   'crossEntropyBackward',
   'geglu',

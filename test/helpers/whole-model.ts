@@ -117,6 +117,19 @@ export async function readValues(machine: Machine, plan: Plan, name: string): Pr
   return load(new Uint8Array(data.buffer, data.byteOffset, bytes), 0, bytes / elementBytes[dtype], dtype);
 }
 
+/** Logits behind each of some tokens, read one after the other. */
+export async function logitsOfTokens(
+  machine: Pick<Machine, 'run'>,
+  tokens: readonly number[],
+): Promise<HostArray[]> {
+  const found: HostArray[] = [];
+  for (const [position, token] of tokens.entries()) {
+    const inputs = { tokens: Int32Array.of(token), positions: Int32Array.of(position) };
+    found.push((await machine.run('generate', { inputs })).outputs['logits']!);
+  }
+  return found;
+}
+
 export const parameterNames = (plan: Plan): string[] =>
   plan.values
     .filter(({ kind, region }) => kind === 'parameter' && region === 'persistent')

@@ -21,7 +21,7 @@ function makePlan(
   tensors: readonly Tensor[],
   entries: readonly Pick<PlanEntry, 'name' | 'inputs' | 'outputs' | 'instructions'>[],
 ): Plan {
-  const end = { persistent: 0, arena: 0, rows: 0 };
+  const end = { persistent: 0, arena: 0, rows: 0, session: 0 };
   const values = tensors.map(({ name, shape, region }, id): PlanValue => {
     const bytes = 4 * shape.reduce((a, b) => a * b, 1);
     const offset = end[region];

@@ -13,6 +13,10 @@ const shapes: readonly (readonly [m: number, rows: number, columns: number])[] =
   [5, 16, 1026],
   [130, 65, 64],
   [9, 4098, 8], // a long sum
+  // Few rows: decoded a piece at a time, by one thread or several.
+  [1, 40, 700],
+  [4, 70, 514],
+  [1, 2, 9000], // rows too long to be decoded whole
 ];
 
 function products(

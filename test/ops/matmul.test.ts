@@ -13,6 +13,12 @@ const shapes: readonly (readonly [m: number, k: number, n: number])[] = [
   [5, 3, 1025],
   [130, 65, 49], // more than one block in each direction
   [9, 4097, 7],
+  // Few rows: read where they are stored, by one thread or several, over more columns than one part has.
+  [1, 500, 700],
+  [2, 129, 515],
+  [3, 257, 600],
+  [4, 64, 1100],
+  [1, 4500, 40],
 ];
 
 function products(): OpCase[] {
@@ -36,21 +42,22 @@ describeOps('matmul', products);
 
 describeOps('matmul with alpha and accumulator', () =>
   [
-    [33, 41, 31],
-    [130, 20, 100],
-    [1, 7, 40],
-  ].flatMap(([m, k, n]) =>
+    [33, 41, 31, 1],
+    [130, 20, 100, 1],
+    [1, 7, 40, 1],
+    [3, 41, 90, 0],
+  ].flatMap(([m, k, n, transposeA]) =>
     [0, 1].flatMap((accumulate) =>
       opCases({
         op: 'matmul',
         label: accumulate ? 'added' : 'overwriting',
         inputs: {
-          a: randomTensor('a', [k!, m!]),
+          a: randomTensor('a', transposeA === 1 ? [k!, m!] : [m!, k!]),
           b: randomTensor('b', [k!, n!]),
           // What is overwritten must not matter, so it is far from the result.
           accumulator: randomTensor('accumulator', [m!, n!], accumulate ? 3 : 1e6),
         },
-        attributes: { transposeA: 1, alpha: -0.375, accumulate },
+        attributes: { transposeA: transposeA!, alpha: -0.375, accumulate },
       }),
     ),
   ),

@@ -1,6 +1,7 @@
 /** All twins by the name of their op: all that the files of twins export. */
 import * as activations from './activations.js';
 import * as attention from './attention.js';
+import * as cachedAttention from './cached-attention.js';
 import * as channels from './channels.js';
 import * as crossEntropy from './cross-entropy.js';
 import * as dropout from './dropout.js';
@@ -19,6 +20,7 @@ import { exact, type Inputs, type Numbers, type Outputs, type Round, type Twin }
 const twins: Readonly<Record<string, Twin>> = {
   ...activations,
   ...attention,
+  ...cachedAttention,
   ...channels,
   ...crossEntropy,
   ...dropout,

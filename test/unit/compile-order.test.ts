@@ -109,7 +109,7 @@ describe('order', () => {
 
   test('evaluation and generation neither compress nor keep anything for backward', () => {
     const { entries } = planOf(stored);
-    for (const name of ['evaluate', 'generate'] as const) {
+    for (const name of ['evaluate', 'prefill', 'generate'] as const) {
       expect(count(entries[name]!.instructions, 'project')).toBe(0);
       expect(entries[name]!.instructions.every(({ phase }) => phase === 'forward')).toBe(true);
       expect(entries[name]!.arenaBytes).toBeLessThan(entries['step']!.arenaBytes);
@@ -122,8 +122,8 @@ const namesOf = (method: Method, change?: Partial<CompileOptions>) =>
 
 describe('entries', () => {
   test('a step in one, or in two halves where gradients outlive a micro-batch', () => {
-    expect(namesOf(dense())).toEqual(['initialize', 'step', 'evaluate', 'generate']);
-    const halves = ['initialize', 'accumulate', 'update', 'evaluate', 'generate'];
+    expect(namesOf(dense())).toEqual(['initialize', 'step', 'evaluate', 'prefill', 'generate']);
+    const halves = ['initialize', 'accumulate', 'update', 'evaluate', 'prefill', 'generate'];
     expect(namesOf(dense(), { accumulateGradients: true })).toEqual(halves);
     expect(namesOf(dense(), { maxGradNorm: 0.5 })).toEqual(halves);
     expect(namesOf(dense(), { entries: ['train'] })).toEqual(['step']);
@@ -143,7 +143,8 @@ describe('entries', () => {
     expect(names('accumulate')).toEqual([['tokens', 'targets'], ['loss']]);
     expect(names('update')).toEqual([[], ['gradNorm']]);
     expect(names('evaluate')).toEqual([['tokens', 'targets'], ['loss']]);
-    expect(names('generate')).toEqual([['tokens'], ['logits']]);
+    expect(names('prefill')).toEqual([['tokens', 'positions'], []]);
+    expect(names('generate')).toEqual([['tokens', 'positions'], ['logits']]);
     expect(names('initialize')).toEqual([[], []]);
   });
 
@@ -162,6 +163,7 @@ test.each([
   ['sequenceLength', -1],
   ['sequenceLength', Number.NaN],
   ['evaluateBatchSize', 0],
+  ['generateBatchSize', 0],
 ])('%s %d is refused by name', (name, value) => {
   let caught: unknown;
   try {

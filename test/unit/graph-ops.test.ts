@@ -135,6 +135,13 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
     const hidden = isHidden ? hiddenKeys(make) : {};
     return ops.attentionBackward({ q, k, v, ...rest, ...hidden }, attentionAttributes);
   }),
+  cachedAttention: [
+    (make) => {
+      const cache = { keys: make('keyCache', [36, 4]), values: make('valueCache', [36, 4]) };
+      const options = { positions: make('positions', [12], 'i32'), newTokens: 4, headSize: 2 };
+      return ops.cachedAttention(...attentionOperands(make), cache, options);
+    },
+  ],
   swiglu: [(make) => ops.swiglu(make('gate', [5, 8]), make('up', [5, 8]))],
   swigluBackward: [
     (make) => ops.swigluBackward(make('gate', [5, 8]), make('up', [5, 8]), make('dy', [5, 8])),

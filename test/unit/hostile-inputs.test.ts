@@ -191,8 +191,8 @@ const recipe = () => ({
 const runArguments = () => [
   'generate',
   {
-    scalars: { row: 3 },
-    inputs: { tokens: new Int32Array(8) },
+    scalars: { step: 3 },
+    inputs: { tokens: new Int32Array(1), positions: new Int32Array(1) },
     signal: new AbortController().signal,
     checkFinite: false,
     profile: true,
@@ -394,16 +394,40 @@ const entries: readonly Entry[] = [
   {
     name: 'Sampler.open',
     call: (options: never) => opened(Sampler.open(options)),
-    args: () => [{ ...engineOptions, checkpoint }],
-    alternatives: /^0\.memoryLimitBytes$/,
+    args: () => [{ ...engineOptions, checkpoint, tokenizer: 'bytes', contextLength: 6, batchSize: 2 }],
+    alternatives: /^0\.(memoryLimitBytes|tokenizer|contextLength|batchSize)$/,
     share: 1,
   },
   {
     name: 'Sampler.sample',
     call: (options: never) => sampler.sample(options),
-    args: () => [{ prompt: 'a', maxNewTokens: 1, temperature: 0.5, topK: 2, topP: 0.5, seed: 1 }],
+    args: () => [
+      { prompt: 'a', maxNewTokens: 1, temperature: 0.5, topK: 2, topP: 0.5, seed: 1, stop: ['b'] },
+    ],
     share: 2,
     alternatives: /^0\.maxNewTokens$/,
+  },
+  {
+    name: 'Sampler.sampleBatch',
+    call: (...args) => sampler.sampleBatch(...(args as unknown as Parameters<Sampler['sampleBatch']>)),
+    args: () => [['a', 'bc'], { maxNewTokens: 1, temperature: 0.5, seed: 1 }],
+    share: 1,
+    alternatives: /^1\.maxNewTokens$/,
+  },
+  {
+    name: 'Sampler.stream',
+    call: async (options: never) => {
+      for await (const piece of sampler.stream(options)) if (piece === '') throw new Error('an empty piece');
+    },
+    args: () => [{ prompt: 'a', maxNewTokens: 1, stop: ['b'] }],
+    share: 1,
+    alternatives: /^0\.maxNewTokens$/,
+  },
+  {
+    name: 'Sampler.countPromptTokens',
+    call: (options: never) => sampler.countPromptTokens(options),
+    args: () => [{ prompt: 'a', splitSpecialTokens: false }],
+    share: 0.5,
   },
   {
     name: 'Engine.open',
@@ -436,7 +460,7 @@ const entries: readonly Entry[] = [
     call: (...args) => engine.run(...(args as unknown as Parameters<Engine['run']>)),
     args: runArguments,
     share: 8,
-    alternatives: /^1\.(scalars\.row|signal\.\w+)$/,
+    alternatives: /^1\.(scalars\.step|signal\.\w+)$/,
   },
   { name: 'encodePlan', call: encodePlan, args: () => [plan], share: 1, alternatives: planParts },
   {

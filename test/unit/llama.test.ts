@@ -443,14 +443,29 @@ describe('graph', () => {
     expect(split).not.toContain('swiglu');
   });
 
-  test.each([false, true])('generate gives fp32 logits of one row (tied head: %p)', (tieWordEmbeddings) => {
-    const options = { batchSize: 1, dtype: 'bf16', purpose: 'generate' } as const;
-    const { graph, result } = build({ ...tiny, tieWordEmbeddings }, options);
-    expect(result).toMatchObject({ shape: [1, 11], dtype: 'f32', kind: 'logits' });
-    const row = graph.nodes.find(({ op }) => op === 'selectRow');
-    expect(row!.attributes).toEqual({ row: { scalar: 'row' } });
-    expect(graph.values.some(({ name }) => name === 'targets')).toBe(false);
-  });
+  test.each([false, true])(
+    'generate gives fp32 logits of new tokens (tied head: %p)',
+    (tieWordEmbeddings) => {
+      const options = {
+        batchSize: 2,
+        sequenceLength: 5,
+        newTokens: 3,
+        dtype: 'bf16',
+        purpose: 'generate',
+      } as const;
+      const { graph, result } = build({ ...tiny, tieWordEmbeddings }, options);
+      expect(result).toMatchObject({ shape: [6, 11], dtype: 'f32', kind: 'logits' });
+      const inputs = graph.values.filter(({ kind, persistent }) => kind === 'input' && !persistent);
+      expect(inputs.map(({ name, shape }) => [name, shape])).toEqual([
+        ['tokens', [6]],
+        ['positions', [6]],
+      ]);
+      const caches = graph.values.filter(({ isSession }) => isSession);
+      expect(caches).toHaveLength(2 * 2); // of two layers
+      for (const cache of caches) expect(cache).toMatchObject({ kind: 'keyValueCache', dtype: 'bf16' });
+      expect(caches[0]!.shape[0]).toBe(2 * 5);
+    },
+  );
 });
 
 test('rope tables', () => {

@@ -101,7 +101,7 @@ describe('a method that rewrites forward', () => {
     const idOf = (name: string) => plan.values.findIndex((value) => value.name === name);
     expect(idOf('model.layers.0.self_attn.q_proj.weight')).toBe(-1);
     const other = idOf('model.layers.0.self_attn.q_proj.weight.other');
-    for (const name of ['step', 'evaluate', 'generate'])
+    for (const name of ['step', 'evaluate', 'prefill', 'generate'])
       expect(plan.entries[name]!.instructions.some(({ inputs }) => inputs.includes(other))).toBe(true);
     expect(plan.entries.initialize!.instructions.some(({ outputs }) => outputs.includes(other))).toBe(true);
     // Adding a value twice where it was read once is no reason to drop it.

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { evaluateModel, type EvaluateOptions } from '../../train/index.js';
 import { formatDuration } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
+import { modelArgument } from '../generation-flags.js';
 import { byteCount, positiveInteger } from '../options.js';
 import { addRecordFlags, recordOptions, type RecordFlags } from '../record-flags.js';
 import type { Terminal } from '../terminal.js';
@@ -24,6 +25,7 @@ learnt of it. Everything else is running text, also JSON lines of texts, unless 
 interface EvaluateFlags extends RecordFlags {
   readonly data: readonly string[];
   readonly records?: boolean;
+  readonly tokenizer?: string;
   readonly batchSize?: number;
   readonly sequenceLength?: number;
   readonly evalSequences?: number;
@@ -37,9 +39,10 @@ export function registerEvaluate(program: Command, terminal: Terminal): void {
     .command('evaluate')
     .summary('loss and perplexity of a text or of records under a model')
     .description('Measures how well a model predicts a text, or what is to be learnt of records.')
-    .argument('<model>', "a folder in Hugging Face's layout, a checkpoint, or an output folder: its latest")
+    .argument(...modelArgument)
     .requiredOption('-d, --data <path...>', 'text: files, folders, or a packaged corpus; or files of records')
     .option('--records', 'each text is a record of its own')
+    .option('--tokenizer <path>', "'bytes', a tokenizer.json or its folder (default: that of the model)")
     .option('-b, --batch-size <sequences>', 'sequences at a time (default: 8)', positiveInteger)
     .option(
       '-s, --sequence-length <tokens>',
@@ -74,13 +77,14 @@ async function evaluate(model: string, flags: EvaluateFlags, terminal: Terminal)
 }
 
 /** Records where they are asked for, or a flag is given that only they have; else the files tell. */
-function dataOf({ data, records, ...flags }: EvaluateFlags): EvaluateOptions['data'] {
+function dataOf({ data, records, tokenizer, ...flags }: EvaluateFlags): EvaluateOptions['data'] {
   const { textField, splitSpecialTokens, ...ofRecords } = recordOptions(flags);
   // Those that have a default are not asked for by it.
   const { addEos, ...asked } = ofRecords;
   const isAsked =
     records === true || addEos === false || Object.values(asked).some((value) => value !== undefined);
-  if (isAsked) return { records: data, ...recordOptions(flags) };
-  if (textField === undefined && splitSpecialTokens !== false) return data;
-  return { train: data, textField, splitSpecialTokens };
+  const others = tokenizer === undefined ? {} : { tokenizer };
+  if (isAsked) return { records: data, ...others, ...recordOptions(flags) };
+  if (textField === undefined && tokenizer === undefined && splitSpecialTokens !== false) return data;
+  return { train: data, ...others, textField, splitSpecialTokens };
 }

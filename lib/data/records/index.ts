@@ -13,3 +13,4 @@ export type { CsvSeparator, RecordFormat, RecordPlace } from './readers/index.js
 export type { RecordDataOptions } from './record-data-options.js';
 export type { RecordsOptions } from './records-table.js';
 export type { RecordStatistics } from './statistics.js';
+export { ChatTemplate } from './templates/chat-template.js';

@@ -1,10 +1,16 @@
-import { compactError } from '../../errors.js';
 import { defineOp } from '../define-op.js';
 import type { Attributes, Node } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, requireArgument, requireMatrix, requireShape, softCapOf } from './checks.js';
+import {
+  firstInputElements,
+  requireArgument,
+  requireHeads,
+  requireMatrix,
+  requireShape,
+  softCapOf,
+} from './checks.js';
 
 /** The shape of attention, and which tokens see which. */
 export interface AttentionOptions {
@@ -69,14 +75,7 @@ function statisticsShape(
   headSize: number,
 ): readonly [number, number] {
   const [tokens, width] = requireMatrix(op, q);
-  const [, kvWidth] = requireMatrix(op, k);
-  requireArgument(op, 'headSize', headSize, headSize > 0 && width % headSize === 0, `a divisor of ${width}`);
-  if (kvWidth % headSize !== 0 || width % kvWidth !== 0)
-    throw compactError('ERR_COMPACT_SHAPE', `${op}: key and value heads do not divide the query heads`, {
-      op,
-      expected: `a width that divides ${width} into whole heads of ${headSize}`,
-      received: `${kvWidth}`,
-    });
+  requireHeads(op, q, k, headSize);
   const whole = sequenceLength > 0 && tokens % sequenceLength === 0;
   requireArgument(op, 'sequenceLength', sequenceLength, whole, `a divisor of the ${tokens} tokens`);
   return [tokens, width / headSize];

@@ -76,6 +76,19 @@ export function softCapOf(
   return { softCap };
 }
 
+/** Query heads of a whole size, and key and value heads that each serve as many of them. */
+export function requireHeads(op: string, q: Value, k: Value, headSize: number): void {
+  const [, width] = requireMatrix(op, q);
+  const [, kvWidth] = requireMatrix(op, k);
+  requireArgument(op, 'headSize', headSize, headSize > 0 && width % headSize === 0, `a divisor of ${width}`);
+  if (kvWidth % headSize !== 0 || width % kvWidth !== 0)
+    throw compactError('ERR_COMPACT_SHAPE', `${op}: key and value heads do not divide the query heads`, {
+      op,
+      expected: `a width that divides ${width} into whole heads of ${headSize}`,
+      received: `${kvWidth}`,
+    });
+}
+
 /** Elements of the first input: the unit of an element-wise op's cost. */
 export const firstInputElements = (node: { readonly inputs: readonly (Value | undefined)[] }): number =>
   numElements(node.inputs[0]!.shape);

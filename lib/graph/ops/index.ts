@@ -5,6 +5,7 @@ export * from './add.js';
 export * from './add-rms-norm.js';
 export * from './attention.js';
 export * from './bias.js';
+export * from './cached-attention.js';
 export * from './cast.js';
 export * from './channels.js';
 export * from './clip.js';

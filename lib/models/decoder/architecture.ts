@@ -55,6 +55,7 @@ function modelOf<C extends DecoderConfig>(
     batchFields: [decoderTokens(facts), ...causalFields(facts.vocabSize)],
     packedFields: decoderPlaces(facts),
     slidingWindow: facts.slidingWindow,
+    isCausal: true,
     weights: (family.weights ?? decoderWeights)(facts),
     bodyPrefix: 'model.',
     build: (graph, options) => buildDecoder(graph, facts, options),

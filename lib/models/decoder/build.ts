@@ -7,11 +7,14 @@ import {
   attention,
   batchInput,
   bias,
+  cachedAttention,
   embedding,
   geglu,
   gelu,
+  keyValueCache,
   linear,
   multiply,
+  newTokenPositions,
   placeFields,
   reshape,
   rmsNorm,
@@ -19,6 +22,7 @@ import {
   scale,
   silu,
   swiglu,
+  tokensRead,
   type BatchField,
   type BuildOptions,
   type DType,
@@ -48,7 +52,7 @@ export const decoderPlaces = (facts: DecoderFacts): ReturnType<typeof placeField
   placeFields(longestSequence(facts));
 
 /**
- * The loss, or to generate the logits (1, vocabulary) of a row.
+ * The loss, or to generate the logits (tokens, vocabulary) of new tokens.
  * @throws ERR_COMPACT_CONFIG_VALUE for sequences beyond the longest of the model
  */
 export function buildDecoder(graph: Graph, facts: DecoderFacts, options: BuildOptions): Value {
@@ -94,6 +98,8 @@ class DecoderBody {
   readonly #tokens: Value; // (tokens)
   /** Undefined where a sequence is one document, of which every token sees all before it. */
   readonly #places: { readonly positions: Value; readonly firstKeys: Value } | undefined; // (tokens) each
+  /** Undefined where whole sequences are read. */
+  readonly #newPositions: Value | undefined; // (tokens)
 
   constructor(graph: Graph, facts: DecoderFacts, options: BuildOptions) {
     this.#graph = graph;
@@ -108,12 +114,13 @@ class DecoderBody {
     const isBeyondWindow = sequenceLength > (facts.slidingWindow ?? Infinity);
     const [positions, firstKeys] = decoderPlaces(facts);
     this.#places =
-      isPacked || isBeyondWindow
+      options.newTokens === undefined && (isPacked || isBeyondWindow)
         ? {
             positions: batchInput(graph, positions, options),
             firstKeys: batchInput(graph, firstKeys, options),
           }
         : undefined;
+    this.#newPositions = options.newTokens === undefined ? undefined : newTokenPositions(graph, options);
   }
 
   embeddingTable(): Value {
@@ -152,31 +159,45 @@ class DecoderBody {
   }
 
   #attention(normed: Value, layer: number): Value {
-    const { headSize, scoreScale, scoreSoftCap } = this.#facts;
     const query = this.#linear(normed, layer, 'query', 'query');
     const key = this.#linear(normed, layer, 'key', 'key', 'query');
     const value = this.#linear(normed, layer, 'value', 'value', 'query');
     const { queryNorm, keyNorm } = headNormNames(layer);
-    const attended = attention(
+    const attended = this.#attended(
       this.#rotated(query, queryNorm, 'rotatedQuery'),
       this.#rotated(key, keyNorm, 'rotatedKey'),
       value,
-      {
-        sequenceLength: this.#options.sequenceLength,
-        headSize,
-        scale: scoreScale,
-        softCap: scoreSoftCap,
-        firstKeys: this.#places?.firstKeys,
-      },
+      layer,
     );
     return this.#linear(attended, layer, 'output', 'attentionOutput');
+  }
+
+  /** Whole sequences see themselves; new tokens what the cache holds before them, too. */
+  #attended(query: Value, key: Value, value: Value, layer: number): Value {
+    const { headSize, slidingWindow: window, scoreScale: scale, scoreSoftCap: softCap } = this.#facts;
+    const { sequenceLength } = this.#options;
+    const positions = this.#newPositions;
+    if (positions === undefined) {
+      const { firstKeys } = this.#places ?? {};
+      return attention(query, key, value, { sequenceLength, headSize, scale, softCap, firstKeys });
+    }
+    const cache = keyValueCache(this.#graph, layer, key.shape[1]!, this.#options);
+    const newTokens = tokensRead(this.#options);
+    return cachedAttention(query, key, value, cache, {
+      positions,
+      newTokens,
+      headSize,
+      scale,
+      window,
+      softCap,
+    });
   }
 
   /** Queries or keys at their positions, after the norm of each head where there is one. */
   #rotated(heads: Value, norm: string, name: string): Value {
     const { headSize, hasQueryKeyNorm } = this.#facts;
     const normed = hasQueryKeyNorm ? this.#eachNormed(heads, norm) : heads;
-    const { positions } = this.#places ?? {};
+    const positions = this.#newPositions ?? this.#places?.positions;
     return rope(normed, this.#cos, this.#sin, { headSize, positions, name });
   }
 

@@ -7,12 +7,16 @@ import {
   attention,
   batchInput,
   bias,
+  cachedAttention,
   embedding,
   gelu,
+  keyValueCache,
   layerNorm,
   linear,
+  newTokenPositions,
   placeFields,
   reshape,
+  tokensRead,
   type BatchField,
   type BuildOptions,
   type Graph,
@@ -46,7 +50,7 @@ export const gpt2Places = ({ nPositions }: Required<Gpt2Config>): ReturnType<typ
 export const positionIdsName = 'positionIds';
 
 /**
- * The loss, or to generate the logits (1, vocabulary) of a row.
+ * The loss, or to generate the logits (tokens, vocabulary) of new tokens.
  * @throws ERR_COMPACT_CONFIG_VALUE for sequences beyond the longest of the model
  */
 export function buildGpt2(graph: Graph, config: Required<Gpt2Config>, options: BuildOptions): Value {
@@ -78,7 +82,7 @@ class Gpt2Body {
   readonly #config: Required<Gpt2Config>;
   readonly #options: BuildOptions;
   readonly #tokens: Value; // (tokens)
-  readonly #positions: Value; // (sequence), packed (tokens)
+  readonly #positions: Value; // (sequence), packed or new (tokens)
   readonly #firstKeys: Value | undefined; // (tokens)
 
   constructor(graph: Graph, config: Required<Gpt2Config>, options: BuildOptions) {
@@ -88,10 +92,15 @@ class Gpt2Body {
     this.#tokens = batchInput(graph, gpt2Tokens(config), options);
     const [positions, firstKeys] = gpt2Places(config);
     const { isPacked = false, sequenceLength } = options;
-    this.#firstKeys = isPacked ? batchInput(graph, firstKeys, options) : undefined;
-    this.#positions = isPacked
-      ? batchInput(graph, positions, options)
-      : graph.state(positionIdsName, [sequenceLength], 'i32', 'input');
+    this.#firstKeys = isPacked && !this.#readsNew ? batchInput(graph, firstKeys, options) : undefined;
+    if (this.#readsNew) this.#positions = newTokenPositions(graph, options);
+    else if (isPacked) this.#positions = batchInput(graph, positions, options);
+    else this.#positions = graph.state(positionIdsName, [sequenceLength], 'i32', 'input');
+  }
+
+  /** Whether new tokens are read, behind a cache. */
+  get #readsNew(): boolean {
+    return this.#options.newTokens !== undefined;
   }
 
   table(name: string, rows: number): Value {
@@ -120,7 +129,7 @@ class Gpt2Body {
     const { nEmbd, nPositions } = this.#config;
     const { batchSize, sequenceLength, isPacked = false } = this.#options;
     const vectors = embedding(this.table(positionsName, nPositions), this.#positions);
-    if (isPacked) return add(x, vectors);
+    if (isPacked || this.#readsNew) return add(x, vectors);
     const width = sequenceLength * nEmbd;
     const placed = bias(reshape(x, [batchSize, width]), reshape(vectors, [width]));
     return reshape(placed, x.shape);
@@ -130,17 +139,22 @@ class Gpt2Body {
     const { nEmbd, nHead } = this.#config;
     const normed = this.#norm(x, `${modulePrefix(layer)}.ln_1`);
     const shape = [nEmbd, nEmbd] as const;
-    const attended = attention(
+    const operands = [
       this.#linear(normed, layer, 'query', shape),
       this.#linear(normed, layer, 'key', shape, 'query'),
       this.#linear(normed, layer, 'value', shape, 'query'),
-      {
-        sequenceLength: this.#options.sequenceLength,
-        headSize: nEmbd / nHead,
-        firstKeys: this.#firstKeys,
-      },
-    );
-    return this.#linear(attended, layer, 'output', shape);
+    ] as const;
+    return this.#linear(this.#attended(operands, layer, nEmbd / nHead), layer, 'output', shape);
+  }
+
+  /** Whole sequences see themselves; new tokens what the cache holds before them, too. */
+  #attended(operands: readonly [Value, Value, Value], layer: number, headSize: number): Value {
+    const { sequenceLength } = this.#options;
+    const firstKeys = this.#firstKeys;
+    if (!this.#readsNew) return attention(...operands, { sequenceLength, headSize, firstKeys });
+    const cache = keyValueCache(this.#graph, layer, this.#config.nEmbd, this.#options);
+    const options = { positions: this.#positions, newTokens: tokensRead(this.#options), headSize };
+    return cachedAttention(...operands, cache, options);
   }
 
   #mlp(x: Value, layer: number): Value {

@@ -74,6 +74,7 @@ function modelOf(config: Required<Gpt2Config>): Model {
     numParameters: countParameters(config),
     batchFields: [gpt2Tokens(config), ...causalFields(config.vocabSize)],
     packedFields: gpt2Places(config),
+    isCausal: true,
     weights: gpt2Weights(config),
     bodyPrefix: 'transformer.',
     build: (graph, buildOptions) => buildGpt2(graph, config, buildOptions),

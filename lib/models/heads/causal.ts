@@ -4,7 +4,6 @@ import {
   linearCrossEntropy,
   matmul,
   scalar,
-  selectRow,
   softCap,
   type BatchField,
   type BuildOptions,
@@ -44,7 +43,7 @@ export const causalWeights = (isTied: boolean): WeightMap =>
 /** Where files may hold the head's weight, if it is tied, once more. */
 export const tiedHeadTensors: readonly string[] = [weightName];
 
-/** The loss, summed over the targets that count and times `lossScale`; to generate, the logits (1, vocabulary) of a row. */
+/** The loss, summed over the targets that count and times `lossScale`; to generate, the logits (tokens, vocabulary). */
 export function causalHead(
   graph: Graph,
   { states, norm }: HiddenStates,
@@ -58,13 +57,12 @@ export function causalHead(
       role: 'head',
       initializer: { type: 'normal', standardDeviation: initializerRange },
     });
+  const rows = norm(states);
   if (options.purpose === 'generate') {
     const named = { kind: 'logits', name: 'logits' } as const;
-    const row = norm(selectRow(states, scalar('row')));
-    const logits = matmul(row, weight, { transposeB: true, dtype: 'f32', ...named });
+    const logits = matmul(rows, weight, { transposeB: true, dtype: 'f32', ...named });
     return logitSoftCap === undefined ? logits : softCap(logits, logitSoftCap, named);
   }
-  const rows = norm(states);
   return linearCrossEntropy(rows, weight, batchInput(graph, targets(vocabularySize), options), {
     lossScale: scalar('lossScale'),
     chunkTokens: options.lossChunkTokens,

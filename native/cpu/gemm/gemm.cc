@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "native/backend/call.h"
+#include "native/cpu/gemm/few_rows.h"
 #include "native/cpu/gemm/gemm_part.h"
 
 namespace compact {
@@ -176,8 +177,12 @@ void gemm_serial(InstructionSet set, const Gemm& problem, void* workspace) {
 
 void gemm(CpDevice& device, const Gemm& problem, void* workspace) {
     if (problem.m <= 0 || problem.n <= 0) return;
-    const GemmKernel& kernel = choose_kernel(device.instruction_set, problem.dtype);
     char* memory = static_cast<char*>(workspace);
+    if (takes_few_rows(problem)) {
+        const GemmKernel& stores = choose_kernel(device.instruction_set, CP_F32);
+        return gemm_few_rows(device, stores, problem, memory);
+    }
+    const GemmKernel& kernel = choose_kernel(device.instruction_set, problem.dtype);
     double* squares = nullptr;  // of each tile
     if (problem.squares != nullptr) {
         squares = reinterpret_cast<double*>(memory);

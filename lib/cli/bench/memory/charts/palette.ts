@@ -23,7 +23,9 @@ export const kindGroups: readonly KindGroup[] = [
   kindGroup('activations', 'activations', ['activation']),
   kindGroup('compressed', 'compressed activations', ['compressedActivation']),
   kindGroup('logits', 'logits', ['logits']),
-  kindGroup('other', 'workspace, inputs', ['workspace', 'projectionScratch', 'input', 'output', 'unused']),
+  kindGroup('other', 'workspace, inputs', [
+    ...(['workspace', 'projectionScratch', 'input', 'output', 'keyValueCache', 'unused'] as const),
+  ]),
 ];
 
 export const groupOf = (kind: ValueKind): KindGroup =>
