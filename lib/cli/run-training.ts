@@ -151,7 +151,10 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
   const overhead = overheadBytes === 0 ? '' : `; ${formatBytes(overheadBytes)} beside for context and code`;
   fact('memory', `${formatBytes(plan.peakBytes)}, planned and allocated${overhead}`);
   if (resumedFrom !== undefined) fact('from', resumedFrom);
-  else if (options.baseModel !== undefined) fact('from', options.baseModel);
+  else if (options.baseModel !== undefined) {
+    const adapters = options.adapter === undefined ? '' : `, with the adapters of ${options.adapter}`;
+    fact('from', options.baseModel + adapters);
+  }
   for (const warning of data.warnings) terminal.warn(warning);
 }
 

@@ -1,4 +1,4 @@
-"""Opens models with Hugging Face's transformers, with adapters by PEFT or from a file of GGUF, and prints, as a JSON list,
+"""Opens models with Hugging Face's transformers, with adapters by PEFT where there are some, or from a file of GGUF, and prints, as a JSON list,
 the logits of the last token of each.
 
     python3 test/helpers/open_exports.py '[{"base": "downloads/llama", "adapters": "my-adapters", "tokens": [1, 2, 3]},
@@ -23,9 +23,12 @@ def opened(base=None, adapters=None, gguf=None):
         folder, name = os.path.split(gguf)
         # Of some architectures they take an id for padding for granted that small vocabularies do not have.
         return AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32, pad_token_id=0)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    if adapters is None:
+        return model
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapters)
+    return PeftModel.from_pretrained(model, adapters)
 
 
 def logits(tokens, **files):

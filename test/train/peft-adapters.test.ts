@@ -111,6 +111,8 @@ describe.each<[string, () => Promise<string> | string, Method, object]>([
     // The base model is the one that the adapters name.
     const { numMergedAdapters } = await exportModel({ checkpoint: adapters, folder: merged, dtype: 'f32' });
     expect(numMergedAdapters).toBeGreaterThan(0);
+    requests.push({ base: merged, tokens });
+    checkpoints.push(checkpoint);
     const right = await logitsOfCheckpoint(checkpoint, tokens);
     expect(difference(await logitsOfFolder(merged, tokens), Array.from(right))).toBeLessThan(1e-5);
   });
@@ -120,14 +122,17 @@ const hasPeft = spawnSync('python3', ['-c', 'import peft']).status === 0;
 if (!hasPeft) console.log('skipped: python3 with peft was not found');
 
 // One process for all: to import PEFT takes much longer than to run it.
-(hasPeft ? test : test.skip)('PEFT computes with the adapters what the runs compute', async () => {
-  const program = join(__dirname, '../helpers/open_exports.py');
-  const output = execFileSync('python3', [program, JSON.stringify(requests)], { encoding: 'utf8' });
-  const logits = JSON.parse(output) as number[][];
-  expect(logits.length).toBe(3);
-  for (const [i, found] of logits.entries())
-    expect(difference(await logitsOfCheckpoint(checkpoints[i]!, tokens), found)).toBeLessThan(1e-5);
-});
+(hasPeft ? test : test.skip)(
+  'PEFT computes with the adapters, and transformers with merged weights, what the runs compute',
+  async () => {
+    const program = join(__dirname, '../helpers/open_exports.py');
+    const output = execFileSync('python3', [program, JSON.stringify(requests)], { encoding: 'utf8' });
+    const logits = JSON.parse(output) as number[][];
+    expect(logits.length).toBe(6);
+    for (const [i, found] of logits.entries())
+      expect(difference(await logitsOfCheckpoint(checkpoints[i]!, tokens), found)).toBeLessThan(1e-5);
+  },
+);
 
 test('names and shapes of factors', async () => {
   const adapters = newPath();

@@ -1,21 +1,26 @@
 /**
  * Files of a model that come from anywhere, cut, doubled and overwritten at random places: a safetensors file, an index of
- * shards, a config.json. Each is opened, or refused with a typed error; nothing takes more memory than the file warrants.
+ * shards, a config.json, adapters' words, a file of llama2.c and its tokenizer. Each is opened, or refused with a typed error; nothing takes more memory than the file warrants.
  * `scripts/fuzz-inputs.cjs` runs it with more of them.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { tokenizerFromFiles } from '../../lib/data/huggingface/load.js';
 import { isCompactError } from '../../lib/errors.js';
 import { openWeights, writeSafetensors } from '../../lib/formats/index.js';
 import { llama } from '../../lib/models/index.js';
 import { openBaseModel } from '../../lib/train/base-model.js';
 import { loadModel } from '../../lib/train/index.js';
+import { llama2cTokenizerFiles } from '../../lib/train/interchange/llama2c/tokenizer-file.js';
+import { openModelSource } from '../../lib/train/interchange/model-source.js';
+import { openAdapterFolder } from '../../lib/train/interchange/peft-adapters.js';
 
 jest.setTimeout(3_600_000);
 const total = Number(process.env['COMPACT_FUZZ_INPUTS'] ?? 300);
 const firstSeed = Number(process.env['COMPACT_FUZZ_SEED'] ?? 1);
+const fixtures = join(__dirname, '../fixtures');
 const mostBytes = 64 * 2 ** 20;
 
 const shape = { vocabSize: 9, hiddenSize: 16, intermediateSize: 4, numHiddenLayers: 1, numAttentionHeads: 2 };
@@ -123,7 +128,33 @@ const subjects: Readonly<Record<string, (random: (bound: number) => number) => P
     const found = loadModel(folder);
     await using _ = await openBaseModel(join(root, 'whole.safetensors'), found);
   },
+  async 'an adapter_config.json'(random) {
+    const adapters = join(root, 'adapters');
+    cpSync(join(fixtures, 'peft/plain'), adapters, { recursive: true });
+    const config = readFileSync(join(adapters, 'adapter_config.json'));
+    writeFileSync(join(adapters, 'adapter_config.json'), broken(config, random));
+    await using _ = await openAdapterFolder(adapters, loadModel(join(fixtures, 'pretrained/f32')), 'adapter');
+  },
+  async 'a file of llama2.c'(random) {
+    const numbers = Int32Array.of(...[16, 4, 1, 2, 2, 9, 8], ...Array<number>(1472).fill(0));
+    const path = join(root, 'model.bin');
+    writeFileSync(path, broken(Buffer.from(numbers.buffer), random));
+    await using _ = await openModelSource({ checkpoint: path });
+  },
+  async 'a tokenizer.bin'(random) {
+    const tokens = ['<unk>', '<s>', '</s>', ...Array.from({ length: 256 }, byteToken), 'a', 'b', 'ab'];
+    const parts = tokens.flatMap((token) => [Buffer.alloc(8), Buffer.from(token)]);
+    for (const [i, token] of tokens.entries()) parts[2 * i]!.writeInt32LE(token.length, 4);
+    const path = join(root, 'tokenizer.bin');
+    writeFileSync(path, broken(Buffer.concat([Buffer.alloc(4), ...parts]), random));
+    const files = await llama2cTokenizerFiles(path, tokens.length);
+    const texts = [...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString('utf8')]);
+    tokenizerFromFiles(path, Object.fromEntries(texts) as Record<string, string>);
+  },
 };
+
+const byteToken = (_: unknown, byte: number): string =>
+  `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 
 /** Bytes held by JavaScript, garbage included: what one call adds is what it took, unless a collection ran in it. */
 function bytesHeld(): number {
