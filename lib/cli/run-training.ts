@@ -174,7 +174,7 @@ function summarize(
 ): void {
   const { reason, step, evaluation, checkpoint, tokensPerSecond, durationMs, folder } = result;
   const parts = [
-    `${reason === 'completed' ? 'Done' : 'Stopped'} at step ${step} after ${formatDuration(durationMs / 1000)}`,
+    `${{ completed: 'Done', stopped: 'Stopped', earlyStopped: 'Ended early' }[reason]} at step ${step} after ${formatDuration(durationMs / 1000)}`,
     formatRate(tokensPerSecond),
   ];
   if (evaluation !== undefined)

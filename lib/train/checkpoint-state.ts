@@ -53,6 +53,8 @@ const stateSchema = v.object({
   clocks: description,
   /** The checkpoint with the lowest evaluation loss so far. */
   best: v.optional(v.object({ step: count, loss: v.number() })),
+  /** Evaluations in a row that were not below the lowest loss before them; of runs that may end by it. */
+  patience: v.optional(v.object({ lowestLoss: v.number(), numWorse: count })),
 });
 
 /** Everything that a run is beside its tensors: the content of trainer.json. */

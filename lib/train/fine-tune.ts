@@ -109,14 +109,14 @@ export async function fineTune(
 
 /**
  * Writes what a run has trained as a folder that other programs open, `model-<step>` in its output folder; where it is
- * there already, it is left as it is.
+ * there already, it is left as it is. Where the best model was asked for, it is that one.
  * @throws what `exportModel` throws
  */
 export async function exportTrained(
   result: TrainResult,
   { outputDirectory }: Pick<TrainerOptions, 'outputDirectory'>,
 ): Promise<FineTuneResult> {
-  const { checkpoint } = result;
+  const checkpoint = result.bestModel ?? result.checkpoint;
   if (checkpoint === undefined || outputDirectory === undefined) return { ...result, folder: undefined };
   const folder = join(outputDirectory, `model-${checkpoint.step}`);
   if (!existsSync(folder))

@@ -119,7 +119,17 @@ function checkRunLength({ maxSteps, numTrainEpochs }: TrainerSettings): void {
     });
 }
 
-function checkEvaluation({ data, evalSteps }: TrainerSettings): void {
+function checkEvaluation(settings: TrainerSettings): void {
+  const { data, evalSteps, earlyStoppingPatience, loadBestModelAtEnd, outputDirectory } = settings;
+  check('earlyStoppingPatience', earlyStoppingPatience, earlyStoppingPatience === 0 || evalSteps > 0, needed);
+  check('loadBestModelAtEnd', loadBestModelAtEnd, !loadBestModelAtEnd || evalSteps > 0, needed);
+  check(
+    'loadBestModelAtEnd',
+    loadBestModelAtEnd,
+    !loadBestModelAtEnd || outputDirectory !== undefined,
+    'an outputDirectory to save the best model into',
+  );
+
   const { validation, validationFraction } = data;
   if (evalSteps > 0)
     check(
@@ -129,6 +139,8 @@ function checkEvaluation({ data, evalSteps }: TrainerSettings): void {
       'held-out data to evaluate on',
     );
 }
+
+const needed = 'evalSteps above 0, for there is nothing to compare without evaluations';
 
 function checkOutput({ outputDirectory, saveSteps, resumeFromCheckpoint }: TrainerSettings): void {
   if (outputDirectory !== undefined) return;

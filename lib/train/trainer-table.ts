@@ -50,6 +50,8 @@ export const trainerTable = {
 
   evalSteps: optional(stepsOrShare, 0),
   evalSequences: optional(wholeNumber(1)),
+  earlyStoppingPatience: optional(wholeNumber(0), 0),
+  loadBestModelAtEnd: optional(flag, false),
   saveSteps: optional(stepsOrShare, 0),
   saveTotalLimit: optional(wholeNumber(0), 2),
   loggingSteps: optional(wholeNumber(1), 10),

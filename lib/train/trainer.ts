@@ -3,10 +3,11 @@ import type { RunData } from '../data/index.js';
 import { compactError } from '../errors.js';
 import type { Device, EntryGraphs } from '../runtime/index.js';
 import { Announcer } from './announcer.js';
-import { pruneCheckpoints } from './checkpoint-folder.js';
+import { listCheckpoints, pruneCheckpoints } from './checkpoint-folder.js';
 import { checkpointFormatVersion } from './checkpoint-state.js';
 import type { CheckpointState } from './checkpoint-state.js';
-import { saveCheckpoint } from './checkpoint.js';
+import { openCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { EarlyStopping } from './early-stopping.js';
 import { evaluateLoss } from './evaluate.js';
 import { checkSampleOptions } from './generation/draw-token.js';
 import { checkGenerates, plainText } from './generation/text-model.js';
@@ -46,7 +47,9 @@ import type {
  */
 export class Trainer extends Announcer implements AsyncDisposable {
   readonly #parts: TrainerParts;
+  readonly #earlyStopping: EarlyStopping;
   #best: CheckpointState['best'];
+  #bestModel: TrainResult['bestModel'];
   #evaluation: EvaluateReport | undefined;
   #checkpoint: CheckpointInfo | undefined;
   #lastLoss: number | undefined;
@@ -62,6 +65,8 @@ export class Trainer extends Announcer implements AsyncDisposable {
   private constructor(parts: TrainerParts) {
     super();
     this.#parts = parts;
+    const { earlyStoppingPatience } = parts.settings;
+    this.#earlyStopping = new EarlyStopping(earlyStoppingPatience, parts.resumed?.state.patience);
     this.#best = parts.resumed?.state.best;
     this.#checkpoint = parts.present;
   }
@@ -134,7 +139,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     const start = performance.now();
     const numStopsDone = this.#numStopsDone;
     const isOver = (): boolean =>
-      this.#numStopRequests > numStopsDone || this.step >= this.#parts.settings.maxSteps;
+      this.#numStopRequests > numStopsDone || this.#isComplete || this.#earlyStopping.isDue;
     try {
       for (;;) {
         const report = await this.#exclusive(async () => (isOver() ? undefined : this.#oneStep()));
@@ -257,7 +262,9 @@ export class Trainer extends Announcer implements AsyncDisposable {
     // Lines come before the checkpoint of their step, so that a run that is resumed from it has them.
     if (isDue(step, settings.loggingSteps, isLast || step === 1)) await this.#log(progress);
     const evaluation = isDue(step, settings.evalSteps, isLast) ? await this.#evaluate() : undefined;
-    const checkpoint = isDue(step, settings.saveSteps, false) ? await this.#save() : undefined;
+    if (evaluation !== undefined) this.#earlyStopping.add(evaluation.loss);
+    const isToSave = isDue(step, settings.saveSteps, false) || (settings.loadBestModelAtEnd && this.#isBest);
+    const checkpoint = isToSave ? await this.#save() : undefined;
     const report: StepReport = {
       ...progress,
       maxSteps: settings.maxSteps,
@@ -283,12 +290,15 @@ export class Trainer extends Announcer implements AsyncDisposable {
     const { settings, state } = this.#parts;
     this.#refuseWhenBroken();
     if (settings.outputDirectory !== undefined && this.step > 0) await this.#save();
+    const isEarly = !this.#isComplete && this.#earlyStopping.isDue;
+    if (settings.loadBestModelAtEnd && (this.#isComplete || isEarly)) await this.#loadBest();
     const result: TrainResult = {
-      reason: this.step < settings.maxSteps ? 'stopped' : 'completed',
+      reason: this.#isComplete ? 'completed' : isEarly ? 'earlyStopped' : 'stopped',
       step: this.step,
       loss: this.#lastLoss,
       evaluation: this.#evaluation,
       checkpoint: this.#checkpoint,
+      bestModel: this.#bestModel,
       numTokensSeen: state.counters.numTokensSeen,
       tokensPerSecond: perSecond(this.#trainedTokens, this.#trainedMs),
       durationMs: performance.now() - start,
@@ -298,10 +308,40 @@ export class Trainer extends Announcer implements AsyncDisposable {
     return result;
   }
 
+  get #isComplete(): boolean {
+    return this.step >= this.#parts.settings.maxSteps;
+  }
+
+  /** Whether this step was evaluated, and no checkpoint is as good. */
+  get #isBest(): boolean {
+    const { step, loss = Infinity } = this.#evaluation ?? {};
+    return step === this.step && loss < (this.#best?.loss ?? Infinity);
+  }
+
+  /** Weights of the best checkpoint take the place of those of the last step, which were saved. */
+  async #loadBest(): Promise<void> {
+    const { settings, engine, plan } = this.#parts;
+    const best = this.#best;
+    if (best === undefined || best.step === this.step || this.#bestModel !== undefined) return;
+    const path = (await listCheckpoints(settings.outputDirectory!)).find(
+      ({ step }) => step === best.step,
+    )?.path;
+    if (path === undefined) {
+      // A run that went on in another folder has left it behind.
+      const what = `the best checkpoint, of step ${best.step}, is not in ${settings.outputDirectory}`;
+      this.warn(compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${what}: the weights are those of the last`));
+      return;
+    }
+    await using checkpoint = await openCheckpoint(path, { plan, model: settings.model });
+    await checkpoint.loadInto(engine, settings.signal);
+    this.#bestModel = { path, ...best };
+  }
+
   async #evaluate(): Promise<EvaluateReport> {
     const { engine, dataset, settings } = this.#parts;
     const { batchSize, evalSequences: limit, signal } = settings;
-    const report = await evaluateLoss(engine, dataset, { step: this.step, batchSize, limit, signal });
+    const step = this.#bestModel?.step ?? this.step;
+    const report = await evaluateLoss(engine, dataset, { step, batchSize, limit, signal });
     this.#evaluation = report;
     await this.#write({ step: report.step, evalLoss: report.loss, evalPerplexity: report.perplexity });
     this.tell('evaluate', report);
@@ -320,9 +360,8 @@ export class Trainer extends Announcer implements AsyncDisposable {
     this.#parts.lock?.check();
     const start = performance.now();
     for (const log of this.#parts.logs) await log.flush().catch((error: unknown) => this.warn(error));
-    const { step, loss = Infinity } = this.#evaluation ?? {};
-    const isBest = step === this.step && loss < (this.#best?.loss ?? Infinity);
-    const best = isBest ? { step, loss } : this.#best;
+    const isBest = this.#isBest;
+    const best = isBest ? { step: this.step, loss: this.#evaluation!.loss } : this.#best;
     const saved = await saveCheckpoint(outputDirectory, engine, { plan, model }, dataset, {
       formatVersion: checkpointFormatVersion,
       ...state.counters,
@@ -332,6 +371,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
       baseModel: this.#parts.baseModel,
       data: { fingerprint: dataset.fingerprint, tokenizer: dataset.tokenizer.name },
       best,
+      patience: this.#earlyStopping.state,
     }).catch(async (error: unknown) => {
       await this.#refuseNotFinite(refusedTensor(error, this.step));
       throw error;

@@ -79,6 +79,15 @@ export interface TrainerOptions {
   readonly evalSteps?: number;
   /** Sequences of one evaluation at most. Default: all that are held out. */
   readonly evalSequences?: number;
+  /**
+   * Ends the run after so many evaluations in a row whose loss is not below the lowest before them; 0 does not. Default 0.
+   */
+  readonly earlyStoppingPatience?: number;
+  /**
+   * Whether the weights at the end are those of the evaluation with the lowest loss, which is saved when it is found, and
+   * not those of the last step. Default false.
+   */
+  readonly loadBestModelAtEnd?: boolean;
   /** Optimizer steps between checkpoints, or below 1 their share of the run; 0: only at the end. Default 0. */
   readonly saveSteps?: number;
   /** Checkpoints to keep beside the best one; 0 keeps all. Default 2. */
@@ -249,8 +258,8 @@ export interface SampleReport {
 
 /** What a run has come to. */
 export interface TrainResult {
-  /** 'stopped' after requestStop(). */
-  readonly reason: 'completed' | 'stopped';
+  /** 'stopped' after requestStop(), 'earlyStopped' by `earlyStoppingPatience`. */
+  readonly reason: 'completed' | 'stopped' | 'earlyStopped';
   /** Optimizer steps done, those before a resume included. */
   readonly step: number;
   /** Loss of the last step; undefined when no step was left to do. */
@@ -259,6 +268,8 @@ export interface TrainResult {
   readonly evaluation: EvaluateReport | undefined;
   /** The newest checkpoint on disk. */
   readonly checkpoint: CheckpointInfo | undefined;
+  /** The checkpoint whose weights the trainer has now, where `loadBestModelAtEnd` has loaded another than the last. */
+  readonly bestModel: { readonly path: string; readonly step: number; readonly loss: number } | undefined;
   /** Since the very first step. */
   readonly numTokensSeen: number;
   readonly tokensPerSecond: number;
