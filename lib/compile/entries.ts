@@ -8,6 +8,7 @@ import {
   type Value,
   fill,
   fillPersistent,
+  parameterId,
   parametersOf,
   randomNormal,
   randomNormalPersistent,
@@ -35,7 +36,9 @@ export function buildEntries(options: CompileOptions): Program[] {
     buildForward('step', model, { ...losses, batchSize: options.batchSize, purpose: 'train' }, method);
   const plain = training();
   const parameters = parametersOf(plain);
-  if (entries.includes('initialize')) programs.push(buildInitialize(parameters, options.seed ?? 42));
+  const initialized = parameters.filter(isInitialized(options));
+  if (entries.includes('initialize') && initialized.length > 0)
+    programs.push(buildInitialize(initialized, options.seed ?? 42));
   if (entries.includes('train')) {
     programs.push(...buildStep('', plain, method, options));
     for (const [name, rules] of Object.entries(method.variants ?? {})) {
@@ -111,7 +114,13 @@ function buildStep(suffix: string, forward: Forward, method: Method, options: Co
   ];
 }
 
-/** Fills every parameter from the seed; states start as the zeros that the engine gives. */
+/** Whether a parameter, or the numbers whose codes it holds, is not loaded from elsewhere. */
+function isInitialized({ loadedParameters = [] }: CompileOptions): (parameter: Value) => boolean {
+  const loaded = new Set(loadedParameters.map(parameterId));
+  return ({ parameter }) => !loaded.has((parameter!.codesOf ?? parameter!).tensorId);
+}
+
+/** Fills parameters from the seed; states start as the zeros that the engine gives. */
 function buildInitialize(parameters: readonly Value[], seed: number): Program {
   const graph = new Graph();
   for (const parameter of parameters) {

@@ -3,7 +3,16 @@ import type { Attribute, DType, Model } from '../graph/index.js';
 import { modelSchema } from '../graph/model-schema.js';
 import type { Method } from '../methods/index.js';
 import { methodSchema } from '../methods/method.js';
-import { flag, numberFrom, oneOf, optional, seedNumber, wholeNumber, type OptionTable } from '../options.js';
+import {
+  flag,
+  numberFrom,
+  oneOf,
+  optional,
+  seedNumber,
+  text,
+  wholeNumber,
+  type OptionTable,
+} from '../options.js';
 
 /** What backward rebuilds: nothing, norm outputs and activations ('cheap'), or all inside a layer ('layer'). */
 export type RecomputePolicy = 'none' | 'cheap' | 'layer';
@@ -62,6 +71,8 @@ export interface CompileOptions {
   readonly fuseSwiglu?: boolean;
   /** Tokens whose logits exist at a time. Default 1024. */
   readonly lossChunkTokens?: number;
+  /** Parameters that get their values after the plan is loaded, from files: nothing initializes them. Default: none. */
+  readonly loadedParameters?: readonly string[];
   /** What the plan is for: entries that are not named are left out of it. Default: all four. */
   readonly entries?: readonly ('train' | 'evaluate' | 'generate' | 'initialize')[];
   /** Sequences of one evaluation. Default `batchSize`. */
@@ -102,6 +113,7 @@ export const compileTable = {
   target: v.custom<Target>(isTarget, "a target, e.g. cpuTarget(), cudaTarget() or deviceTarget('cuda')"),
   isPacked: optional(flag, false),
   accumulateGradients: optional(flag, false),
+  loadedParameters: optional(v.array(text, 'a list of names')),
   fuseSwiglu: optional(flag, true),
   entries: optional(v.array(entryNames, 'a list of entries')),
   evaluateBatchSize: optional(wholeNumber(1, maxTokens)),

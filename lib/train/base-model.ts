@@ -150,12 +150,3 @@ function targetOf(
       });
   }
 }
-
-/** Whether a plan has parameters that no file of the model's weights holds, in numbers or in codes: adapters. */
-export function addsParameters({ values }: Plan, { weights }: Model): boolean {
-  const suffixes = ['', '.codes', '.scales', '.magnitudes', '.ranges'];
-  const known = new Set(weights.flatMap(({ parameter }) => suffixes.map((suffix) => parameter + suffix)));
-  return values.some(
-    ({ region, kind, name }) => region === 'persistent' && kind === 'parameter' && !known.has(name),
-  );
-}

@@ -14,8 +14,10 @@ export class EarlyStopping {
   }
 
   add(loss: number): void {
-    this.#numWorse = loss < this.#lowestLoss ? 0 : this.#numWorse + 1;
-    this.#lowestLoss = Math.min(this.#lowestLoss, loss);
+    // A loss that is no number is not below anything.
+    const isLower = loss < this.#lowestLoss;
+    this.#numWorse = isLower ? 0 : this.#numWorse + 1;
+    if (isLower) this.#lowestLoss = loss;
   }
 
   get isDue(): boolean {

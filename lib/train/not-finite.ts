@@ -3,7 +3,8 @@ import { compactError, isCompactError } from '../errors.js';
 import type { Engine } from '../runtime/index.js';
 import { openCheckpoint } from './checkpoint.js';
 import type { TrainerSettings } from './options.js';
-import { resetTensors, zeroTensors } from './tensor-files.js';
+import { openStartingWeights } from './starting-weights.js';
+import { zeroTensors } from './tensor-files.js';
 import type { AdvanceResult, TrainingState } from './training-state.js';
 
 /** Steps that are repeated at most to find where a number became NaN or infinite. */
@@ -91,7 +92,9 @@ async function repeatChecked(step: number, isUpdated: boolean, context: NotFinit
  */
 async function goBack({ engine, plan, settings, state, lastCheckpoint }: NotFiniteContext): Promise<void> {
   if (lastCheckpoint === undefined) {
-    await resetTensors(engine, plan);
+    await using starting = await openStartingWeights(settings);
+    await zeroTensors(engine, plan, 'optimizerState');
+    await starting.writeInto(engine, plan);
     state.reset();
     return;
   }

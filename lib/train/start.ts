@@ -6,8 +6,6 @@ import { compactError } from '../errors.js';
 import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
-import { addsParameters, openBaseModel } from './base-model.js';
-import type { BaseModel } from './base-model.js';
 import { vocabularyOf } from './batch-fields.js';
 import {
   checkpointBytes,
@@ -21,7 +19,6 @@ import type { OpenCheckpoint } from './checkpoint.js';
 import type { CheckpointState } from './checkpoint-state.js';
 import { checkRatesAreUsed } from './learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
-import { openStartingAdapters, type StartingAdapters } from './interchange/starting-adapters.js';
 import { MetricsLog, type MetricsSink } from './metrics-log.js';
 import { engineOptionsOf, resolveOptions, settingsOfRun } from './options.js';
 import type { RunSettings, TrainerSettings } from './options.js';
@@ -29,6 +26,7 @@ import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
 import { TensorBoardLog } from './tensorboard-log.js';
+import { openStartingWeights, type StartingWeights } from './starting-weights.js';
 import { writeConstants } from './tensor-files.js';
 import { TrainingState } from './training-state.js';
 import type { CheckpointInfo, TrainerOptions } from './types.js';
@@ -67,8 +65,8 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
 async function start(settings: TrainerSettings, resources: Resources): Promise<TrainerParts> {
   const { model, sequenceLength, seed, outputDirectory, signal } = settings;
   checkAborted(signal);
-  await using found = await findBaseModel(settings);
-  await using adapters = await findAdapters(settings);
+  // Of a run that goes on from a checkpoint they are not asked for.
+  await using found = (await goesOn(settings)) ? undefined : await openStartingWeights(settings);
   checkAborted(signal);
   const prepared = await prepareData(settings.data, {
     sequenceLength,
@@ -82,7 +80,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
   checkAborted(signal);
   const target = deviceTarget(engine.device.kind, { threads: engine.threads });
-  const compileOptions = compileOptionsOf(settings, target);
+  const compileOptions = compileOptionsOf(settings, target, found?.base?.newParameters);
   const plan = compile(compileOptions);
   checkRatesAreUsed(settings, plan);
   checkFits(plan, compileOptions, engine.memoryLimitBytes);
@@ -90,7 +88,8 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   if (lock !== undefined) resources.use(lock);
   await using checkpoint = await findCheckpoint(settings, plan);
   // A checkpoint that was there before may be gone since.
-  await using base = checkpoint === undefined ? (found ?? (await openGiven(settings))) : undefined;
+  await using starting =
+    checkpoint === undefined ? (found ?? (await openStartingWeights(settings))) : undefined;
   checkAborted(signal);
   const output = outputDirectory === undefined ? undefined : await prepareOutput(outputDirectory, checkpoint);
   if (output !== undefined) resources.use(output);
@@ -106,14 +105,8 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
   await loadPlan(engine, plan, compileOptions);
   await writeConstants(engine, plan, model, sequenceLength);
-  if (checkpoint !== undefined) await checkpoint.loadInto(engine, signal);
-  else {
-    // With a base model what is left to initialize is what a method adds, and a head that it does not have.
-    const isComplete = base?.newParameters.length === 0 && !addsParameters(plan, model);
-    if (!isComplete) await engine.run('initialize', { signal });
-    await base?.loadInto(engine, plan, signal);
-    await adapters?.loadInto(engine, plan, signal);
-  }
+  await checkpoint?.loadInto(engine, signal);
+  await starting?.writeInto(engine, plan, signal);
   const run = settingsOfRun(settings, dataset.numTrainSequences);
   const state = new TrainingState({ ...run, engine, plan, dataset });
   resources.add(() => state.settle());
@@ -124,16 +117,25 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   resources.add(async () => void (await Promise.all(logs.map((log) => log.flush()))));
   lock?.keep();
   output?.keep();
-  const baseModel =
-    resumed === undefined ? base && { path: base.path, dtype: base.dtype } : resumed.state.baseModel;
+  const baseModel = resumed === undefined ? describeBase(starting!) : resumed.state.baseModel;
   return {
     settings: run,
     ...{ plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources },
   };
 }
 
-/** What a run compiles for a device. */
-export function compileOptionsOf(settings: TrainerSettings, target: Target): CompileOptions {
+const describeBase = ({ base }: StartingWeights): CheckpointState['baseModel'] =>
+  base && { path: base.path, dtype: base.dtype };
+
+/**
+ * What a run compiles for a device.
+ * @param newParameters of the model, that the weights to start from do not have
+ */
+export function compileOptionsOf(
+  settings: TrainerSettings,
+  target: Target,
+  newParameters: readonly string[] = [],
+): CompileOptions {
   const { model, method, batchSize, sequenceLength, dtype, seed } = settings;
   const { gradientDtype, recompute, updatePlacement } = settings;
   const { gradientAccumulationSteps, maxGradNorm, lossChunkTokens } = settings;
@@ -152,6 +154,12 @@ export function compileOptionsOf(settings: TrainerSettings, target: Target): Com
     lossChunkTokens,
     target,
     accumulateGradients: gradientAccumulationSteps > 1,
+    loadedParameters:
+      settings.baseModel === undefined
+        ? []
+        : model.weights
+            .map(({ parameter }) => parameter)
+            .filter((parameter) => !newParameters.includes(parameter)),
   };
 }
 
@@ -174,26 +182,8 @@ async function findCheckpoint(
   return path === undefined ? undefined : openCheckpoint(path, { plan, model });
 }
 
-/** The weights to start from; of a run that goes on from a checkpoint they are not asked for. */
-async function findBaseModel(settings: TrainerSettings): Promise<BaseModel | undefined> {
-  return settings.baseModel === undefined || (await goesOn(settings)) ? undefined : openGiven(settings);
-}
-
-/** The adapters to start from, likewise. */
-async function findAdapters(settings: TrainerSettings): Promise<StartingAdapters | undefined> {
-  const { adapter, model, method } = settings;
-  if (adapter === undefined || (await goesOn(settings))) return undefined;
-  return openStartingAdapters(adapter, model, method);
-}
-
 const goesOn = async ({ resumeFromCheckpoint, outputDirectory }: TrainerSettings): Promise<boolean> =>
   (await resolveCheckpoint(resumeFromCheckpoint, outputDirectory)) !== undefined;
-
-const openGiven = async ({
-  baseModel,
-  model,
-}: Pick<TrainerSettings, 'baseModel' | 'model'>): Promise<BaseModel | undefined> =>
-  baseModel === undefined ? undefined : openBaseModel(baseModel, model);
 
 /** A run never writes over the checkpoints of another: those in its folder are its own past, or it is refused. */
 async function prepareOutput(

@@ -155,12 +155,6 @@ export async function writeConstants(
     if (persistent.has(name)) await engine.write(name, data);
 }
 
-/** The state before the first step: parameters from the seed, optimizer states zero. */
-export async function resetTensors(engine: Pick<Engine, 'run' | 'write'>, plan: Plan): Promise<void> {
-  await engine.run('initialize');
-  await zeroTensors(engine, plan, 'optimizerState');
-}
-
 /** Sets the persistent tensors of a kind to zero. */
 export async function zeroTensors(
   engine: Pick<Engine, 'write'>,

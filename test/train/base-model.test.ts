@@ -76,6 +76,27 @@ async function firstLoss(options: TrainerOptions): Promise<number> {
   throw new Error('no step');
 }
 
+test('what files give is not initialized: neither time nor memory goes into numbers that are written over', async () => {
+  const initialized = ({ entries, values }: Plan): string[] => [
+    ...new Set(
+      (entries['initialize']?.instructions ?? [])
+        .flatMap(({ outputs }) => outputs.map((id) => values[id]!))
+        .filter(({ region }) => region === 'persistent')
+        .map(({ name }) => name),
+    ),
+  ];
+  const planFrom = async (change: Partial<TrainerOptions>): Promise<Plan> => {
+    await using trainer = await Trainer.create(runFrom('f32', change));
+    return trainer.plan;
+  };
+  expect((await planFrom({})).entries['initialize']).toBeUndefined();
+  const adapters = initialized(await planFrom({ method: qlora({ r: 2, embeddingWeights: 'int8' }) }));
+  expect(adapters.length).toBeGreaterThan(0);
+  expect(adapters.filter((name) => !name.includes('lora_'))).toEqual([]);
+  const all = initialized(planOf(loadModel(fixture('f32')), qlora({ r: 2 })));
+  expect(all.some((name) => !name.includes('lora_'))).toBe(true);
+});
+
 describe.each(Object.keys(cases))('weights in %s', (name) => {
   const { loss, naiveLossError, tokens, logits, naiveLogitsError } = cases[name]!;
 

@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compile } from '../../lib/compile/index.js';
 import { dense } from '../../lib/methods/index.js';
@@ -12,6 +12,7 @@ import type { TrainerSettings } from '../../lib/train/options.js';
 import { learningRates } from '../../lib/train/learning-rates.js';
 import { writeConstants } from '../../lib/train/tensor-files.js';
 import { TrainingState } from '../../lib/train/training-state.js';
+import { writeModelFolder } from '../helpers/model-folder.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 
 const { folder, text } = makeFolder();
@@ -158,6 +159,27 @@ describe('numbers that are not finite', () => {
     await expect(trainer.run()).rejects.toMatchObject({
       code: 'ERR_COMPACT_NOT_FINITE',
       details: { layer: expect.any(String), step: expect.any(Number) },
+    });
+  });
+
+  test('without a checkpoint they start from the weights that the run started from', async () => {
+    const model = llama(tinyConfig);
+    const base = await writeModelFolder(join(folder, 'base'), model);
+    // Finite numbers whose product is not, which no random initial weights are.
+    const path = join(base, 'model.safetensors');
+    const bytes = await readFile(path);
+    const length = Number(bytes.readBigUInt64LE());
+    const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as Record<
+      string,
+      { data_offsets: number[] }
+    >;
+    const [begin, end] = header['model.layers.1.mlp.up_proj.weight']!.data_offsets as [number, number];
+    for (let at = begin; at < end; at += 4) bytes.writeFloatLE(3e38, 8 + length + at);
+    await writeFile(path, bytes);
+    await using trainer = await Trainer.create(tinyRun(text, { model, baseModel: base, method: dense() }));
+    await expect(trainer.run()).rejects.toMatchObject({
+      code: 'ERR_COMPACT_NOT_FINITE',
+      details: { layer: 'layers.1.mlp', step: 1 },
     });
   });
 });
