@@ -96,7 +96,7 @@ async function writeInputs(
   const vocabularySize = vocabularyOf(model);
   const prepared = await prepareData(options.data, { sequenceLength, vocabularySize, seed });
   await using dataset = await prepared.open(join(folder, 'data'));
-  const parts: Int32Array[] = [];
+  const parts: (Int32Array | Uint8Array)[] = [];
   for (let step = 0; step < maxSteps; step++) {
     const { inputs } = await dataset.trainBatch(step * batchSize, batchSize);
     parts.push(inputs['tokens']!, inputs['targets']!);

@@ -1,6 +1,6 @@
 export { Dataset } from './dataset.js';
 export type { DatasetOptions, PreparedDataset } from './dataset.js';
-export { isPackedData, isRecordData, prepareData } from './run-data.js';
+export { fieldsOf, isPackedData, isRecordData, prepareData } from './run-data.js';
 export type { PreparedData, RunData } from './run-data.js';
 export type {
   CsvSeparator,

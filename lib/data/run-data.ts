@@ -1,4 +1,6 @@
-import type { RecordDataOptions } from './records/record-data-options.js';
+import type { BatchField } from '../graph/index.js';
+import { labelField, labelledFields } from './records/labelled-batch.js';
+import { packsRecords, type RecordDataOptions } from './records/record-data-options.js';
 import { RecordData } from './records/record-data.js';
 import type { RecordStatistics } from './records/statistics.js';
 import { Dataset, type DatasetOptions } from './dataset.js';
@@ -51,19 +53,33 @@ export interface PreparedData {
 export const isRecordData = (data: DataOptions | RecordDataOptions): data is RecordDataOptions =>
   'records' in data;
 
-/** Whether sequences hold several documents, and models have to be told where each begins. */
-export const isPackedData = (data: DataOptions | RecordDataOptions): boolean =>
-  isRecordData(data) && data.packing !== false;
+/**
+ * Whether sequences hold several documents, and the model has to be told where each begins: where nothing is said, records
+ * do whose tokens are learnt.
+ */
+export const isPackedData = (
+  data: DataOptions | RecordDataOptions,
+  batchFields: readonly BatchField[],
+): boolean => isRecordData(data) && packsRecords(data, batchFields);
+
+/** Names of the arrays that data gives to a model. */
+export const fieldsOf = (
+  data: DataOptions | RecordDataOptions,
+  batchFields: readonly BatchField[],
+): readonly string[] =>
+  isRecordData(data) && labelField(batchFields) !== undefined ? labelledFields : Dataset.fields;
 
 /**
  * Loads the tokenizer and finds the files: everything that can be refused before any work.
+ * @param batchFields what the model reads; default: tokens and targets
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_TOKENIZER, ERR_COMPACT_CHAT_TEMPLATE, ERR_COMPACT_DATA_*
  */
 export async function prepareData(
   data: DataOptions | RecordDataOptions,
   options: DatasetOptions,
+  batchFields: readonly BatchField[] = [],
 ): Promise<PreparedData> {
-  if (isRecordData(data)) return RecordData.prepare(data, options);
+  if (isRecordData(data)) return RecordData.prepare(data, options, batchFields);
   const prepared = await Dataset.prepare(data, options);
   return {
     open: (cacheDirectory, control) => Dataset.open(prepared, cacheDirectory, control),

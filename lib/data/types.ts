@@ -79,11 +79,11 @@ export interface Tokenizer {
 /** What a model reads in one run, by name. */
 export interface Batch {
   /**
-   * Of packed sequences of text, `count` of them, flattened: `tokens` (count, sequenceLength), the ids, and `targets`
+   * The fields that a model reads, flattened. Of packed sequences of text, `count` of them: `tokens` (count, sequenceLength), the ids, and `targets`
    * (count, sequenceLength), the ids that should follow them; `ignoreIndex` where nothing is to be predicted.
    */
-  readonly inputs: Readonly<Record<string, Int32Array>>;
-  /** Targets that are not `ignoreIndex`. */
+  readonly inputs: Readonly<Record<string, Int32Array | Uint8Array>>;
+  /** Targets, or labels of sequences, that are not `ignoreIndex`. */
   readonly numCountedTokens: number;
 }
 

@@ -37,10 +37,15 @@ export interface BaseModel extends AsyncDisposable {
  * that would change what the model computes. A head that is tied to the embedding table may be left out, and so may the head
  * of another task be there and the model's own be missing.
  * @param path a folder with model.safetensors or its shards, such as a downloaded model or a checkpoint
+ * @param options `isWhole`: for use as it is, so that the model's own head has to be there
  * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID, or _MISMATCH with all names in `details`
  */
-export async function openBaseModel(path: string, model: Model): Promise<BaseModel> {
-  const files = await openModelWeights(path, model, 'baseModel');
+export async function openBaseModel(
+  path: string,
+  model: Model,
+  { isWhole = false }: { readonly isWhole?: boolean } = {},
+): Promise<BaseModel> {
+  const files = await openModelWeights(path, model, 'baseModel', { isWhole });
   return {
     path,
     dtype: commonDType(files),

@@ -1,18 +1,28 @@
-import { Dataset } from '../data/index.js';
+import type { DataOptions, RecordDataOptions } from '../data/index.js';
+import { fieldsOf } from '../data/index.js';
 import { compactError } from '../errors.js';
 import type { Model } from '../graph/index.js';
 
-/**
- * The ids that every field of ids which a model reads can take: from 0 to below this.
- * @throws ERR_COMPACT_CONFIG_VALUE when the model reads what batches of text do not hold
- */
-export function vocabularyOf({ name, batchFields }: Pick<Model, 'name' | 'batchFields'>): number {
-  const missing = batchFields.find((field) => !Dataset.fields.includes(field.name));
-  if (missing !== undefined)
-    throw compactError('ERR_COMPACT_CONFIG_VALUE', `the model ${name} reads what text does not give`, {
-      op: 'model',
-      expected: `fields of a batch among ${Dataset.fields.join(', ')}`,
-      received: missing.name,
-    });
-  return Math.min(...batchFields.map(({ numIds = Infinity }) => numIds));
+/** The ids that every token of a batch can take: from 0 to below this. */
+export const vocabularyOf = ({ batchFields }: Pick<Model, 'batchFields'>): number =>
+  Math.min(
+    ...batchFields
+      .filter(({ name }) => name === 'tokens' || name === 'targets')
+      .map(({ numIds = Infinity }) => numIds),
+  );
+
+/** @throws ERR_COMPACT_CONFIG_VALUE when the model reads what batches of the data do not hold */
+export function checkFields(
+  { name, batchFields }: Pick<Model, 'name' | 'batchFields'>,
+  data: DataOptions | RecordDataOptions,
+): void {
+  const given = fieldsOf(data, batchFields);
+  const missing = batchFields.find((field) => !given.includes(field.name) || field.dtype === 'f32');
+  if (missing === undefined) return;
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', `the model ${name} reads what its data does not give`, {
+    op: 'model',
+    expected: `fields of a batch among ${given.join(', ')}`,
+    received: missing.dtype === 'f32' ? `${missing.name}, which are numbers` : missing.name,
+    remedy: given.includes('labels') ? undefined : 'Models for classes take records with a label',
+  });
 }

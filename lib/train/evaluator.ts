@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { dataTable } from '../data/data-table.js';
 import { isPackedData, isRecordData, prepareData } from '../data/index.js';
 import type { DataOptions, RecordDataOptions } from '../data/index.js';
-import { firstKind } from '../data/records/index.js';
+import { firstKind, labelField } from '../data/records/index.js';
 import {
   checkOptions,
   checkValue,
@@ -14,7 +14,7 @@ import {
   type OptionTable,
 } from '../options.js';
 import { engineTable } from '../runtime/options.js';
-import { vocabularyOf } from './batch-fields.js';
+import { checkFields, vocabularyOf } from './batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
 import { lengthFor, measureRecords } from './measure-records.js';
 import { Resources } from './resources.js';
@@ -85,7 +85,8 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const { slidingWindow } = model;
   const vocabularySize = vocabularyOf(model);
   const reading = { sequenceLength, vocabularySize, slidingWindow, seed: 0, isHeldOut: true };
-  const prepared = await prepareData(data, reading);
+  checkFields(model, data);
+  const prepared = await prepareData(data, reading, model.batchFields);
   await using resources = new Resources();
   const { threads } = engineOptions;
   const control = { signal, onProgress: onTokenize, threads };
@@ -95,7 +96,7 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
     entries: ['evaluate'],
     batchSize: Math.min(batchSize, count),
     sequenceLength,
-    isPacked: isPackedData(data),
+    isPacked: isPackedData(data, model.batchFields),
   } as const;
   const { engine } = await loadStoredModel(found, work, engineOptions, resources);
   const read = { step: step ?? 0, batchSize: work.batchSize, limit: count, signal };
@@ -112,7 +113,7 @@ function tokenizerOf(given: unknown): string | undefined {
 /** What is given, with the model's tokenizer; of paths alone, whether they are text or records is found. */
 async function dataOf(
   given: unknown,
-  { tokenizerPath: tokenizer }: StoredModel,
+  { model, tokenizerPath: tokenizer }: StoredModel,
 ): Promise<DataOptions | RecordDataOptions> {
   if (typeof given !== 'string' && !Array.isArray(given))
     return { tokenizer, ...(given as DataOptions | RecordDataOptions) };
@@ -120,7 +121,10 @@ async function dataOf(
   const isFile = statSync(first ?? '', { throwIfNoEntry: false })?.isFile() ?? false;
   const kind = isFile ? await firstKind(first!) : undefined;
   const hasParts = kind === 'messages' || kind === 'completion' || kind === 'preference';
-  return hasParts ? { tokenizer, records: given as string } : { tokenizer, train: given as string };
+  const isLabelled = kind === 'labels' && labelField(model.batchFields) !== undefined;
+  return hasParts || isLabelled
+    ? { tokenizer, records: given as string }
+    : { tokenizer, train: given as string };
 }
 
 async function usualSequenceLength(

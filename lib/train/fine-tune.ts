@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { isCompactError } from '../errors.js';
 import { recordDataTable } from '../data/records/record-data-options.js';
+import { isPackedData } from '../data/index.js';
 import type { RecordDataOptions, RecordStatistics } from '../data/records/index.js';
+import type { Model } from '../graph/index.js';
 import { compact } from '../methods/index.js';
 import type { Method } from '../methods/index.js';
 import { checkOptions, path, section, type OptionTable } from '../options.js';
@@ -64,9 +66,9 @@ export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOp
   const checked = checkOptions(given, fineTuneTable, { what: 'fineTune' });
   const { model: source, data: givenData, ...chosen } = checked as FineTuneOptions;
   const folder = (await listCheckpoints(source)).at(-1)?.path ?? source;
-  const model = loadModel(folder);
-  await using base = await openBaseModel(folder, model);
   const data = dataOf(givenData, folder);
+  const model = modelFor(folder, data);
+  await using base = await openBaseModel(folder, model);
   const method = chosen.method ?? compact();
   const statistics = await measureRecords(data, chosen.sequenceLength ?? model.maxSequenceLength);
   const canHoldOut =
@@ -78,7 +80,7 @@ export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOp
     ...(chosen.maxSteps === undefined && { numTrainEpochs: numEpochs }),
     evalSteps: canHoldOut ? 1 / Math.max(2, chosen.numTrainEpochs ?? numEpochs) : 0,
     learningRate: usualRate(method),
-    ...sizesOf(statistics, { ...chosen, method, data, longest: model.maxSequenceLength }),
+    ...sizesOf(statistics, { ...chosen, method, model, data }),
     ...chosen,
     model,
     method,
@@ -135,6 +137,15 @@ function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptio
   return { tokenizer: folder, ...(data as RecordDataOptions) };
 }
 
+/** A model that reads padded sequences learns classes where the data has them. */
+function modelFor(folder: string, { classes }: RecordDataOptions): Model {
+  const model = loadModel(folder);
+  const isEncoder = model.batchFields.some(({ name }) => name === 'attentionMask');
+  if (!isEncoder || classes === undefined) return model;
+  const labels = typeof classes === 'number' ? { numLabels: classes } : { labelNames: classes };
+  return loadModel(folder, { task: 'sequence-classification', ...labels });
+}
+
 /** Adapters take ten times the rate of whole weights; what a method scales its updates by is made up for. */
 function usualRate(method: Method): number {
   const { r, updateScale = 1 } = method.describe() as { readonly r?: number; readonly updateScale?: number };
@@ -146,12 +157,14 @@ function sizesOf(
   given: Pick<FineTuneOptions, 'sequenceLength' | 'batchSize' | 'gradientAccumulationSteps'> & {
     readonly method: Method;
     readonly data: RecordDataOptions;
-    readonly longest: number;
+    readonly model: Model;
   },
 ): Required<Pick<TrainerOptions, 'sequenceLength' | 'batchSize' | 'gradientAccumulationSteps'>> {
-  const { sequenceLength = lengthFor(statistics, given.longest) } = given;
+  const { model, data } = given;
+  const { sequenceLength = lengthFor(statistics, model.maxSequenceLength) } = given;
   const meanLength = statistics.numTokens / statistics.numRecords;
-  const recordsOfSequence = given.data.packing === false ? 1 : sequenceLength / meanLength;
+  const isPacked = isPackedData(data, model.batchFields);
+  const recordsOfSequence = isPacked ? sequenceLength / meanLength : 1;
   const sequencesOfStep = Math.max(1, Math.round(recordsOfStep / Math.max(1, recordsOfSequence)));
   const { gradientAccumulationSteps, batchSize } = given;
   if (batchSize !== undefined || gradientAccumulationSteps !== undefined) {

@@ -3,16 +3,27 @@ import { isFloat, openWeights, type FloatDType, type TensorReader } from '../for
 import { Graph, type Model, type StoredParameter, type Value, type WeightMap } from '../graph/index.js';
 import { shapeInFile, type StoredShape } from './tensor-parts.js';
 
+/** What files may do without. */
+export interface TensorRules {
+  /** Whether the model's own head has to be there, and none of another task. Default true. */
+  readonly isWhole?: boolean;
+}
+
 /**
  * Opens the files of a model's weights and holds them against it.
  * @param path a folder with model.safetensors or its shards, or one file
  * @param op the option that names them, for the error
  * @throws ERR_COMPACT_CHECKPOINT_MISSING, _READ, _TRUNCATED, _INVALID, or _MISMATCH with all names in `details`
  */
-export async function openModelWeights(path: string, model: Model, op: string): Promise<TensorReader> {
+export async function openModelWeights(
+  path: string,
+  model: Model,
+  op: string,
+  rules?: TensorRules,
+): Promise<TensorReader> {
   const files = renamed(await openWeights(path), model);
   try {
-    checkTensors(files, model, op);
+    checkTensors(files, model, op, rules);
     return files;
   } catch (error) {
     await files.close();
@@ -49,7 +60,12 @@ function renamed(files: TensorReader, { bodyPrefix, weights }: Model): TensorRea
  * @param op the option that names the files, for the error
  * @throws ERR_COMPACT_CHECKPOINT_MISMATCH with all names in `details`
  */
-export function checkTensors(files: TensorReader, model: Model, op: string): void {
+export function checkTensors(
+  files: TensorReader,
+  model: Model,
+  op: string,
+  { isWhole = true }: TensorRules = {},
+): void {
   const shapes = parameterShapes(model);
   const missing: string[] = [];
   const wrong: string[] = [];
@@ -61,14 +77,14 @@ export function checkTensors(files: TensorReader, model: Model, op: string): voi
       if (known.has(name)) continue; // another part of it
       known.add(name);
       const found = files.tensors.get(name);
-      if (found === undefined && stored.isOwnHead && op === 'baseModel') continue;
+      if (found === undefined && stored.isOwnHead && !isWhole) continue;
       if (found === undefined) missing.push(name);
       else if (!isFloat(found.dtype) || found.shape.join() !== expected.join())
         wrong.push(`${name}: ${found.dtype} (${found.shape.join(', ')}), not (${expected.join(', ')})`);
     }
   }
   const isOther = (name: string): boolean =>
-    op === 'baseModel' && (model.otherHeads ?? []).some((prefix) => name.startsWith(prefix));
+    !isWhole && (model.otherHeads ?? []).some((prefix) => name.startsWith(prefix));
   const unexpected = [...files.tensors]
     .filter(([name, { dtype }]) => isFloat(dtype) && !known.has(name) && !isComputed(name) && !isOther(name))
     .map(([name]) => name);

@@ -6,7 +6,7 @@ import { compactError } from '../errors.js';
 import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
 import { checkAborted } from './abort.js';
-import { vocabularyOf } from './batch-fields.js';
+import { checkFields, vocabularyOf } from './batch-fields.js';
 import {
   checkpointBytes,
   checkpointPath,
@@ -68,14 +68,16 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   // Of a run that goes on from a checkpoint they are not asked for.
   await using found = (await goesOn(settings)) ? undefined : await openStartingWeights(settings);
   checkAborted(signal);
-  const prepared = await prepareData(settings.data, {
+  checkFields(model, settings.data);
+  const reading = {
     sequenceLength,
     vocabularySize: vocabularyOf(model),
     slidingWindow: model.slidingWindow,
     seed,
     sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
     needsValidation: settings.evalSteps > 0,
-  });
+  };
+  const prepared = await prepareData(settings.data, reading, model.batchFields);
   checkAborted(signal);
   const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
   checkAborted(signal);
@@ -144,7 +146,7 @@ export function compileOptionsOf(
     method,
     batchSize,
     sequenceLength,
-    isPacked: isPackedData(settings.data),
+    isPacked: isPackedData(settings.data, model.batchFields),
     dtype,
     gradientDtype,
     recompute,

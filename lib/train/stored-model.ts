@@ -78,7 +78,7 @@ async function readCheckpoint(path: string): Promise<Described> {
 
 async function readFolder(path: string): Promise<Described> {
   const model = loadModel(path);
-  await using base = await openBaseModel(path, model);
+  await using base = await openBaseModel(path, model, { isWhole: true });
   const dtype = computedDType(base);
   return { model, method: dense(), dtype, tokenizerPath: path, step: undefined, sequenceLength: undefined };
 }
@@ -101,7 +101,7 @@ export async function loadStoredModel(
   const fileName = 'model.safetensors';
   await using file =
     step === undefined ? undefined : await openTensors(join(path, fileName), plan, model, fileName);
-  await using base = step === undefined ? await openBaseModel(path, model) : undefined;
+  await using base = step === undefined ? await openBaseModel(path, model, { isWhole: true }) : undefined;
   await loadPlan(engine, plan, compileOptions);
   await writeConstants(engine, plan, model, work.sequenceLength);
   if (file !== undefined) await loadTensors(engine, plan, model, fileName, file);

@@ -38,7 +38,7 @@ const open = async (
 };
 
 /** Letters of the records of each sequence, in order. */
-const lettersOf = (tokens: Int32Array): string[] =>
+const lettersOf = (tokens: Int32Array | Uint8Array): string[] =>
   Array.from({ length: tokens.length / sequenceLength }, (_, row) =>
     String.fromCharCode(
       ...tokens.subarray(row * sequenceLength, (row + 1) * sequenceLength).filter((id) => id < 256),

@@ -28,6 +28,7 @@ as model-<step>, in Hugging Face's layout.
   examples: [
     ['compact-train finetune downloads/my-llama -d chats.jsonl -o runs/mine'],
     ['compact-train finetune downloads/my-llama -d pairs.csv -o runs/mine --method qlora -e 2'],
+    ['compact-train finetune downloads/my-bert -d intents.csv --classes 77 -o runs/intents'],
     ['compact-train finetune runs/quickstart -d texts.jsonl --validation held-out.jsonl -o runs/more --json'],
   ],
 } as const;
@@ -44,7 +45,7 @@ export function registerFinetune(program: Command, context: CommandContext): voi
     .command('finetune')
     .summary('train a model further on records')
     .description(
-      'Trains a model that exists on conversations, prompts with completions, or texts, and writes it as a folder that other programs open.',
+      'Trains a model that exists on conversations, prompts with completions, texts, or for an encoder texts with their classes, and writes it as a folder that other programs open.',
     )
     .argument('<model>', "a folder in Hugging Face's layout, a checkpoint, or an output folder: its latest")
     .requiredOption(
@@ -79,7 +80,10 @@ function optionsOf(model: string, flags: FinetuneFlags & RecipeFlags): FineTuneO
     ...(method !== undefined && {
       method: methodFromDescription(expandShorthand('method', method) as Readonly<Record<string, unknown>>),
     }),
-    data: { records, validation, packing, ...recordOptions(flags), ...(data as object) },
+    data: {
+      ...{ records, validation, ...recordOptions(flags), ...(data as object) },
+      ...(!packing && { packing }),
+    },
   };
 }
 

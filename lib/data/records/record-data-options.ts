@@ -1,4 +1,6 @@
+import type { BatchField } from '../../graph/index.js';
 import { flag, numberWithin, optional, type OptionTable } from '../../options.js';
+import { labelField } from './labelled-batch.js';
 import { recordsTable, type RecordsOptions } from './records-table.js';
 
 /** Where records to train on come from, and how they become sequences. */
@@ -9,7 +11,10 @@ export interface RecordDataOptions extends Omit<RecordsOptions, 'files' | 'conte
   readonly validation?: string | readonly string[];
   /** Share of the records held out when `validation` is absent; 0 holds nothing out. Default 0.05. */
   readonly validationFraction?: number;
-  /** Whether a sequence holds as many records as it has room for, none of which sees another. Default true. */
+  /**
+   * Whether a sequence holds as many records as it has room for, none of which sees another. Default: where tokens are
+   * learnt; a labelled record has a sequence of its own.
+   */
   readonly packing?: boolean;
 }
 
@@ -19,6 +24,12 @@ export const recordDataTable = {
   records: files,
   validation: optional(files),
   validationFraction: optional(numberWithin(0, 1), 0.05),
-  packing: optional(flag, true),
+  packing: optional(flag),
   ...encoding,
 } satisfies OptionTable<RecordDataOptions>;
+
+/** Whether sequences hold several records, for a model that reads these fields. */
+export const packsRecords = (
+  { packing }: Pick<RecordDataOptions, 'packing'>,
+  batchFields: readonly BatchField[],
+): boolean => packing ?? labelField(batchFields) === undefined;

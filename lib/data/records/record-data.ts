@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { compactError } from '../../errors.js';
 import { makeFolders, makeTemporaryFolder, onPath } from '../../formats/index.js';
+import type { BatchField } from '../../graph/index.js';
 import { checkOptions } from '../../options.js';
 import { repeatedWarning, type DatasetOptions } from '../dataset.js';
 import type { PreparedData, RunData } from '../run-data.js';
@@ -11,8 +12,9 @@ import type { EncodedRecord } from './encode/encoded-record.js';
 import { openRecords } from './encode-records.js';
 import type { RecordEncoder } from './encode-records.js';
 import { badRecord } from './kinds/index.js';
+import { labelField, labelledBatch } from './labelled-batch.js';
 import { layOut } from './packing/packed-sequence.js';
-import { recordDataTable, type RecordDataOptions } from './record-data-options.js';
+import { packsRecords, recordDataTable, type RecordDataOptions } from './record-data-options.js';
 import { RecordFile } from './record-file.js';
 import { recordsOf, spansOf, type RecordSpan, type SequenceOptions } from './record-spans.js';
 import type { RecordStatistics } from './statistics.js';
@@ -68,19 +70,26 @@ export class RecordData implements RunData {
   }
 
   /** @see prepareData */
-  static async prepare(given: RecordDataOptions, options: DatasetOptions): Promise<PreparedData> {
+  static async prepare(
+    given: RecordDataOptions,
+    options: DatasetOptions,
+    batchFields: readonly BatchField[],
+  ): Promise<PreparedData> {
     const checked = checkOptions(given, recordDataTable, { what: 'data', prefix: 'data.' });
-    const { records, validation, validationFraction, packing: isPacked, ...encoding } = checked;
+    const { records, validation, validationFraction, packing, ...encoding } = checked;
+    const isPacked = packsRecords({ packing }, batchFields);
+    const { classes = labelField(batchFields)?.numIds } = encoding;
     const { sequenceLength: contextLength, vocabularySize } = options;
     const encoderOf = (files: string | readonly string[]): Promise<RecordEncoder> =>
-      openRecords({ ...encoding, files, contextLength });
+      openRecords({ ...encoding, classes, files, contextLength });
     const train = await encoderOf(records);
     const heldOut = validation === undefined ? undefined : await encoderOf(validation);
     checkVocabulary(train.tokenizer, vocabularySize);
     const files = await tokenizerFiles(encoding.tokenizer, encoding.addBos);
     const source = { train, validation: heldOut, validationFraction, files };
     return {
-      open: (folder, control) => RecordData.#open(source, { ...options, isPacked }, folder, control),
+      open: (folder, control) =>
+        RecordData.#open(source, { ...options, isPacked, batchFields }, folder, control),
     };
   }
 
@@ -101,7 +110,7 @@ export class RecordData implements RunData {
     try {
       const { train, validation } = source;
       for (const encoder of validation === undefined ? [train] : [train, validation])
-        files.push(await RecordFile.write(folder, encoder, { signal, check: refuseClasses }));
+        files.push(await RecordFile.write(folder, encoder, { signal, check: checkOf(options) }));
       const tokenizer = { tokenizer: train.tokenizer, files: source.files };
       return new RecordData(tokenizer, options, spansOf(files, source, options), release);
     } catch (error) {
@@ -163,9 +172,17 @@ export class RecordData implements RunData {
   }
 
   async #batch(file: RecordFile, rows: readonly (readonly number[])[]): Promise<Batch> {
-    const { sequenceLength, slidingWindow, isPacked } = this.#options;
+    const { sequenceLength, slidingWindow, isPacked, batchFields } = this.#options;
     const { padTokenId, endOfTextId } = this.tokenizer;
     const padId = padTokenId ?? endOfTextId ?? 0;
+    if (labelField(batchFields) !== undefined) {
+      const labelled = rows.map(async ([record]) =>
+        record === undefined
+          ? undefined
+          : { ids: (await file.read(record)).ids, label: file.labels[record]! },
+      );
+      return labelledBatch(await Promise.all(labelled), { sequenceLength, padId, batchFields });
+    }
     const sequences = await Promise.all(
       rows.map(async (records) => {
         const read = await Promise.all(records.map((record) => file.read(record)));
@@ -186,6 +203,20 @@ export class RecordData implements RunData {
     const numCountedTokens = rows.flat().reduce((sum, record) => sum + file.counted[record]!, 0);
     return { inputs: Object.fromEntries(inputs), numCountedTokens };
   }
+}
+
+/** What a model of language or of classes can learn of a record. */
+const checkOf = ({ batchFields }: SequenceOptions): ((record: EncodedRecord) => void) =>
+  labelField(batchFields) === undefined ? refuseClasses : (record) => requireClass(record, batchFields);
+
+function requireClass({ place, labels }: EncodedRecord, batchFields: readonly BatchField[]): void {
+  const { numIds = Infinity } = labelField(batchFields)!;
+  const [label, ...more] = labels ?? [];
+  if (label !== undefined && more.length === 0 && label < numIds) return;
+  throw badRecord(place, 'is not of one class of the model', {
+    expected: `a text with \`label\`, a class from 0 to ${numIds - 1}`,
+    received: labels === undefined ? 'no label' : `the labels ${labels.join(', ')}`,
+  });
 }
 
 /** A model of language learns texts; classes are for models with another head. */

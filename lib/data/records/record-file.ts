@@ -21,8 +21,10 @@ export class RecordFile implements AsyncDisposable {
   readonly statistics: RecordStatistics;
   /** Tokens of each record. */
   readonly lengths: readonly number[];
-  /** Tokens of each record that count in the loss. */
+  /** What of each record counts in the loss: some of its tokens, or its label. */
   readonly counted: readonly number[];
+  /** The class of each record, where records have one. */
+  readonly labels: readonly (number | undefined)[];
   /** Of all tokens and where each record ends: tells whether two runs see the same records. */
   readonly sha256: string;
   readonly #path: string;
@@ -35,6 +37,7 @@ export class RecordFile implements AsyncDisposable {
     this.#starts = writer.starts;
     this.lengths = writer.lengths;
     this.counted = writer.counted;
+    this.labels = writer.labels;
     this.sha256 = writer.sha256;
     this.statistics = statistics;
   }
@@ -103,6 +106,7 @@ class RecordWriter {
   readonly starts: number[] = [];
   readonly lengths: number[] = [];
   readonly counted: number[] = [];
+  readonly labels: (number | undefined)[] = [];
   readonly #file: FileHandle;
   readonly #hash: Hash = createHash('sha256');
   #waiting: number[] = [];
@@ -116,12 +120,13 @@ class RecordWriter {
     return this.#hash.digest('hex');
   }
 
-  async add({ ids, counts }: EncodedRecord): Promise<void> {
+  async add({ ids, counts, labels: [label] = [] }: EncodedRecord): Promise<void> {
     this.starts.push(this.#numTokens);
     this.lengths.push(ids.length);
-    this.counted.push(counts.reduce((sum, count) => sum + count, 0));
+    this.counted.push(label === undefined ? counts.reduce((sum, count) => sum + count, 0) : 1);
+    this.labels.push(label);
     this.#numTokens += ids.length;
-    this.#hash.update(`${ids.length} `);
+    this.#hash.update(label === undefined ? `${ids.length} ` : `${ids.length}=${label} `);
     for (let i = 0; i < ids.length; i++) this.#waiting.push(2 * ids[i]! + counts[i]!);
     if (this.#waiting.length >= tokensAtOnce) await this.flush();
   }

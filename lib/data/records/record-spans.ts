@@ -1,11 +1,16 @@
 import { compactError } from '../../errors.js';
+import type { BatchField } from '../../graph/index.js';
 import type { DatasetOptions } from '../dataset.js';
 import { permutation } from '../permutation.js';
 import { arrange, type Arrangement } from './packing/arrangement.js';
 import type { RecordFile } from './record-file.js';
 
 /** What a run asks of its records. */
-export type SequenceOptions = DatasetOptions & { readonly isPacked: boolean };
+export type SequenceOptions = DatasetOptions & {
+  readonly isPacked: boolean;
+  /** What the model reads. */
+  readonly batchFields: readonly BatchField[];
+};
 
 /** Some records of a file, and how they stand in sequences. */
 export interface RecordSpan {

@@ -1,0 +1,133 @@
+/** Encoders that learn classes from labelled records: what they read, what is refused, and that they learn. */
+import { describe, expect, test } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ignoreIndex, prepareData, type RecordDataOptions } from '../../lib/data/index.js';
+import { dense } from '../../lib/methods/index.js';
+import { llama, modelFromPretrainedConfig } from '../../lib/models/index.js';
+import { Trainer, type TrainerOptions } from '../../lib/train/index.js';
+import { expectExactResume } from '../helpers/exact-resume.js';
+import { makeFolder, tinyConfig } from '../helpers/tiny-run.js';
+
+const { folder } = makeFolder();
+let numFiles = 0;
+
+function jsonl(rows: readonly object[]): string {
+  const path = join(folder, `${numFiles++}.jsonl`);
+  writeFileSync(path, rows.map((row) => JSON.stringify(row)).join('\n'));
+  return path;
+}
+
+/** The class of a text is told by one of its letters. */
+const rows = Array.from({ length: 60 }, (_, i) => ({
+  text: `${'xyz'.slice(i % 3)}${'abc'[i % 3]!.repeat(1 + (i % 4))}`,
+  label: i % 3,
+}));
+const records = jsonl(rows);
+const sequenceLength = 12;
+
+const classifier = (overrides: object = {}) =>
+  modelFromPretrainedConfig(
+    {
+      ...{ model_type: 'bert', hidden_act: 'gelu', vocab_size: 257, hidden_size: 16, intermediate_size: 32 },
+      ...{ num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16 },
+      architectures: ['BertForMaskedLM'],
+    },
+    { task: 'sequence-classification', numLabels: 3, ...overrides },
+  );
+
+const runOn = (
+  data: Partial<RecordDataOptions> = {},
+  change: Partial<TrainerOptions> = {},
+): TrainerOptions => ({
+  model: classifier({ initializerRange: 0.2 }),
+  method: dense({ weightDecay: 0 }),
+  data: { records, validationFraction: 0.2, ...data },
+  ...{ batchSize: 8, sequenceLength, maxSteps: 30, learningRate: 0.01, threads: 1, device: 'cpu' },
+  ...change,
+});
+
+describe('what a model for classes reads', () => {
+  const open = async (data: Partial<RecordDataOptions> = {}) => {
+    const reading = { sequenceLength, vocabularySize: 257, seed: 3, isHeldOut: true };
+    const prepared = await prepareData({ records, ...data }, reading, classifier().batchFields);
+    return prepared.open();
+  };
+
+  test('a record a sequence, its padding masked, and its class', async () => {
+    await using data = await open();
+    const { inputs, numCountedTokens } = await data.validationBatch(0, 2);
+    const { tokens, attentionMask, tokenTypes, labels } = inputs;
+    expect(Object.keys(inputs)).toEqual(['tokens', 'attentionMask', 'tokenTypes', 'labels']);
+    expect([numCountedTokens, [...labels!]]).toEqual([2, [0, 1]]);
+    expect([...tokenTypes!]).toEqual(Array(2 * sequenceLength).fill(0));
+    for (const [row, { text }] of rows.slice(0, 2).entries()) {
+      const numSeen = [...attentionMask!.subarray(row * sequenceLength, (row + 1) * sequenceLength)].join('');
+      const ids = tokens!.subarray(row * sequenceLength, (row + 1) * sequenceLength);
+      expect(String.fromCharCode(...ids.subarray(0, text.length))).toBe(text);
+      expect(numSeen.replace(/0+$/, '')).toMatch(new RegExp(`^1{${text.length},}$`));
+    }
+  });
+
+  test('beyond the last record nothing counts, and something is seen', async () => {
+    await using data = await open();
+    const { inputs, numCountedTokens } = await data.validationBatch(59, 2);
+    expect([numCountedTokens, [...inputs['labels']!]]).toEqual([1, [2, ignoreIndex]]);
+    expect([...inputs['attentionMask']!.subarray(sequenceLength)]).toEqual([
+      1,
+      ...Array<number>(sequenceLength - 1).fill(0),
+    ]);
+  });
+});
+
+test('the classes are learnt: the loss of held-out records falls below that of a guess', async () => {
+  await using trainer = await Trainer.create(runOn({}, { evalSteps: 30 }));
+  const losses: number[] = [];
+  trainer.on('evaluate', ({ loss }) => losses.push(loss));
+  for await (const { loss } of trainer) losses.push(loss);
+  expect(losses.at(-1)).toBeLessThan(0.5 * Math.log(3));
+});
+
+test('a run goes on where it was', async () => {
+  const run = runOn({}, { maxSteps: 6, gradientAccumulationSteps: 2 });
+  await expectExactResume(run, () => join(folder, `${numFiles++}`), [2, 5]);
+});
+
+describe('refused before anything starts', () => {
+  test.each<[string, TrainerOptions, object]>([
+    [
+      'a class that the model does not have',
+      runOn({ records: jsonl([{ text: 'a', label: 3 }]) }),
+      { code: 'ERR_COMPACT_DATA_RECORD' },
+    ],
+    [
+      'texts without a class',
+      runOn({ records: jsonl([{ text: 'a' }]) }),
+      { code: 'ERR_COMPACT_DATA_RECORD' },
+    ],
+    [
+      'several classes at once',
+      runOn({ records: jsonl([{ text: 'a', labels: [0, 1] }]) }),
+      { code: 'ERR_COMPACT_DATA_RECORD' },
+    ],
+    ['packing', runOn({ packing: true }), { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'isPacked' }],
+    [
+      'running text',
+      { ...runOn(), data: { train: records } },
+      { code: 'ERR_COMPACT_CONFIG_VALUE', received: 'attentionMask' },
+    ],
+    [
+      'a regression',
+      runOn({}, { model: classifier({ task: 'regression', numLabels: 1 }) }),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', received: 'labels, which are numbers' },
+    ],
+    [
+      'a model of masked tokens',
+      runOn({}, { model: classifier({ task: 'masked-lm', numLabels: undefined }) }),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', received: 'attentionMask' },
+    ],
+    ['a model of language', runOn({}, { model: llama(tinyConfig) }), { code: 'ERR_COMPACT_DATA_RECORD' }],
+  ])('%s', async (_, options, expected) => {
+    await expect(Trainer.create(options)).rejects.toMatchObject(expected);
+  });
+});
