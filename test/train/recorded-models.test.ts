@@ -149,7 +149,10 @@ describe.each(cases)('%s on %s', (name, device) => {
       expect(largestDifference(found.losses, losses)).toBeLessThan(
         2 * naiveErrors.losses + 2 ** -22 * losses[0]!,
       );
-      expectNear(await summary(engine, plan, ''), after, naiveErrors.after);
+      // The bias of a key shifts all scores of a query alike: its gradient is the rounding of zero, which Adam makes a step.
+      const isMoved = ([tensor]: readonly [string, unknown]) => gradients[tensor]![1] > 1e-12;
+      const movedOf = (all: Summary): Summary => Object.fromEntries(Object.entries(all).filter(isMoved));
+      expectNear(movedOf(await summary(engine, plan, '')), movedOf(after), naiveErrors.after);
     });
   });
 });
