@@ -8,6 +8,7 @@ import { openBaseModel } from '../../lib/train/base-model.js';
 import { readState } from '../../lib/train/checkpoint-state.js';
 import { loadModel } from '../../lib/train/index.js';
 import { loadTensors, openTensors } from '../../lib/train/tensor-files.js';
+import { logitsOfTokens } from './whole-model.js';
 
 async function logitsOf(
   model: Model,
@@ -29,9 +30,7 @@ async function logitsOf(
   for (const [name, data] of Object.entries(model.constants(tokens.length)))
     if (plan.values.some((value) => value.name === name)) await engine.write(name, data);
   await load(engine, plan);
-  const inputs = { tokens: Int32Array.from(tokens) };
-  const { outputs } = await engine.run('generate', { scalars: { row: tokens.length - 1 }, inputs });
-  return outputs['logits'] as Float32Array;
+  return (await logitsOfTokens(engine, tokens)).at(-1) as Float32Array;
 }
 
 /** Of a checkpoint of a run in f32, with the forward pass of its method. */
