@@ -186,6 +186,7 @@ function summarize(
   if (checkpoint === undefined) return;
   terminal.line(`Saved ${checkpoint.path} (${formatBytes(checkpoint.numBytes)})`);
   if (folder !== undefined) terminal.line(`Model ${terminal.style('bold', folder)}`);
+  if (result.adapters !== undefined) terminal.line(`Adapters ${terminal.style('bold', result.adapters)}`);
   if (goOn !== undefined) terminal.line(`Go on with: ${terminal.style('bold', goOn)}`);
   else terminal.line(terminal.style('dim', `Try: compact-train sample ${checkpoint.path} --prompt "..."`));
 }

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { isCompactError } from '../errors.js';
 import { recordDataTable } from '../data/records/record-data-options.js';
 import { isPackedData } from '../data/index.js';
 import type { RecordDataOptions, RecordStatistics } from '../data/records/index.js';
@@ -11,6 +10,7 @@ import type { Method } from '../methods/index.js';
 import { checkOptions, path, section, type OptionTable } from '../options.js';
 import { computedDType, openBaseModel } from './base-model.js';
 import { listCheckpoints } from './checkpoint-folder.js';
+import { exportAdapters } from './export-adapters.js';
 import { exportModel } from './export-model.js';
 import { loadModel } from './load-model.js';
 import { lengthFor, measureRecords } from './measure-records.js';
@@ -34,8 +34,10 @@ export interface FineTuneOptions extends Partial<Omit<TrainerOptions, 'model' | 
 
 /** A fine-tuning that has ended. */
 export interface FineTuneResult extends TrainResult {
-  /** The trained model; undefined when no step was done. */
+  /** The trained model, adapters merged into the weights that it was trained from; undefined when no step was done. */
   readonly folder: string | undefined;
+  /** The adapters alone, as PEFT reads them, where the method trains nothing else. */
+  readonly adapters: string | undefined;
 }
 
 const unchecked = Object.fromEntries(Object.keys(trainerTable).map((name) => [name, v.unknown()]));
@@ -110,27 +112,31 @@ export async function fineTune(
 }
 
 /**
- * Writes what a run has trained as a folder that other programs open, `model-<step>` in its output folder; where it is
- * there already, it is left as it is. Where the best model was asked for, it is that one.
- * @throws what `exportModel` throws
+ * Writes what a run has trained as folders that other programs open, `model-<step>` in its output folder, and of adapters
+ * `adapters-<step>`; what is there already is left as it is. Where the best model was asked for, it is that one.
+ * @throws what `exportModel` and `exportAdapters` throw
  */
 export async function exportTrained(
   result: TrainResult,
-  { outputDirectory }: Pick<TrainerOptions, 'outputDirectory'>,
+  { outputDirectory, baseModel, method }: Pick<TrainerOptions, 'outputDirectory' | 'baseModel' | 'method'>,
 ): Promise<FineTuneResult> {
   const checkpoint = result.bestModel ?? result.checkpoint;
-  if (checkpoint === undefined || outputDirectory === undefined) return { ...result, folder: undefined };
-  const folder = join(outputDirectory, `model-${checkpoint.step}`);
-  if (!existsSync(folder))
-    try {
-      await exportModel({ checkpoint: checkpoint.path, folder });
-    } catch (error) {
-      // Weights in codes, or with adapters beside them, stay in the checkpoint.
-      if (!isCompactError(error, 'ERR_COMPACT_CHECKPOINT_MISMATCH')) throw error;
-      return { ...result, folder: checkpoint.path };
-    }
-  return { ...result, folder };
+  if (checkpoint === undefined || outputDirectory === undefined)
+    return { ...result, folder: undefined, adapters: undefined };
+  const { step, path: from } = checkpoint;
+  const folder = join(outputDirectory, `model-${step}`);
+  const adapters = trainsAdaptersAlone(method) ? join(outputDirectory, `adapters-${step}`) : undefined;
+  if (adapters !== undefined && !existsSync(adapters))
+    await exportAdapters({ checkpoint: from, folder: adapters });
+  // The run may hold the weights beside adapters in other numbers than their files do.
+  const base = adapters === undefined ? undefined : baseModel;
+  if (!existsSync(folder)) await exportModel({ checkpoint: from, folder, baseModel: base });
+  return { ...result, folder, adapters };
 }
+
+/** ReLoRA merges its adapters into the weights again and again. */
+const trainsAdaptersAlone = (method: Method): boolean =>
+  method.describe()['r'] !== undefined && method.name !== 'relora';
 
 function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptions {
   const data = typeof given === 'string' || Array.isArray(given) ? { records: given } : given;

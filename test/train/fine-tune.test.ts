@@ -59,6 +59,21 @@ test('a model learns records, and stands in a folder that evaluates to the loss 
   expect(readdirSync(result.folder!)).toEqual(expect.arrayContaining(['config.json', 'model.safetensors']));
 });
 
+test.each<[string, Method]>([
+  ['lora', lora({ r: 4, targetModules: 'all-linear' })],
+  ['qlora', qlora({ r: 4 })],
+])('%s is exported as PEFT reads it, and merged into the weights that it started from', async (_, method) => {
+  const { folder: merged, adapters, evaluation } = await fineTune(options({ method, maxSteps: 12 }));
+  expect(readdirSync(adapters!)).toEqual(expect.arrayContaining(['adapter_config.json']));
+  // The same from the adapters alone.
+  const again = newOutput();
+  await exportModel({ checkpoint: adapters!, baseModel: base, folder: again });
+  const bytes = (made: string) => readFileSync(join(made, 'model.safetensors'));
+  expect(bytes(merged!).equals(bytes(again))).toBe(true);
+  expect(bytes(merged!).equals(bytes(base))).toBe(false);
+  expect(evaluation).toBeDefined();
+});
+
 describe('what is left out', () => {
   test('follows from the model and the records', async () => {
     const chosen = await fineTuneOptions(options({ learningRate: undefined }));
