@@ -1,10 +1,12 @@
 import type { RunData } from '../data/index.js';
 import type { Engine } from '../runtime/index.js';
 import { compactError } from '../errors.js';
+import { ClassPredictions } from './metrics/class-predictions.js';
 import type { EvaluateReport } from './types.js';
 
 /**
- * Mean cross-entropy and perplexity of the held-out sequences, or of the first `limit` of them in their fixed order.
+ * Mean cross-entropy and perplexity of the held-out sequences, or of the first `limit` of them in their fixed order, and of
+ * labelled ones metrics of the classes.
  * @throws ERR_COMPACT_DATA_EMPTY without held-out data, ERR_COMPACT_ABORTED
  */
 export async function evaluateLoss(
@@ -13,23 +15,27 @@ export async function evaluateLoss(
   options: {
     readonly step: number;
     readonly batchSize: number;
+    /** Of the entry `generate`, which tells the classes of labelled sequences. Default 1. */
+    readonly generateBatchSize?: number;
     readonly limit?: number;
     readonly signal?: AbortSignal;
   },
 ): Promise<EvaluateReport> {
-  const { step, batchSize, limit = Infinity, signal } = options;
+  const { step, batchSize, generateBatchSize = 1, limit = Infinity, signal } = options;
   const start = performance.now();
   const count = Math.min(dataset.numValidationSequences, limit);
+  const predictions = new ClassPredictions(engine, generateBatchSize);
   let sum = 0;
   let numTokens = 0;
   let next = dataset.validationBatch(0, batchSize, limit);
   for (let first = 0; first < count; first += batchSize) {
-    const { inputs, numCountedTokens } = await next;
-    const running = engine.run('evaluate', { inputs, scalars: { lossScale: 1 }, signal });
+    const batch = await next;
+    const running = engine.run('evaluate', { inputs: batch.inputs, scalars: { lossScale: 1 }, signal });
     if (first + batchSize < count) next = dataset.validationBatch(first + batchSize, batchSize, limit);
     const [, { outputs }] = await Promise.all([next, running]);
     sum += outputs['loss']![0]!;
-    numTokens += numCountedTokens;
+    numTokens += batch.numCountedTokens;
+    await predictions.add(batch, signal);
   }
   if (numTokens === 0)
     throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out data to evaluate on', {
@@ -37,5 +43,7 @@ export async function evaluateLoss(
       remedy: 'Give `validation` files, or a larger `validationFraction`',
     });
   const loss = sum / numTokens;
-  return { step, loss, perplexity: Math.exp(loss), numTokens, durationMs: performance.now() - start };
+  const { metrics } = predictions;
+  const durationMs = performance.now() - start;
+  return { step, loss, perplexity: Math.exp(loss), numTokens, ...(metrics && { metrics }), durationMs };
 }

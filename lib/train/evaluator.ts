@@ -93,13 +93,15 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const dataset = resources.use(await prepared.open(undefined, control));
   const count = Math.min(dataset.numValidationSequences, evalSequences);
   const work = {
-    entries: ['evaluate'],
+    entries: labelField(model.batchFields) === undefined ? ['evaluate'] : ['evaluate', 'generate'],
     batchSize: Math.min(batchSize, count),
+    generateBatchSize: Math.min(batchSize, count),
     sequenceLength,
     isPacked: isPackedData(data, model.batchFields),
-  } as const;
+  } satisfies Parameters<typeof loadStoredModel>[1];
   const { engine } = await loadStoredModel(found, work, engineOptions, resources);
-  const read = { step: step ?? 0, batchSize: work.batchSize, limit: count, signal };
+  const { generateBatchSize } = work;
+  const read = { step: step ?? 0, batchSize: work.batchSize, generateBatchSize, limit: count, signal };
   const report = await evaluateLoss(engine, dataset, read);
   return { ...report, step, model: found.path, warnings: dataset.warnings };
 }

@@ -343,7 +343,13 @@ export class Trainer extends Announcer implements AsyncDisposable {
     const step = this.#bestModel?.step ?? this.step;
     const report = await evaluateLoss(engine, dataset, { step, batchSize, limit, signal });
     this.#evaluation = report;
-    await this.#write({ step: report.step, evalLoss: report.loss, evalPerplexity: report.perplexity });
+    const metrics = Object.entries(report.metrics ?? {}).map(
+      ([name, value]) => [`eval${name[0]!.toUpperCase()}${name.slice(1)}`, value] as const,
+    );
+    await this.#write({
+      ...{ step: report.step, evalLoss: report.loss, evalPerplexity: report.perplexity },
+      ...Object.fromEntries(metrics),
+    });
     this.tell('evaluate', report);
     return report;
   }

@@ -182,12 +182,14 @@ export interface StepReport {
 export interface EvaluateReport {
   /** Optimizer steps that the model had then. */
   readonly step: number;
-  /** Mean cross-entropy in nats per token. */
+  /** Mean cross-entropy in nats per token, or of classes per sequence. */
   readonly loss: number;
   /** exp(loss). */
   readonly perplexity: number;
-  /** Tokens that were predicted. */
+  /** Tokens that were predicted, or labels. */
   readonly numTokens: number;
+  /** Of a model for classes: `accuracy`, `macroF1`, `matthewsCorrelation`, and for two classes `f1` of the second. */
+  readonly metrics?: Readonly<Record<string, number>>;
   readonly durationMs: number;
 }
 

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { ignoreIndex, prepareData, type RecordDataOptions } from '../../lib/data/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { llama, modelFromPretrainedConfig } from '../../lib/models/index.js';
-import { Trainer, type TrainerOptions } from '../../lib/train/index.js';
+import {
+  evaluateModel,
+  exportModel,
+  fineTuneOptions,
+  Trainer,
+  type TrainerOptions,
+} from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
 import { makeFolder, tinyConfig } from '../helpers/tiny-run.js';
 
@@ -80,12 +86,35 @@ describe('what a model for classes reads', () => {
   });
 });
 
-test('the classes are learnt: the loss of held-out records falls below that of a guess', async () => {
-  await using trainer = await Trainer.create(runOn({}, { evalSteps: 30 }));
-  const losses: number[] = [];
-  trainer.on('evaluate', ({ loss }) => losses.push(loss));
-  for await (const { loss } of trainer) losses.push(loss);
-  expect(losses.at(-1)).toBeLessThan(0.5 * Math.log(3));
+test('the classes are learnt, and are told of held-out records', async () => {
+  const outputDirectory = join(folder, 'learnt');
+  await using trainer = await Trainer.create(runOn({}, { evalSteps: 30, outputDirectory }));
+  const { evaluation, checkpoint } = await trainer.run();
+  expect(evaluation!.loss).toBeLessThan(0.5 * Math.log(3));
+  expect(evaluation!.metrics!['accuracy']).toBeGreaterThan(0.8);
+  // Half of the labels are the next class: the accuracy is halved, whatever the batches.
+  const some = jsonl(rows.map(({ text, label }, i) => ({ text, label: i < 30 ? label : (label + 1) % 3 })));
+  const read = { model: checkpoint!.path, data: some, device: 'cpu', threads: 1 };
+  const [ofEight, ofSeven] = [await evaluateModel(read), await evaluateModel({ ...read, batchSize: 7 })];
+  expect(ofEight).toMatchObject({ numTokens: 60, metrics: ofSeven.metrics });
+  const all = await evaluateModel({ ...read, data: records });
+  expect(ofEight.metrics!['accuracy']).toBeLessThan(all.metrics!['accuracy']! - 0.4);
+  expect(Object.keys(all.metrics!)).toEqual(['accuracy', 'macroF1', 'matthewsCorrelation']);
+});
+
+test('a trained model is exported, and fine-tuned further by the names of its classes', async () => {
+  const outputDirectory = join(folder, 'first');
+  await using trainer = await Trainer.create(runOn({}, { maxSteps: 2, outputDirectory }));
+  const { checkpoint } = await trainer.run();
+  const exported = join(folder, 'exported');
+  await exportModel({ checkpoint: checkpoint!.path, folder: exported });
+  const data = { records, tokenizer: 'bytes', classes: ['a', 'b', 'c'] };
+  const options = await fineTuneOptions({ model: exported, data, outputDirectory: join(folder, 'more') });
+  expect(options.model).toMatchObject({ name: 'bert' });
+  expect(options.model.describe()).toMatchObject({ labelNames: ['a', 'b', 'c'] });
+  const short = { ...options, maxSteps: 1, numTrainEpochs: undefined, warmupRatio: undefined };
+  await using further = await Trainer.create({ ...short, evalSteps: 0, device: 'cpu', threads: 1 });
+  expect((await further.run()).step).toBe(1);
 });
 
 test('a run goes on where it was', async () => {

@@ -68,10 +68,17 @@ async function evaluate(model: string, flags: EvaluateFlags, terminal: Terminal)
   const report = await evaluateModel({ ...options, model, data, onTokenize, signal });
   for (const warning of report.warnings) terminal.warn(warning);
   terminal.object({ type: 'evaluation', ...report });
-  const { loss, perplexity, numTokens, durationMs } = report;
+  const { loss, perplexity, metrics, numTokens, durationMs } = report;
+  const measured =
+    metrics === undefined
+      ? `loss ${loss.toFixed(4)}, perplexity ${perplexity.toFixed(2)}`
+      : [
+          `loss ${loss.toFixed(4)}`,
+          ...Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`),
+        ].join(', ');
   terminal.prose(
-    `${terminal.style('bold', `loss ${loss.toFixed(4)}, perplexity ${perplexity.toFixed(2)}`)} over ` +
-      `${numTokens.toLocaleString('en')} tokens in ${formatDuration(durationMs / 1000)}`,
+    `${terminal.style('bold', measured)} over ${numTokens.toLocaleString('en')} ` +
+      `${metrics === undefined ? 'tokens' : 'labels'} in ${formatDuration(durationMs / 1000)}`,
   );
   terminal.line(terminal.style('dim', report.model));
 }

@@ -1,2 +1,3 @@
 export { accuracy, f1, macroF1, matthewsCorrelation } from './classification.js';
+export { ClassPredictions } from './class-predictions.js';
 export { pearsonCorrelation, spearmanCorrelation } from './regression.js';
