@@ -65,7 +65,7 @@ function attributesOf({ op, inputs, outputs, attributes }: Node, scalars: Scalar
   const numbers: Record<string, number> = {
     rank: { project: output.shape[1], projectLeft: output.shape[0] }[op] ?? inputs[1]?.shape[0] ?? 0,
     vocabulary: output.shape[0]!,
-    rows: output.shape[0]!,
+    outputRows: output.shape[0]!,
     columns: output.shape.at(-1)!,
     size: numElements(output.shape),
   };

@@ -64,7 +64,7 @@ export class PlanInterpreter implements Pick<Engine, 'run' | 'read' | 'write'> {
       // What an op reads off its first output.
       rank: shape.at(-1)!,
       columns: shape.at(-1)!,
-      rows: shape[0]!,
+      outputRows: shape[0]!,
       vocabulary: shape[0]!,
       size: numElements(shape),
       elementBytes: elementBytes[dtype],

@@ -42,13 +42,13 @@ describeOps('firstRows', () =>
       op: 'firstRows',
       label: `${parts} parts`,
       inputs: { x: randomTensor('x', [rows!, columns!]) },
-      attributes: { rows: parts! },
+      attributes: { outputRows: parts! },
     }),
     ...opCases({
       op: 'firstRowsBackward',
       label: `of ${rows} rows`,
       inputs: { dy: randomTensor('dy', [parts!, columns!]) },
-      attributes: { rows: rows! },
+      attributes: { outputRows: rows! },
     }),
   ]),
 );

@@ -15,8 +15,8 @@ export const fill = (_: object, { value, size }: Numbers, round: Round) => ({
   ),
 });
 
-/** The first row of each of `rows` (of the output) equal parts of x. */
-export const firstRows = ({ x }: { x: Tensor }, { rows: parts }: Numbers) => {
+/** The first row of each of `outputRows` equal parts of x. */
+export const firstRows = ({ x }: { x: Tensor }, { outputRows: parts }: Numbers) => {
   const [n, h] = x.shape as [number, number];
   const data = Array.from({ length: parts! }, (_, part) => {
     const at = ((part * n) / parts!) * h;
@@ -25,7 +25,7 @@ export const firstRows = ({ x }: { x: Tensor }, { rows: parts }: Numbers) => {
   return { y: tensor([parts!, h], data.flat()) };
 };
 
-export const firstRowsBackward = ({ dy }: { dy: Tensor }, { rows: n }: Numbers) => {
+export const firstRowsBackward = ({ dy }: { dy: Tensor }, { outputRows: n }: Numbers) => {
   const [parts, h] = dy.shape as [number, number];
   const dx = tensor([n!, h]);
   for (let part = 0; part < parts; part++)

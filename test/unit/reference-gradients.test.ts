@@ -136,8 +136,8 @@ const cases: Readonly<Record<string, GradientCase>> = {
     forward: 'firstRows',
     backward: 'firstRowsBackward',
     inputs: { x: random('x', [12, 3]) },
-    attributes: { rows: 4 },
-    backwardAttributes: { rows: 12 },
+    attributes: { outputRows: 4 },
+    backwardAttributes: { outputRows: 12 },
     gradients: { x: 'dx' },
   },
   crossEntropy: {
