@@ -15,10 +15,10 @@ import { byTensor, parameterShapes } from './model-weights.js';
 import type { Adapters, Factors } from './interchange/adapters.js';
 import { readCompanions } from './interchange/companion-files.js';
 import { joinedFactors } from './interchange/joined-adapters.js';
-import { openTrainedModel, type TrainedModel } from './interchange/model-source.js';
 import { refuseExisting } from './interchange/output.js';
 import { adapterFileName, configFileName } from './interchange/peft-config.js';
 import { factorIn, moduleOfWeight, targetModules } from './interchange/peft-names.js';
+import { openTrainedModel, type TrainedModel } from './interchange/trained-model.js';
 
 /** Options of `exportAdapters`. */
 export interface ExportAdaptersOptions {
@@ -77,8 +77,8 @@ export async function exportAdapters(given: ExportAdaptersOptions): Promise<Expo
   return { folder, baseModelName, numAdapters: modules.length };
 }
 
-function checkAdapters({ path, adapters, state }: TrainedModel): void {
-  const name = String(state.method['name']);
+function checkAdapters({ path, adapters, method }: TrainedModel): void {
+  const name = String(method['name']);
   if (adapters.size === 0)
     throw compactError('ERR_COMPACT_CHECKPOINT_MISMATCH', `${path} has no adapters`, {
       op: 'checkpoint',
@@ -138,11 +138,11 @@ function sourcesOf({ name, stored, inputs, outputs, rank }: Module, adapters: Ad
 }
 
 function peftConfig(
-  { model, state }: TrainedModel,
+  { model, method }: TrainedModel,
   modules: readonly Module[],
   baseModelName: string | null,
 ) {
-  const { r, loraAlpha, useRslora } = state.method as unknown as Required<AdapterOptions>;
+  const { r, loraAlpha, useRslora } = method as unknown as Required<AdapterOptions>;
   const joined = modules.filter(({ rank }) => rank !== r);
   /** By which a joined adapter is multiplied as each of its parts was. */
   const alphaOf = (rank: number): number =>

@@ -76,7 +76,11 @@ test.each<[string, () => string[], RegExp]>([
     () => ['merge', adapters, 'base', '--base', adaptersBase],
     /base is there already/,
   ],
-  ['a base model that is not here', () => ['merge', adapters, 'x'], /pretrained\/f32, which is no folder/],
+  [
+    'a base model that is not here',
+    () => ['merge', adapters, 'x'],
+    /pretrained\/f32, which is no folder of a model/,
+  ],
 ])('%s is wrong usage', async (_, args, message) => {
   const { code, stderr } = await run(...args());
   expect([code, message.test(stderr.replaceAll(/\s+/g, ' '))]).toEqual([2, true]);

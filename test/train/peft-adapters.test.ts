@@ -210,6 +210,16 @@ describe('is refused, and nothing is left behind', () => {
       { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'baseModel', received: /pretrained\/f32/ },
     ],
     [
+      'adapters that name themselves as their base model',
+      () => {
+        const path = changed({}, { 'config.json': '{}' });
+        const words = JSON.stringify({ ...readConfig(path), base_model_name_or_path: path });
+        writeFileSync(join(path, 'adapter_config.json'), words);
+        return exportModel({ checkpoint: path, folder: join(folder, 'x') });
+      },
+      { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'baseModel' },
+    ],
+    [
       'DoRA',
       () => merge(changed({ use_dora: true })),
       { code: 'ERR_COMPACT_CONFIG_UNKNOWN_KEY', op: 'use_dora' },

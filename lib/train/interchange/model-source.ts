@@ -1,30 +1,19 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compactError } from '../../errors.js';
-import {
-  onPath,
-  parseStrictObject,
-  SafetensorsFile,
-  weightsFileName,
-  type FloatDType,
-  type TensorReader,
-} from '../../formats/index.js';
+import { onPath, parseStrictObject, type FloatDType, type TensorReader } from '../../formats/index.js';
 import type { Model } from '../../graph/index.js';
-import { factorOf } from '../../methods/adaptation/low-rank-adapter.js';
-import { modelFromDescription } from '../../models/index.js';
 import { listCheckpoints } from '../checkpoint-folder.js';
-import { readState, stateFileName, type CheckpointState } from '../checkpoint-state.js';
+import { stateFileName } from '../checkpoint-state.js';
 import { loadModel } from '../load-model.js';
-import { checkTensors, commonDType, openModelWeights } from '../model-weights.js';
-import { adaptersOfCheckpoint, type Adapters } from './adapters.js';
-import { withoutCodes } from './coded-weights.js';
+import { commonDType, openModelWeights } from '../model-weights.js';
 import { readCompanions, type Companions } from './companion-files.js';
 import { openLlama2c } from './llama2c/model-file.js';
 import { llama2cControlTokens, llama2cTokenizerFiles } from './llama2c/tokenizer-file.js';
 import { mergedWeights } from './merged-weights.js';
 import { openAdapterFolder } from './peft-adapters.js';
 import { configFileName, readPeftConfig } from './peft-config.js';
-import { withMadeTensors } from './tensor-view.js';
+import { openTrainedModel } from './trained-model.js';
 
 /** A model in files of whatever form, as Hugging Face's checkpoints have it. */
 export interface ModelSource extends AsyncDisposable {
@@ -99,33 +88,6 @@ async function openLlama2cSource(path: string, tokenizer: string | undefined): P
   }
 }
 
-/** A checkpoint that was opened: the weights that it has, and adapters beside them. */
-export interface TrainedModel extends AsyncDisposable {
-  readonly path: string;
-  readonly state: CheckpointState;
-  readonly model: Model;
-  /** Without adapters, codes decoded. */
-  readonly weights: TensorReader;
-  readonly adapters: Adapters;
-}
-
-/** @throws ERR_COMPACT_CHECKPOINT_* */
-export async function openTrainedModel(path: string): Promise<TrainedModel> {
-  const state = await readState(path);
-  const model = modelFromDescription(state.model);
-  const files = await SafetensorsFile.open(join(path, weightsFileName));
-  try {
-    const adapters = adaptersOfCheckpoint(files, model, state.method);
-    const isShown = (name: string): boolean => adapters.size === 0 || factorOf({ name }) === undefined;
-    const weights = withoutCodes(withMadeTensors(files, new Map(), isShown), model);
-    checkTensors(weights, model, 'checkpoint');
-    return { path, state, model, weights, adapters, ...disposing(files) };
-  } catch (error) {
-    await files.close();
-    throw error;
-  }
-}
-
 async function openCheckpointSource(path: string, { baseModel }: SourceOptions): Promise<ModelSource> {
   const trained = await openTrainedModel(path);
   try {
@@ -178,12 +140,15 @@ async function openPeftSource(path: string, { baseModel }: SourceOptions): Promi
 /** The folder that is given, or that the adapters name. */
 async function baseOf(path: string, given: string | undefined): Promise<string> {
   const { base_model_name_or_path: named } = await readPeftConfig(path);
-  const folder = given ?? named ?? '';
-  if (given !== undefined || (folder !== '' && (await exists(join(folder, 'config.json'))))) return folder;
+  if (given !== undefined) return given;
+  const folder = named ?? '';
+  const has = (file: string): Promise<boolean> => exists(join(folder, file));
+  // Adapters that name adapters could go round in a circle.
+  if (folder !== '' && (await has('config.json')) && !(await has(configFileName))) return folder;
   throw compactError('ERR_COMPACT_CONFIG_VALUE', `the base model of ${path} is not here`, {
     op: 'baseModel',
     expected: 'the folder of the model that the adapters were trained for',
-    received: folder === '' ? 'no name of one' : `${folder}, which is no folder with a config.json`,
+    received: folder === '' ? 'no name of one' : `${folder}, which is no folder of a model`,
     remedy: 'Download it, and name its folder as baseModel',
   });
 }
