@@ -54,6 +54,8 @@ export function buildEntries(options: CompileOptions): Program[] {
     const batchSize = options.evaluateBatchSize ?? options.batchSize;
     programs.push(buildForward('evaluate', model, { ...losses, batchSize, purpose: 'evaluate' }, method));
   }
+  if (entries.includes('predict'))
+    programs.push(buildForward('predict', model, { ...losses, batchSize: 1, purpose: 'predict' }, method));
   if (entries.includes('generate')) programs.push(...buildGeneration(options, shared));
   return programs;
 }

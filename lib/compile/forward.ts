@@ -1,10 +1,10 @@
 import { compactError } from '../errors.js';
-import { type BuildOptions, Graph, type Model, type Program, type Value } from '../graph/index.js';
+import { type BuildOptions, givesLoss, Graph, type Model, type Program, type Value } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
 import { withoutDeadNodes } from './dead-nodes.js';
 
 export interface Forward extends Program {
-  /** The loss, or the logits of new tokens. */
+  /** The loss, or logits. */
   readonly result: Value;
 }
 
@@ -17,7 +17,7 @@ export function buildForward(
 ): Forward {
   const graph = new Graph();
   const result = ownValue(graph, model.build(graph, options), `build() of the model ${model.name}`);
-  const resultName = options.purpose === 'generate' ? 'logits' : 'loss';
+  const resultName = givesLoss(options) ? 'loss' : 'logits';
   const built = { name, graph, nodes: [...graph.nodes], outputs: new Map([[resultName, result]]) };
   const rewritten = withoutDeadNodes(rewriteForward(built));
   return { ...rewritten, result: rewritten.outputs.get(resultName)! };

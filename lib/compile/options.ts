@@ -73,8 +73,11 @@ export interface CompileOptions {
   readonly lossChunkTokens?: number;
   /** Parameters that get their values after the plan is loaded, from files: nothing initializes them. Default: none. */
   readonly loadedParameters?: readonly string[];
-  /** What the plan is for: entries that are not named are left out of it. Default: all four. */
-  readonly entries?: readonly ('train' | 'evaluate' | 'generate' | 'initialize')[];
+  /**
+   * What the plan is for: entries that are not named are left out of it. 'predict' gives the logits of a sequence. Default: all
+   * but that.
+   */
+  readonly entries?: readonly ('train' | 'evaluate' | 'predict' | 'generate' | 'initialize')[];
   /** Sequences of one evaluation. Default `batchSize`. */
   readonly evaluateBatchSize?: number;
   /** Sequences that are generated at a time. Default 1. */
@@ -106,7 +109,7 @@ export const planRows = {
   seed: optional(seedNumber, 42),
 } as const;
 
-const entryNames = oneOf(['train', 'evaluate', 'generate', 'initialize']);
+const entryNames = oneOf(['train', 'evaluate', 'predict', 'generate', 'initialize']);
 
 export const compileTable = {
   ...planRows,

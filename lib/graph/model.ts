@@ -12,10 +12,10 @@ export interface BuildOptions {
   /** Of parameters and activations. */
   readonly dtype: DType;
   /**
-   * 'train' and 'evaluate' give a loss, 'generate' logits: of every new token, or of models that are not causal what their
+   * 'train' and 'evaluate' give a loss, 'predict' the logits of every token, or of every sequence whose class is told, 'generate' logits: of every new token, or of models that are not causal what their
    * head says.
    */
-  readonly purpose: 'train' | 'evaluate' | 'generate';
+  readonly purpose: 'train' | 'evaluate' | 'predict' | 'generate';
   /** Sequences hold several documents, none of which sees another: `packedFields` are read. Default false. */
   readonly isPacked?: boolean;
   /** Tokens of each sequence that one run reads, those before them being in a cache. Default: whole sequences. */
@@ -25,6 +25,10 @@ export interface BuildOptions {
   /** Tokens whose logits exist at a time in the loss. Default 1024. */
   readonly lossChunkTokens?: number;
 }
+
+/** Whether a model gives a loss, and so reads what is to be predicted; else logits. */
+export const givesLoss = ({ purpose }: Pick<BuildOptions, 'purpose'>): boolean =>
+  purpose === 'train' || purpose === 'evaluate';
 
 /** Ids of control tokens, where a tokenizer has them. */
 export interface ControlTokenIds {

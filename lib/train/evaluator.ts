@@ -7,6 +7,7 @@ import { firstKind, labelField } from '../data/records/index.js';
 import {
   checkOptions,
   checkValue,
+  oneOf,
   optional,
   path,
   section,
@@ -17,6 +18,7 @@ import { engineTable } from '../runtime/options.js';
 import { checkFields, vocabularyOf } from './batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
 import { lengthFor, measureRecords } from './measure-records.js';
+import { tokenAccuracy } from './metrics/index.js';
 import { Resources } from './resources.js';
 import { defaultSequenceLength, loadStoredModel, readStoredModel, type StoredModel } from './stored-model.js';
 import { maxBatchTokens, trainerTable } from './trainer-table.js';
@@ -39,6 +41,11 @@ export interface EvaluateOptions
   readonly sequenceLength?: number;
   /** Sequences at a time; the result does not depend on it but for rounding. Default 8, or all if they are fewer. */
   readonly batchSize?: number;
+  /**
+   * Of a model of tokens: what is measured beside the loss. 'accuracy' is the share of tokens that are likeliest where they
+   * stand; it takes the memory of a sequence's logits. Models for classes tell all of theirs. Default: nothing.
+   */
+  readonly metrics?: readonly 'accuracy'[];
 }
 
 /** How well a model predicts some data. */
@@ -58,6 +65,7 @@ const evaluateTable = {
   evalSequences: trainerTable.evalSequences,
   sequenceLength: optional(wholeNumber(1)),
   batchSize: optional(wholeNumber(1, maxBatchTokens), 8),
+  metrics: optional(v.array(oneOf(['accuracy']), "a list of 'accuracy'"), []),
   onTokenize: trainerTable.onTokenize,
   signal: trainerTable.signal,
 } satisfies OptionTable<Omit<EvaluateOptions, 'data'> & { readonly data: unknown }>;
@@ -76,7 +84,13 @@ const evaluateTable = {
 export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvaluation> {
   const options = checkOptions(given, evaluateTable, { what: 'evaluateModel' });
   const { model: source, data: givenData, signal, onTokenize, ...others } = options;
-  const { evalSequences = Infinity, sequenceLength: wantedLength, batchSize, ...engineOptions } = others;
+  const {
+    evalSequences = Infinity,
+    sequenceLength: wantedLength,
+    batchSize,
+    metrics: wanted,
+    ...engineOptions
+  } = others;
   const found = await readStoredModel(source, tokenizerOf(givenData));
   const { model, step } = found;
   const data = await dataOf(givenData, found);
@@ -92,8 +106,13 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const control = { signal, onProgress: onTokenize, threads };
   const dataset = resources.use(await prepared.open(undefined, control));
   const count = Math.min(dataset.numValidationSequences, evalSequences);
+  const isLabelled = labelField(model.batchFields) !== undefined;
+  const asksTokens = wanted.includes('accuracy') && !isLabelled;
   const work = {
-    entries: labelField(model.batchFields) === undefined ? ['evaluate'] : ['evaluate', 'generate'],
+    entries: [
+      ...(isLabelled ? (['evaluate', 'generate'] as const) : (['evaluate'] as const)),
+      ...(asksTokens ? (['predict'] as const) : []),
+    ],
     batchSize: Math.min(batchSize, count),
     generateBatchSize: Math.min(batchSize, count),
     sequenceLength,
@@ -103,7 +122,11 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const { generateBatchSize } = work;
   const read = { step: step ?? 0, batchSize: work.batchSize, generateBatchSize, limit: count, signal };
   const report = await evaluateLoss(engine, dataset, read);
-  return { ...report, step, model: found.path, warnings: dataset.warnings };
+  const { warnings } = dataset;
+  const measured = { ...report, step, model: found.path, warnings };
+  return asksTokens
+    ? { ...measured, metrics: { accuracy: await tokenAccuracy(engine, dataset, read) } }
+    : measured;
 }
 
 /** Another tokenizer than the model's; what is no path is refused with the other options of the data. */

@@ -2,6 +2,8 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluateModel, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
+import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
+import { tokenAccuracy } from '../../lib/train/metrics/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
 const { folder, text } = makeFolder();
@@ -63,6 +65,37 @@ describe('evaluateModel', () => {
     });
     expect({ loss, numTokens }).toEqual({ loss: expected.loss, numTokens: expected.numTokens });
     await expect(evaluate({ data: lines })).rejects.toMatchObject({ code: 'ERR_COMPACT_DATA_FORMAT' });
+  });
+
+  test('measures what it is asked to: the share of tokens that are likeliest where they stand', async () => {
+    const all = await evaluate({ batchSize: 2, metrics: ['accuracy'] });
+    const accuracy = all.metrics!['accuracy']!;
+    expect(all).toMatchObject({ loss: expected.loss, numTokens: expected.numTokens });
+    expect(accuracy * all.numTokens).toBeCloseTo(Math.round(accuracy * all.numTokens), 6);
+    expect(await evaluate()).not.toHaveProperty('metrics');
+    // A token that is sure is right: the loss bounds how many can be wrong.
+    expect(1 - accuracy).toBeLessThan(all.loss / Math.LN2);
+  });
+
+  test('only places that count are looked at, and the first of equal tokens is taken', async () => {
+    const rows = [
+      { targets: Int32Array.of(2, -100, 0), logits: [0, 1, 5, 9, 0, 0, 1, 2, 3] },
+      { targets: Int32Array.of(1, 1, -100), logits: [0, 1, 1, 1, 1, 1, 0, 0, 0] },
+    ];
+    const dataset = {
+      validationBatch: async (first: number) => ({
+        inputs: { tokens: Int32Array.of(first), targets: rows[first]!.targets },
+        numCountedTokens: 2,
+      }),
+    };
+    const engine = {
+      run: async (entry: string, { inputs }: RunOptions = {}): Promise<RunResult> => {
+        expect([entry, Object.keys(inputs!)]).toEqual(['predict', ['tokens']]);
+        const logits = Float32Array.from(rows[(inputs!['tokens'] as Int32Array)[0]!]!.logits);
+        return { outputs: { logits }, durationMs: 0 };
+      },
+    };
+    expect(await tokenAccuracy(engine, dataset, { limit: 2 })).toBe(2 / 4);
   });
 
   test('leaves nothing behind in the folder of the run', async () => {

@@ -98,6 +98,21 @@ describe.each(cases)('%s on %s', (name, device) => {
     expect(largestDifference(await logits('f32'), right)).toBeLessThan(1e-5 * largest);
   });
 
+  test('logits of all rows of a sequence at once', async () => {
+    const found: number[] = [];
+    await withModel({ entries: ['predict'] }, async (engine) => {
+      const all = Object.entries<HostArray>({ ...inputsOf(model, recorded), ...placesOf(sequences) });
+      for (let sequence = 0; sequence < sequences; sequence++) {
+        const first = sequence * sequenceLength;
+        const own = all.map(([name, values]) => [name, values.slice(first, first + sequenceLength)] as const);
+        found.push(...(await engine.run('predict', { inputs: Object.fromEntries(own) })).outputs.logits!);
+      }
+    });
+    const right = recorded.logits.flat(); // not of padding at the end
+    const differences = largestDifference(found.slice(0, right.length), right);
+    expect(differences).toBeLessThan(1e-5 * Math.max(...right.map(Math.abs)));
+  });
+
   test('logits in bf16 err at most twice as much as those of transformers in bf16', async () => {
     const found = await logits('bf16');
     const error = Math.hypot(...recorded.logits.flat().map((right, index) => found[index]! - right));

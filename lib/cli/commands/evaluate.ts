@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { evaluateModel, type EvaluateOptions } from '../../train/index.js';
 import { formatDuration } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
@@ -18,7 +18,7 @@ Files of conversations, and of prompts with completions, are records: each is re
 learnt of it. Everything else is running text, also JSON lines of texts, unless --records says otherwise.`,
   examples: [
     ['compact-train evaluate runs/quickstart -d held-out.txt'],
-    ['compact-train evaluate downloads/my-llama -d chats.jsonl --json'],
+    ['compact-train evaluate downloads/my-llama -d chats.jsonl --metrics accuracy --json'],
   ],
 } as const;
 
@@ -29,6 +29,7 @@ interface EvaluateFlags extends RecordFlags {
   readonly batchSize?: number;
   readonly sequenceLength?: number;
   readonly evalSequences?: number;
+  readonly metrics?: EvaluateOptions['metrics'];
   readonly threads?: number;
   readonly device?: string;
   readonly memoryLimit?: number;
@@ -50,6 +51,12 @@ export function registerEvaluate(program: Command, terminal: Terminal): void {
       positiveInteger,
     )
     .option('--eval-sequences <count>', 'sequences to read at most (default: all)', positiveInteger)
+    .addOption(
+      new Option(
+        '--metrics <names...>',
+        'of tokens beside the loss: accuracy (of classes all are told)',
+      ).choices(['accuracy']),
+    )
     .option('-t, --threads <count>', 'CPU threads', positiveInteger)
     .option('--device <device>', 'cpu, cuda, cuda:N or auto')
     .option('--memory-limit <bytes>', 'refuse what needs more, e.g. 8GiB', byteCount);
@@ -59,26 +66,26 @@ export function registerEvaluate(program: Command, terminal: Terminal): void {
 }
 
 async function evaluate(model: string, flags: EvaluateFlags, terminal: Terminal): Promise<void> {
-  const { batchSize, sequenceLength, evalSequences, threads, device, memoryLimit: memoryLimitBytes } = flags;
+  const { batchSize, sequenceLength, evalSequences, threads, device } = flags;
+  const { memoryLimit: memoryLimitBytes, metrics: asked } = flags;
   const options = { batchSize, sequenceLength, evalSequences, threads, device, memoryLimitBytes };
   using interrupt = onInterrupt(() => {});
   const { signal } = interrupt;
   const onTokenize = tokenizeProgress(terminal);
   const data = dataOf(flags);
-  const report = await evaluateModel({ ...options, model, data, onTokenize, signal });
+  const report = await evaluateModel({ ...options, metrics: asked, model, data, onTokenize, signal });
   for (const warning of report.warnings) terminal.warn(warning);
   terminal.object({ type: 'evaluation', ...report });
-  const { loss, perplexity, metrics, numTokens, durationMs } = report;
-  const measured =
-    metrics === undefined
-      ? `loss ${loss.toFixed(4)}, perplexity ${perplexity.toFixed(2)}`
-      : [
-          `loss ${loss.toFixed(4)}`,
-          ...Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`),
-        ].join(', ');
+  const { loss, perplexity, metrics = {}, numTokens, durationMs } = report;
+  const isOfClasses = 'macroF1' in metrics;
+  const measured = [
+    `loss ${loss.toFixed(4)}`,
+    ...(isOfClasses ? [] : [`perplexity ${perplexity.toFixed(2)}`]),
+    ...Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`),
+  ].join(', ');
   terminal.prose(
     `${terminal.style('bold', measured)} over ${numTokens.toLocaleString('en')} ` +
-      `${metrics === undefined ? 'tokens' : 'labels'} in ${formatDuration(durationMs / 1000)}`,
+      `${isOfClasses ? 'labels' : 'tokens'} in ${formatDuration(durationMs / 1000)}`,
   );
   terminal.line(terminal.style('dim', report.model));
 }

@@ -1,6 +1,7 @@
 // The head of a language model: each row of hidden states predicts the token that follows.
 import {
   batchInput,
+  givesLoss,
   linearCrossEntropy,
   matmul,
   scalar,
@@ -43,7 +44,7 @@ export const causalWeights = (isTied: boolean): WeightMap =>
 /** Where files may hold the head's weight, if it is tied, once more. */
 export const tiedHeadTensors: readonly string[] = [weightName];
 
-/** The loss, summed over the targets that count and times `lossScale`; to generate, the logits (tokens, vocabulary). */
+/** The loss, summed over the targets that count and times `lossScale`; else the logits (tokens, vocabulary). */
 export function causalHead(
   graph: Graph,
   { states, norm }: HiddenStates,
@@ -58,7 +59,7 @@ export function causalHead(
       initializer: { type: 'normal', standardDeviation: initializerRange },
     });
   const rows = norm(states);
-  if (options.purpose === 'generate') {
+  if (!givesLoss(options)) {
     const named = { kind: 'logits', name: 'logits' } as const;
     const logits = matmul(rows, weight, { transposeB: true, dtype: 'f32', ...named });
     return logitSoftCap === undefined ? logits : softCap(logits, logitSoftCap, named);

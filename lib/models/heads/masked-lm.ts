@@ -42,7 +42,7 @@ export const maskedWeights = ({ dense, norm, bias: vector, tiedBias }: MaskedHea
 /** Where files may hold the embedding table once more. */
 export const tiedTableTensors = ({ tiedWeight }: MaskedHeadNames): readonly string[] => [tiedWeight];
 
-/** The loss, summed over the targets that count and times `lossScale`; to generate, the logits (1, vocabulary) of a row. */
+/** The loss, summed over the targets that count and times `lossScale`; to predict, all logits; to generate, those of a row (1, vocabulary). */
 export function maskedHead(
   graph: Graph,
   states: Value,
@@ -56,6 +56,7 @@ export function maskedHead(
     const product = matmul(transformed, table, { transposeB: true, kind: 'logits', name: 'logits' });
     return bias(product, parts.vector(names.bias, vocabulary, 0));
   };
+  if (options.purpose === 'predict') return cast(logits(states), 'f32', 'logits');
   if (options.purpose === 'generate') return cast(logits(selectRow(states, scalar('row'))), 'f32', 'logits');
   const targets = batchInput(graph, maskedFields(vocabulary)[0]!, options);
   return crossEntropy(logits(states), targets, { lossScale: scalar('lossScale') });

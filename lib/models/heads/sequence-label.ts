@@ -5,6 +5,7 @@ import {
   cast,
   crossEntropy,
   firstRows,
+  givesLoss,
   scalar,
   squaredError,
   tanh,
@@ -41,7 +42,7 @@ export const labelWeights = ({ dense, output }: LabelHeadNames): WeightMap =>
   [...denseWeights(dense), ...denseWeights(output)].map((stored) => ({ ...stored, isOwnHead: true }));
 
 /**
- * The loss, summed over the labels that count and times `lossScale`: cross-entropy, or the squared error. To generate, the
+ * The loss, summed over the labels that count and times `lossScale`: cross-entropy, or the squared error. Else the
  * logits (sequences, classes), or the numbers (sequences, 1).
  */
 export function labelHead(
@@ -55,7 +56,7 @@ export function labelHead(
   const pooled = tanh(parts.dense(first, { prefix: names.dense, outputs: width, role: 'linear' }));
   const outputs = config.numLabels ?? 1;
   const logits = parts.dense(pooled, { prefix: names.output, outputs, role: 'linear' });
-  if (options.purpose === 'generate') return cast(logits, 'f32', 'logits');
+  if (!givesLoss(options)) return cast(logits, 'f32', 'logits');
   const labels = batchInput(graph, labelFields(config)[0], options);
   const lossScale = scalar('lossScale');
   return config.task === 'regression'
