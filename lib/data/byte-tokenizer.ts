@@ -11,6 +11,7 @@ export const byteTokenizer: Tokenizer = {
   unknownId: undefined,
   bosTokenId: undefined,
   padTokenId: undefined,
+  maskTokenId: undefined,
   addsBos: false,
   hasPatterns: false,
   encode: (text) => Buffer.from(text, 'utf8'),

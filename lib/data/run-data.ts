@@ -4,6 +4,7 @@ import { packsRecords, type RecordDataOptions } from './records/record-data-opti
 import { RecordData } from './records/record-data.js';
 import type { RecordStatistics } from './records/statistics.js';
 import { Dataset, type DatasetOptions } from './dataset.js';
+import { checkMaskToken, MaskedText, maskedFields, readsMaskedText } from './masked-text.js';
 import type { TokenizeControl } from './tokenize.js';
 import type { Batch, DataOptions, Tokenizer } from './types.js';
 
@@ -63,11 +64,13 @@ export const isPackedData = (
 ): boolean => isRecordData(data) && packsRecords(data, batchFields);
 
 /** Names of the arrays that data gives to a model. */
-export const fieldsOf = (
+export function fieldsOf(
   data: DataOptions | RecordDataOptions,
   batchFields: readonly BatchField[],
-): readonly string[] =>
-  isRecordData(data) && labelField(batchFields) !== undefined ? labelledFields : Dataset.fields;
+): readonly string[] {
+  if (isRecordData(data) && labelField(batchFields) !== undefined) return labelledFields;
+  return !isRecordData(data) && readsMaskedText(batchFields) ? maskedFields : Dataset.fields;
+}
 
 /**
  * Loads the tokenizer and finds the files: everything that can be refused before any work.
@@ -81,7 +84,11 @@ export async function prepareData(
 ): Promise<PreparedData> {
   if (isRecordData(data)) return RecordData.prepare(data, options, batchFields);
   const prepared = await Dataset.prepare(data, options);
+  if (!readsMaskedText(batchFields))
+    return { open: (cacheDirectory, control) => Dataset.open(prepared, cacheDirectory, control) };
+  checkMaskToken(prepared.tokenizer);
   return {
-    open: (cacheDirectory, control) => Dataset.open(prepared, cacheDirectory, control),
+    open: async (cacheDirectory, control) =>
+      new MaskedText(await Dataset.open(prepared, cacheDirectory, control), options, batchFields),
   };
 }

@@ -51,9 +51,11 @@ export interface Tokenizer {
   readonly endOfTextId: number | undefined;
   /** Stands for text without a token of its own; undefined when there is no such token. */
   readonly unknownId: number | undefined;
-  /** What the tokenizer's files name as start and padding; training writes neither. */
+  /** What the tokenizer's files name as start (or for BERT as the token of classification) and padding. */
   readonly bosTokenId: number | undefined;
   readonly padTokenId: number | undefined;
+  /** Stands for a token that is to be predicted. */
+  readonly maskTokenId: number | undefined;
   /** Whether its files say that a text begins with the start token. */
   readonly addsBos: boolean;
   /** Whether it runs regular expressions of its files, which may take for ever: they are run where they can be stopped. */

@@ -1,8 +1,10 @@
 /** Records become the tokens of transformers, and the same ones count. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadTokenizer } from '../../lib/data/index.js';
 import type { EncodedRecord } from '../../lib/data/records/encode/encoded-record.js';
 import { openRecords } from '../../lib/data/records/encode-records.js';
 import type { RecordsOptions } from '../../lib/data/records/records-table.js';
@@ -184,6 +186,20 @@ describe('texts and completions', () => {
     await expect(encode([{ text: 'a' }], { addBos: true, tokenizer: 'bytes' })).rejects.toMatchObject({
       code: 'ERR_COMPACT_TOKENIZER',
     });
+  });
+
+  test('a classified text stands between the tokens that BERT has for it', async () => {
+    const { tokenizer } = JSON.parse(
+      readFileSync(join(__dirname, '../fixtures/tokenizers/bert-uncased.json'), 'utf8'),
+    ) as { tokenizer: object };
+    const config = { cls_token: '[CLS]', sep_token: '[SEP]', mask_token: '[MASK]' };
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+    const own = await loadTokenizer(folder);
+    const text = 'a text';
+    const [ids] = idsOf(await encode([{ text, label: 0 }]));
+    expect(ids).toEqual([2, ...Array.from(own.encode(text)), 3]);
+    expect(own.maskTokenId).toBe(4);
   });
 
   test('classified texts count for nothing, and have their labels', async () => {

@@ -64,6 +64,7 @@ export function tokenizerFromFiles(name: string, files: Readonly<Record<string, 
       unknownId: pipeline.unknownId,
       bosTokenId: idOf('bos_token', special.bos),
       padTokenId: idOf('pad_token', special.pad),
+      maskTokenId: idOf('mask_token', special.mask),
       addsBos: addsBosToken(parsed as Record<string, unknown>, configs[0]!, special.bos),
       hasPatterns: hasPatterns(config),
       encode: (text, { splitSpecialTokens = true, continues = false } = {}) =>

@@ -5,6 +5,7 @@ export interface SpecialTokens {
   readonly eos: string | undefined;
   readonly bos: string | undefined;
   readonly pad: string | undefined;
+  readonly mask: string | undefined;
 }
 
 /** What published models call the end of a text, where no file says it. */
@@ -30,9 +31,11 @@ export function findSpecialTokens(
     files.map((file) => textOf(file[key])).find((text) => text !== undefined);
   const special = new Set(added_tokens.filter(({ special }) => special).map(({ content }) => content));
   return {
-    eos: named('eos_token') ?? wellKnownEnds.find((text) => special.has(text)),
-    bos: named('bos_token'),
+    // BERT's tokens of classification and separation stand where others have those of start and end.
+    eos: named('eos_token') ?? named('sep_token') ?? wellKnownEnds.find((text) => special.has(text)),
+    bos: named('bos_token') ?? named('cls_token'),
     pad: named('pad_token'),
+    mask: named('mask_token'),
   };
 }
 

@@ -94,7 +94,8 @@ export class ExampleEncoder {
       case 'text':
         return this.#bounded([[this.#encode(example.text, false), 1]]);
       default:
-        return this.#bounded([[this.#encode(example.text, false), 0]]);
+        // What is made of a text is read at its start token, so it has one wherever there is one.
+        return this.#bounded([[this.#encode(example.text, false), 0]], true);
     }
   }
 
@@ -131,11 +132,13 @@ export class ExampleEncoder {
   }
 
   /** With the start and the end that texts have. */
-  #bounded(parts: readonly (readonly [ids: readonly number[], counts: 0 | 1])[]): MarkedIds {
+  #bounded(
+    parts: readonly (readonly [ids: readonly number[], counts: 0 | 1])[],
+    byDefault = this.#tokenizer.addsBos,
+  ): MarkedIds {
     const ids = parts.flatMap(([some]) => some);
     const counts = parts.flatMap(([some, count]) => some.map(() => count));
-    const addsBos = this.#choices.addBos ?? this.#tokenizer.addsBos;
-    const start = addsBos ? this.#start(ids) : [];
+    const start = (this.#choices.addBos ?? byDefault) ? this.#start(ids) : [];
     const { endOfTextId } = this.#tokenizer;
     const addsEos = this.#choices.addEos && endOfTextId !== undefined && ids.at(-1) !== endOfTextId;
     const end = addsEos ? [endOfTextId] : [];
