@@ -26,6 +26,7 @@ import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
 import { TensorBoardLog } from './tensorboard-log.js';
+import type { BaseModel } from './base-model.js';
 import { openStartingWeights, type StartingWeights } from './starting-weights.js';
 import { writeConstants } from './tensor-files.js';
 import { TrainingState } from './training-state.js';
@@ -47,6 +48,8 @@ export interface TrainerParts {
   readonly present: CheckpointInfo | undefined;
   /** The weights that the run started from, before it was interrupted or now. */
   readonly baseModel: CheckpointState['baseModel'];
+  /** Sentences on what may not be as the user thinks: of the data, and of what the weights to start from do not have. */
+  readonly warnings: readonly string[];
   readonly resources: Resources;
 }
 
@@ -120,10 +123,21 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   lock?.keep();
   output?.keep();
   const baseModel = resumed === undefined ? describeBase(starting!) : resumed.state.baseModel;
+  const warnings = [...dataset.warnings, ...headWarning(starting?.base)];
   return {
     settings: run,
+    warnings,
     ...{ plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources },
   };
+}
+
+function headWarning(base: BaseModel | undefined): readonly string[] {
+  const [first, ...more] = base?.newParameters ?? [];
+  if (first === undefined) return [];
+  const names = more.length === 0 ? first : `${first} and ${more.length} more`;
+  return [
+    `The head is new, as ${base!.path} does not have it: ${names} start from random numbers or constants.`,
+  ];
 }
 
 const describeBase = ({ base }: StartingWeights): CheckpointState['baseModel'] =>

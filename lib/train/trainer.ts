@@ -101,7 +101,10 @@ export class Trainer extends Announcer implements AsyncDisposable {
     RunData,
     'numTokens' | 'numTrainSequences' | 'numValidationSequences' | 'tokenizer' | 'warnings' | 'statistics'
   > {
-    return this.#parts.dataset;
+    const { numTokens, numTrainSequences, numValidationSequences, tokenizer, statistics } =
+      this.#parts.dataset;
+    const { warnings } = this.#parts;
+    return { numTokens, numTrainSequences, numValidationSequences, tokenizer, statistics, warnings };
   }
 
   /** What the run trains, by the role of the parameters, and what of it the method compresses. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ignoreIndex, loadTokenizer, prepareData } from '../../lib/data/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { modelFromPretrainedConfig } from '../../lib/models/index.js';
-import { Trainer, type TrainerOptions } from '../../lib/train/index.js';
+import { exportModel, loadModel, Trainer, type TrainerOptions } from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
 import { makeFolder } from '../helpers/tiny-run.js';
 
@@ -87,6 +87,27 @@ test('a run goes on where it was', async () => {
   let numFolders = 0;
   const short = { ...run, maxSteps: 6, gradientAccumulationSteps: 2 };
   await expectExactResume(short, () => join(folder, `run-${numFolders++}`), [2, 5]);
+});
+
+test('what has learnt hidden tokens starts a model for classes, and the new head is told', async () => {
+  await using first = await Trainer.create({ ...run, maxSteps: 2, outputDirectory: join(folder, 'hidden') });
+  const { checkpoint } = await first.run();
+  const exported = join(folder, 'exported');
+  await exportModel({ checkpoint: checkpoint!.path, folder: exported });
+  const records = join(folder, 'records.jsonl');
+  const rows = ['the same words', 'one order'].map((text, label) => JSON.stringify({ text, label }));
+  writeFileSync(records, rows.join('\n'));
+  await using trainer = await Trainer.create({
+    ...run,
+    model: loadModel(exported, { task: 'sequence-classification', numLabels: 2 }),
+    baseModel: exported,
+    data: { records, tokenizer, validationFraction: 0 },
+    ...{ batchSize: 2, maxSteps: 1 },
+  });
+  expect(trainer.data.warnings).toContainEqual(
+    `The head is new, as ${exported} does not have it: classifier.dense.weight and 3 more start from random numbers or constants.`,
+  );
+  expect((await trainer.run()).step).toBe(1);
 });
 
 test('a tokenizer without a mask token is refused', async () => {
