@@ -26,7 +26,7 @@ import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
 import { RunLock } from './run-lock.js';
 import { TensorBoardLog } from './tensorboard-log.js';
-import type { BaseModel } from './base-model.js';
+import { checkNewHead, headWarnings } from './new-head.js';
 import { openStartingWeights, type StartingWeights } from './starting-weights.js';
 import { writeConstants } from './tensor-files.js';
 import { TrainingState } from './training-state.js';
@@ -71,6 +71,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   // Of a run that goes on from a checkpoint they are not asked for.
   await using found = (await goesOn(settings)) ? undefined : await openStartingWeights(settings);
   checkAborted(signal);
+  checkNewHead(model, settings.method, found?.base);
   checkFields(model, settings.data);
   const reading = {
     sequenceLength,
@@ -123,21 +124,12 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   lock?.keep();
   output?.keep();
   const baseModel = resumed === undefined ? describeBase(starting!) : resumed.state.baseModel;
-  const warnings = [...dataset.warnings, ...headWarning(starting?.base)];
+  const warnings = [...dataset.warnings, ...headWarnings(starting?.base)];
   return {
     settings: run,
     warnings,
     ...{ plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources },
   };
-}
-
-function headWarning(base: BaseModel | undefined): readonly string[] {
-  const [first, ...more] = base?.newParameters ?? [];
-  if (first === undefined) return [];
-  const names = more.length === 0 ? first : `${first} and ${more.length} more`;
-  return [
-    `The head is new, as ${base!.path} does not have it: ${names} start from random numbers or constants.`,
-  ];
 }
 
 const describeBase = ({ base }: StartingWeights): CheckpointState['baseModel'] =>

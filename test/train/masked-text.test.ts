@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ignoreIndex, loadTokenizer, prepareData } from '../../lib/data/index.js';
-import { dense } from '../../lib/methods/index.js';
+import { dense, lora } from '../../lib/methods/index.js';
 import { modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { exportModel, loadModel, Trainer, type TrainerOptions } from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
@@ -97,13 +97,20 @@ test('what has learnt hidden tokens starts a model for classes, and the new head
   const records = join(folder, 'records.jsonl');
   const rows = ['the same words', 'one order'].map((text, label) => JSON.stringify({ text, label }));
   writeFileSync(records, rows.join('\n'));
-  await using trainer = await Trainer.create({
+  const options: TrainerOptions = {
     ...run,
     model: loadModel(exported, { task: 'sequence-classification', numLabels: 2 }),
     baseModel: exported,
     data: { records, tokenizer, validationFraction: 0 },
     ...{ batchSize: 2, maxSteps: 1 },
+  };
+  // Adapters beside frozen weights would leave it as it is drawn.
+  await expect(Trainer.create({ ...options, method: lora({ r: 2 }) })).rejects.toMatchObject({
+    code: 'ERR_COMPACT_CONFIG_VALUE',
+    op: 'method',
+    received: 'lora',
   });
+  await using trainer = await Trainer.create(options);
   expect(trainer.data.warnings).toContainEqual(
     `The head is new, as ${exported} does not have it: classifier.dense.weight and 3 more start from random numbers or constants.`,
   );
