@@ -14,11 +14,11 @@ const shapes: readonly (readonly [m: number, k: number, n: number])[] = [
   [130, 65, 49], // more than one block in each direction
   [9, 4097, 7],
   // Few rows: read where they are stored, by one thread or several, over more columns than one part has.
-  [1, 500, 700],
+  [1, 300, 600],
   [2, 129, 515],
-  [3, 257, 600],
-  [4, 64, 1100],
-  [1, 4500, 40],
+  [3, 65, 600],
+  [4, 64, 520],
+  [1, 4500, 20],
 ];
 
 function products(): OpCase[] {

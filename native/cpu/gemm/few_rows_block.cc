@@ -10,9 +10,15 @@
 namespace compact::COMPACT_ISA {
 namespace {
 
-// Rows of B at a time: as many as leave registers for their factors.
+// Rows of B at a time: as many as leave registers for their factors. A sum is loaded and stored
+// once for all of them.
+#if defined(COMPACT_ISA_AVX512)
+constexpr int kFactors = 16;  // of 32 registers
+#else
+constexpr int kFactors = 8;  // of 16
+#endif
 template <int kRows>
-inline constexpr int kDepth = kRows >= 4 ? 2 : 8 / kRows;
+inline constexpr int kDepth = kRows == 1 ? 8 : kFactors / kRows;
 
 float number(float x) { return x; }
 float number(BFloat16 x) { return bf16_to_float(x.bits); }
