@@ -7,17 +7,20 @@ import {
   writeSafetensors,
   type TensorSource,
 } from '../formats/index.js';
-import type { StoredParameter } from '../graph/index.js';
+import { numElements, type Model, type StoredParameter } from '../graph/index.js';
 import type { AdapterOptions } from '../methods/index.js';
 import { checkOptions, optional, path, text, type OptionTable } from '../options.js';
 import { listCheckpoints } from './checkpoint-folder.js';
 import { byTensor, parameterShapes } from './model-weights.js';
+import { convertedNumbers, notFinite } from './tensor-elements.js';
+import { floatsOfFile } from './tensor-files.js';
 import type { Adapters, Factors } from './interchange/adapters.js';
 import { readCompanions } from './interchange/companion-files.js';
 import { joinedFactors } from './interchange/joined-adapters.js';
+import { mergedWeights } from './interchange/merged-weights.js';
 import { refuseExisting } from './interchange/output.js';
 import { adapterFileName, configFileName } from './interchange/peft-config.js';
-import { factorIn, moduleOfWeight, targetModules } from './interchange/peft-names.js';
+import { endsOfNames, factorIn, moduleOfWeight, savedName } from './interchange/peft-names.js';
 import { openTrainedModel, type TrainedModel } from './interchange/trained-model.js';
 
 /** Options of `exportAdapters`. */
@@ -66,7 +69,10 @@ export async function exportAdapters(given: ExportAdaptersOptions): Promise<Expo
   const modules = modulesOf(trained);
   const companions = await readCompanions(checkpoint);
   await writeFolderAtomically(folder, async (temporary) => {
-    const sources = modules.flatMap((module) => sourcesOf(module, trained.adapters));
+    const sources = [
+      ...modules.flatMap((module) => sourcesOf(module, trained.adapters)),
+      ...headSources(trained),
+    ];
     await writeSafetensors(join(temporary, adapterFileName), sources, { format: 'pt' });
     const config = `${JSON.stringify(peftConfig(trained, modules, baseModelName), undefined, 2)}\n`;
     await writeNewFile(join(temporary, configFileName), (file) => file.writeFile(config));
@@ -108,7 +114,7 @@ interface Module {
 
 function modulesOf({ model, adapters }: TrainedModel): readonly Module[] {
   const shapes = parameterShapes(model);
-  const adapted = model.weights.filter(({ parameter }) => adapters.has(parameter));
+  const adapted = model.weights.filter((stored) => adapters.has(stored.parameter) && !stored.isOwnHead);
   return [...byTensor(adapted)].map(([tensor, stored]) => {
     const [inputs, width] = shapes.get(stored[0]!.parameter)! as [number, number];
     const rank = stored.reduce((sum, { parameter }) => sum + adapters.get(parameter)!.rank, 0);
@@ -137,6 +143,30 @@ function sourcesOf({ name, stored, inputs, outputs, rank }: Module, adapters: Ad
   return [source('A', 'a', [rank, inputs]), source('B', 'b', [outputs, rank])];
 }
 
+/** The tensors of a head that began with the run, whole: the base model has none, so adapters of it are added to it here. */
+function headSources({ path, model, weights, adapters }: TrainedModel): TensorSource[] {
+  const merged = mergedWeights(weights, model, adapters);
+  const { dtype: to } = [...adapters.values()][0]!;
+  const dtype = to === 'f64' ? 'f32' : to;
+  return headsOf(model).map((name) => {
+    const { shape } = merged.tensors.get(name)!;
+    const given = floatsOfFile(merged, name);
+    const numbers = convertedNumbers(given, given.dtype, dtype, notFinite(path, name, dtype));
+    return {
+      name: savedName(name),
+      dtype,
+      shape,
+      async *read() {
+        yield await numbers.read(0, numElements(shape));
+      },
+    };
+  });
+}
+
+const headsOf = ({ weights }: Model): readonly string[] => [
+  ...byTensor(weights.filter(({ isOwnHead }) => isOwnHead)).keys(),
+];
+
 function peftConfig(
   { model, method }: TrainedModel,
   modules: readonly Module[],
@@ -148,13 +178,10 @@ function peftConfig(
   const alphaOf = (rank: number): number =>
     useRslora ? loraAlpha * Math.sqrt(rank / r) : (loraAlpha * rank) / r;
   const all = [...byTensor(model.weights).keys()].map(moduleOfWeight);
-  const targets = targetModules(
-    modules.map(({ name }) => name),
-    all,
-  );
+  const heads = [...new Set(headsOf(model).map(moduleOfWeight))];
   return {
     peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
+    task_type: taskType(model),
     base_model_name_or_path: baseModelName,
     inference_mode: true,
     r,
@@ -164,8 +191,19 @@ function peftConfig(
     bias: 'none',
     fan_in_fan_out: modules.some(({ stored }) => stored[0]!.layout === 'same'),
     init_lora_weights: true,
-    target_modules: targets,
+    target_modules: endsOfNames(
+      modules.map(({ name }) => name),
+      all,
+    ),
+    modules_to_save: heads.length === 0 ? null : endsOfNames(heads, all),
     rank_pattern: Object.fromEntries(joined.map(({ name, rank }) => [name, rank])),
     alpha_pattern: Object.fromEntries(joined.map(({ name, rank }) => [name, alphaOf(rank)])),
   };
+}
+
+/** PEFT's word for the class of transformers that the adapters go to; none for masked tokens. */
+function taskType(model: Model): 'CAUSAL_LM' | 'SEQ_CLS' | null {
+  const { task = 'causal-lm' } = model.describe();
+  if (task === 'causal-lm') return 'CAUSAL_LM';
+  return task === 'masked-lm' ? null : 'SEQ_CLS';
 }

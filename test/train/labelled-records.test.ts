@@ -1,18 +1,21 @@
 /** Encoders that learn classes from labelled records: what they read, what is refused, and that they learn. */
-import { describe, expect, test } from '@jest/globals';
-import { writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ignoreIndex, prepareData, type RecordDataOptions } from '../../lib/data/index.js';
-import { dense } from '../../lib/methods/index.js';
+import { openWeights } from '../../lib/formats/index.js';
+import { dense, lora } from '../../lib/methods/index.js';
 import { llama, modelFromPretrainedConfig } from '../../lib/models/index.js';
 import {
   evaluateModel,
+  exportAdapters,
   exportModel,
   fineTuneOptions,
   Trainer,
   type TrainerOptions,
 } from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
+import { writeModelFolder } from '../helpers/model-folder.js';
 import { makeFolder, tinyConfig } from '../helpers/tiny-run.js';
 
 const { folder } = makeFolder();
@@ -158,5 +161,51 @@ describe('refused before anything starts', () => {
     ['a model of language', runOn({}, { model: llama(tinyConfig) }), { code: 'ERR_COMPACT_DATA_RECORD' }],
   ])('%s', async (_, options, expected) => {
     await expect(Trainer.create(options)).rejects.toMatchObject(expected);
+  });
+});
+
+describe('adapters of an encoder whose head began with the run', () => {
+  const [base, merged, adapters] = ['masked', 'merged', 'adapters'].map((name) => join(folder, name)) as [
+    ...[string, string, string],
+  ];
+  let checkpoint: string;
+  beforeAll(async () => {
+    await writeModelFolder(base, classifier({ task: 'masked-lm', numLabels: undefined }));
+    const method = lora({ r: 2, targetModules: 'all-linear' });
+    const change = { model: classifier(), baseModel: base, method, maxSteps: 3, learningRate: 0.05 };
+    const outputDirectory = join(folder, 'adapted');
+    await using trainer = await Trainer.create(runOn({}, { ...change, outputDirectory }));
+    checkpoint = (await trainer.run()).checkpoint!.path;
+  });
+
+  test('merged into the base model it is the model that was trained, with its head', async () => {
+    await exportModel({ checkpoint, folder: merged, baseModel: base });
+    const read = { data: records, device: 'cpu', threads: 1 } as const;
+    const [found, right] = [
+      await evaluateModel({ ...read, model: merged }),
+      await evaluateModel({ ...read, model: checkpoint }),
+    ];
+    expect(Math.abs(found.loss - right.loss)).toBeLessThan(1e-5 * right.loss);
+  });
+
+  test('for PEFT the head is saved whole, with what its adapters add', async () => {
+    await exportAdapters({ checkpoint, folder: adapters });
+    const config = JSON.parse(readFileSync(join(adapters, 'adapter_config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({
+      task_type: 'SEQ_CLS',
+      modules_to_save: ['classifier', 'pooler.dense'],
+      target_modules: ['intermediate.dense', 'key', 'output.dense', 'query', 'value'],
+    });
+    await using file = await openWeights(join(adapters, 'adapter_model.safetensors'));
+    await using whole = await openWeights(join(merged, 'model.safetensors'));
+    for (const name of ['classifier.weight', 'classifier.bias', 'bert.pooler.dense.weight']) {
+      const { byteLength, shape } = whole.tensors.get(name)!;
+      expect(file.tensors.get(`base_model.model.${name}`)!.shape).toEqual(shape);
+      const [found, right] = [new Uint8Array(byteLength), new Uint8Array(byteLength)];
+      await file.readInto(`base_model.model.${name}`, found, 0);
+      await whole.readInto(name, right, 0);
+      expect([name, Buffer.compare(found, right)]).toEqual([name, 0]);
+    }
+    expect([...file.tensors.keys()].filter((name) => /(classifier|pooler).*lora/.test(name))).toEqual([]);
   });
 });

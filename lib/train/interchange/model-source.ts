@@ -6,13 +6,15 @@ import type { Model } from '../../graph/index.js';
 import { listCheckpoints } from '../checkpoint-folder.js';
 import { stateFileName } from '../checkpoint-state.js';
 import { loadModel } from '../load-model.js';
-import { commonDType, openModelWeights } from '../model-weights.js';
+import { byTensor, commonDType, openModelWeights } from '../model-weights.js';
+import { floatsOfFile } from '../tensor-files.js';
 import { readCompanions, type Companions } from './companion-files.js';
 import { openLlama2c } from './llama2c/model-file.js';
 import { llama2cControlTokens, llama2cTokenizerFiles } from './llama2c/tokenizer-file.js';
 import { mergedWeights } from './merged-weights.js';
 import { openAdapterFolder } from './peft-adapters.js';
 import { configFileName, readPeftConfig } from './peft-config.js';
+import { withMadeTensors, type MadeTensor } from './tensor-view.js';
 import { openTrainedModel } from './trained-model.js';
 
 /** A model in files of whatever form, as Hugging Face's checkpoints have it. */
@@ -95,10 +97,17 @@ async function openCheckpointSource(path: string, { baseModel }: SourceOptions):
     const config = await readConfig(path);
     const companions = await readCompanions(path);
     if (adapters.size === 0 && baseModel !== undefined) throw nothingToMerge(path, baseModel);
-    const base = baseModel === undefined ? undefined : await openModelWeights(baseModel, model, 'baseModel');
+    const base =
+      baseModel === undefined
+        ? undefined
+        : await openModelWeights(baseModel, model, 'baseModel', { isWhole: false });
     return {
       model,
-      weights: mergedWeights(base ?? weights, model, adapters),
+      weights: mergedWeights(
+        base === undefined ? weights : withHeadsOf(base, weights, model),
+        model,
+        adapters,
+      ),
       dtype: base === undefined ? (state.baseModel?.dtype ?? state.training.dtype) : commonDType(base),
       config,
       companions,
@@ -112,6 +121,16 @@ async function openCheckpointSource(path: string, { baseModel }: SourceOptions):
     await trained[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A base model with the heads that it comes without, which began with the run. */
+function withHeadsOf(base: TensorReader, trained: TensorReader, { weights }: Model): TensorReader {
+  const missing = [...byTensor(weights).keys()].filter((name) => !base.tensors.has(name));
+  const made = missing.map((name): readonly [string, MadeTensor] => {
+    const { dtype, ...elements } = floatsOfFile(trained, name);
+    return [name, { dtype, shape: trained.tensors.get(name)!.shape, elements }];
+  });
+  return withMadeTensors(base, new Map(made));
 }
 
 /** Adapters of PEFT and their base model, whose files go with the model where there are none beside the adapters. */

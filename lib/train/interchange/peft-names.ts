@@ -5,23 +5,27 @@
 export const factorIn = (module: string, letter: 'A' | 'B'): string =>
   `base_model.model.${module}.lora_${letter}.weight`;
 
+/** The name of a tensor that is saved whole. */
+export const savedName = (tensor: string): string => `base_model.model.${tensor}`;
+
 /** The module that a factor is of; undefined for what is none. */
 export const moduleOfFactor = (name: string): string | undefined =>
   /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name)?.[1];
 
-export const moduleOfWeight = (tensor: string): string => tensor.replace(/\.weight$/, '');
+export const moduleOfWeight = (tensor: string): string => tensor.replace(/\.(weight|bias)$/, '');
 
 /**
- * Ends of names by which PEFT finds the modules that have adapters, and no other: the last word where it is enough, else
- * the last two.
- * @param all modules of the model, those with adapters included
+ * Ends of names by which PEFT finds some modules, and no other: the last word where it is enough, else as many as are needed.
+ * @param all modules of the model, the wanted ones included
  */
-export function targetModules(adapted: readonly string[], all: readonly string[]): readonly string[] {
-  const others = all.filter((module) => !adapted.includes(module));
-  const words = (module: string, count: number): string => module.split('.').slice(-count).join('.');
-  const ends = adapted.map((module) => {
-    const last = words(module, 1);
-    return others.some((other) => words(other, 1) === last) ? words(module, 2) : last;
+export function endsOfNames(wanted: readonly string[], all: readonly string[]): readonly string[] {
+  const others = all.filter((module) => !wanted.includes(module));
+  const ends = wanted.map((module) => {
+    const words = module.split('.');
+    const found = words
+      .map((_, i) => words.slice(-i - 1).join('.'))
+      .find((end) => !others.some((other) => other === end || other.endsWith(`.${end}`)));
+    return found ?? module;
   });
   return [...new Set(ends)].sort();
 }
