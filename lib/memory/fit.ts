@@ -74,6 +74,7 @@ interface Change {
 }
 
 function changes(options: CompileOptions, memoryBytes: number): readonly Change[] {
+  if (options.entries?.every((entry) => entry === 'generate') === true) return cacheChanges(options);
   const { recompute = 'none', batchSize, method } = options;
   const list: Change[] = [];
   if (recompute === 'none') list.push({ change: { recompute: 'cheap' }, changed: { recompute: 'cheap' } });
@@ -97,6 +98,18 @@ function changes(options: CompileOptions, memoryBytes: number): readonly Change[
     changed: { ...smallest.changed, recompute: 'layer', batchSize: 1, accumulateGradients: batchSize > 1 },
   });
   return list;
+}
+
+/** Of a plan that generates alone, the cache of keys and values can be smaller; in the words of a sampler's options. */
+function cacheChanges({ sequenceLength, generateBatchSize = 1 }: CompileOptions): readonly Change[] {
+  const half = Math.ceil(sequenceLength / 2);
+  const oneByOne = { change: { batchSize: 1 }, changed: { generateBatchSize: 1 } };
+  const shorter = { change: { contextLength: half }, changed: { sequenceLength: half } };
+  const both = {
+    change: { ...oneByOne.change, ...shorter.change },
+    changed: { ...oneByOne.changed, ...shorter.changed },
+  };
+  return generateBatchSize > 1 ? [oneByOne, shorter, both] : [shorter];
 }
 
 function lazyCompact({ method }: CompileOptions, rankRatio: number): Change {

@@ -154,6 +154,22 @@ describe("a folder in Hugging Face's layout", () => {
     await expect(opening).rejects.toMatchObject({ code });
   });
 
+  test('says what would fit where memory does not suffice', async () => {
+    const options = { checkpoint: pretrained, tokenizer: 'bytes', threads: 1, batchSize: 4 };
+    await using sampler = await Sampler.open(options);
+    const memoryLimitBytes = sampler.plan.peakBytes - 1;
+    await expect(Sampler.open({ ...options, memoryLimitBytes })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_DOES_NOT_FIT',
+      details: {
+        remedies: [
+          { change: { batchSize: 1 }, fits: true },
+          { change: { contextLength: 16 }, fits: true },
+          { change: { batchSize: 1, contextLength: 16 }, fits: true },
+        ],
+      },
+    });
+  });
+
   test('refuses a folder without weights, and one that is none', async () => {
     const copy = join(folder, 'no-weights');
     cpSync(pretrained, copy, { recursive: true });
