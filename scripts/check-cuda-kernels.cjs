@@ -38,7 +38,7 @@ if (problem !== undefined) {
   console.log(`skipped: the CUDA module was ${problem}`);
 } else {
   const files = fs
-    .readdirSync(sources, { recursive: true })
+    .readdirSync(sources, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.cu') && !name.startsWith('bench'));
   const entries = files.flatMap((name) =>
     entriesOf(

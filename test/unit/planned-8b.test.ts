@@ -37,7 +37,8 @@ test('the table has all methods', () => {
   expect(rows.map(([name]) => name)).toEqual(Object.keys(methods));
 });
 
-test.each(rows)('%s', (name, ...cells) => {
+test.each(Object.entries(methods))('%s', (name, method) => {
+  const [, ...cells] = rows.find(([of]) => of === name)!;
   const sizes = [
     [1, 2048],
     [2, 2048],
@@ -46,7 +47,7 @@ test.each(rows)('%s', (name, ...cells) => {
   const peaks = sizes.map(([batchSize, sequenceLength]) => {
     const plan = compile({
       model,
-      method: methods[name!]!,
+      method,
       target: cpuTarget({ threads: 2 }),
       batchSize,
       sequenceLength,
