@@ -31,7 +31,7 @@ export function methodDocuments(): Record<string, string> {
   const name = 'docs/methods/README.md';
   const part = learnedPart(
     rowsOf('quality-methods.jsonl') as QualityRow[],
-    rowsOf('step-time.jsonl') as StepTimeRow[],
+    ['step-time.jsonl', 'step-time-methods.jsonl'].flatMap(rowsOf) as StepTimeRow[],
   );
   return { [name]: replacePart(readFileSync(at(name), 'utf8'), 'learned', part) };
 }
