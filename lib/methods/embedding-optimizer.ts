@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Value } from '../graph/index.js';
 import { checkOptions, checkValue, oneOf, optional, ownValues, section, wholeNumber } from '../options.js';
+import { frozenRow } from './frozen.js';
 import { optimizerDefinitions, rowsOfOptimizer, type OptimizerName } from './optimizers/definitions.js';
 import type { OptimizerSettings } from './optimizers/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
@@ -24,6 +25,7 @@ export const embeddingChunkRow = optional(wholeNumber(1));
 export const commonTable = {
   embeddingOptimizer: embeddingOptimizerRow,
   embeddingChunk: embeddingChunkRow,
+  frozen: frozenRow,
   ...stepTable,
 };
 

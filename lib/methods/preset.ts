@@ -21,6 +21,7 @@ import {
   resolveEmbeddingOptimizer,
   type EmbeddingOptimizerSettings,
 } from './embedding-optimizer.js';
+import { frozenRow, isFrozenBy, requireFrozen } from './frozen.js';
 import {
   optimizerDefinitions,
   optimizerRowOf,
@@ -48,6 +49,11 @@ export interface MethodOptions extends OptimizerSettings, Partial<StepOptions>, 
    * is a matrix of its own to the optimizer. Absent: the whole gradient.
    */
   readonly embeddingChunk?: number;
+  /**
+   * Parameters that are not trained, by the names that checkpoints have for them, in which * stands for any text:
+   * ['model.layers.0.*'] is the first layer. They have no gradient and no states. Absent: what the method trains.
+   */
+  readonly frozen?: readonly string[];
 }
 
 /** One choice on each axis: what a method is put together from. */
@@ -109,16 +115,19 @@ export function preset<Options extends object, Resolved extends object>(
     const optimizer = optimizerDefinition.create(options);
     const parts = definition.compose(options, optimizer);
     const { adaptation, gradientSpace, saving } = parts;
-    const { embeddingOptimizer, embeddingChunk } = options;
+    const { embeddingOptimizer, embeddingChunk, frozen = [] } = options;
+    const isFrozen = isFrozenBy(frozen);
     const ofEmbeddings =
       embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
     const isTrained = (parameter: Value): boolean =>
+      !isFrozen(parameter) &&
       (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
       (adaptation?.isTrained(parameter) ?? true);
     const rewrites = [
       requireTargets(definition.name, gradientSpace),
       embeddingChunk === undefined ? undefined : requireTrainedTable(definition.name, isTrained),
       adaptation?.rewriteForward,
+      frozen.length === 0 ? undefined : requireFrozen(definition.name, frozen, isTrained),
       weightRewrite(definition.name, options, parts, optimizerDefinition),
     ].filter((rewrite) => rewrite !== undefined);
     const updateOf = (space: Pick<GradientSpace, 'update'>): Pick<Method, 'update'> => ({
@@ -204,6 +213,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     optimizer: optimizerRow,
     embeddingOptimizer: embeddingOptimizerRow,
     embeddingChunk: embeddingChunkRow,
+    frozen: frozenRow,
     ...weightTable(weights),
     ...rowsOfOptimizer(optimizer),
   } as OptionTable<Record<string, unknown>>;
@@ -236,6 +246,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
       readonly optimizer: OptimizerName;
       readonly embeddingOptimizer?: EmbeddingOptimizerSettings;
       readonly embeddingChunk?: number;
+      readonly frozen?: readonly string[];
     };
 }
 
