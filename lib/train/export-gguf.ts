@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { compactError } from '../errors.js';
 import {
+  convertNumbers,
   ggmlTypes,
   toSingles,
   writeGguf,
@@ -98,7 +99,7 @@ export async function exportGguf(given: ExportGgufOptions): Promise<ExportedGguf
 
 function tensorsOf(
   source: ModelSource,
-  { tensorName, pairedHeadSize, ropeFactors }: GgufArchitecture,
+  { tensorName, pairedHeadSize, ropeFactors, normOffset }: GgufArchitecture,
   dtype: GgmlType,
 ): readonly GgufTensor[] {
   const { model, weights } = source;
@@ -120,11 +121,25 @@ function tensorsOf(
         : elements;
     const own = tensorName(name);
     const type = rows.length === 1 || own === positionsName ? 'f32' : dtype;
-    const read = readerOf(name, source, { ...ordered, dtype: given.dtype }, type, rows);
+    const numbers = { ...ordered, dtype: given.dtype };
+    const isOffset = normOffset !== undefined && own.endsWith('norm.weight');
+    const read = readerOf(name, source, isOffset ? raised(numbers, normOffset) : numbers, type, rows);
     return { name: own, type, shape: rows, read };
   });
   return ropeFactors === undefined ? tensors : [ropeTensor(ropeFactors), ...tensors];
 }
+
+/** The same numbers with one added to each, in double precision. */
+const raised = (given: Elements & { readonly dtype: FloatDType }, by: number) => ({
+  elementBytes: 8,
+  dtype: 'f64' as const,
+  async read(first: number, count: number) {
+    const bytes = convertNumbers(await given.read(first, count), given.dtype, 'f64');
+    const numbers = new Float64Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, count);
+    for (let i = 0; i < count; i++) numbers[i]! += by;
+    return bytes;
+  },
+});
 
 /** Readers add the table of positions to numbers of f32. */
 const positionsName = 'position_embd.weight';

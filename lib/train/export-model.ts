@@ -13,6 +13,7 @@ import { byteCount, checkOptions, oneOf, optional, path, type OptionTable } from
 import { byTensor } from './model-weights.js';
 import { convertedNumbers, pieces } from './tensor-elements.js';
 import { floatsOfFile } from './tensor-files.js';
+import { configText } from './pretrained-files.js';
 import { openModelSource } from './interchange/model-source.js';
 import { refuseExisting } from './interchange/output.js';
 
@@ -84,7 +85,7 @@ export async function exportModel(given: ExportOptions): Promise<ExportedModel> 
       await writeSafetensors(join(temporary, name), sources, { format: 'pt' });
     const named = pretrainedDType[dtype];
     const contents = new Map<string, string | Uint8Array>(companions);
-    contents.set('config.json', json({ ...config, dtype: named, torch_dtype: named }));
+    contents.set('config.json', configText({ ...config, dtype: named, torch_dtype: named }));
     if (shards.size > 1) contents.set(indexFileName, json(indexOf(shards)));
     for (const [name, content] of contents)
       await writeNewFile(join(temporary, name), (file) => file.writeFile(content));

@@ -22,10 +22,18 @@ export function pretrainedFiles(
     pad_token_id: pad ?? eos ?? null,
   };
   return {
-    'config.json': json(model.pretrainedConfig(dtype, { bos, eos, pad })),
+    'config.json': configText(model.pretrainedConfig(dtype, { bos, eos, pad })),
     'generation_config.json': json(generation),
     ...tokenizerFiles,
   };
 }
+
+/** Fields that transformers refuse as whole numbers, which JSON of this language writes 50.0 as. */
+const floats = ['attn_logit_softcapping', 'final_logit_softcapping'];
+const wholeFloat = new RegExp(`("(?:${floats.join('|')})": -?[0-9]+)(?=[,\\n])`, 'g');
+
+/** The text of a config.json. */
+export const configText = (config: Readonly<Record<string, unknown>>): string =>
+  json(config).replaceAll(wholeFloat, '$1.0');
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;

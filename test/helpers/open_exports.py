@@ -21,8 +21,10 @@ logging.disable_progress_bar()
 def opened(base=None, adapters=None, gguf=None):
     if gguf is not None:
         folder, name = os.path.split(gguf)
-        # Of some architectures they take an id for padding for granted that small vocabularies do not have.
-        return AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32, pad_token_id=0)
+        # Of some architectures they take an id for padding for granted that small vocabularies do not have. Caps of
+        # scores are computed by their eager attention alone.
+        words = {"dtype": torch.float32, "pad_token_id": 0, "attn_implementation": "eager"}
+        return AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, **words)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     if adapters is None:
         return model

@@ -155,13 +155,21 @@ if (!hasReaders) console.log('skipped: python3 with gguf, torch and transformers
   const program = join(__dirname, '../helpers/open_exports.py');
   const requests: object[] = [];
   const expected: Float32Array[] = [];
-  // They do not read scalings, and take heads of 128 for granted in Qwen3, four times the width in GPT-2.
+  // They do not read scalings, and take heads of 128 for granted in Qwen3, of 256 and the published
+  // caps in Gemma 2, four times the width in GPT-2.
   const cases: readonly (readonly [string, object])[] = [
     ['llama-linear', { rope_parameters: { rope_type: 'default', rope_theta: 500 } }],
     ['mistral-full', {}],
     ['qwen2', {}],
     ['qwen3', { attention_bias: false, head_dim: 128 }],
     ['phi3', {}],
+    [
+      'gemma2',
+      {
+        ...{ head_dim: 256, query_pre_attn_scalar: 256 },
+        ...{ attn_logit_softcapping: 50, final_logit_softcapping: 30 },
+      },
+    ],
     ['gpt2', { n_inner: 96 }],
     ['gpt2-untied', {}],
   ];
@@ -302,6 +310,11 @@ describe('is refused, and nothing is left behind', () => {
       'another form of YaRN',
       () => refuse(modelOfBytes('llama-yarn')),
       { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'ropeScaling.betaFast', received: '8' },
+    ],
+    [
+      'scores of another scale',
+      () => refuse(modelOfBytes('gemma2')),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'queryPreAttnScalar', received: '5' },
     ],
     [
       'biases that the architecture has not',

@@ -6,6 +6,7 @@ import { openWeights, SafetensorsFile, writeSafetensors } from '../../lib/format
 import { dense } from '../../lib/methods/index.js';
 import { openBaseModel } from '../../lib/train/base-model.js';
 import { exportModel, loadModel, Trainer } from '../../lib/train/index.js';
+import { modelOfBytes, writeModelFolder } from '../helpers/model-folder.js';
 import { makeFolder } from '../helpers/tiny-run.js';
 
 const { folder, text } = makeFolder();
@@ -80,6 +81,17 @@ test('a downloaded folder is exported as it is, with all files that go with it',
   for (const name of ['generation_config.json', 'tokenizer.model', 'chat_template.jinja'])
     expect(readFileSync(join(exported, name))).toEqual(readFileSync(join(downloaded, name)));
   expect(readJson(join(exported, 'config.json'))).toMatchObject(readJson(join(base, 'config.json')));
+});
+
+test('soft caps stay floating point, which transformers ask for', async () => {
+  const [downloaded, exported] = [join(folder, 'gemma'), join(folder, 'gemma-exported')];
+  const caps = { attn_logit_softcapping: 50, final_logit_softcapping: 30 };
+  await writeModelFolder(downloaded, modelOfBytes('gemma2', caps));
+  await exportModel({ checkpoint: downloaded, folder: exported });
+  const text = readFileSync(join(exported, 'config.json'), 'utf8');
+  expect(text).toMatch(/"attn_logit_softcapping": 50\.0,/);
+  expect(text).toMatch(/"final_logit_softcapping": 30\.0,/);
+  expect(JSON.parse(text)).toMatchObject(caps);
 });
 
 test('shards hold at most what they may, and open as one model', async () => {

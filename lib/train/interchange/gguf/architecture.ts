@@ -14,6 +14,8 @@ export interface GgufArchitecture {
   readonly pairedHeadSize?: number;
   /** The name of a tensor by that of Hugging Face's checkpoints. */
   tensorName(name: string): string;
+  /** What is added to weights of norms, which a file of Hugging Face's has as differences from it. */
+  readonly normOffset?: number;
   /** What slows down the pairs of a head, where that is no formula that readers know. */
   readonly ropeFactors?: readonly number[];
 }
@@ -26,6 +28,7 @@ const describers: Readonly<Record<string, (description: Description, model: Mode
   qwen2: (config, model) => decoder('qwen2', config, model),
   qwen3: (config, model) => decoder('qwen3', config, model, { refusedOptions: ['attentionBias'] }),
   phi3: (config, model) => decoder('phi3', config, model),
+  gemma2: (config, model) => gemma2(config, model),
   gpt2: (config) => gpt2(config as unknown as Required<Gpt2Config>),
 };
 
@@ -162,6 +165,21 @@ const withPrefix = (
   entries: readonly (readonly [string, GgufValue])[],
 ): ReadonlyMap<string, GgufValue> => new Map(entries.map(([key, value]) => [`${name}.${key}`, value]));
 
+/** Readers multiply scores by the inverse root of a head's size, and cap scores and logits always. */
+function gemma2(description: Description, model: Model): GgufArchitecture {
+  const { headDim, queryPreAttnScalar, attnLogitSoftcapping, finalLogitSoftcapping } = description;
+  if (queryPreAttnScalar !== headDim) throw refused('queryPreAttnScalar', shown(headDim), queryPreAttnScalar);
+  if (attnLogitSoftcapping === undefined || finalLogitSoftcapping === undefined)
+    throw refused('soft cap', 'one of scores and one of logits', 'none');
+  const { metadata, ...others } = decoder('gemma2', description, model);
+  const caps = withPrefix('gemma2', [
+    ['attn_logit_softcapping', float(attnLogitSoftcapping as number)],
+    ['final_logit_softcapping', float(finalLogitSoftcapping as number)],
+  ]);
+  const tensorName = nameIn({ ...decoderTensors, ...postNorms });
+  return { ...others, metadata: new Map([...metadata, ...caps]), normOffset: 1, tensorName };
+}
+
 /** Modules by their names in files of Hugging Face's; those of a layer behind its number. */
 const decoderTensors: Readonly<Record<string, string>> = {
   'model.embed_tokens': 'token_embd',
@@ -180,6 +198,13 @@ const decoderTensors: Readonly<Record<string, string>> = {
   'mlp.up_proj': 'ffn_up',
   'mlp.gate_up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
+};
+
+/** With norms of what a sublayer gives, the second norm before the feed-forward layer has another name. */
+const postNorms: Readonly<Record<string, string>> = {
+  post_attention_layernorm: 'post_attention_norm',
+  pre_feedforward_layernorm: 'ffn_norm',
+  post_feedforward_layernorm: 'post_ffw_norm',
 };
 
 const gpt2Tensors: Readonly<Record<string, string>> = {
