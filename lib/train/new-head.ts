@@ -1,28 +1,41 @@
+import { buildForward } from '../compile/forward.js';
 import { compactError } from '../errors.js';
-import { Graph, type Model } from '../graph/index.js';
+import { parametersOf, type Model } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
 import type { BaseModel } from './base-model.js';
 
 type Base = Pick<BaseModel, 'path' | 'newParameters'>;
 
 /**
- * A head that weights to start from do not have has to be trained: frozen, it would stay as it was drawn.
- * @throws ERR_COMPACT_CONFIG_VALUE for a method that freezes it
+ * Weights of a head that those to start from do not have have to be trained, or to have adapters that are: else they would
+ * stay as they were drawn.
+ * @throws ERR_COMPACT_CONFIG_VALUE for a method that freezes one
  */
 export function checkNewHead(model: Model, method: Method, base: Base | undefined): void {
   const names = base?.newParameters ?? [];
   if (names.length === 0) return;
-  const graph = new Graph();
-  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'train' });
-  const frozen = graph.parameters.find(
-    (parameter) => names.includes(parameter.name) && method.isTrained?.(parameter) === false,
+  const sizes = {
+    batchSize: 1,
+    sequenceLength: Math.min(64, model.maxSequenceLength),
+    dtype: 'f32',
+  } as const;
+  const trained = parametersOf(buildForward('step', model, { ...sizes, purpose: 'train' }, method)).filter(
+    (parameter) => method.isTrained?.(parameter) !== false,
   );
+  const isLearnt = (weight: string): boolean =>
+    trained.some(
+      ({ name, parameter }) =>
+        name === weight ||
+        (parameter!.adapts !== undefined && name.startsWith(weight.replace(/weight$/, ''))),
+    );
+  const frozen = names.find((name) => name.endsWith('.weight') && !isLearnt(name));
   if (frozen === undefined) return;
   throw compactError('ERR_COMPACT_CONFIG_VALUE', `${method.name} would leave the head as it is drawn`, {
     op: 'method',
-    expected: `a method that trains ${frozen.name}, which ${base!.path} does not have`,
+    expected: `a method that trains ${frozen}, which ${base!.path} does not have`,
     received: method.name,
-    remedy: "Train with 'compact' or 'dense', or start from a model that has this head",
+    remedy:
+      "Train with 'compact' or 'dense', let adapters stand beside all linear layers (targetModules 'all-linear'), or start from a model that has this head",
   });
 }
 
