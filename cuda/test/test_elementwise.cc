@@ -73,6 +73,24 @@ TEST(cuda_activations) {
                       .output_on(0)
                       .output_on(2)
                       .agrees(kExponential));
+            CHECK(Comparison("geglu").input(x).input(up).output_on(0).agrees(kExponential));
+            CHECK(Comparison("gegluBackward")
+                      .input(x)
+                      .input(up)
+                      .input(dy)
+                      .output_on(2)
+                      .output_on(1)
+                      .agrees(3e-6));
+            Tensor within = numbers.tensor({count}, dtype, 0.1);  // every cap
+            for (double cap : {1.0, 30.0}) {
+                CHECK(Comparison("tanh").input(x).output_on(0).attribute("cap", cap).agrees(3e-6));
+                CHECK(Comparison("tanhBackward")
+                          .input(within)
+                          .input(dy)
+                          .output({count}, dtype)
+                          .attribute("cap", cap)
+                          .agrees(3e-6));
+            }
             for (int approximate : {0, 1}) {
                 // The CPU's normal distribution function is right to 1e-6 of itself.
                 CHECK(Comparison("gelu")
@@ -181,6 +199,10 @@ TEST(cuda_cast_copy_fill_select_row) {
             CHECK(Comparison("fill").output({count}, from).attribute("value", 0.1).agrees(0));
         }
         Tensor x = Numbers(4).tensor({5, 13}, from);
+        for (int64_t parts : {1, 5}) {
+            CHECK(Comparison("firstRows").input(x).output({parts, 13}, from).agrees(0));
+        }
+        CHECK(Comparison("firstRowsBackward").input(x).output({15, 13}, from).agrees(0));
         for (int row : {0, 4}) {
             CHECK(Comparison("selectRow")
                       .input(x)

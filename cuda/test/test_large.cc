@@ -41,6 +41,10 @@ TEST(cuda_large_activations) {
     CHECK(elementwise("siluBackward", 2, 1).agrees(1e-6));
     CHECK(elementwise("swiglu", 2, 1).agrees(1e-6));
     CHECK(elementwise("swigluBackward", 3, 2).agrees(1e-6));
+    CHECK(elementwise("geglu", 2, 1).agrees(1e-6));
+    CHECK(elementwise("gegluBackward", 3, 2).agrees(1e-6));
+    CHECK(elementwise("tanh", 1, 1).attribute("cap", 2).agrees(1e-6));
+    CHECK(elementwise("tanhBackward", 2, 1).attribute("cap", 30).agrees(1e-6));
     CHECK(elementwise("gelu", 1, 1).attribute("approximate", 0).agrees(3e-6));
     CHECK(elementwise("geluBackward", 2, 1).attribute("approximate", 0).agrees(3e-6));
 }

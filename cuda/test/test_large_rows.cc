@@ -26,6 +26,13 @@ TEST(cuda_large_rows) {
               .whole_output({1, kWidth}, CP_BF16)
               .last_row_attribute("row")
               .agrees(0));
+    // As many parts as rows.
+    for (const char* op : {"firstRows", "firstRowsBackward"}) {
+        CHECK(LargeRun(op, kWidth)
+                  .rows({kWidth}, CP_BF16, 0.5)
+                  .rows_output({kWidth}, CP_BF16)
+                  .agrees(0));
+    }
     const int64_t positions = 64, half = 32;
     Tensor cosines = Numbers(3).tensor({positions, half});
     Tensor sines = Numbers(4).tensor({positions, half});
@@ -121,6 +128,23 @@ TEST(cuda_large_attention) {
         backward.rows_output({kv_width}, dtype);
         CHECK(finish(backward));
     }
+}
+
+// Sequences of one token, which sees itself alone: o is v.
+TEST(cuda_large_cached_attention) {
+    if (!runs_large()) return;
+    const int64_t head_size = 64, kv_width = 2 * head_size;
+    LargeRun run("cachedAttention", kWidth);
+    run.rows({kWidth}, CP_BF16, 0.5).rows({kv_width}, CP_BF16, 0.5).rows({kv_width}, CP_BF16, 0.5);
+    run.rows({kv_width}, CP_BF16, 0.25).rows({kv_width}, CP_BF16, 0.25);
+    run.rows({}, CP_I32, 0).holding([](int64_t) { return 0.0; });
+    run.rows_output({kWidth}, CP_BF16).output_on(3).output_on(4);
+    CHECK(run.attribute("newTokens", 1)
+              .attribute("headSize", head_size)
+              .attribute("scale", 0.125)
+              .attribute("window", 0)
+              .attribute("softCap", 0)
+              .agrees(0));
 }
 
 // ---- Losses ------------------------------------------------------------------------------------

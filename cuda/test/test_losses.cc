@@ -47,6 +47,50 @@ TEST(cuda_cross_entropy) {
     }
 }
 
+TEST(cuda_squared_error) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t count : {1, 31, 1000}) {
+            Numbers numbers(static_cast<uint64_t>(count));
+            Tensor predictions = numbers.tensor({count}, dtype), targets = numbers.tensor({count});
+            if (count > 1) targets.set(1, NAN);  // not there
+            CHECK(Comparison("squaredError")
+                      .input(predictions)
+                      .input(targets)
+                      .output({1})
+                      .attribute("lossScale", 0.25)
+                      .agrees(kLoss));
+            CHECK(Comparison("squaredErrorBackward")
+                      .input(predictions)
+                      .input(targets)
+                      .output({1})
+                      .output({count}, dtype)
+                      .attribute("lossScale", 0.25)
+                      .agrees(kLoss));
+        }
+    }
+}
+
+TEST(cuda_losses_of_capped_logits) {
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(5);
+        Tensor x = numbers.tensor({9, 24}, dtype, 3.0), weight = numbers.tensor({41, 24}, dtype);
+        Tensor targets = targets_of(numbers, 9, 41);
+        CHECK(Comparison("linearCrossEntropyBackward")
+                  .input(x)
+                  .input(weight)
+                  .input(targets)
+                  .absent()
+                  .output({1})
+                  .output({9, 24}, dtype)
+                  .output({41, 24})
+                  .attribute("lossScale", 0.25)
+                  .attribute("ignoreIndex", -100)
+                  .attribute("chunkTokens", 4)
+                  .attribute("softCap", 2)
+                  .agrees(gradient_tolerance(dtype)));
+    }
+}
+
 TEST(cuda_linear_cross_entropy) {
     for (int32_t dtype : kDtypes) {
         const std::vector<std::array<int64_t, 4>> shapes = {

@@ -42,7 +42,8 @@ TEST(signature_of_one_op) {
     CHECK(back->inputs[4].name == "residualGradient" && back->inputs[4].optional);
     CHECK(back->outputs[1].name == "dWeight" && back->outputs[1].accumulates);
     CHECK(back->outputs[1].input == 5);
-    CHECK(back->attributes.size() == 1 && back->attributes[0].default_value == 0.0);
+    CHECK(back->attributes.size() == 2 && back->attributes[1].name == "accumulate");
+    CHECK(back->attributes[1].default_value == 0.0);
     const Signature* loss = find_signature("linearCrossEntropy");
     CHECK(loss != nullptr && loss->attributes[1].default_value == -100.0);
     CHECK(find_signature("softmax") == nullptr);
