@@ -74,7 +74,8 @@ function equations(optimizer: Name): Equations {
   };
 }
 
-describe.each(['scalar', 'avx2', 'avx512', cudaDevice] as const)('twenty steps, %s', (machine) => {
+// Ops are compared on every instruction set one by one; here it counts how they are put together.
+describe.each(['scalar', cudaDevice] as const)('twenty steps, %s', (machine) => {
   describe.each(Object.keys(optimizers) as Name[])('%s', (optimizer) => {
     const { rank } = optimizers[optimizer];
     const method = dense({ optimizer, rank, refreshInterval, weightDecay, seed, ...adam });

@@ -19,7 +19,8 @@ const directions: Readonly<Record<string, readonly [MethodOptions, DirectionEqua
   scale: [{ optimizer: 'scale' }, scaleDirection],
 };
 
-describe.each(['scalar', 'avx2', cudaDevice] as const)('twenty steps, %s', (machine) => {
+// Ops are compared on every instruction set one by one; here it counts how they are put together.
+describe.each(['scalar', cudaDevice] as const)('twenty steps, %s', (machine) => {
   test.each([
     ['adamw', {}],
     ['adamw', { microBatches: 2, options: { maxGradNorm: 0.5 } }],
