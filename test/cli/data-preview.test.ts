@@ -31,6 +31,23 @@ async function preview(
 }
 
 describe('compact-train data preview', () => {
+  test('the latest checkpoint of an output folder has the tokenizer and the template', async () => {
+    const run = join(folder, 'run');
+    const checkpoint = join(run, 'checkpoint-2');
+    await mkdir(checkpoint, { recursive: true });
+    const others = ['config.json', 'model.safetensors', 'optimizer.safetensors', 'trainer.json'];
+    for (const name of others) await writeFile(join(checkpoint, name), '');
+    await writeFile(join(checkpoint, 'generation_config.json'), '{}');
+    for (const [name, content] of Object.entries(chatFiles('chatml')))
+      await writeFile(join(checkpoint, name), content);
+    await writeFile(join(folder, 'chats.jsonl'), chats);
+    const of = (model: string) =>
+      runCommand(['data', 'preview', join(folder, 'chats.jsonl'), '-m', model, '--json']);
+    const found = await of(run);
+    expect(found.code).toBe(0);
+    expect(found.stdout).toBe((await of(folder)).stdout);
+  });
+
   test('--json has the ids and the mask of each record, as transformers has them, and the statistics', async () => {
     const { code, stdout, stderr } = await preview('chats.jsonl', `\n${chats}\n`, ['--json', '--limit', '2']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

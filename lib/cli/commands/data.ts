@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { openRecords } from '../../data/records/index.js';
 import type { EncodedRecord, RecordStatistics } from '../../data/records/index.js';
+import { listCheckpoints } from '../../train/index.js';
 import { markedText } from '../marked-text.js';
 import { positiveInteger, wholeNumber } from '../options.js';
 import { addRecordFlags, recordOptions, type RecordFlags } from '../record-flags.js';
@@ -38,7 +39,10 @@ export function registerData(program: Command, terminal: Terminal): void {
       'Reads and checks all records of a file, and shows which tokens of the first ones are learnt.',
     )
     .argument('<file>', 'JSON lines, a JSON array, CSV or parquet, also compressed by gzip')
-    .requiredOption('-m, --model <folder>', 'folder of the tokenizer and the chat template, or bytes')
+    .requiredOption(
+      '-m, --model <folder>',
+      'folder of the tokenizer and the chat template, an output folder: its latest checkpoint, or bytes',
+    )
     .option('--limit <count>', 'records to show', wholeNumber, 5)
     .option('--context-length <tokens>', 'refuse longer records', positiveInteger)
     .action((file: string, flags: PreviewFlags) => showPreview(file, flags, terminal));
@@ -50,7 +54,8 @@ export function registerData(program: Command, terminal: Terminal): void {
 async function showPreview(file: string, flags: PreviewFlags, terminal: Terminal): Promise<void> {
   const { model, limit, contextLength } = flags;
   const options = { ...recordOptions(flags), contextLength };
-  const encoder = await openRecords({ ...options, files: file, tokenizer: model });
+  const tokenizer = (await listCheckpoints(model)).at(-1)?.path ?? model;
+  const encoder = await openRecords({ ...options, files: file, tokenizer });
   let numShown = 0;
   const statistics = await encoder.encodeAll((record) => {
     if (numShown++ >= limit) return;
