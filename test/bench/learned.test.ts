@@ -42,11 +42,12 @@ describe('the table', () => {
     ...seeds('relora', [3]),
   ];
   const times: StepTimeRow[] = [
-    { provider: 'dense', dtype: 'f32', ofDense: 1 },
-    { provider: 'galore n/4', dtype: 'f32', ofDense: 2 },
-    { provider: 'galore n/4', dtype: 'f32', ofDense: 1.25 },
-    { provider: 'galore n/4', dtype: 'bf16', ofDense: 3 },
-    { provider: 'lora', dtype: 'f32', ofDense: 0.5 }, // of rank 8
+    { provider: 'dense', shape: 'llama-60m 4x256', dtype: 'f32', ofDense: 1 },
+    { provider: 'galore n/4', shape: 'llama-60m 4x256', dtype: 'f32', ofDense: 2 },
+    { provider: 'galore n/4', shape: 'llama-60m 4x256', dtype: 'f32', ofDense: 1.25 },
+    { provider: 'galore n/4', shape: 'llama-60m 4x256', dtype: 'bf16', ofDense: 3 },
+    { provider: 'galore n/4', shape: 'llama-60m 32x256', dtype: 'f32', ofDense: 4 },
+    { provider: 'lora', shape: 'llama-60m 4x256', dtype: 'f32', ofDense: 0.5 }, // of rank 8
   ];
   const part = learnedPart(rows, times);
   const cells = new Map(
