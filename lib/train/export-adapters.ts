@@ -19,7 +19,7 @@ import { readCompanions } from './interchange/companion-files.js';
 import { joinedFactors } from './interchange/joined-adapters.js';
 import { mergedWeights } from './interchange/merged-weights.js';
 import { refuseExisting } from './interchange/output.js';
-import { adapterFileName, configFileName } from './interchange/peft-config.js';
+import { adapterFileName, adapterConfigFileName } from './interchange/peft-config.js';
 import { endsOfNames, factorIn, moduleOfWeight, savedName } from './interchange/peft-names.js';
 import { openTrainedModel, type TrainedModel } from './interchange/trained-model.js';
 
@@ -75,7 +75,7 @@ export async function exportAdapters(given: ExportAdaptersOptions): Promise<Expo
     ];
     await writeSafetensors(join(temporary, adapterFileName), sources, { format: 'pt' });
     const config = `${JSON.stringify(peftConfig(trained, modules, baseModelName), undefined, 2)}\n`;
-    await writeNewFile(join(temporary, configFileName), (file) => file.writeFile(config));
+    await writeNewFile(join(temporary, adapterConfigFileName), (file) => file.writeFile(config));
     for (const [name, content] of companions)
       if (name !== 'generation_config.json')
         await writeNewFile(join(temporary, name), (file) => file.writeFile(content));

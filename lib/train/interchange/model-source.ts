@@ -13,7 +13,7 @@ import { openLlama2c } from './llama2c/model-file.js';
 import { llama2cControlTokens, llama2cTokenizerFiles } from './llama2c/tokenizer-file.js';
 import { mergedWeights } from './merged-weights.js';
 import { openAdapterFolder } from './peft-adapters.js';
-import { configFileName, readPeftConfig } from './peft-config.js';
+import { adapterConfigFileName, readPeftConfig } from './peft-config.js';
 import { withMadeTensors, type MadeTensor } from './tensor-view.js';
 import { openTrainedModel } from './trained-model.js';
 
@@ -56,7 +56,7 @@ export async function openModelSource(options: SourceOptions): Promise<ModelSour
   }
   if (tokenizer !== undefined) throw hasTokenizer(source, tokenizer);
   const path = (await listCheckpoints(source)).at(-1)?.path ?? source;
-  if (await exists(join(path, configFileName))) return openPeftSource(path, options);
+  if (await exists(join(path, adapterConfigFileName))) return openPeftSource(path, options);
   if ((await exists(join(path, stateFileName))) || !(await exists(join(path, 'config.json'))))
     return openCheckpointSource(path, options);
   if (baseModel !== undefined) throw nothingToMerge(path, baseModel);
@@ -163,7 +163,7 @@ async function baseOf(path: string, given: string | undefined): Promise<string> 
   const folder = named ?? '';
   const has = (file: string): Promise<boolean> => exists(join(folder, file));
   // Adapters that name adapters could go round in a circle.
-  if (folder !== '' && (await has('config.json')) && !(await has(configFileName))) return folder;
+  if (folder !== '' && (await has('config.json')) && !(await has(adapterConfigFileName))) return folder;
   throw compactError('ERR_COMPACT_CONFIG_VALUE', `the base model of ${path} is not here`, {
     op: 'baseModel',
     expected: 'the folder of the model that the adapters were trained for',

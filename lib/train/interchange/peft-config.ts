@@ -24,7 +24,7 @@ export interface PeftConfig {
   readonly base_model_name_or_path?: string;
 }
 
-export const configFileName = 'adapter_config.json';
+export const adapterConfigFileName = 'adapter_config.json';
 export const adapterFileName = 'adapter_model.safetensors';
 
 /** Fields that say nothing of what adapters add to weights, or that shapes and names of the tensors say again. */
@@ -54,7 +54,7 @@ const fixed = { peft_type: ['LORA'], bias: ['none'], init_lora_weights: [true, f
  *   the field by which they would compute something else
  */
 export async function readPeftConfig(folder: string): Promise<PeftConfig> {
-  const file = join(folder, configFileName);
+  const file = join(folder, adapterConfigFileName);
   const fields = new Map(Object.entries(parse(file, await readText(folder, file))));
   for (const [field, value] of fields) {
     if (isOff(value)) fields.delete(field);
@@ -64,7 +64,7 @@ export async function readPeftConfig(folder: string): Promise<PeftConfig> {
   }
   if (!fields.has('peft_type')) throw unknownType(file, undefined);
   const given = [...fields].filter(([field]) => Object.hasOwn(rows, field));
-  return checkOptions(Object.fromEntries(given), rows, { what: configFileName });
+  return checkOptions(Object.fromEntries(given), rows, { what: adapterConfigFileName });
 }
 
 /** Left out, null, false or empty: what PEFT writes of most features that there are. */
@@ -108,9 +108,9 @@ function readText(folder: string, file: string): Promise<string> {
     } catch (cause) {
       if (systemCode(cause) !== 'ENOENT' && systemCode(cause) !== 'ENOTDIR') throw cause;
       throw compactError('ERR_COMPACT_CHECKPOINT_MISSING', `${folder} holds no adapters`, {
-        op: configFileName,
-        expected: `a folder with ${configFileName} and ${adapterFileName}`,
-        received: `no ${configFileName}`,
+        op: adapterConfigFileName,
+        expected: `a folder with ${adapterConfigFileName} and ${adapterFileName}`,
+        received: `no ${adapterConfigFileName}`,
         cause,
       });
     }
@@ -122,7 +122,7 @@ function parse(file: string, text: string): Readonly<Record<string, unknown>> {
     return parseStrictObject(text, 8);
   } catch (cause) {
     throw compactError('ERR_COMPACT_CHECKPOINT_INVALID', `${file} is not an object of JSON`, {
-      op: configFileName,
+      op: adapterConfigFileName,
       received: (cause as Error).message,
       cause,
     });
