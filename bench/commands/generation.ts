@@ -9,7 +9,7 @@ import { cpuTarget, Engine } from '../../lib/runtime/index.js';
 import { CachedSequences } from '../../lib/train/generation/cached-sequences.js';
 import { drawToken } from '../../lib/train/generation/draw-token.js';
 import { loadModel } from '../../lib/train/index.js';
-import { writeConstants } from '../../lib/train/tensor-files.js';
+import { writeConstants } from '../../lib/train/weights/tensor-files.js';
 import { llama2cRate } from '../peers/llama2c.js';
 
 interface GenerationFlags {

@@ -7,7 +7,7 @@ import { Graph, numElements } from '../../lib/graph/index.js';
 import { dense } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { deviceTarget, Engine } from '../../lib/runtime/index.js';
-import { openBaseModel } from '../../lib/train/base-model.js';
+import { openBaseModel } from '../../lib/train/weights/base-model.js';
 import { benchDevice } from '../../lib/cli/bench/device.js';
 import { appendToLedger, type LedgerRow } from '../../lib/cli/bench/ledger.js';
 import { quantiles } from '../../lib/cli/bench/quantiles.js';

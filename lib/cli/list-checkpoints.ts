@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isCompactError } from '../errors.js';
-import { checkpointBytes } from '../train/checkpoint-folder.js';
-import { readState } from '../train/checkpoint-state.js';
+import { checkpointBytes } from '../train/checkpoints/checkpoint-folder.js';
+import { readState } from '../train/checkpoints/checkpoint-state.js';
 import { listCheckpoints } from '../train/index.js';
 
 /** A checkpoint as `compact-train ls` shows it. */

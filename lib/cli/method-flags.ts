@@ -1,6 +1,6 @@
 import { compactError } from '../errors.js';
 import { methodFromDescription, type Method } from '../methods/index.js';
-import { expandShorthand } from '../train/recipe.js';
+import { expandShorthand } from '../train/options/recipe.js';
 import { methodFlagNames, withRecipeFlags, type RecipeFlags } from './recipe-flags.js';
 
 /**

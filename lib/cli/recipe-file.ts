@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { isMap, isScalar, LineCounter, parseDocument, parse, type Document } from 'yaml';
 import { compactError, isCompactError, nearestName } from '../errors.js';
 import { shown } from '../options.js';
-import { expandShorthand } from '../train/recipe.js';
+import { expandShorthand } from '../train/options/recipe.js';
 import { packageDirectory } from './package-info.js';
 
 /** A recipe as it stands in its file: unchecked values, and where each key is. */

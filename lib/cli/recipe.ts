@@ -1,5 +1,5 @@
 import { compactError, isCompactError } from '../errors.js';
-import { optionsFromRecipe } from '../train/recipe.js';
+import { optionsFromRecipe } from '../train/options/recipe.js';
 import type { TrainerOptions } from '../train/index.js';
 import type { RecipeFile } from './recipe-file.js';
 

@@ -8,16 +8,16 @@ import type { Model } from '../graph/index.js';
 import { compact } from '../methods/index.js';
 import type { Method } from '../methods/index.js';
 import { checkOptions, path, section, type OptionTable } from '../options.js';
-import { computedDType, openBaseModel } from './base-model.js';
-import { listCheckpoints } from './checkpoint-folder.js';
-import { exportAdapters } from './export-adapters.js';
-import { exportModel } from './export-model.js';
-import { loadModel } from './load-model.js';
-import { lengthFor, measureRecords } from './measure-records.js';
-import { resolveOptions } from './options.js';
+import { computedDType, openBaseModel } from './weights/base-model.js';
+import { listCheckpoints } from './checkpoints/checkpoint-folder.js';
+import { exportAdapters } from './interchange/export-adapters.js';
+import { exportModel } from './interchange/export-model.js';
+import { loadModel } from './weights/load-model.js';
+import { lengthFor, measureRecords } from './evaluation/measure-records.js';
+import { resolveOptions } from './options/options.js';
 import { Trainer } from './trainer.js';
-import { trainerTable } from './trainer-table.js';
-import type { TrainerOptions, TrainResult } from './types.js';
+import { trainerTable } from './options/trainer-table.js';
+import type { TrainerOptions, TrainResult } from './options/types.js';
 
 /** Options of `fineTune`: those of a trainer, of which all but three have defaults for it. */
 export interface FineTuneOptions extends Partial<Omit<TrainerOptions, 'model' | 'data' | 'baseModel'>> {

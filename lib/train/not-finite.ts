@@ -1,11 +1,11 @@
 import type { Plan } from '../compile/index.js';
 import { compactError, isCompactError } from '../errors.js';
 import type { Engine } from '../runtime/index.js';
-import { openCheckpoint } from './checkpoint.js';
-import type { TrainerSettings } from './options.js';
-import { openStartingWeights } from './starting-weights.js';
-import { zeroTensors } from './tensor-files.js';
-import type { AdvanceResult, TrainingState } from './training-state.js';
+import { openCheckpoint } from './checkpoints/checkpoint.js';
+import type { TrainerSettings } from './options/options.js';
+import { openStartingWeights } from './weights/starting-weights.js';
+import { zeroTensors } from './weights/tensor-files.js';
+import type { AdvanceResult, TrainingState } from './checkpoints/training-state.js';
 
 /** Steps that are repeated at most to find where a number became NaN or infinite. */
 const maxRepeatedSteps = 1000;

@@ -13,24 +13,24 @@ import {
   listCheckpointNames,
   listCheckpoints,
   resolveCheckpoint,
-} from './checkpoint-folder.js';
-import { checkResumable, openCheckpoint } from './checkpoint.js';
-import type { OpenCheckpoint } from './checkpoint.js';
-import type { CheckpointState } from './checkpoint-state.js';
-import { checkRatesAreUsed } from './learning-rates.js';
+} from './checkpoints/checkpoint-folder.js';
+import { checkResumable, openCheckpoint } from './checkpoints/checkpoint.js';
+import type { OpenCheckpoint } from './checkpoints/checkpoint.js';
+import type { CheckpointState } from './checkpoints/checkpoint-state.js';
+import { checkRatesAreUsed } from './schedule/learning-rates.js';
 import { checkFits, loadPlan } from './fit.js';
-import { MetricsLog, type MetricsSink } from './metrics-log.js';
-import { engineOptionsOf, resolveOptions, settingsOfRun } from './options.js';
-import type { RunSettings, TrainerSettings } from './options.js';
+import { MetricsLog, type MetricsSink } from './logs/metrics-log.js';
+import { engineOptionsOf, resolveOptions, settingsOfRun } from './options/options.js';
+import type { RunSettings, TrainerSettings } from './options/options.js';
 import { OutputData } from './output-data.js';
 import { Resources } from './resources.js';
-import { RunLock } from './run-lock.js';
-import { TensorBoardLog } from './tensorboard-log.js';
-import { checkNewHead, headWarnings } from './new-head.js';
-import { openStartingWeights, type StartingWeights } from './starting-weights.js';
-import { writeConstants } from './tensor-files.js';
-import { TrainingState } from './training-state.js';
-import type { CheckpointInfo, TrainerOptions } from './types.js';
+import { RunLock } from './checkpoints/run-lock.js';
+import { TensorBoardLog } from './logs/tensorboard-log.js';
+import { checkNewHead, headWarnings } from './weights/new-head.js';
+import { openStartingWeights, type StartingWeights } from './weights/starting-weights.js';
+import { writeConstants } from './weights/tensor-files.js';
+import { TrainingState } from './checkpoints/training-state.js';
+import type { CheckpointInfo, TrainerOptions } from './options/types.js';
 
 /** Everything that a started run consists of. */
 export interface TrainerParts {

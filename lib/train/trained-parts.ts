@@ -1,7 +1,7 @@
 import { differentiate } from '../compile/differentiate.js';
 import { buildForward } from '../compile/forward.js';
 import { numElements, parametersOf, type Value } from '../graph/index.js';
-import type { RunSettings } from './options.js';
+import type { RunSettings } from './options/options.js';
 
 /** Parameters of one role: whether they train, and what a step holds of their gradients. */
 export interface TrainedPart {

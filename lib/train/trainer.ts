@@ -2,20 +2,20 @@ import type { Plan } from '../compile/index.js';
 import type { RunData } from '../data/index.js';
 import { compactError } from '../errors.js';
 import type { Device, EntryGraphs } from '../runtime/index.js';
-import { Announcer } from './announcer.js';
-import { listCheckpoints, pruneCheckpoints } from './checkpoint-folder.js';
-import { checkpointFormatVersion } from './checkpoint-state.js';
-import type { CheckpointState } from './checkpoint-state.js';
-import { openCheckpoint, saveCheckpoint } from './checkpoint.js';
-import { EarlyStopping } from './early-stopping.js';
-import { evaluateLoss } from './evaluate.js';
+import { Announcer } from './logs/announcer.js';
+import { listCheckpoints, pruneCheckpoints } from './checkpoints/checkpoint-folder.js';
+import { checkpointFormatVersion } from './checkpoints/checkpoint-state.js';
+import type { CheckpointState } from './checkpoints/checkpoint-state.js';
+import { openCheckpoint, saveCheckpoint } from './checkpoints/checkpoint.js';
+import { EarlyStopping } from './evaluation/early-stopping.js';
+import { evaluateLoss } from './evaluation/evaluate.js';
 import { checkSampleOptions } from './generation/draw-token.js';
 import { checkGenerates, plainText } from './generation/text-model.js';
 import { writtenText } from './generation/write-texts.js';
-import type { Metrics } from './metrics-log.js';
+import type { Metrics } from './logs/metrics-log.js';
 import { explainNotFinite, findNotFinite, refusedTensor } from './not-finite.js';
 import type { NotFinite } from './not-finite.js';
-import { describeSettings } from './options.js';
+import { describeSettings } from './options/options.js';
 import { startTrainer } from './start.js';
 import type { TrainerParts } from './start.js';
 import { trainedParts } from './trained-parts.js';
@@ -29,7 +29,7 @@ import type {
   StepReport,
   TrainerOptions,
   TrainResult,
-} from './types.js';
+} from './options/types.js';
 
 /**
  * A training run. Iterating it does the steps, one for each report, and nothing in between: what the body of the loop

@@ -4,10 +4,10 @@ import { compile, type Plan } from '../../lib/compile/index.js';
 import { dense, methodFromDescription, type Method } from '../../lib/methods/index.js';
 import { modelFromDescription, type Model } from '../../lib/models/index.js';
 import { cpuTarget, Engine } from '../../lib/runtime/index.js';
-import { openBaseModel } from '../../lib/train/base-model.js';
-import { readState } from '../../lib/train/checkpoint-state.js';
+import { openBaseModel } from '../../lib/train/weights/base-model.js';
+import { readState } from '../../lib/train/checkpoints/checkpoint-state.js';
 import { loadModel } from '../../lib/train/index.js';
-import { loadTensors, openTensors } from '../../lib/train/tensor-files.js';
+import { loadTensors, openTensors } from '../../lib/train/weights/tensor-files.js';
 import { logitsOfTokens } from './whole-model.js';
 
 async function logitsOf(

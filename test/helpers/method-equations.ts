@@ -7,7 +7,7 @@ import { expect } from '@jest/globals';
 import { compile, type CompileOptions } from '../../lib/compile/index.js';
 import { dense, type Method, StepClock } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
+import { runOptimizerStep } from '../../lib/train/schedule/optimizer-step.js';
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
 import { expectRounded, int8Weight, type Int8Weight, numbersOf, weightOfCodes } from './int8-weights.js';
 import { type MachineName, targetsOf, withEngine } from './machines.js';

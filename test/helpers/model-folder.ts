@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { byteTokenizer } from '../../lib/data/byte-tokenizer.js';
 import { writeSafetensors } from '../../lib/formats/index.js';
 import { modelFromPretrainedConfig, type Model } from '../../lib/models/index.js';
-import { byTensor, parameterShapes, storedShape } from '../../lib/train/model-weights.js';
-import { shapeInFile } from '../../lib/train/tensor-parts.js';
+import { byTensor, parameterShapes, storedShape } from '../../lib/train/weights/model-weights.js';
+import { shapeInFile } from '../../lib/train/weights/tensor-parts.js';
 import { readModel } from './model-fixtures.js';
 import { randomTensor } from './random.js';
 

@@ -12,7 +12,7 @@ import {
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import type { Engine, HostArray } from '../../lib/runtime/index.js';
-import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
+import { runOptimizerStep } from '../../lib/train/schedule/optimizer-step.js';
 import { readJson, readTensors } from './fixtures.js';
 import type { Tensor } from '../reference/index.js';
 import { transposed } from '../reference/product.js';

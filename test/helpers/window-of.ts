@@ -1,5 +1,5 @@
 import type { Batch } from '../../lib/data/index.js';
-import type { Window } from '../../lib/train/optimizer-step.js';
+import type { Window } from '../../lib/train/schedule/optimizer-step.js';
 
 /** A window of an optimizer step whose micro-batches are at hand. */
 export const windowOf = (batches: readonly Batch[]): Window => ({

@@ -1,7 +1,7 @@
 /** Codes that the host makes of weights are those that the ops make, to the bit. */
 import { expect, test } from '@jest/globals';
 import { encodeInt8, encodeNf4 } from '../../lib/methods/weights/encode.js';
-import { evenRows } from '../../lib/train/tensor-elements.js';
+import { evenRows } from '../../lib/train/weights/tensor-elements.js';
 import { cpuTarget, Engine } from '../../lib/runtime/index.js';
 import { runOps } from '../helpers/describe-ops.js';
 import { opCases } from '../helpers/op-case.js';

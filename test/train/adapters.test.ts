@@ -5,7 +5,7 @@ import { SafetensorsFile } from '../../lib/formats/index.js';
 import { compile } from '../../lib/compile/index.js';
 import { lora, type Method, qlora, relora, StepClock } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
-import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
+import { runOptimizerStep } from '../../lib/train/schedule/optimizer-step.js';
 import { evaluateModel, Sampler, Trainer } from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
 import { cudaDevice, targetsOf, withEngine } from '../helpers/machines.js';

@@ -4,7 +4,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dense } from '../../lib/methods/index.js';
 import { evaluateModel, Trainer, type TrainerOptions } from '../../lib/train/index.js';
-import { EarlyStopping } from '../../lib/train/early-stopping.js';
+import { EarlyStopping } from '../../lib/train/evaluation/early-stopping.js';
 import { contentOf, train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 

@@ -11,10 +11,14 @@ import type { Model } from '../../lib/graph/index.js';
 import { compact, dense } from '../../lib/methods/index.js';
 import type { Method } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
-import { listCheckpoints, pruneCheckpoints, resolveCheckpoint } from '../../lib/train/checkpoint-folder.js';
-import type { CheckpointState } from '../../lib/train/checkpoint-state.js';
-import { checkResumable, openCheckpoint, saveCheckpoint } from '../../lib/train/checkpoint.js';
-import type { TrainerSettings } from '../../lib/train/options.js';
+import {
+  listCheckpoints,
+  pruneCheckpoints,
+  resolveCheckpoint,
+} from '../../lib/train/checkpoints/checkpoint-folder.js';
+import type { CheckpointState } from '../../lib/train/checkpoints/checkpoint-state.js';
+import { checkResumable, openCheckpoint, saveCheckpoint } from '../../lib/train/checkpoints/checkpoint.js';
+import type { TrainerSettings } from '../../lib/train/options/options.js';
 import { MemoryEngine } from '../helpers/memory-engine.js';
 import { planTarget } from '../helpers/plan-target.js';
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluateModel, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
 import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
-import { tokenAccuracy } from '../../lib/train/metrics/index.js';
+import { tokenAccuracy } from '../../lib/train/evaluation/metrics/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
 const { folder, text } = makeFolder();

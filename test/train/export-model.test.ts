@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { openWeights, SafetensorsFile, writeSafetensors } from '../../lib/formats/index.js';
 import { dense } from '../../lib/methods/index.js';
-import { openBaseModel } from '../../lib/train/base-model.js';
+import { openBaseModel } from '../../lib/train/weights/base-model.js';
 import { exportModel, loadModel, Trainer } from '../../lib/train/index.js';
 import { modelOfBytes, writeModelFolder } from '../helpers/model-folder.js';
 import { makeFolder } from '../helpers/tiny-run.js';

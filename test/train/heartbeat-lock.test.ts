@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HeartbeatLock } from '../../lib/train/heartbeat-lock.js';
+import { HeartbeatLock } from '../../lib/train/checkpoints/heartbeat-lock.js';
 
 let folder: string;
 let path: string;

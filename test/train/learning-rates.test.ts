@@ -4,10 +4,10 @@ import { compact, dense, type Method } from '../../lib/methods/index.js';
 import { scalar, sgd } from '../../lib/graph/index.js';
 import { llama } from '../../lib/models/index.js';
 import type { RunOptions } from '../../lib/runtime/index.js';
-import { readState } from '../../lib/train/checkpoint-state.js';
+import { readState } from '../../lib/train/checkpoints/checkpoint-state.js';
 import { Trainer, type TrainerOptions } from '../../lib/train/index.js';
-import { resolveOptions, settingsOfRun } from '../../lib/train/options.js';
-import { TrainingState } from '../../lib/train/training-state.js';
+import { resolveOptions, settingsOfRun } from '../../lib/train/options/options.js';
+import { TrainingState } from '../../lib/train/checkpoints/training-state.js';
 import { train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MetricsLog } from '../../lib/train/metrics-log.js';
+import { MetricsLog } from '../../lib/train/logs/metrics-log.js';
 
 let folder: string;
 beforeEach(async () => {

@@ -6,12 +6,12 @@ import { llama } from '../../lib/models/index.js';
 import { cpuTarget, Engine } from '../../lib/runtime/index.js';
 import { Trainer } from '../../lib/train/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
-import { readState } from '../../lib/train/checkpoint-state.js';
+import { readState } from '../../lib/train/checkpoints/checkpoint-state.js';
 import { explainNotFinite } from '../../lib/train/not-finite.js';
-import type { TrainerSettings } from '../../lib/train/options.js';
-import { learningRates } from '../../lib/train/learning-rates.js';
-import { writeConstants } from '../../lib/train/tensor-files.js';
-import { TrainingState } from '../../lib/train/training-state.js';
+import type { TrainerSettings } from '../../lib/train/options/options.js';
+import { learningRates } from '../../lib/train/schedule/learning-rates.js';
+import { writeConstants } from '../../lib/train/weights/tensor-files.js';
+import { TrainingState } from '../../lib/train/checkpoints/training-state.js';
 import { writeModelFolder } from '../helpers/model-folder.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 

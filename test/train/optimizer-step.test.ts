@@ -1,7 +1,7 @@
 import type { Plan } from '../../lib/compile/index.js';
 import type { Batch } from '../../lib/data/index.js';
 import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
-import { runOptimizerStep } from '../../lib/train/optimizer-step.js';
+import { runOptimizerStep } from '../../lib/train/schedule/optimizer-step.js';
 import { windowOf } from '../helpers/window-of.js';
 
 interface Call {

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadTokenizer } from '../../lib/data/index.js';
 import { llama } from '../../lib/models/index.js';
-import { pretrainedFiles } from '../../lib/train/pretrained-files.js';
+import { pretrainedFiles } from '../../lib/train/weights/pretrained-files.js';
 import { Trainer } from '../../lib/train/index.js';
 import { makeFolder, tinyConfig, tinyRun } from '../helpers/tiny-run.js';
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RunLock } from '../../lib/train/run-lock.js';
+import { RunLock } from '../../lib/train/checkpoints/run-lock.js';
 
 let folder: string;
 beforeEach(async () => {

@@ -2,8 +2,8 @@ import type { Plan } from '../../lib/compile/index.js';
 import type { Batch } from '../../lib/data/index.js';
 import { dense } from '../../lib/methods/index.js';
 import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
-import { learningRates } from '../../lib/train/learning-rates.js';
-import { TrainingState } from '../../lib/train/training-state.js';
+import { learningRates } from '../../lib/train/schedule/learning-rates.js';
+import { TrainingState } from '../../lib/train/checkpoints/training-state.js';
 import { tinyRun } from '../helpers/tiny-run.js';
 
 /** Batches that tell where they came from, and how many of them exist: read, and not yet given to the engine. */

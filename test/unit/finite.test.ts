@@ -1,5 +1,5 @@
 import { convertNumbers, toSingles } from '../../lib/formats/index.js';
-import { firstNotFinite } from '../../lib/train/finite.js';
+import { firstNotFinite } from '../../lib/train/weights/finite.js';
 
 const f32 = (values: readonly number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 /** The upper halves of the same numbers. */

@@ -36,7 +36,7 @@ import {
   environment,
   findDevice,
 } from '../../lib/runtime/index.js';
-import { readState } from '../../lib/train/checkpoint-state.js';
+import { readState } from '../../lib/train/checkpoints/checkpoint-state.js';
 import {
   evaluateModel,
   exportAdapters,

@@ -11,7 +11,7 @@ import { tokenizerFromFiles } from '../../lib/data/huggingface/load.js';
 import { isCompactError } from '../../lib/errors.js';
 import { openWeights, writeSafetensors } from '../../lib/formats/index.js';
 import { llama } from '../../lib/models/index.js';
-import { openBaseModel } from '../../lib/train/base-model.js';
+import { openBaseModel } from '../../lib/train/weights/base-model.js';
 import { loadModel } from '../../lib/train/index.js';
 import { llama2cTokenizerFiles } from '../../lib/train/interchange/llama2c/tokenizer-file.js';
 import { openModelSource } from '../../lib/train/interchange/model-source.js';

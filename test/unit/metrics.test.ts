@@ -7,7 +7,7 @@ import {
   matthewsCorrelation,
   pearsonCorrelation,
   spearmanCorrelation,
-} from '../../lib/train/metrics/index.js';
+} from '../../lib/train/evaluation/metrics/index.js';
 import { readJson } from '../helpers/fixtures.js';
 
 interface Recorded {

@@ -7,7 +7,7 @@ import {
   pieces,
   transposed,
   type Elements,
-} from '../../lib/train/tensor-elements.js';
+} from '../../lib/train/weights/tensor-elements.js';
 
 const words = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: Float64Array } as const;
 type WordBytes = keyof typeof words;

@@ -1,7 +1,12 @@
 /** Tensors that hold several parameters, read in pieces that begin and end anywhere. */
 import { expect, test } from '@jest/globals';
-import type { Elements } from '../../lib/train/tensor-elements.js';
-import { besideEachOther, columnsOf, concatenated, elementsFrom } from '../../lib/train/tensor-parts.js';
+import type { Elements } from '../../lib/train/weights/tensor-elements.js';
+import {
+  besideEachOther,
+  columnsOf,
+  concatenated,
+  elementsFrom,
+} from '../../lib/train/weights/tensor-parts.js';
 
 const elementsOf = (data: Uint16Array): Elements => ({
   elementBytes: 2,

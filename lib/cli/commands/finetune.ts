@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { methodFromDescription } from '../../methods/index.js';
-import { expandShorthand } from '../../train/recipe.js';
+import { expandShorthand } from '../../train/options/recipe.js';
 import { exportTrained } from '../../train/fine-tune.js';
 import { fineTuneOptions, type FineTuneOptions } from '../../train/index.js';
 import type { Trainer } from '../../train/index.js';

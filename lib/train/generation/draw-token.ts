@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { checkOptions, checkValue, text, type Checked } from '../../options.js';
-import { sampleBatchTable, sampleTable } from '../trainer-table.js';
-import type { SampleBatchOptions, SampleOptions } from '../types.js';
+import { sampleBatchTable, sampleTable } from '../options/trainer-table.js';
+import type { SampleBatchOptions, SampleOptions } from '../options/types.js';
 
 export type CheckedSampleOptions = Checked<typeof sampleTable>;
 

@@ -1,7 +1,7 @@
 import { encodeBounded } from '../../data/index.js';
 import { compactError } from '../../errors.js';
 import { shown } from '../../options.js';
-import type { SampleOptions } from '../types.js';
+import type { SampleOptions } from '../options/types.js';
 import type { TextModel } from './text-model.js';
 
 type Prompt = Pick<SampleOptions, 'prompt' | 'messages' | 'splitSpecialTokens'>;

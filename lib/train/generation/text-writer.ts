@@ -1,5 +1,5 @@
 import { TextStream } from '../../data/index.js';
-import type { SampleReport } from '../types.js';
+import type { SampleReport } from '../options/types.js';
 import { drawToken, uniformNumbers, type CheckedSampleOptions } from './draw-token.js';
 import { fittingPromptIds } from './prompt-ids.js';
 import { StopStrings } from './stop-strings.js';

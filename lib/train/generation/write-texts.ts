@@ -1,4 +1,4 @@
-import type { SampleReport } from '../types.js';
+import type { SampleReport } from '../options/types.js';
 import { CachedSequences } from './cached-sequences.js';
 import type { CheckedSampleOptions } from './draw-token.js';
 import type { TextModel } from './text-model.js';

@@ -3,9 +3,9 @@ import { convertNumbers, isFloat, type FloatDType, type TensorReader } from '../
 import { numElements, type Model } from '../../graph/index.js';
 import { adapterScale, factorName } from '../../methods/adaptation/low-rank-adapter.js';
 import type { AdapterOptions } from '../../methods/index.js';
-import { indexOfNotFinite } from '../finite.js';
-import { parameterShapes } from '../model-weights.js';
-import { notFinite } from '../tensor-elements.js';
+import { indexOfNotFinite } from '../weights/finite.js';
+import { parameterShapes } from '../weights/model-weights.js';
+import { notFinite } from '../weights/tensor-elements.js';
 
 /** The two factors of an adapter as files hold them: A (rank, in_features) and B (out_features, rank). */
 export interface Factors {

@@ -3,9 +3,9 @@ import { nf4Shapes, numElements, type Model } from '../../graph/index.js';
 import { codedRun, decodeInt8, decodeNf4 } from '../../methods/weights/decode.js';
 import { int8GroupSize } from '../../methods/weights/int8.js';
 import { blocksPerSpan } from '../../methods/weights/encode.js';
-import { byTensor, parameterShapes, storedShape } from '../model-weights.js';
-import { transposed, withoutEvenRows, type Elements } from '../tensor-elements.js';
-import { joinedParts, shapeInFile } from '../tensor-parts.js';
+import { byTensor, parameterShapes, storedShape } from '../weights/model-weights.js';
+import { transposed, withoutEvenRows, type Elements } from '../weights/tensor-elements.js';
+import { joinedParts, shapeInFile } from '../weights/tensor-parts.js';
 import { withMadeTensors, type MadeTensor } from './tensor-view.js';
 
 /*

@@ -2,9 +2,9 @@
 // time: no whole weight is ever in memory, only the factors of one.
 import { convertNumbers, type TensorReader } from '../../formats/index.js';
 import type { Model } from '../../graph/index.js';
-import { byTensor, parameterShapes, storedShape } from '../model-weights.js';
-import { floatsOfFile } from '../tensor-files.js';
-import { shapeInFile, type StoredShape } from '../tensor-parts.js';
+import { byTensor, parameterShapes, storedShape } from '../weights/model-weights.js';
+import { floatsOfFile } from '../weights/tensor-files.js';
+import { shapeInFile, type StoredShape } from '../weights/tensor-parts.js';
 import type { Adapter, Adapters, Factors } from './adapters.js';
 import { withMadeTensors, type MadeTensor } from './tensor-view.js';
 

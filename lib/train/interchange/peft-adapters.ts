@@ -4,7 +4,7 @@ import { compactError } from '../../errors.js';
 import { refusedPickle, SafetensorsFile } from '../../formats/index.js';
 import type { Model, StoredParameter } from '../../graph/index.js';
 import { isAdapted } from '../../methods/adaptation/low-rank-adapter.js';
-import { byTensor, parametersOf } from '../model-weights.js';
+import { byTensor, parametersOf } from '../weights/model-weights.js';
 import { checkFactor, readSingles, type Adapter, type Adapters } from './adapters.js';
 import { adapterFileName, ofModule, readPeftConfig, type PeftConfig } from './peft-config.js';
 import { factorIn, moduleOfFactor } from './peft-names.js';

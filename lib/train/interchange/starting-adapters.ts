@@ -6,10 +6,10 @@ import { adapterScale, factorName, isAdapted } from '../../methods/adaptation/lo
 import type { AdapterOptions, Method } from '../../methods/index.js';
 import type { Engine } from '../../runtime/index.js';
 import { checkAborted } from '../abort.js';
-import { indexOfNotFinite } from '../finite.js';
-import { parametersOf } from '../model-weights.js';
-import { notFinite } from '../tensor-elements.js';
-import { hostArray } from '../tensor-files.js';
+import { indexOfNotFinite } from '../weights/finite.js';
+import { parametersOf } from '../weights/model-weights.js';
+import { notFinite } from '../weights/tensor-elements.js';
+import { hostArray } from '../weights/tensor-files.js';
 import { openAdapterFolder, type AdapterFolder } from './peft-adapters.js';
 
 /** Adapters that a run goes on from, found to be those that its method trains; no number has been read yet. */

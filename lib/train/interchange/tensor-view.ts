@@ -1,6 +1,6 @@
 import type { FloatDType, TensorReader } from '../../formats/index.js';
 import { numElements } from '../../graph/index.js';
-import type { Elements } from '../tensor-elements.js';
+import type { Elements } from '../weights/tensor-elements.js';
 
 /** A tensor that is made while it is read. */
 export interface MadeTensor {

@@ -1,8 +1,8 @@
 import { compile, type Target } from '../../../compile/index.js';
 import type { RoleRate } from '../../../graph/index.js';
 import { methodFromDescription, type OptimizerName } from '../../../methods/index.js';
-import { usedRoleRates } from '../../../train/learning-rates.js';
-import { optionsFromRecipe } from '../../../train/recipe.js';
+import { usedRoleRates } from '../../../train/schedule/learning-rates.js';
+import { optionsFromRecipe } from '../../../train/options/recipe.js';
 import type { ListedMethod } from '../../method-list.js';
 import { tunedRecipe, type DemoMethod, type DemoSize } from '../training/demo-recipe.js';
 import type { Contender } from './quality-sweep.js';

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { compactError } from '../../../errors.js';
 import { llamaPresets } from '../../../models/index.js';
-import { loadModel } from '../../../train/load-model.js';
+import { loadModel } from '../../../train/weights/load-model.js';
 import { formatPercent, formatSmall } from '../../format.js';
 import { describeMethod } from '../../describe-method.js';
 import { onInterrupt } from '../../interrupt.js';

@@ -13,8 +13,8 @@ import {
 } from '../../../formats/index.js';
 import { numElements, type Model } from '../../../graph/index.js';
 import { llama } from '../../../models/index.js';
-import { pairsApart, reorderedRows } from '../../row-order.js';
-import { elementsOfFile } from '../../tensor-files.js';
+import { pairsApart, reorderedRows } from '../../weights/row-order.js';
+import { elementsOfFile } from '../../weights/tensor-files.js';
 import { withMadeTensors, type MadeTensor } from '../tensor-view.js';
 import { layoutOf, parseHeader, type Llama2cHeader } from './header.js';
 

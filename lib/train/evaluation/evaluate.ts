@@ -1,0 +1,49 @@
+import type { RunData } from '../../data/index.js';
+import type { Engine } from '../../runtime/index.js';
+import { compactError } from '../../errors.js';
+import { ClassPredictions } from './metrics/class-predictions.js';
+import type { EvaluateReport } from '../options/types.js';
+
+/**
+ * Mean cross-entropy and perplexity of the held-out sequences, or of the first `limit` of them in their fixed order, and of
+ * labelled ones metrics of the classes.
+ * @throws ERR_COMPACT_DATA_EMPTY without held-out data, ERR_COMPACT_ABORTED
+ */
+export async function evaluateLoss(
+  engine: Pick<Engine, 'run'>,
+  dataset: Pick<RunData, 'validationBatch' | 'numValidationSequences'>,
+  options: {
+    readonly step: number;
+    readonly batchSize: number;
+    /** Of the entry `generate`, which tells the classes of labelled sequences. Default 1. */
+    readonly generateBatchSize?: number;
+    readonly limit?: number;
+    readonly signal?: AbortSignal;
+  },
+): Promise<EvaluateReport> {
+  const { step, batchSize, generateBatchSize = 1, limit = Infinity, signal } = options;
+  const start = performance.now();
+  const count = Math.min(dataset.numValidationSequences, limit);
+  const predictions = new ClassPredictions(engine, generateBatchSize);
+  let sum = 0;
+  let numTokens = 0;
+  let next = dataset.validationBatch(0, batchSize, limit);
+  for (let first = 0; first < count; first += batchSize) {
+    const batch = await next;
+    const running = engine.run('evaluate', { inputs: batch.inputs, scalars: { lossScale: 1 }, signal });
+    if (first + batchSize < count) next = dataset.validationBatch(first + batchSize, batchSize, limit);
+    const [, { outputs }] = await Promise.all([next, running]);
+    sum += outputs['loss']![0]!;
+    numTokens += batch.numCountedTokens;
+    await predictions.add(batch, signal);
+  }
+  if (numTokens === 0)
+    throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out data to evaluate on', {
+      op: 'data',
+      remedy: 'Give `validation` files, or a larger `validationFraction`',
+    });
+  const loss = sum / numTokens;
+  const { metrics } = predictions;
+  const durationMs = performance.now() - start;
+  return { step, loss, perplexity: Math.exp(loss), numTokens, ...(metrics && { metrics }), durationMs };
+}
