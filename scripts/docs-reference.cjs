@@ -88,7 +88,7 @@ const chaptersOf = (definitions) =>
  * @returns the page, and for each default that a comment names otherwise than the table a complaint
  */
 function recipePage(load) {
-  const { recipeTable } = load('train/recipe');
+  const { recipeTable } = load('train/options/recipe');
   const { dataTable } = load('data/data-table');
   const { recordDataTable } = load('data/records/record-data-options');
   const { llamaTable } = load('models/llama/config');
@@ -107,7 +107,7 @@ function recipePage(load) {
   const sections = {
     recipe: [
       optionInfos({ ...recipeTable, ...engineTable }),
-      sentencesOf('train/types.ts', 'TrainerOptions'),
+      sentencesOf('train/options/types.ts', 'TrainerOptions'),
     ],
     data: [optionInfos(dataTable), sentencesOf('data/types.ts', 'DataOptions')],
     records: [

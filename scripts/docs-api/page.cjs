@@ -5,7 +5,7 @@ const { splitDefault } = require('./docstring.cjs');
 
 /** Where a declaration stands on its page, by the beginning of its file's path; the first that fits. */
 const sections = [
-  ['Learning rates', 'train/learning-rate-schedule.ts'],
+  ['Learning rates', 'train/schedule/learning-rate-schedule.ts'],
   ['Training', 'train/'],
   ['Methods', 'methods/', 'options.ts'],
   ['Models', 'models/', 'graph/model.ts'],
