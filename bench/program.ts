@@ -8,6 +8,7 @@ import { registerKernelsBench } from './commands/kernels.js';
 import { registerLoadBench } from './commands/load.js';
 import { registerLossesBench } from './commands/losses.js';
 import { registerTokenizeBench } from './commands/tokenize.js';
+import { registerTokenizerParity } from './commands/tokenizer-parity.js';
 
 /** Runs one command line of `scripts/bench`. */
 export const main = (args: readonly string[]): Promise<ExitCode> => runProgram(args, createProgram);
@@ -23,5 +24,6 @@ export function createProgram({ terminal }: CommandContext): Command {
   registerLossesBench(program, terminal);
   registerLoadBench(program, terminal);
   registerTokenizeBench(program, terminal);
+  registerTokenizerParity(program, terminal);
   return program;
 }

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename, join, resolve } from 'node:path';
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { encodePieces } from '../../lib/data/encode-pieces.js';
 import { loadTokenizer } from '../../lib/data/tokenizer.js';
@@ -12,6 +11,7 @@ import { quantiles } from '../../lib/cli/bench/quantiles.js';
 import { positiveInteger } from '../../lib/cli/options.js';
 import { renderTable } from '../../lib/cli/table.js';
 import type { Terminal } from '../../lib/cli/terminal.js';
+import { nativeTokenizers, type NativeTokenizer } from '../peers/native-tokenizers.js';
 
 const help = `
 One thread encodes the same text by this package and by the npm package tokenizers (Hugging Face's, native), in turns, in
@@ -27,19 +27,6 @@ interface TokenizeFlags {
   readonly peer?: string;
   readonly rounds: number;
   readonly ledger?: string;
-}
-
-/** What is used of the npm package tokenizers. */
-interface Peer {
-  readonly Tokenizer: {
-    fromFile(path: string): {
-      encode(
-        text: string,
-        pair: null,
-        options: { addSpecialTokens: boolean },
-      ): Promise<{ getIds(): number[] }>;
-    };
-  };
 }
 
 const pieceLength = 65_536;
@@ -67,7 +54,7 @@ async function tokenizeBench(
   process.env['TOKENIZERS_PARALLELISM'] = 'false';
   process.env['RAYON_NUM_THREADS'] = '1';
   const text = readFileSync(file, 'utf8');
-  const peer = peerFolder === undefined ? undefined : loadPeer(peerFolder);
+  const peer = peerFolder === undefined ? undefined : nativeTokenizers(peerFolder);
   const numBytes = Buffer.byteLength(text);
   const rows: LedgerRow[] = [];
   for (const folder of folders) {
@@ -119,19 +106,15 @@ async function checkIds(folder: string, piece: string, ways: readonly Way[]): Pr
       });
 }
 
-async function waysOf(folder: string, peer: Peer | undefined): Promise<readonly Way[]> {
+async function waysOf(
+  folder: string,
+  peer: ((folder: string) => NativeTokenizer) | undefined,
+): Promise<readonly Way[]> {
   const tokenizer = await loadTokenizer(folder);
   const ours: Way = { provider: 'compact-train', encode: (piece) => encodeOurs(tokenizer, piece) };
   if (peer === undefined) return [ours];
-  const native = peer.Tokenizer.fromFile(join(folder, 'tokenizer.json'));
-  const options = { addSpecialTokens: false };
-  return [
-    ours,
-    {
-      provider: 'tokenizers (native)',
-      encode: async (piece) => (await native.encode(piece, null, options)).getIds(),
-    },
-  ];
+  const native = peer(folder);
+  return [ours, { provider: 'tokenizers (native)', encode: (piece) => native.encode(piece) }];
 }
 
 const encodeOurs = (tokenizer: Tokenizer, text: string): ArrayLike<number> =>
@@ -140,16 +123,4 @@ const encodeOurs = (tokenizer: Tokenizer, text: string): ArrayLike<number> =>
 function* pieces(text: string): Generator<string> {
   for (let start = 0; start < text.length; start += pieceLength)
     yield text.slice(start, start + pieceLength).toWellFormed();
-}
-
-function loadPeer(folder: string): Peer {
-  try {
-    return createRequire(join(resolve(folder), 'package.json'))('tokenizers') as Peer;
-  } catch (cause) {
-    throw compactError('ERR_COMPACT_ARGUMENT', `${folder} has no npm package tokenizers`, {
-      op: '--peer',
-      remedy: `npm install --prefix ${folder} tokenizers`,
-      cause,
-    });
-  }
 }

@@ -1,6 +1,7 @@
 import { charactersMap } from './characters-map.js';
 import { compilePattern } from './pattern.js';
 import type { NormalizerConfig } from './schema.js';
+import { formatCharacters, nonspacingMarks } from './unicode-8.js';
 
 /** Changes a text before it is split; `isStart` is false where the text goes on from an earlier piece. */
 export type Normalizer = (text: string, isStart: boolean) => string;
@@ -49,18 +50,18 @@ function trimEnd(text: string): string {
   return text.slice(0, end);
 }
 
+const unprinted = new RegExp(String.raw`[^\P{Cc}\t\n\r]|[\uFFFD\p{Co}\p{Cs}${formatCharacters}]`, 'gu');
+const accents = new RegExp(`[${nonspacingMarks}]`, 'gu');
+
 /** As Google's BERT splits words (Devlin et al. 2018): control characters go, every ideograph stands alone. */
 function bertNormalizer(config: Extract<NormalizerConfig, { type: 'BertNormalizer' }>): Normalizer {
   const ideograph =
     /[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B920}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]/gu;
   return (text) => {
     let result = text;
-    if (config.clean_text)
-      result = result
-        .replace(/[^\P{Cc}\t\n\r]|[\uFFFD\p{Cf}\p{Co}\p{Cs}]/gu, '')
-        .replace(/\p{White_Space}/gu, ' ');
+    if (config.clean_text) result = result.replace(unprinted, '').replace(/\p{White_Space}/gu, ' ');
     if (config.handle_chinese_chars) result = result.replace(ideograph, ' $& ');
-    if (config.strip_accents ?? config.lowercase) result = result.normalize('NFD').replace(/\p{Mn}/gu, '');
+    if (config.strip_accents ?? config.lowercase) result = result.normalize('NFD').replace(accents, '');
     return config.lowercase ? lowercase(result) : result;
   };
 }

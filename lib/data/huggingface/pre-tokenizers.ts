@@ -1,6 +1,7 @@
 import { bytesToLetters } from './byte-level.js';
 import { compilePattern, cutAround, findSpans, joinSpans } from './pattern.js';
 import type { PreTokenizerConfig, SplitBehavior } from './schema.js';
+import { punctuation as punctuationOfUnicode8 } from './unicode-8.js';
 
 /** Where a text stands: at the start of its document or section, and at the very first character of all. */
 export interface Place {
@@ -13,7 +14,7 @@ export type PreTokenizer = (text: string, place: Place) => string[];
 
 const gpt2Words =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
-const punctuation = /[!-/:-@[-`{-~]|\p{P}/gu;
+const punctuation = new RegExp(`[!-/:-@[-\`{-~${punctuationOfUnicode8}]`, 'gu');
 const whitespace = /\p{White_Space}/gu;
 
 /** @throws SyntaxError for a regular expression that cannot be translated */
