@@ -1,4 +1,4 @@
-// Writes docs/benchmarks.md, its pictures, and the generated parts of docs/kernels.md and docs/methods/README.md from
+// Writes docs/benchmarks.md, its pictures, docs/parity.md, and the generated parts of docs/kernels.md and docs/methods/README.md from
 // the ledgers.
 'use strict';
 
@@ -14,7 +14,7 @@ const usage = `usage: node scripts/docs-benchmarks.cjs [--check] [--ledger FILE]
   --output FOLDER   where docs/ is, instead of the repository`;
 
 require('../bench/typescript.cjs');
-const { generatedDocuments, methodDocuments } = require('../bench/document/files.ts');
+const { generatedDocuments, methodDocuments, parityDocuments } = require('../bench/document/files.ts');
 
 function options() {
   try {
@@ -28,7 +28,10 @@ function options() {
 
 const { check, ledger, output = root } = options();
 const stale = [];
-const documents = { ...generatedDocuments(ledger), ...(ledger === undefined ? methodDocuments() : {}) };
+const documents = {
+  ...generatedDocuments(ledger),
+  ...(ledger === undefined && { ...methodDocuments(), ...parityDocuments() }),
+};
 for (const [name, contents] of Object.entries(documents)) {
   const file = path.join(output, name);
   if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === contents) continue;

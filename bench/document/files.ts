@@ -4,6 +4,7 @@ import { packageDirectory } from '../../lib/cli/package-info.js';
 import { benchmarksDocument, gpuFigures, kernelPredictionTable } from './document.js';
 import { readGpuRows } from './gpu-rows.js';
 import { learnedPart, type QualityRow, type StepTimeRow } from './learned.js';
+import { parityDocument, type ParityRow } from './parity.js';
 import { resourceTable, type KernelResources } from './resources.js';
 
 const at = (...parts: readonly string[]): string => join(packageDirectory, ...parts);
@@ -35,6 +36,11 @@ export function methodDocuments(): Record<string, string> {
   );
   return { [name]: replacePart(readFileSync(at(name), 'utf8'), 'learned', part) };
 }
+
+/** What the ledger of comparisons with other programs makes of the documents. */
+export const parityDocuments = (): Record<string, string> => ({
+  'docs/parity.md': parityDocument(rowsOf('parity.jsonl') as ParityRow[]),
+});
 
 const rowsOf = (name: string): readonly unknown[] =>
   readFileSync(at('bench', 'results', name), 'utf8')

@@ -5,6 +5,7 @@
 
 #include "cuda/runtime/device.h"
 #include "cuda/simt/soft_cap.cuh"
+#include "native/backend/op_checks.h"
 
 namespace compact {
 
@@ -17,6 +18,7 @@ struct AttentionShape {
     SoftCap soft_cap;               // of scores
     const uint8_t* mask;            // (tokens) or null
     const int32_t* first_keys;      // (tokens) or null
+    int window;                     // keys that a query sees, up to its own place; 0: all
     int64_t query_width, kv_width;  // heads * head_size, kv_heads * head_size
     int64_t sequences;
 
@@ -29,12 +31,24 @@ struct AttentionShape {
           soft_cap{static_cast<float>(attribute(call, "softCap"))},
           mask(data<uint8_t>(call.inputs[mask_index])),
           first_keys(data<int32_t>(call.inputs[mask_index + 1])),
+          window(static_cast<int>(attention_window(call))),
           query_width(call.inputs[0].shape[1]),
           kv_width(call.inputs[1].shape[1]),
           sequences(call.inputs[0].shape[0] / length) {
         heads = static_cast<int>(query_width / head_size);
         kv_heads = static_cast<int>(kv_width / head_size);
         group = heads / kv_heads;
+    }
+
+    __device__ __forceinline__ bool hides_earlier_keys() const {
+        return first_keys != nullptr || window > 0;
+    }
+    // Keys before this one are hidden from a query: those of other documents, and those before its
+    // window. It does not decrease within a sequence.
+    __device__ __forceinline__ int first_key(int64_t sequence, int query) const {
+        const int document = first_keys == nullptr ? 0 : first_keys[sequence * length + query];
+        const int in_window = query - window + 1;
+        return window == 0 || document > in_window ? document : in_window;
     }
 
     int64_t tiles(int64_t rows) const { return ceil_div(length, rows); }
@@ -49,19 +63,19 @@ struct AttentionShape {
     // whatever the first keys say.
     __device__ __forceinline__ int first_tile_of_keys(int64_t sequence, int first_query,
                                                       int queries, int keys) const {
-        if (first_keys == nullptr) return 0;
+        if (!hides_earlier_keys()) return 0;
         const int last = visible_keys(first_query, queries) - 1;
-        const int first = first_keys[sequence * length + first_query];
+        const int first = first_key(sequence, first_query);
         return (first < 0 ? 0 : (first < last ? first : last)) / keys;
     }
     // The first query of a sequence whose keys all lie behind this one: from it on nobody sees the
     // key, as first keys do not decrease.
     __device__ __forceinline__ int end_of_queries(int64_t sequence, int key) const {
-        if (first_keys == nullptr) return length;
+        if (!hides_earlier_keys()) return length;
         int low = 0, high = length;
         while (low < high) {
             const int middle = (low + high) / 2;
-            if (first_keys[sequence * length + middle] > key) {
+            if (first_key(sequence, middle) > key) {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -77,13 +91,13 @@ struct AttentionShape {
         return end > first_tile ? end : first_tile + 1;
     }
     // Whether a query from `first_query` on may not see all of a tile of keys.
-    __device__ __forceinline__ bool hides_keys(int first_query, int first_key, int keys) const {
-        return mask != nullptr || first_keys != nullptr || first_key + keys > length ||
-               (causal && first_key + keys > first_query + 1);
+    __device__ __forceinline__ bool hides_keys(int first_query, int tile_begin, int keys) const {
+        return mask != nullptr || hides_earlier_keys() || tile_begin + keys > length ||
+               (causal && tile_begin + keys > first_query + 1);
     }
     // Keys before this one are hidden from a query.
     __device__ __forceinline__ int begin_of_keys(int64_t sequence, int query) const {
-        return first_keys == nullptr || query >= length ? 0 : first_keys[sequence * length + query];
+        return query >= length ? 0 : first_key(sequence, query);
     }
     // Keys from here on are hidden from a query.
     __device__ __forceinline__ int end_of_keys(int query) const {

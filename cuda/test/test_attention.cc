@@ -7,20 +7,29 @@ namespace {
 struct Problem {
     int64_t sequences, length, heads, kv_heads, head_size;
     bool causal, masked;
-    // Not 0: documents of 37 tokens follow each other in a sequence, and a token sees the last so
-    // many tokens of its own.
-    int64_t window = 0;
+    int64_t window = 0;   // tokens that a token sees; 0: all
+    bool packed = false;  // documents of 37 tokens follow each other in a sequence
 };
 
 const std::vector<Problem> kCases = {
-    {1, 1, 1, 1, 8, true, false},        {2, 65, 2, 2, 32, true, false},
-    {1, 64, 4, 2, 40, true, false},      {1, 131, 4, 1, 64, true, true},
-    {2, 33, 2, 1, 128, false, true},     {1, 80, 1, 1, 256, false, false},
-    {3, 17, 3, 3, 16, true, true},       {1, 128, 2, 2, 48, false, true},
-    {1, 97, 2, 1, 80, true, false},      {2, 70, 2, 2, 96, false, false},
-    {1, 150, 2, 1, 112, true, true},     {1, 40, 2, 1, 136, true, false},
-    {1, 150, 2, 1, 24, true, false, 20}, {1, 131, 2, 1, 96, true, true, 37},
-    {1, 100, 1, 1, 64, false, false, 1}, {2, 75, 2, 2, 144, true, false, 30},
+    {1, 1, 1, 1, 8, true, false},
+    {2, 65, 2, 2, 32, true, false},
+    {1, 64, 4, 2, 40, true, false},
+    {1, 131, 4, 1, 64, true, true},
+    {2, 33, 2, 1, 128, false, true},
+    {1, 80, 1, 1, 256, false, false},
+    {3, 17, 3, 3, 16, true, true},
+    {1, 128, 2, 2, 48, false, true},
+    {1, 97, 2, 1, 80, true, false},
+    {2, 70, 2, 2, 96, false, false},
+    {1, 150, 2, 1, 112, true, true},
+    {1, 40, 2, 1, 136, true, false},
+    {1, 150, 2, 1, 24, true, false, 20, true},
+    {1, 131, 2, 1, 96, true, true, 37},
+    {1, 100, 1, 1, 64, false, false, 1},
+    {2, 75, 2, 2, 144, true, false, 30},
+    {1, 90, 2, 1, 64, true, true, 0, true},
+    {1, 90, 1, 1, 160, true, false, 0, true},
 };
 
 void compare(const Problem& c, int32_t dtype) {
@@ -39,21 +48,20 @@ void compare(const Problem& c, int32_t dtype) {
     }
     Tensor first_keys({tokens}, CP_I32);
     for (int64_t i = 0; i < tokens; ++i) {
-        const int64_t position = i % c.length;
-        first_keys.set(i,
-                       static_cast<double>(std::max(position / 37 * 37, position - c.window + 1)));
+        first_keys.set(i, static_cast<double>(i % c.length / 37 * 37));
     }
     const auto finish = [&](Comparison& call, double tolerance) {
         return call.attribute("sequenceLength", static_cast<double>(c.length))
             .attribute("headSize", static_cast<double>(c.head_size))
             .attribute("causal", c.causal)
+            .attribute("window", static_cast<double>(c.window))
             .attribute("scale", 1.0 / std::sqrt(static_cast<double>(c.head_size)))
             .agrees(tolerance);
     };
     Comparison forward("attention");
     forward.input(q).input(k).input(v);
     c.masked ? forward.input(mask) : forward.absent();
-    c.window > 0 ? forward.input(first_keys) : forward.absent();
+    c.packed ? forward.input(first_keys) : forward.absent();
     forward.output({tokens, width}, dtype).output({tokens, c.heads});
     // Tensor cores take the probabilities as bf16: 2^-9 of each.
     const bool rounded = dtype == CP_BF16 && c.head_size <= 128;
@@ -64,7 +72,7 @@ void compare(const Problem& c, int32_t dtype) {
     Comparison backward("attentionBackward");
     backward.input(q).input(k).input(v).input(o).input(lse).input(d_o);
     c.masked ? backward.input(mask) : backward.absent();
-    c.window > 0 ? backward.input(first_keys) : backward.absent();
+    c.packed ? backward.input(first_keys) : backward.absent();
     backward.output({tokens, width}, dtype).output({tokens, kv_width}, dtype);
     backward.output({tokens, kv_width}, dtype);
     CHECK(finish(backward, rounded ? 6e-3 : 1e-5));
@@ -73,7 +81,7 @@ void compare(const Problem& c, int32_t dtype) {
 }  // namespace
 
 TEST(cuda_attention) {
-    for (const Problem& c : sizes(kCases, {2, 4, 6, 11, 12, 15})) {
+    for (const Problem& c : sizes(kCases, {2, 4, 6, 11, 12, 15, 16})) {
         for (int32_t dtype : kDtypes) compare(c, dtype);
     }
 }

@@ -5,7 +5,6 @@ import { checkOptions, flag, optional, seedNumber, wholeNumber, type OptionTable
 import { dataTable } from './data-table.js';
 import { makeTemporaryFolder } from '../formats/index.js';
 import { permutation } from './permutation.js';
-import { emptyPlaces, placeDocument } from './places.js';
 import type { RunData } from './run-data.js';
 import { findSources, listPaths } from './sources.js';
 import type { Sources } from './sources.js';
@@ -23,8 +22,6 @@ export interface DatasetOptions {
   readonly vocabularySize: number;
   /** Of the order of the training sequences. */
   readonly seed: number;
-  /** Tokens that a token of the model sees, itself included: longer sequences come with their places. Default: all. */
-  readonly slidingWindow?: number;
   /** Training sequences that one step consumes; told when the corpus has fewer. */
   readonly sequencesPerStep?: number;
   /** Whether held-out text is needed, so that a corpus without any is refused. Default false. */
@@ -37,7 +34,6 @@ const datasetTable = {
   sequenceLength: wholeNumber(1),
   vocabularySize: wholeNumber(1),
   seed: seedNumber,
-  slidingWindow: optional(wholeNumber(1)),
   sequencesPerStep: optional(wholeNumber(1)),
   needsValidation: optional(flag),
   isHeldOut: optional(flag),
@@ -204,7 +200,7 @@ export class Dataset implements RunData {
   }
 
   async #batch(span: Span, indices: readonly (number | undefined)[]): Promise<Batch> {
-    const { sequenceLength: length, slidingWindow = Infinity } = this.#options;
+    const { sequenceLength: length } = this.#options;
     const tokens = new Int32Array(indices.length * length);
     const targets = new Int32Array(indices.length * length).fill(ignoreIndex);
     const read = async (index: number | undefined, row: number): Promise<void> => {
@@ -214,12 +210,8 @@ export class Dataset implements RunData {
       targets.set(ids.subarray(1), row * length);
     };
     await Promise.all(indices.map(read));
-    const places = length > slidingWindow ? emptyPlaces(tokens.length) : undefined;
-    if (places !== undefined)
-      for (const row of indices.keys())
-        placeDocument(places, row * length, { start: 0, end: length }, slidingWindow);
     return {
-      inputs: { tokens, targets, ...places },
+      inputs: { tokens, targets },
       numCountedTokens: indices.filter((index) => index !== undefined).length * length,
     };
   }

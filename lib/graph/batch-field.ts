@@ -14,7 +14,7 @@ export interface BatchField {
 }
 
 /**
- * Where each token stands and what it may see, for sequences of several documents and for windows: `positions`, counted
+ * Where each token stands and what it may see, for sequences of several documents: `positions`, counted
  * from the start of its document, and `firstKeys`, the first position of the sequence that it may attend to.
  * @param numPositions of the longest sequence
  */

@@ -40,7 +40,6 @@ function isModel(value: unknown): boolean {
     ) &&
     v.is(batchFields, rest.batchFields) &&
     v.is(v.optional(batchFields), rest.packedFields) &&
-    v.is(v.optional(wholeNumber(1)), rest.slidingWindow) &&
     v.is(v.optional(v.literal(true)), rest.isCausal) &&
     v.is(weights, rest.weights)
   );

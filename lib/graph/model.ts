@@ -47,8 +47,6 @@ export interface Model {
   readonly batchFields: readonly BatchField[];
   /** What it reads besides of packed documents (`placeFields`); absent: it cannot be told where one begins. */
   readonly packedFields?: readonly BatchField[];
-  /** Tokens that a token sees, itself included; absent: all before it. Of longer sequences it reads `packedFields`, too. */
-  readonly slidingWindow?: number;
   /** How its parameters stand in files of weights. */
   readonly weights: WeightMap;
   /** What names of the body's tensors begin with, and do not where a file was saved of the body alone. */

@@ -76,7 +76,6 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   const reading = {
     sequenceLength,
     vocabularySize: vocabularyOf(model),
-    slidingWindow: model.slidingWindow,
     seed,
     sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
     needsValidation: settings.evalSteps > 0,

@@ -105,12 +105,19 @@ inline CpStatus check_heads(const char* op, int64_t head_size, int64_t width, in
     return CP_OK;
 }
 
+// Keys that a query of attention sees, up to its own place; 0 where it sees all of its sequence.
+inline int64_t attention_window(const CpCall& call) {
+    const double window = attribute(call, "window");
+    return window < attribute(call, "sequenceLength") ? static_cast<int64_t>(window) : 0;
+}
+
 inline CpStatus check_attention(const CpCall* call, const char* op, const CpTensor& lse,
                                 CpError* error) {
-    int64_t length = 0, head_size = 0, causal = 0;
+    int64_t length = 0, head_size = 0, causal = 0, window = 0;
     if (constant_integer(*call, op, "sequenceLength", 1, &length, error) != CP_OK ||
         constant_integer(*call, op, "headSize", 8, &head_size, error) != CP_OK ||
-        constant_integer(*call, op, "causal", 0, &causal, error) != CP_OK) {
+        constant_integer(*call, op, "causal", 0, &causal, error) != CP_OK ||
+        constant_integer(*call, op, "window", 0, &window, error) != CP_OK) {
         return CP_FAILED;
     }
     const int64_t tokens = call->inputs[0].shape[0], width = call->inputs[0].shape[1];

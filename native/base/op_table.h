@@ -145,11 +145,11 @@ inline constexpr OpSignature kOpSignatures[] = {
      "seedLow seedHigh tensorId standardDeviation"},
     {"attention",
      "q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] firstKeys?:i32[n] -> o:T[n,w] lse:f32[n,a]",
-     "sequenceLength headSize causal=1 scale softCap=0"},
+     "sequenceLength headSize causal=1 scale window=0 softCap=0"},
     {"attentionBackward",
      "q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] "
      "firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]",
-     "sequenceLength headSize causal=1 scale softCap=0"},
+     "sequenceLength headSize causal=1 scale window=0 softCap=0"},
     {"cachedAttention",
      "q:T[n,w] k:T[n,u] v:T[n,u] keyCache:T[c,u] valueCache:T[c,u] positions:i32[n] -> "
      "o:T[n,w] =keyCache =valueCache",

@@ -7,23 +7,31 @@ namespace {
 struct Shape {
     int64_t sequences, length, heads, kv_heads, head_size;
     bool causal, masked;
-    // Not 0: documents of 37 tokens follow each other in a sequence, and a token sees the last so
-    // many tokens of its own.
-    int64_t window = 0;
+    int64_t window = 0;   // tokens that a token sees; 0: all
+    bool packed = false;  // documents of 37 tokens follow each other in a sequence
 
+    int64_t document(int64_t position) const { return packed ? position / 37 * 37 : 0; }
     int64_t first_key(int64_t position) const {
-        return window == 0 ? 0 : std::max(position / 37 * 37, position - window + 1);
+        const int64_t in_window = window == 0 ? 0 : position - window + 1;
+        return std::max(document(position), in_window);
     }
 };
 
 const Shape kCases[] = {
-    {1, 1, 1, 1, 8, true, false},        {2, 65, 2, 2, 32, true, false},
-    {1, 64, 4, 2, 40, true, false},      {1, 131, 4, 1, 64, true, true},
-    {2, 33, 2, 1, 128, false, true},     {1, 200, 1, 1, 256, false, false},
-    {3, 17, 3, 3, 16, true, true},       {1, 128, 2, 2, 48, false, true},
-    {2, 65, 6, 2, 96, true, true},       {1, 193, 3, 1, 96, false, false},
-    {2, 150, 2, 1, 16, true, false, 20}, {1, 200, 2, 1, 48, true, true, 37},
+    {1, 1, 1, 1, 8, true, false},
+    {2, 65, 2, 2, 32, true, false},
+    {1, 64, 4, 2, 40, true, false},
+    {1, 131, 4, 1, 64, true, true},
+    {2, 33, 2, 1, 128, false, true},
+    {1, 200, 1, 1, 256, false, false},
+    {3, 17, 3, 3, 16, true, true},
+    {1, 128, 2, 2, 48, false, true},
+    {2, 65, 6, 2, 96, true, true},
+    {1, 193, 3, 1, 96, false, false},
+    {2, 150, 2, 1, 16, true, false, 20, true},
+    {1, 200, 2, 1, 48, true, true, 37},
     {1, 131, 1, 1, 64, false, false, 1},
+    {2, 150, 2, 1, 24, true, false, 0, true},
 };
 
 // Everything in fp64, with the T x T matrix.
@@ -118,7 +126,7 @@ void run_case(const Shape& c, int32_t dtype) {
     }
     Tensor first_keys({tokens}, CP_I32);
     for (int64_t i = 0; i < tokens; ++i) {
-        first_keys.set(i, static_cast<double>(c.first_key(i % c.length)));
+        first_keys.set(i, static_cast<double>(c.document(i % c.length)));
     }
     Twin twin(c, scale, q, k, v, d_o, mask);
     for_every_device([&](CpDevice& device) {
@@ -126,19 +134,20 @@ void run_case(const Shape& c, int32_t dtype) {
         OpCall forward("attention");
         forward.input(q).input(k).input(v);
         c.masked ? forward.input(mask) : forward.absent();
-        c.window > 0 ? forward.input(first_keys) : forward.absent();
+        c.packed ? forward.input(first_keys) : forward.absent();
         forward.output(o).output(lse);
         Tensor dq({tokens, width}, dtype), dk({tokens, kv_width}, dtype),
             dv({tokens, kv_width}, dtype);
         OpCall backward("attentionBackward");
         backward.input(q).input(k).input(v).input(o).input(lse).input(d_o);
         c.masked ? backward.input(mask) : backward.absent();
-        c.window > 0 ? backward.input(first_keys) : backward.absent();
+        c.packed ? backward.input(first_keys) : backward.absent();
         backward.output(dq).output(dk).output(dv);
         for (OpCall* call : {&forward, &backward}) {
             call->attribute("sequenceLength", static_cast<double>(c.length))
                 .attribute("headSize", static_cast<double>(c.head_size))
                 .attribute("causal", c.causal)
+                .attribute("window", static_cast<double>(c.window))
                 .attribute("scale", scale);
             CHECK(call->run(device) == CP_OK);
         }
@@ -189,6 +198,7 @@ TEST(attention_survives_wild_first_keys) {
                 call->attribute("sequenceLength", static_cast<double>(tokens))
                     .attribute("headSize", 16)
                     .attribute("causal", 1)
+                    .attribute("window", 40)
                     .attribute("scale", 0.25);
                 CHECK(call->run(device) == CP_OK);
             }

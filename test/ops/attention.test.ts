@@ -12,8 +12,8 @@ interface AttentionShape {
   readonly headSize: number;
   readonly causal: number;
   readonly mask?: 'random' | 'left' | 'nothing to see';
-  /** Documents packed into a sequence, or a sliding window of so many tokens. */
-  readonly firstKeys?: 'documents' | number;
+  readonly isPacked?: boolean;
+  readonly window?: number;
   readonly softCap?: number;
 }
 
@@ -37,10 +37,10 @@ const shapes: readonly AttentionShape[] = [
     kvHeads: 1,
     headSize: 16,
     causal: 1,
-    firstKeys: 'documents',
+    isPacked: true,
   },
-  { sequences: 1, sequenceLength: 200, heads: 1, kvHeads: 1, headSize: 8, causal: 1, firstKeys: 9 },
-  { sequences: 1, sequenceLength: 140, heads: 2, kvHeads: 2, headSize: 96, causal: 1, firstKeys: 70 },
+  { sequences: 1, sequenceLength: 200, heads: 1, kvHeads: 1, headSize: 8, causal: 1, window: 9 },
+  { sequences: 1, sequenceLength: 140, heads: 2, kvHeads: 2, headSize: 96, causal: 1, window: 70 },
   {
     sequences: 1,
     sequenceLength: 40,
@@ -49,8 +49,21 @@ const shapes: readonly AttentionShape[] = [
     headSize: 136,
     causal: 0,
     mask: 'random',
-    firstKeys: 'documents',
+    isPacked: true,
   },
+  {
+    sequences: 2,
+    sequenceLength: 140,
+    heads: 1,
+    kvHeads: 1,
+    headSize: 8,
+    causal: 1,
+    isPacked: true,
+    window: 20,
+  },
+  { sequences: 1, sequenceLength: 40, heads: 1, kvHeads: 1, headSize: 16, causal: 0, window: 1 },
+  { sequences: 1, sequenceLength: 20, heads: 1, kvHeads: 1, headSize: 16, causal: 1, window: 20 },
+  { sequences: 1, sequenceLength: 20, heads: 1, kvHeads: 1, headSize: 16, causal: 1, window: 2 ** 40 },
   // Scores are about as large as the cap: the steep part and both flat ones.
   { sequences: 2, sequenceLength: 31, heads: 4, kvHeads: 2, headSize: 8, causal: 1, softCap: 2 },
   {
@@ -60,7 +73,7 @@ const shapes: readonly AttentionShape[] = [
     kvHeads: 1,
     headSize: 128,
     causal: 1,
-    firstKeys: 40,
+    window: 40,
     softCap: 50,
   },
   {
@@ -88,12 +101,9 @@ const shapes: readonly AttentionShape[] = [
 /** Where the documents of a sequence start: of one token, of few, over the ends of tiles. */
 const documentStarts = [0, 1, 5, 37, 63, 64, 131];
 
-function firstKeysOf({ sequences, sequenceLength, firstKeys }: AttentionShape): { firstKeys?: Tensor } {
-  if (firstKeys === undefined) return {};
-  const first = (position: number) =>
-    firstKeys === 'documents'
-      ? documentStarts.findLast((start) => start <= position)!
-      : Math.max(0, position - firstKeys + 1);
+function firstKeysOf({ sequences, sequenceLength, isPacked }: AttentionShape): { firstKeys?: Tensor } {
+  if (isPacked !== true) return {};
+  const first = (position: number) => documentStarts.findLast((start) => start <= position)!;
   const tokens = sequences * sequenceLength;
   return {
     firstKeys: tensor(
@@ -119,9 +129,9 @@ function maskOf({ sequences, sequenceLength, mask }: AttentionShape): { mask?: T
 
 /** Both passes for one dtype: backward reads what forward left in that dtype. */
 function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
-  const { sequences, sequenceLength, heads, kvHeads, headSize, causal, softCap = 0 } = shape;
+  const { sequences, sequenceLength, heads, kvHeads, headSize, causal, window = 0, softCap = 0 } = shape;
   const tokens = sequences * sequenceLength;
-  const attributes = { sequenceLength, headSize, causal, scale: 1 / Math.sqrt(headSize), softCap };
+  const attributes = { sequenceLength, headSize, causal, scale: 1 / Math.sqrt(headSize), window, softCap };
   const inputs = {
     q: rounded(randomTensor('q', [tokens, heads * headSize], 1.5), dtype),
     k: rounded(randomTensor('k', [tokens, kvHeads * headSize], 1.5), dtype),
@@ -129,7 +139,7 @@ function bothPasses(shape: AttentionShape, dtype: 'f32' | 'bf16'): OpCase[] {
     ...maskOf(shape),
     ...firstKeysOf(shape),
   };
-  const label = `${sequences} x ${sequenceLength}, ${heads}/${kvHeads} heads${causal ? ', causal' : ''}${softCap ? `, capped at ${softCap}` : ''}`;
+  const label = `${sequences} x ${sequenceLength}, ${heads}/${kvHeads} heads${causal ? ', causal' : ''}${window ? `, window of ${window}` : ''}${softCap ? `, capped at ${softCap}` : ''}`;
   const { o, lse } = computeTwin('attention', inputs, attributes);
   const dO = randomTensor('dO', [tokens, heads * headSize]);
   // Two sums of headSize products near 1 cancel, and what they leave is multiplied by entries of q or k up to about 5

@@ -25,7 +25,7 @@ interface Hidden {
 function visible(
   row: number,
   { sequenceLength }: Shape,
-  causal: number,
+  { causal, window = 0 }: Numbers,
   { mask, firstKeys }: Hidden,
 ): number[] {
   const first = row - (row % sequenceLength);
@@ -33,6 +33,7 @@ function visible(
   return tokens.filter(
     (token) =>
       (causal === 0 || token <= row) &&
+      (window === 0 || token > row - window) &&
       token - first >= (firstKeys?.data[row] ?? 0) &&
       (mask?.data[token] ?? 1) !== 0,
   );
@@ -61,7 +62,7 @@ export function attention(
   const o = tensor([n, w]);
   const lse = tensor([n, heads]);
   for (let row = 0; row < n; row++) {
-    const tokens = visible(row, shape, attributes.causal!, hidden);
+    const tokens = visible(row, shape, attributes, hidden);
     for (let head = 0; head < heads; head++) {
       const [own, shared] = columns(head, shape);
       const scores = tokens.map((token) =>
@@ -111,7 +112,7 @@ export function attentionBackward(
     target.data[index] = round(target.data[index]! + round(value));
   };
   for (let row = 0; row < n; row++) {
-    const tokens = visible(row, shape, attributes.causal!, hidden);
+    const tokens = visible(row, shape, attributes, hidden);
     for (let head = 0; head < heads; head++) {
       const [own, shared] = columns(head, shape);
       const delta = dot(headSize, round, (i) => dO.data[row * w + own + i]! * o.data[row * w + own + i]!);

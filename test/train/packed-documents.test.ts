@@ -18,7 +18,7 @@ type Inputs = Readonly<Record<string, Int32Array>>;
 const sequenceLength = 13;
 /** Two sequences without room, and one that ends in padding. */
 const lengths = [5, 13, 6, 1, 2, 9];
-const onCpu = ['llama3', 'qwen2', 'qwen3', 'mistral-window', 'phi3', 'gpt2'];
+const onCpu = ['llama3', 'qwen2', 'qwen3', 'mistral-window', 'phi3', 'gemma2-window', 'gpt2'];
 const cases: [string, Device][] = [
   ...(isOnGpu ? [] : onCpu.map((name): [string, Device] => [name, 'cpu'])),
   ...['llama3', 'mistral-window', 'gpt2'].map((name): [string, Device] => [name, cudaDevice]),
@@ -39,15 +39,14 @@ describe.each(cases)('%s on %s', (name, device) => {
     const { sequences } = packRecords(sizes, length);
     const rows = sequences.map((parts) => {
       const together = parts.map(({ record }) => chosen[record]!);
-      return layOut(together, length, 0, model.slidingWindow);
+      return layOut(together, length, 0);
     });
     const field = (key: 'tokens' | 'targets' | 'positions' | 'firstKeys') =>
       Int32Array.from(rows.flatMap((row) => [...row[key]]));
     const text = { tokens: field('tokens'), targets: field('targets') };
     const isPacked = sequences.some((parts) => parts.length > 1);
-    const needsPlaces = isPacked || length > (model.slidingWindow ?? Infinity);
     const places = { positions: field('positions'), firstKeys: field('firstKeys') };
-    return { inputs: needsPlaces ? { ...text, ...places } : text, count: rows.length };
+    return { inputs: isPacked ? { ...text, ...places } : text, count: rows.length };
   };
 
   async function withModel<T>(

@@ -173,7 +173,7 @@ test.each<[keyof typeof published, number, number]>([
   ['mistral', 7_241_732_096, 32768],
   ['qwen3', 596_049_920, 40960],
   ['phi3', 3_821_079_552, 4096],
-  ['gemma2', 2_614_341_888, 4096],
+  ['gemma2', 2_614_341_888, 8192],
   ['gpt2', 124_439_808, 1024],
 ])('%s has %d parameters and reads %d tokens', (type, numParameters, maxSequenceLength) => {
   expect(read(published[type])).toMatchObject({ numParameters, maxSequenceLength });
@@ -228,36 +228,43 @@ test('biases of queries, keys and values start at zero and are added', () => {
   );
 });
 
-test('sequences are as long as the positions; beyond the sliding window a model is told what a token sees', () => {
+test('sequences are as long as the positions, and layers have the windows that the file gives them', () => {
   const lengths = {
     ...published.mistral,
     num_hidden_layers: 1,
     max_position_embeddings: 16,
     sliding_window: 8,
   };
-  const inputs = (sequenceLength: number, isPacked = false) => {
+  const graphOf = (config: object, sequenceLength: number, isPacked = false) => {
     const graph = new Graph();
     const options = { batchSize: 1, sequenceLength, dtype: 'bf16', purpose: 'train', isPacked } as const;
-    read(lengths).build(graph, options);
-    return graph.values
-      .filter(({ kind, persistent }) => kind === 'input' && !persistent)
-      .map(({ name }) => name);
+    read(config).build(graph, options);
+    return graph;
   };
-  expect(inputs(8)).toEqual(['tokens', 'targets']);
-  expect(inputs(9)).toEqual(['tokens', 'positions', 'firstKeys', 'targets']);
-  expect(inputs(8, true)).toEqual(['tokens', 'positions', 'firstKeys', 'targets']);
-  expect(() => inputs(17)).toThrow(
+  const inputs = (isPacked: boolean) =>
+    graphOf(lengths, 9, isPacked)
+      .values.filter(({ kind, persistent }) => kind === 'input' && !persistent)
+      .map(({ name }) => name);
+  expect(inputs(false)).toEqual(['tokens', 'targets']);
+  expect(inputs(true)).toEqual(['tokens', 'positions', 'firstKeys', 'targets']);
+  const windows = (config: object) =>
+    graphOf(config, 9)
+      .nodes.filter(({ op }) => op === 'attention')
+      .map(({ attributes }) => attributes['window']);
+  expect(windows({ ...lengths, num_hidden_layers: 2 })).toEqual([8, 8]);
+  expect(windows({ ...published.gemma2, num_hidden_layers: 3 })).toEqual([4096, 0, 4096]);
+  expect(windows({ ...lengths, sliding_window: null })).toEqual([0]);
+  expect(() => graphOf(lengths, 17)).toThrow(
     expect.objectContaining({
       code: 'ERR_COMPACT_CONFIG_VALUE',
       op: 'sequenceLength',
       expected: 'at most 16',
     }),
   );
-  expect(read(lengths)).toMatchObject({ maxSequenceLength: 16, slidingWindow: 8 });
-  expect(read({ ...lengths, sliding_window: null }).slidingWindow).toBeUndefined();
+  expect(read(lengths).maxSequenceLength).toBe(16);
   // What transformers take where nothing is said.
   const { sliding_window: _, ...without } = lengths;
-  expect(read(without).slidingWindow).toBe(4096);
+  expect(windows(without)).toEqual([4096]);
 });
 
 test.each(['longrope', 'linear'])(

@@ -172,7 +172,7 @@ export class RecordData implements RunData {
   }
 
   async #batch(file: RecordFile, rows: readonly (readonly number[])[]): Promise<Batch> {
-    const { sequenceLength, slidingWindow, isPacked, batchFields } = this.#options;
+    const { sequenceLength, isPacked, batchFields } = this.#options;
     const { padTokenId, endOfTextId } = this.tokenizer;
     const padId = padTokenId ?? endOfTextId ?? 0;
     if (labelField(batchFields) !== undefined) {
@@ -186,15 +186,10 @@ export class RecordData implements RunData {
     const sequences = await Promise.all(
       rows.map(async (records) => {
         const read = await Promise.all(records.map((record) => file.read(record)));
-        return layOut(read, sequenceLength, padId, slidingWindow);
+        return layOut(read, sequenceLength, padId);
       }),
     );
-    const needsPlaces = isPacked || sequenceLength > (slidingWindow ?? Infinity);
-    const fields = [
-      'tokens',
-      'targets',
-      ...(needsPlaces ? (['positions', 'firstKeys'] as const) : []),
-    ] as const;
+    const fields = ['tokens', 'targets', ...(isPacked ? (['positions', 'firstKeys'] as const) : [])] as const;
     const inputs = fields.map((name) => {
       const joined = new Int32Array(rows.length * sequenceLength);
       sequences.forEach((sequence, i) => joined.set(sequence[name], i * sequenceLength));

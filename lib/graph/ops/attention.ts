@@ -27,9 +27,11 @@ export interface AttentionOptions {
   readonly mask?: Value;
   /**
    * i32 (tokens): the first position of its sequence that a token may attend to, for documents packed into one
-   * sequence (where the token's document starts) and for sliding windows. It does not decrease within a sequence.
+   * sequence: where the token's document starts. It does not decrease within a sequence.
    */
   readonly firstKeys?: Value;
+  /** Tokens that a token sees up to its own place, itself included (Beltagy et al. 2020, arXiv 2004.05150). Default 0: all. */
+  readonly window?: number;
 }
 
 /**
@@ -37,10 +39,18 @@ export interface AttentionOptions {
  * q (tokens, heads * headSize), k and v (tokens, kvHeads * headSize), head i reads kv head i / (heads / kvHeads).
  */
 export function attention(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
-  const { sequenceLength, headSize, causal = true, scale = 1 / Math.sqrt(headSize) } = options;
+  const { sequenceLength, headSize, causal = true, scale = 1 / Math.sqrt(headSize), window = 0 } = options;
   const lse = { shape: statisticsShape('attention', q, k, sequenceLength, headSize) };
   const softCap = softCapOf('attention', options);
-  const attributes: Attributes = { sequenceLength, headSize, causal: Number(causal), scale, ...softCap };
+  requireArgument(
+    'attention',
+    'window',
+    window,
+    Number.isInteger(window) && window >= 0,
+    'a whole number from 0',
+  );
+  const shown = { sequenceLength, headSize, causal: Number(causal), scale, window };
+  const attributes: Attributes = { ...shown, ...softCap };
   const [o] = callOp(attentionOp, [q, k, v, options.mask, options.firstKeys], attributes, { lse });
   return o!;
 }
@@ -97,11 +107,11 @@ export const attentionOp: OpDefinition = defineOp({
     'pass, are rounded to bf16 before they are multiplied). `w = heads*headSize`, `u = ' +
     'kvHeads*headSize`, `headSize` a multiple of 8 up to 256, head `i` uses kv head `i / ' +
     '(heads/kvHeads)`. `mask[n]` 1 where a token may be attended to; `firstKeys[n]` the first position of ' +
-    'its sequence that a token may attend to, which does not decrease within a sequence (tiles before it ' +
-    'are passed over). `lse` is the log-sum-exp; a row ' +
+    'its sequence that a token may attend to, which does not decrease within a sequence; with a ' +
+    '`window` above 0 no earlier than `position - window + 1` (tiles before it are passed over). `lse` is the log-sum-exp; a row ' +
     'with nothing to attend to gives o = 0, lse = -inf',
   operands: 'q:T[n,w] k:T[n,u] v:T[n,u] mask?:u8[n] firstKeys?:i32[n] -> o:T[n,w] lse:f32[n,a]',
-  attributes: 'sequenceLength headSize causal=1 scale softCap=0',
+  attributes: 'sequenceLength headSize causal=1 scale window=0 softCap=0',
   recompute: 'costly',
   pure: true,
   flops: (node) => 2 * productFlops(node),
@@ -120,7 +130,7 @@ export const attentionBackwardOp: OpDefinition = defineOp({
   computes: '`dq, dk, dv`; probabilities rebuilt from `lse`',
   operands:
     'q:T[n,w] k:T[n,u] v:T[n,u] o:T[n,w] lse:f32[n,a] dO:T[n,w] mask?:u8[n] firstKeys?:i32[n] -> dq:T[n,w] dk:T[n,u] dv:T[n,u]',
-  attributes: 'sequenceLength headSize causal=1 scale softCap=0',
+  attributes: 'sequenceLength headSize causal=1 scale window=0 softCap=0',
   recompute: 'costly',
   pure: true,
   // Scores and probability gradients are rebuilt, then one product for each of dq, dk and dv.

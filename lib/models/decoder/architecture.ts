@@ -2,10 +2,11 @@ import type { Model, WeightMap } from '../../graph/index.js';
 import type { OptionTable } from '../../options.js';
 import type { Architecture } from '../architecture.js';
 import { causalFields } from '../heads/causal.js';
-import { buildDecoder, decoderPlaces, decoderTokens, longestSequence } from './build.js';
+import { buildDecoder, decoderPlaces, decoderTokens } from './build.js';
 import { headSizeOf, resolveDecoderConfig, ropeOf, type DecoderConfig, type Resolved } from './config.js';
 import { countParameters, plainFacts, type DecoderFacts, type OwnFacts } from './facts.js';
 import { decoderFromPretrained, decoderToPretrained, type PretrainedWords } from './pretrained-config.js';
+import { longestOf } from './rope-scaling.js';
 import { ropeTables } from './rope-tables.js';
 import { decoderWeights } from './weights.js';
 
@@ -50,11 +51,10 @@ function modelOf<C extends DecoderConfig>(
   return {
     name,
     vocabularySize: facts.vocabSize,
-    maxSequenceLength: longestSequence(facts),
+    maxSequenceLength: longestOf(facts.rope),
     numParameters: countParameters(facts),
     batchFields: [decoderTokens(facts), ...causalFields(facts.vocabSize)],
     packedFields: decoderPlaces(facts),
-    slidingWindow: facts.slidingWindow,
     isCausal: true,
     weights: (family.weights ?? decoderWeights)(facts),
     bodyPrefix: 'model.',

@@ -43,13 +43,9 @@ export const decoderTokens = ({ vocabSize }: Pick<DecoderFacts, 'vocabSize'>): B
   numIds: vocabSize,
 });
 
-/** The longest sequence of which every token has a position, and that is computed here. */
-export const longestSequence = ({ rope, sequenceLimit = Infinity }: DecoderFacts): number =>
-  Math.min(longestOf(rope), sequenceLimit);
-
 /** Where tokens stand and what they see. */
-export const decoderPlaces = (facts: DecoderFacts): ReturnType<typeof placeFields> =>
-  placeFields(longestSequence(facts));
+export const decoderPlaces = ({ rope }: DecoderFacts): ReturnType<typeof placeFields> =>
+  placeFields(longestOf(rope));
 
 /**
  * The loss, or to generate the logits (tokens, vocabulary) of new tokens.
@@ -70,20 +66,17 @@ export function buildDecoder(graph: Graph, facts: DecoderFacts, options: BuildOp
   return graph.inLayer('head', () => causalHead(graph, hidden, head, options));
 }
 
-function checkLength(facts: DecoderFacts, { sequenceLength }: BuildOptions): void {
-  const longest = longestSequence(facts);
+function checkLength({ rope }: DecoderFacts, { sequenceLength }: BuildOptions): void {
+  const longest = longestOf(rope);
   if (sequenceLength <= longest) return;
-  const isLimit = longest === facts.sequenceLimit;
   throw compactError(
     'ERR_COMPACT_CONFIG_VALUE',
-    isLimit
-      ? 'sequenceLength is beyond the sliding window of some layers, within which attention is computed here'
-      : 'sequenceLength is beyond the longest sequence of the model',
+    'sequenceLength is beyond the longest sequence of the model',
     {
       op: 'sequenceLength',
       expected: `at most ${longest}`,
       received: String(sequenceLength),
-      remedy: isLimit ? 'Shorten the sequences.' : 'Shorten the sequences or raise maxPositionEmbeddings.',
+      remedy: 'Shorten the sequences or raise maxPositionEmbeddings.',
     },
   );
 }
@@ -96,7 +89,7 @@ class DecoderBody {
   readonly #cos: Value; // (sequence, headSize / 2)
   readonly #sin: Value; // (sequence, headSize / 2)
   readonly #tokens: Value; // (tokens)
-  /** Undefined where a sequence is one document, of which every token sees all before it. */
+  /** Undefined where a sequence is one document. */
   readonly #places: { readonly positions: Value; readonly firstKeys: Value } | undefined; // (tokens) each
   /** Undefined where whole sequences are read. */
   readonly #newPositions: Value | undefined; // (tokens)
@@ -110,11 +103,10 @@ class DecoderBody {
     this.#cos = graph.state('rope.cos', tableShape, 'f32', 'input');
     this.#sin = graph.state('rope.sin', tableShape, 'f32', 'input');
     this.#tokens = batchInput(graph, decoderTokens(facts), options);
-    const { isPacked = false, sequenceLength } = options;
-    const isBeyondWindow = sequenceLength > (facts.slidingWindow ?? Infinity);
+    const { isPacked = false } = options;
     const [positions, firstKeys] = decoderPlaces(facts);
     this.#places =
-      options.newTokens === undefined && (isPacked || isBeyondWindow)
+      options.newTokens === undefined && isPacked
         ? {
             positions: batchInput(graph, positions, options),
             firstKeys: batchInput(graph, firstKeys, options),
@@ -174,12 +166,14 @@ class DecoderBody {
 
   /** Whole sequences see themselves; new tokens what the cache holds before them, too. */
   #attended(query: Value, key: Value, value: Value, layer: number): Value {
-    const { headSize, slidingWindow: window, scoreScale: scale, scoreSoftCap: softCap } = this.#facts;
+    const { headSize, slidingWindows, scoreScale: scale, scoreSoftCap: softCap } = this.#facts;
+    const window = slidingWindows[layer % slidingWindows.length];
     const { sequenceLength } = this.#options;
     const positions = this.#newPositions;
     if (positions === undefined) {
       const { firstKeys } = this.#places ?? {};
-      return attention(query, key, value, { sequenceLength, headSize, scale, softCap, firstKeys });
+      const options = { sequenceLength, headSize, scale, softCap, firstKeys, window };
+      return attention(query, key, value, options);
     }
     const cache = keyValueCache(this.#graph, layer, key.shape[1]!, this.#options);
     const newTokens = tokensRead(this.#options);

@@ -34,10 +34,8 @@ export interface DecoderFacts {
   readonly logitSoftCap: number | undefined;
   /** Queries and keys are normed, each head by itself, before they are rotated. */
   readonly hasQueryKeyNorm: boolean;
-  /** Tokens that a token sees, itself included; undefined: all before it. */
-  readonly slidingWindow: number | undefined;
-  /** The longest sequence that is computed here; undefined: as long as there are positions. */
-  readonly sequenceLimit: number | undefined;
+  /** Tokens that a token sees, itself included, in one layer after another, and again from the first; undefined: all before it. */
+  readonly slidingWindows: readonly (number | undefined)[];
 }
 
 /** What LLaMA computes, from which other architectures differ. */
@@ -51,8 +49,7 @@ export const plainFacts = {
   scoreSoftCap: undefined,
   logitSoftCap: undefined,
   hasQueryKeyNorm: false,
-  slidingWindow: undefined,
-  sequenceLimit: undefined,
+  slidingWindows: [undefined],
 } as const satisfies Partial<DecoderFacts>;
 
 /** The facts by which architectures differ. */

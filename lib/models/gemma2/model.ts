@@ -1,7 +1,6 @@
 // Gemma 2 (Gemma Team, "Gemma 2: Improving Open Language Models at a Practical Size", 2024): soft caps of scores and logits,
 // norms before and after each sublayer whose weights are stored as what they differ from 1 by, a gate of GELU, embeddings
-// times the root of the width. Every other layer has a sliding window, within which attention is computed here as in the
-// others; longer sequences are refused.
+// times the root of the width, a sliding window in every other layer, the first among them.
 import { numberAbove, optional, wholeNumber, type OptionTable } from '../../options.js';
 import { decoderArchitecture } from '../decoder/architecture.js';
 import { bounds, decoderTable, type DecoderConfig } from '../decoder/config.js';
@@ -15,7 +14,7 @@ interface Gemma2Config extends Omit<DecoderConfig, 'ropeScaling'> {
   readonly attnLogitSoftcapping?: number;
   /** Soft cap of the logits. Default: none. */
   readonly finalLogitSoftcapping?: number;
-  /** Tokens that a token sees in every other layer, itself included, and the longest sequence. Default: all. */
+  /** Tokens that a token sees in every other layer, itself included. Default: all before it. */
   readonly slidingWindow?: number;
 }
 
@@ -69,6 +68,6 @@ export const gemma2Architecture = decoderArchitecture<Gemma2Config>({
     scoreScale: config.queryPreAttnScalar! ** -0.5,
     scoreSoftCap: config.attnLogitSoftcapping,
     logitSoftCap: config.finalLogitSoftcapping,
-    sequenceLimit: config.slidingWindow,
+    slidingWindows: [config.slidingWindow, undefined],
   }),
 });

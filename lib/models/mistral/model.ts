@@ -24,5 +24,5 @@ export const mistralArchitecture = decoderArchitecture<MistralConfig>({
   },
   table,
   presets: {},
-  facts: ({ slidingWindow }) => ({ slidingWindow }),
+  facts: ({ slidingWindow }) => ({ slidingWindows: [slidingWindow] }),
 });

@@ -56,6 +56,6 @@ export const phi3Architecture = decoderArchitecture<Phi3Config>({
   },
   table,
   presets: {},
-  facts: ({ slidingWindow }) => ({ slidingWindow }),
+  facts: ({ slidingWindow }) => ({ slidingWindows: [slidingWindow] }),
   weights,
 });

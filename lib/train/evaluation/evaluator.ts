@@ -101,9 +101,8 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const data = await dataOf(givenData, found);
   const sequenceLength = wantedLength ?? (await usualSequenceLength(data, found));
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
-  const { slidingWindow } = model;
   const vocabularySize = vocabularyOf(model);
-  const reading = { sequenceLength, vocabularySize, slidingWindow, seed: 0, isHeldOut: true };
+  const reading = { sequenceLength, vocabularySize, seed: 0, isHeldOut: true };
   checkFields(model, data);
   const prepared = await prepareData(data, reading, model.batchFields);
   await using resources = new Resources();

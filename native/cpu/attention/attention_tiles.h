@@ -23,6 +23,7 @@ struct AttentionShape {
     SoftCap soft_cap;           // of scores
     const uint8_t* mask;        // (tokens) or null
     const int32_t* first_keys;  // (tokens) or null
+    int64_t window;             // keys that a query sees, up to its own place; 0: all
 
     // The mask is input `mask_index`, the first keys are the next one.
     AttentionShape(const CpCall& call, int mask_index) : soft_cap(call) {
@@ -40,6 +41,15 @@ struct AttentionShape {
         scale = static_cast<float>(attribute(call, "scale"));
         mask = data<uint8_t>(call.inputs[mask_index]);
         first_keys = data<int32_t>(call.inputs[mask_index + 1]);
+        window = attention_window(call);
+    }
+
+    bool hides_earlier_keys() const { return first_keys != nullptr || window > 0; }
+    // Keys before this one are hidden from a query: those of other documents, and those before its
+    // window. It does not decrease within a sequence.
+    int64_t first_key(int64_t sequence, int64_t query) const {
+        const int64_t document = first_keys == nullptr ? 0 : first_keys[sequence * length + query];
+        return window == 0 ? document : std::max(document, query - window + 1);
     }
 
     int64_t query_tiles() const { return num_chunks(length, kTile); }
@@ -51,9 +61,9 @@ struct AttentionShape {
     // of the first of them are seen by none, as first keys do not decrease. There is always one
     // tile, whatever the first keys say.
     int64_t first_tile_of_keys(int64_t sequence, int64_t first_query) const {
-        if (first_keys == nullptr) return 0;
-        const int64_t first = first_keys[sequence * length + first_query];
-        return std::clamp<int64_t>(first, 0, visible_keys(first_query) - 1) / kTile * kTile;
+        return std::clamp<int64_t>(first_key(sequence, first_query), 0,
+                                   visible_keys(first_query) - 1) /
+               kTile * kTile;
     }
 };
 
@@ -89,11 +99,11 @@ inline void narrow_rows(const AttentionShape& shape, const float* from, int64_t 
 inline void hide_earlier_keys(const AttentionShape& shape, int64_t sequence, int64_t first_query,
                               int64_t first_key, int64_t keys, float hidden, float* scores) {
     const int64_t queries = std::min(kTile, shape.length - first_query);
-    const int32_t* first_keys = shape.first_keys + sequence * shape.length + first_query;
-    if (first_keys[queries - 1] <= first_key) return;  // the largest of the tile
-    alignas(64) float bounds[kTile] = {};              // first keys, from the tile's on
+    const int64_t last_query = first_query + queries - 1;
+    if (shape.first_key(sequence, last_query) <= first_key) return;  // the largest of the tile
+    alignas(64) float bounds[kTile] = {};  // first keys, from the tile's on
     for (int64_t i = 0; i < queries; ++i) {
-        bounds[i] = static_cast<float>(first_keys[i]) - static_cast<float>(first_key);
+        bounds[i] = static_cast<float>(shape.first_key(sequence, first_query + i) - first_key);
     }
     for (int64_t i = 0; i < kTile; i += kWidth) {
         const Vec bound = load(bounds + i, AllLanes{});
@@ -109,7 +119,7 @@ inline void hide_earlier_keys(const AttentionShape& shape, int64_t sequence, int
 // those before its first key, and under the causal rule keys after the query.
 inline void hide_keys(const AttentionShape& shape, int64_t sequence, int64_t first_query,
                       int64_t first_key, int64_t keys, float hidden, float* scores) {
-    if (shape.first_keys != nullptr) {
+    if (shape.hides_earlier_keys()) {
         hide_earlier_keys(shape, sequence, first_query, first_key, keys, hidden, scores);
     }
     for (int64_t j = 0; j < keys; ++j) {
