@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { prepareData } from '../../lib/data/index.js';
+import { prepareData, type Batch } from '../../lib/data/index.js';
 import { methodFromDescription } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { vocabularyOf } from '../../lib/train/batch-fields.js';
@@ -96,7 +96,7 @@ async function writeInputs(
   const vocabularySize = vocabularyOf(model);
   const prepared = await prepareData(options.data, { sequenceLength, vocabularySize, seed });
   await using dataset = await prepared.open(join(folder, 'data'));
-  const parts: (Int32Array | Uint8Array)[] = [];
+  const parts: Batch['inputs'][string][] = [];
   for (let step = 0; step < maxSteps; step++) {
     const { inputs } = await dataset.trainBatch(step * batchSize, batchSize);
     parts.push(inputs['tokens']!, inputs['targets']!);

@@ -1,5 +1,7 @@
 /** Numbers as people read them. Bytes are binary units: 1 GiB = 2^30 bytes. */
 
+import type { EvaluateReport } from '../train/index.js';
+
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 export function formatBytes(bytes: number): string {
@@ -37,6 +39,18 @@ export function formatDuration(seconds: number): string {
 
 /** A learning rate or another small number, without noise. */
 export const formatSmall = (value: number): string => String(Number(value.toPrecision(3)));
+
+/** What an evaluation has measured. */
+export const formatEvaluation = ({
+  loss,
+  perplexity,
+  metrics = {},
+}: Pick<EvaluateReport, 'loss' | 'perplexity' | 'metrics'>): string =>
+  [
+    `loss ${loss.toFixed(4)}`,
+    ...(perplexity === undefined ? [] : [`perplexity ${perplexity.toFixed(2)}`]),
+    ...Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`),
+  ].join(', ');
 
 const pad = (n: number): string => String(n).padStart(2, '0');
 

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, formatRate, formatSmall } from './format.js';
+import { formatBytes, formatDuration, formatEvaluation, formatRate, formatSmall } from './format.js';
 import type { EvaluateReport, StepReport } from '../train/index.js';
 import type { Terminal } from './terminal.js';
 
@@ -50,10 +50,7 @@ export class Progress {
     const isDue = step === 1 || step % this.#loggingSteps === 0 || step === maxSteps;
     if (isDue) this.#terminal.line(this.#stepLine(report));
     if (evaluation !== undefined)
-      this.#terminal.line(
-        `  held out after step ${step}: loss ${evaluation.loss.toFixed(4)}, ` +
-          `perplexity ${evaluation.perplexity.toFixed(2)}`,
-      );
+      this.#terminal.line(`  held out after step ${step}: ${formatEvaluation(evaluation)}`);
     if (checkpoint !== undefined) this.#terminal.line(`  saved ${checkpoint.path}`);
   }
 

@@ -8,7 +8,15 @@ const separators = { comma: ',', tab: '\t', semicolon: ';', bar: '|' } as const;
 /** Flags that say what records are and how they become tokens, as commander gives them. */
 export interface RecordFlags extends Pick<
   RecordsOptions,
-  'kind' | 'format' | 'textField' | 'classes' | 'truncate' | 'splitSpecialTokens' | 'addBos' | 'addEos'
+  | 'kind'
+  | 'format'
+  | 'textField'
+  | 'classes'
+  | 'regression'
+  | 'truncate'
+  | 'splitSpecialTokens'
+  | 'addBos'
+  | 'addEos'
 > {
   readonly separator?: keyof typeof separators;
 }
@@ -21,6 +29,7 @@ export function addRecordFlags(command: Command): Command {
     .addOption(choice('--separator <name>', 'between the fields of CSV', Object.keys(separators)))
     .option('--text-field <key>', 'key of the text (default: text)')
     .option('--classes <names>', 'how many classes there are, or their names: a,b,c', classes)
+    .option('--regression', 'a label is a number that is to be predicted, and not a class')
     .option('--truncate', 'leave out the end of longer records')
     .option('--no-split-special-tokens', 'what reads as a control token in a record is one')
     .option('--add-bos', 'put a start token in front (default: as the tokenizer or the template has it)')
@@ -30,9 +39,11 @@ export function addRecordFlags(command: Command): Command {
 
 /** The options that the flags stand for. */
 export function recordOptions(flags: RecordFlags): Omit<RecordsOptions, 'files'> {
-  const { kind, format, textField, classes: named, truncate, splitSpecialTokens, addBos, addEos } = flags;
+  const { kind, format, textField, classes: named, regression, truncate } = flags;
+  const { splitSpecialTokens, addBos, addEos } = flags;
   const separator = flags.separator && separators[flags.separator];
-  return { kind, format, separator, textField, classes: named, truncate, splitSpecialTokens, addBos, addEos };
+  const labels = { classes: named, regression };
+  return { kind, format, separator, textField, ...labels, truncate, splitSpecialTokens, addBos, addEos };
 }
 
 function classes(text: string): number | readonly string[] {

@@ -3,7 +3,7 @@ import { listCheckpoints, Trainer } from '../train/index.js';
 import type { FineTuneResult, TrainerOptions, TrainResult } from '../train/index.js';
 import type { CommandContext } from './command-context.js';
 import { exitCodes, type ExitCode } from './exit-codes.js';
-import { formatBytes, formatCount, formatDuration, formatRate } from './format.js';
+import { formatBytes, formatCount, formatDuration, formatEvaluation, formatRate } from './format.js';
 import { endAtOnce, onInterrupt } from './interrupt.js';
 import { Progress } from './progress.js';
 import { resumeCommand } from './resume-command.js';
@@ -177,10 +177,7 @@ function summarize(
     `${{ completed: 'Done', stopped: 'Stopped', earlyStopped: 'Ended early' }[reason]} at step ${step} after ${formatDuration(durationMs / 1000)}`,
     formatRate(tokensPerSecond),
   ];
-  if (evaluation !== undefined)
-    parts.push(
-      `held out: loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`,
-    );
+  if (evaluation !== undefined) parts.push(`held out: ${formatEvaluation(evaluation)}`);
   terminal.line();
   terminal.prose(`${terminal.style('bold', parts[0]!)}, ${parts.slice(1).join(', ')}`);
   if (checkpoint === undefined) return;

@@ -82,10 +82,11 @@ export interface Tokenizer {
 export interface Batch {
   /**
    * The fields that a model reads, flattened. Of packed sequences of text, `count` of them: `tokens` (count, sequenceLength), the ids, and `targets`
-   * (count, sequenceLength), the ids that should follow them; `ignoreIndex` where nothing is to be predicted.
+   * (count, sequenceLength), the ids that should follow them; `ignoreIndex` where nothing is to be predicted. Of labelled
+   * sequences `labels` (count): classes, or numbers, NaN where there is none.
    */
-  readonly inputs: Readonly<Record<string, Int32Array | Uint8Array>>;
-  /** Targets, or labels of sequences, that are not `ignoreIndex`. */
+  readonly inputs: Readonly<Record<string, Int32Array | Uint8Array | Float32Array>>;
+  /** Targets, or labels of sequences, that are not `ignoreIndex` or NaN. */
   readonly numCountedTokens: number;
 }
 

@@ -17,12 +17,12 @@ export function checkFields(
   data: DataOptions | RecordDataOptions,
 ): void {
   const given = fieldsOf(data, batchFields);
-  const missing = batchFields.find((field) => !given.includes(field.name) || field.dtype === 'f32');
+  const missing = batchFields.find((field) => !given.includes(field.name));
   if (missing === undefined) return;
   throw compactError('ERR_COMPACT_CONFIG_VALUE', `the model ${name} reads what its data does not give`, {
     op: 'model',
     expected: `fields of a batch among ${given.join(', ')}`,
-    received: missing.dtype === 'f32' ? `${missing.name}, which are numbers` : missing.name,
-    remedy: given.includes('labels') ? undefined : 'Models for classes take records with a label',
+    received: missing.name,
+    remedy: given.includes('labels') ? undefined : 'Models for classes or a number take records with a label',
   });
 }

@@ -72,7 +72,7 @@ export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOp
   const model = modelFor(folder, data);
   await using base = await openBaseModel(folder, model);
   const method = chosen.method ?? compact();
-  const statistics = await measureRecords(data, chosen.sequenceLength ?? model.maxSequenceLength);
+  const statistics = await measureRecords(data, chosen.sequenceLength ?? model.maxSequenceLength, model);
   const canHoldOut =
     data.validation !== undefined || (data.validationFraction !== 0 && statistics.numRecords > 1);
   const options: TrainerOptions = {
@@ -143,10 +143,11 @@ function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptio
   return { tokenizer: folder, ...(data as RecordDataOptions) };
 }
 
-/** A model that reads padded sequences learns classes where the data has them. */
-function modelFor(folder: string, { classes }: RecordDataOptions): Model {
+/** A model that reads padded sequences learns classes, or a number, where the data has them. */
+function modelFor(folder: string, { classes, regression }: RecordDataOptions): Model {
   const model = loadModel(folder);
   const isEncoder = model.batchFields.some(({ name }) => name === 'attentionMask');
+  if (isEncoder && regression === true) return loadModel(folder, { task: 'regression' });
   if (!isEncoder || classes === undefined) return model;
   const labels = typeof classes === 'number' ? { numLabels: classes } : { labelNames: classes };
   return loadModel(folder, { task: 'sequence-classification', ...labels });

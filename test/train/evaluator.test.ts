@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { evaluateModel, Trainer, type EvaluateOptions } from '../../lib/train/index.js';
+import { evaluateModel, Trainer, type EvaluateOptions, type EvaluateReport } from '../../lib/train/index.js';
 import type { RunOptions, RunResult } from '../../lib/runtime/index.js';
 import { tokenAccuracy } from '../../lib/train/evaluation/metrics/index.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
@@ -9,7 +9,7 @@ import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 const { folder, text } = makeFolder();
 const checkpoint = join(folder, 'run');
 const heldOut = join(folder, 'held-out.txt');
-let expected: { loss: number; perplexity: number; numTokens: number };
+let expected: EvaluateReport;
 
 beforeAll(async () => {
   writeFileSync(heldOut, 'one two three four five six seven eight nine\n'.repeat(20));

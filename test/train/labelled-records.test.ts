@@ -13,6 +13,7 @@ import {
   fineTuneOptions,
   Trainer,
   type TrainerOptions,
+  type TrainResult,
 } from '../../lib/train/index.js';
 import { expectExactResume } from '../helpers/exact-resume.js';
 import { writeModelFolder } from '../helpers/model-folder.js';
@@ -125,6 +126,107 @@ test('a run goes on where it was', async () => {
   await expectExactResume(run, () => join(folder, `${numFiles++}`), [2, 5]);
 });
 
+describe('a regression', () => {
+  /** How far the letter of a text is in the alphabet tells its number. */
+  const numbered = (change: (label: number) => unknown = (label) => label): string =>
+    jsonl(rows.map(({ text }, i) => ({ text, label: change((i % 3) - 0.5) })));
+  const numbers = numbered();
+  const regressor = (overrides: object = {}) =>
+    classifier({ task: 'regression', numLabels: 1, initializerRange: 0.2, ...overrides });
+  const regressing = (change: Partial<TrainerOptions> = {}): TrainerOptions =>
+    runOn({ records: numbers }, { model: regressor(), ...change });
+  let checkpoint: string;
+  let learnt: TrainResult;
+  beforeAll(async () => {
+    const outputDirectory = join(folder, 'regression');
+    await using trainer = await Trainer.create(regressing({ evalSteps: 30, outputDirectory }));
+    learnt = await trainer.run();
+    checkpoint = learnt.checkpoint!.path;
+  });
+  const evaluate = (change: (label: number) => unknown = (label) => label) =>
+    evaluateModel({ model: checkpoint, data: numbered(change), device: 'cpu', threads: 1, batchSize: 7 });
+
+  test('is learnt, and told by error and correlations', async () => {
+    const { loss, metrics, perplexity } = learnt.evaluation!;
+    // The variance of the labels is 2/3.
+    expect([loss < 1 / 3, metrics!['pearsonCorrelation']! > 0.8, perplexity]).toEqual([
+      true,
+      true,
+      undefined,
+    ]);
+    expect(Object.keys(metrics!)).toEqual(['pearsonCorrelation', 'spearmanCorrelation']);
+    const lines = readFileSync(join(folder, 'regression', 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
+    expect(JSON.parse(lines.at(-1)!)).toMatchObject({
+      evalLoss: loss,
+      evalPearsonCorrelation: metrics!['pearsonCorrelation'],
+      evalSpearmanCorrelation: metrics!['spearmanCorrelation'],
+    });
+  });
+
+  test('the loss is the mean square of the error: of labels moved both ways the mean grows by the square', async () => {
+    const { loss, metrics, numTokens } = await evaluate();
+    const up = await evaluate((label) => String(label + 2)); // as tables hold numbers
+    const down = await evaluate((label) => label - 2);
+    expect(numTokens).toBe(60);
+    expect((up.loss + down.loss) / 2 - loss).toBeCloseTo(4, 4);
+    expect(up.metrics!['pearsonCorrelation']).toBeCloseTo(metrics!['pearsonCorrelation']!, 12);
+    const turned = await evaluate((label) => -(label ** 3));
+    expect(turned.metrics!['spearmanCorrelation']).toBeCloseTo(-metrics!['spearmanCorrelation']!, 12);
+  });
+
+  test('goes on where it was', async () => {
+    const run = regressing({ maxSteps: 6, gradientAccumulationSteps: 2 });
+    await expectExactResume(run, () => join(folder, `${numFiles++}`), [2, 5]);
+  });
+
+  test('begins on a model for something else where the data says so', async () => {
+    const base = join(folder, 'regression-base');
+    await writeModelFolder(base, classifier({ task: 'masked-lm', numLabels: undefined }));
+    const data = { records: numbers, tokenizer: 'bytes', regression: true };
+    const options = await fineTuneOptions({ model: base, data, outputDirectory: join(folder, 'fine') });
+    expect(options.model.describe()).toMatchObject({ task: 'regression' });
+  });
+
+  test.each<[string, TrainerOptions, object]>([
+    [
+      'classes',
+      runOn({ records: numbers, classes: 3 }, { model: regressor() }),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'data.classes' },
+    ],
+    [
+      'labels that are said to be classes',
+      runOn({ records: numbers, regression: false }, { model: regressor() }),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'data.regression' },
+    ],
+    [
+      'numbers for a model of classes',
+      runOn({ records: numbers, regression: true }),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'data.regression' },
+    ],
+    [
+      'a text as a number',
+      runOn({ records: numbered((label) => (label > 1 ? 'much' : label)) }, { model: regressor() }),
+      { code: 'ERR_COMPACT_DATA_RECORD', details: { line: 3 } },
+    ],
+    [
+      'texts without a number',
+      runOn({ records: jsonl([{ text: 'a' }]) }, { model: regressor() }),
+      { code: 'ERR_COMPACT_DATA_RECORD', details: { line: 1 } },
+    ],
+  ])('%s are refused', async (_, options, expected) => {
+    await expect(Trainer.create(options)).rejects.toMatchObject(expected);
+  });
+
+  test('classes and a regression at once are refused', async () => {
+    const data = { records: numbers, tokenizer: 'bytes', regression: true, classes: 3 };
+    await expect(
+      fineTuneOptions({ model: checkpoint, data, outputDirectory: join(folder, 'both') }),
+    ).rejects.toMatchObject({ code: 'ERR_COMPACT_CONFIG_VALUE' });
+  });
+});
+
 describe('refused before anything starts', () => {
   test.each<[string, TrainerOptions, object]>([
     [
@@ -147,11 +249,6 @@ describe('refused before anything starts', () => {
       'running text',
       { ...runOn(), data: { train: records } },
       { code: 'ERR_COMPACT_CONFIG_VALUE', received: 'attentionMask' },
-    ],
-    [
-      'a regression',
-      runOn({}, { model: classifier({ task: 'regression', numLabels: 1 }) }),
-      { code: 'ERR_COMPACT_CONFIG_VALUE', received: 'labels, which are numbers' },
     ],
     [
       'a model of masked tokens',

@@ -2,7 +2,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ignoreIndex, prepareData, type RecordDataOptions, type RunData } from '../../lib/data/index.js';
+import {
+  ignoreIndex,
+  prepareData,
+  type Batch,
+  type RecordDataOptions,
+  type RunData,
+} from '../../lib/data/index.js';
 import { llama } from '../../lib/models/index.js';
 import { Trainer } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
@@ -38,7 +44,7 @@ const open = async (
 };
 
 /** Letters of the records of each sequence, in order. */
-const lettersOf = (tokens: Int32Array | Uint8Array): string[] =>
+const lettersOf = (tokens: Batch['inputs'][string]): string[] =>
   Array.from({ length: tokens.length / sequenceLength }, (_, row) =>
     String.fromCharCode(
       ...tokens.subarray(row * sequenceLength, (row + 1) * sequenceLength).filter((id) => id < 256),

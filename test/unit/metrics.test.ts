@@ -3,11 +3,13 @@ import { describe, expect, test } from '@jest/globals';
 import {
   accuracy,
   f1,
+  LabelPredictions,
   macroF1,
   matthewsCorrelation,
   pearsonCorrelation,
   spearmanCorrelation,
 } from '../../lib/train/evaluation/metrics/index.js';
+import type { Engine, RunResult } from '../../lib/runtime/index.js';
 import { readJson } from '../helpers/fixtures.js';
 
 interface Recorded {
@@ -38,6 +40,28 @@ describe('metrics of numbers', () => {
     const { predictions, labels } = one;
     expect(pearsonCorrelation(predictions, labels)).toBeCloseTo(one.pearson, 12);
     expect(spearmanCorrelation(predictions, labels)).toBeCloseTo(one.spearman, 12);
+  });
+
+  test('are those of the numbers that a model gives, batch by batch, without sequences that have none', async () => {
+    const [one] = recorded.numbers as [Recorded['numbers'][0]];
+    // What the model reads is what it gives; its labels are counted, one of -100, too, which is no class.
+    const run: Engine['run'] = async (_, options) =>
+      ({ outputs: { logits: options!.inputs!['tokens'] } }) as unknown as RunResult;
+    const found = new LabelPredictions({ run }, 2);
+    const rows = one.predictions.map((prediction, i) => [prediction, one.labels[i]!] as const);
+    for (let first = 0; first < rows.length; first += 4) {
+      const some = [...rows.slice(first, first + 4)];
+      while (some.length < 4) some.push([99, NaN]);
+      const [tokens, labels] = [0, 1].map((side) => Float32Array.from(some, (row) => row[side]!));
+      await found.add({ inputs: { tokens: tokens!, labels: labels! }, numCountedTokens: some.length });
+    }
+    // Numbers are rounded to f32 on their way.
+    expect(found.metrics!['pearsonCorrelation']).toBeCloseTo(one.pearson, 6);
+    expect(found.metrics!['spearmanCorrelation']).toBeCloseTo(one.spearman, 12);
+    const far = new LabelPredictions({ run }, 3);
+    const [tokens, labels] = [Float32Array.of(-100, 0, 1), Float32Array.of(-100, 1, 0)];
+    await far.add({ inputs: { tokens, labels }, numCountedTokens: 3 });
+    expect(far.metrics!['pearsonCorrelation']).toBeGreaterThan(0.9);
   });
 
   test('what does not vary has no correlation', () => {

@@ -248,4 +248,39 @@ describe('labels', () => {
   ])('%j of %j classes is refused', (row, classes, words) =>
     expectRefused([{ text: 'a', ...(row as object) }], words, { classes, kind: 'labels' }),
   );
+
+  test('of a regression are numbers, also as the text of tables', async () => {
+    const given = [0.5, -100, 3, ' 2.5', '-1e-3', '.5', '+7.'];
+    const examples = await read(
+      given.map((label) => ({ text: 'a', label })),
+      { regression: true },
+    );
+    expect(examples.map((example) => (example as LabelsExample).labels)).toEqual(
+      [0.5, -100, 3, 2.5, -0.001, 0.5, 7].map((label) => [label]),
+    );
+  });
+
+  test.each([
+    [{ label: 'good' }, ['no number in `label`', '"good"', 'model for classes']],
+    [{ label: '' }, ['no number in `label`']],
+    [{ label: '0x10' }, ['no number in `label`']],
+    [{ label: 'Infinity' }, ['no number in `label`']],
+    [{ label: '1e999' }, ['within the range of f32', '"1e999"']],
+    [{ label: 1e39 }, ['within the range of f32', '1e+39']],
+    [{ label: true }, ['no number in `label`', 'true']],
+    [{ label: [1] }, ['no number in `label`']],
+    [{ labels: [1, 2] }, ['has no `label`']],
+  ])('%j of a regression is refused', (row, words) =>
+    expectRefused(
+      [
+        { text: 'a', label: 1 },
+        { text: 'a', ...(row as object) },
+      ],
+      words,
+      {
+        regression: true,
+        kind: 'labels',
+      },
+    ),
+  );
 });

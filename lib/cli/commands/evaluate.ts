@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { evaluateModel, type EvaluateOptions } from '../../train/index.js';
-import { formatDuration } from '../format.js';
+import { formatDuration, formatEvaluation } from '../format.js';
 import { onInterrupt } from '../interrupt.js';
 import { modelArgument } from '../generation-flags.js';
 import { byteCount, positiveInteger } from '../options.js';
@@ -12,7 +12,7 @@ import { addHelpAfter } from '../text-layout.js';
 const help = {
   prose: () => `
 Loss is the mean cross-entropy in nats per token, perplexity its exponential. Both depend on the tokenizer: compare
-models that share one.
+models that share one. Of a model for classes loss is that of the classes, of one for a number the mean squared error.
 
 Files of conversations, and of prompts with completions, are records: each is read by itself, and what counts is what is
 learnt of it. Everything else is running text, also JSON lines of texts, unless --records says otherwise.`,
@@ -54,7 +54,7 @@ export function registerEvaluate(program: Command, terminal: Terminal): void {
     .addOption(
       new Option(
         '--metrics <names...>',
-        'of tokens beside the loss: accuracy (of classes all are told)',
+        'of tokens beside the loss: accuracy (of labels all are told)',
       ).choices(['accuracy']),
     )
     .option('-t, --threads <count>', 'CPU threads', positiveInteger)
@@ -76,16 +76,10 @@ async function evaluate(model: string, flags: EvaluateFlags, terminal: Terminal)
   const report = await evaluateModel({ ...options, metrics: asked, model, data, onTokenize, signal });
   for (const warning of report.warnings) terminal.warn(warning);
   terminal.object({ type: 'evaluation', ...report });
-  const { loss, perplexity, metrics = {}, numTokens, durationMs } = report;
-  const isOfClasses = 'macroF1' in metrics;
-  const measured = [
-    `loss ${loss.toFixed(4)}`,
-    ...(isOfClasses ? [] : [`perplexity ${perplexity.toFixed(2)}`]),
-    ...Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`),
-  ].join(', ');
+  const { perplexity, numTokens, durationMs } = report;
   terminal.prose(
-    `${terminal.style('bold', measured)} over ${numTokens.toLocaleString('en')} ` +
-      `${isOfClasses ? 'labels' : 'tokens'} in ${formatDuration(durationMs / 1000)}`,
+    `${terminal.style('bold', formatEvaluation(report))} over ${numTokens.toLocaleString('en')} ` +
+      `${perplexity === undefined ? 'labels' : 'tokens'} in ${formatDuration(durationMs / 1000)}`,
   );
   terminal.line(terminal.style('dim', report.model));
 }

@@ -34,6 +34,14 @@ export interface RecordEncoder {
 export async function openRecords(given: RecordsOptions): Promise<RecordEncoder> {
   const options = checkOptions(given, recordsTable, { what: 'records' });
   const files = [options.files].flat();
+  if (options.regression === true && options.classes !== undefined)
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', 'classes and regression exclude each other', {
+      op: 'regression',
+      expected: 'labels that are classes, or labels that are numbers',
+      received: 'both: classes and regression',
+      remedy: 'Leave one of them out',
+      details: { excluded: ['classes', 'regression'] },
+    });
   const tokenizer = await loadTokenizer(options.tokenizer);
   const template = tokenizer === byteTokenizer ? undefined : await ChatTemplate.load(options.tokenizer);
   const encoder = new ExampleEncoder(tokenizer, template, options);

@@ -1,22 +1,55 @@
+import { compactError } from '../../errors.js';
 import type { BatchField } from '../../graph/index.js';
+import { shown } from '../../options.js';
 import { ignoreIndex, type Batch } from '../types.js';
+import type { KindOptions } from './kinds/index.js';
 
 /** Names of the arrays of batches of labelled records; models with one type of tokens read no types. */
 export const labelledFields: readonly string[] = ['tokens', 'attentionMask', 'tokenTypes', 'labels'];
 
-/** The field of a model that reads the class of each sequence; undefined: it learns tokens. */
+/** The field of a model that reads the label of each sequence, a class or a number; undefined: it learns tokens. */
 export const labelField = (batchFields: readonly BatchField[]): BatchField | undefined =>
   batchFields.find(({ name }) => name === 'labels');
+
+/** Whether a model predicts a number for each sequence, and not a class. */
+const isNumber = ({ dtype }: BatchField): boolean => dtype === 'f32';
+
+/** What labels of records are. */
+type LabelOptions = Pick<KindOptions, 'classes' | 'regression'>;
+
+/**
+ * What labels are for a model: what it predicts, where the data does not say it.
+ * @throws ERR_COMPACT_CONFIG_VALUE where the data says something else
+ */
+export function labelOptions(
+  { classes, regression }: LabelOptions,
+  batchFields: readonly BatchField[],
+): LabelOptions {
+  const field = labelField(batchFields);
+  if (field === undefined) return { classes, regression };
+  const ofModel = isNumber(field);
+  if (regression === !ofModel) throw otherLabels('regression', regression, ofModel);
+  if (ofModel && classes !== undefined) throw otherLabels('classes', classes, ofModel);
+  return ofModel ? { regression: true } : { classes: classes ?? field.numIds };
+}
+
+const otherLabels = (name: string, given: unknown, ofModel: boolean): Error =>
+  compactError('ERR_COMPACT_CONFIG_VALUE', 'the model predicts something else than the labels are', {
+    op: `data.${name}`,
+    expected: `labels that are ${ofModel ? 'numbers' : 'classes'}, as the model has them`,
+    received: shown(given),
+    remedy: `Leave ${name} out, or choose a model for ${ofModel ? 'sequence-classification' : 'regression'}`,
+  });
 
 /** A record for a sequence of its own. */
 export interface LabelledTokens {
   readonly ids: Int32Array;
-  /** The number of its class. */
+  /** The number of its class, or the number that is to be predicted. */
   readonly label: number;
 }
 
 /**
- * Records as a model for classes reads them: each a sequence, padded at its end, all of one type of tokens.
+ * Records as a model for labels reads them: each a sequence, padded at its end, all of one type of tokens.
  * @param rows undefined: a sequence without a record, whose label counts for nothing
  */
 export function labelledBatch(
@@ -34,7 +67,9 @@ export function labelledBatch(
   const numTokens = rows.length * sequenceLength;
   const tokens = new Int32Array(numTokens).fill(padId);
   const attentionMask = new Uint8Array(numTokens);
-  const labels = new Int32Array(rows.length).fill(ignoreIndex);
+  const labels = isNumber(labelField(batchFields)!)
+    ? new Float32Array(rows.length).fill(NaN)
+    : new Int32Array(rows.length).fill(ignoreIndex);
   rows.forEach((row, i) => {
     // The first token gives what is made of a sequence, and has to see one, also where there is no record.
     attentionMask.fill(1, i * sequenceLength, i * sequenceLength + Math.max(1, row?.ids.length ?? 0));

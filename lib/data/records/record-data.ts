@@ -12,7 +12,7 @@ import type { EncodedRecord } from './encode/encoded-record.js';
 import { openRecords } from './encode-records.js';
 import type { RecordEncoder } from './encode-records.js';
 import { badRecord } from './kinds/index.js';
-import { labelField, labelledBatch } from './labelled-batch.js';
+import { labelField, labelledBatch, labelOptions } from './labelled-batch.js';
 import { layOut } from './packing/packed-sequence.js';
 import { packsRecords, recordDataTable, type RecordDataOptions } from './record-data-options.js';
 import { RecordFile } from './record-file.js';
@@ -78,10 +78,10 @@ export class RecordData implements RunData {
     const checked = checkOptions(given, recordDataTable, { what: 'data', prefix: 'data.' });
     const { records, validation, validationFraction, packing, ...encoding } = checked;
     const isPacked = packsRecords({ packing }, batchFields);
-    const { classes = labelField(batchFields)?.numIds } = encoding;
+    const labels = labelOptions(encoding, batchFields);
     const { sequenceLength: contextLength, vocabularySize } = options;
     const encoderOf = (files: string | readonly string[]): Promise<RecordEncoder> =>
-      openRecords({ ...encoding, classes, files, contextLength });
+      openRecords({ ...encoding, ...labels, files, contextLength });
     const train = await encoderOf(records);
     const heldOut = validation === undefined ? undefined : await encoderOf(validation);
     checkVocabulary(train.tokenizer, vocabularySize);
@@ -200,22 +200,22 @@ export class RecordData implements RunData {
   }
 }
 
-/** What a model of language or of classes can learn of a record. */
+/** What a model of language or of labels can learn of a record. */
 const checkOf = ({ batchFields }: SequenceOptions): ((record: EncodedRecord) => void) =>
-  labelField(batchFields) === undefined ? refuseClasses : (record) => requireClass(record, batchFields);
+  labelField(batchFields) === undefined ? refuseLabels : (record) => requireLabel(record, batchFields);
 
-function requireClass({ place, labels }: EncodedRecord, batchFields: readonly BatchField[]): void {
-  const { numIds = Infinity } = labelField(batchFields)!;
+function requireLabel({ place, labels }: EncodedRecord, batchFields: readonly BatchField[]): void {
+  const { numIds } = labelField(batchFields)!;
   const [label, ...more] = labels ?? [];
-  if (label !== undefined && more.length === 0 && label < numIds) return;
-  throw badRecord(place, 'is not of one class of the model', {
-    expected: `a text with \`label\`, a class from 0 to ${numIds - 1}`,
+  if (label !== undefined && more.length === 0 && label < (numIds ?? Infinity)) return;
+  throw badRecord(place, `is not of one ${numIds === undefined ? 'number' : 'class of the model'}`, {
+    expected: `a text with \`label\`, ${numIds === undefined ? 'a number' : `a class from 0 to ${numIds - 1}`}`,
     received: labels === undefined ? 'no label' : `the labels ${labels.join(', ')}`,
   });
 }
 
-/** A model of language learns texts; classes are for models with another head. */
-function refuseClasses({ place, labels }: EncodedRecord): void {
+/** A model of language learns texts; labels are for models with another head. */
+function refuseLabels({ place, labels }: EncodedRecord): void {
   if (labels === undefined) return;
   throw badRecord(place, 'has a label, and no text that is learnt', {
     expected: 'text, a prompt with its completion, or messages, for a model of language',

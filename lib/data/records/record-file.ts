@@ -23,7 +23,7 @@ export class RecordFile implements AsyncDisposable {
   readonly lengths: readonly number[];
   /** What of each record counts in the loss: some of its tokens, or its label. */
   readonly counted: readonly number[];
-  /** The class of each record, where records have one. */
+  /** The label of each record, where records have one: a class, or a number that is to be predicted. */
   readonly labels: readonly (number | undefined)[];
   /** Of all tokens and where each record ends: tells whether two runs see the same records. */
   readonly sha256: string;

@@ -15,6 +15,8 @@ export interface RecordsOptions extends ReadOptions {
   readonly textField?: string;
   /** How many classes there are, or their names in order: then a label may be a name, too. */
   readonly classes?: number | readonly string[];
+  /** Whether a label is a number that is to be predicted, and not a class. Default: as the model has it, else false. */
+  readonly regression?: boolean;
   /** Whether what reads as a control token in a record, e.g. `</s>`, is text like any other. Default true. */
   readonly splitSpecialTokens?: boolean;
   /**
@@ -46,6 +48,7 @@ export const recordsTable = {
       expectedClasses,
     ),
   ),
+  regression: optional(flag),
   splitSpecialTokens: optional(flag, true),
   addBos: optional(flag),
   addEos: optional(flag, true),

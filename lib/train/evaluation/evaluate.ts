@@ -1,12 +1,12 @@
 import type { RunData } from '../../data/index.js';
 import type { Engine } from '../../runtime/index.js';
 import { compactError } from '../../errors.js';
-import { ClassPredictions } from './metrics/class-predictions.js';
+import { LabelPredictions } from './metrics/label-predictions.js';
 import type { EvaluateReport } from '../options/types.js';
 
 /**
- * Mean cross-entropy and perplexity of the held-out sequences, or of the first `limit` of them in their fixed order, and of
- * labelled ones metrics of the classes.
+ * Mean loss of the held-out sequences, or of the first `limit` of them in their fixed order, with the perplexity of tokens, or
+ * metrics of labels.
  * @throws ERR_COMPACT_DATA_EMPTY without held-out data, ERR_COMPACT_ABORTED
  */
 export async function evaluateLoss(
@@ -15,7 +15,7 @@ export async function evaluateLoss(
   options: {
     readonly step: number;
     readonly batchSize: number;
-    /** Of the entry `generate`, which tells the classes of labelled sequences. Default 1. */
+    /** Of the entry `generate`, which tells what is predicted of labelled sequences. Default 1. */
     readonly generateBatchSize?: number;
     readonly limit?: number;
     readonly signal?: AbortSignal;
@@ -24,7 +24,7 @@ export async function evaluateLoss(
   const { step, batchSize, generateBatchSize = 1, limit = Infinity, signal } = options;
   const start = performance.now();
   const count = Math.min(dataset.numValidationSequences, limit);
-  const predictions = new ClassPredictions(engine, generateBatchSize);
+  const predictions = new LabelPredictions(engine, generateBatchSize);
   let sum = 0;
   let numTokens = 0;
   let next = dataset.validationBatch(0, batchSize, limit);
@@ -45,5 +45,6 @@ export async function evaluateLoss(
   const loss = sum / numTokens;
   const { metrics } = predictions;
   const durationMs = performance.now() - start;
-  return { step, loss, perplexity: Math.exp(loss), numTokens, ...(metrics && { metrics }), durationMs };
+  const measured = metrics === undefined ? { perplexity: Math.exp(loss) } : { metrics };
+  return { step, loss, ...measured, numTokens, durationMs };
 }

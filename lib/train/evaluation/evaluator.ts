@@ -161,6 +161,7 @@ async function usualSequenceLength(
   found: StoredModel,
 ): Promise<number> {
   if (!isRecordData(data)) return defaultSequenceLength(found);
-  const { maxSequenceLength } = found.model;
-  return lengthFor(await measureRecords(data, maxSequenceLength), maxSequenceLength);
+  const { model } = found;
+  const { maxSequenceLength } = model;
+  return lengthFor(await measureRecords(data, maxSequenceLength, model), maxSequenceLength);
 }

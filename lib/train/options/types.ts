@@ -182,13 +182,16 @@ export interface StepReport {
 export interface EvaluateReport {
   /** Optimizer steps that the model had then. */
   readonly step: number;
-  /** Mean cross-entropy in nats per token, or of classes per sequence. */
+  /** Mean cross-entropy in nats per token, or of classes per sequence; of a regression the mean squared error. */
   readonly loss: number;
-  /** exp(loss). */
-  readonly perplexity: number;
+  /** exp(loss), of tokens. */
+  readonly perplexity?: number;
   /** Tokens that were predicted, or labels. */
   readonly numTokens: number;
-  /** Of a model for classes: `accuracy`, `macroF1`, `matthewsCorrelation`, and for two classes `f1` of the second. */
+  /**
+   * Of a model for classes: `accuracy`, `macroF1`, `matthewsCorrelation`, and for two classes `f1` of the second. Of a
+   * regression: `pearsonCorrelation` and `spearmanCorrelation`, NaN where all labels or predictions are one number.
+   */
   readonly metrics?: Readonly<Record<string, number>>;
   readonly durationMs: number;
 }

@@ -11,7 +11,7 @@ export interface MarkedTokens {
 /** A record as a model reads it. */
 export interface EncodedRecord extends MarkedTokens {
   readonly place: RecordPlace;
-  /** Of a classified text: the numbers of its classes. */
+  /** Of a text with labels: the numbers of its classes, or the one number that is to be predicted. */
   readonly labels: readonly number[] | undefined;
   /** Whether tokens were left out at its end, because it was longer than the context. */
   readonly isTruncated: boolean;

@@ -23,7 +23,10 @@ export interface MessagesExample {
   readonly tools: readonly ChatTool[] | undefined;
 }
 
-/** A text, and the numbers of the classes that it belongs to: one, or any number where `isMultiLabel`. */
+/**
+ * A text, and the numbers of the classes that it belongs to: one, or any number where `isMultiLabel`. Of a regression the one
+ * number that is to be predicted.
+ */
 export interface LabelsExample {
   readonly kind: 'labels';
   readonly text: string;

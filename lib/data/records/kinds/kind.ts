@@ -7,6 +7,8 @@ export interface KindOptions {
   readonly textField: string;
   /** How many classes there are, or their names: then a label may be a name, too. */
   readonly classes?: number | readonly string[];
+  /** Whether a label is a number that is to be predicted, and not a class. Default false. */
+  readonly regression?: boolean;
 }
 
 /** A kind of training data: how its records are known, and what they have to hold. */

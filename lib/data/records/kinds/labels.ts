@@ -8,12 +8,14 @@ import type { Kind, KindOptions } from './kind.js';
 const maxClasses = 2 ** 24;
 
 export const labelsKind: Kind = {
-  fields: '`text` with `label`, or with `labels` for several at once',
+  fields: '`text` with `label`, or with `labels` for several classes at once',
   matches: (fields, { textField }) =>
     isGiven(fields[textField]) && (isGiven(fields['label']) || isGiven(fields['labels'])),
-  read({ place, fields }, { textField, classes }) {
+  read({ place, fields }, { textField, classes, regression }) {
     const text = textOf(place, fields[textField], textField);
     const { label, labels } = fields;
+    if (regression === true)
+      return { kind: 'labels', text, labels: [numberOf(place, label)], isMultiLabel: false };
     if (isGiven(label) === isGiven(labels))
       throw badRecord(place, isGiven(label) ? 'has both `label` and `labels`' : 'has no `label`', {
         expected: 'one class in `label`, or a list of classes in `labels`',
@@ -27,6 +29,21 @@ export const labelsKind: Kind = {
     return { kind: 'labels', text, labels: numbers, isMultiLabel };
   },
 };
+
+/** A number as tables hold it, too; models read it in f32. */
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** The label of a regression. */
+function numberOf(place: RecordPlace, label: unknown): number {
+  const isDecimal = typeof label === 'string' && decimal.test(label.trim());
+  const number = isDecimal ? Number(label) : label;
+  if (typeof number === 'number' && Number.isFinite(Math.fround(number))) return number;
+  throw badRecord(place, isGiven(label) ? 'has no number in `label`' : 'has no `label`', {
+    expected: 'a finite number in `label`, within the range of f32',
+    received: shown(label),
+    remedy: typeof label === 'string' && !isDecimal ? 'Classes by name need a model for classes' : undefined,
+  });
+}
 
 /** The number of a class that is given as a number, as its digits (tables hold texts), or by its name. */
 function classOf(place: RecordPlace, label: unknown, name: string, classes: KindOptions['classes']): number {

@@ -1,4 +1,4 @@
 export { accuracy, f1, macroF1, matthewsCorrelation } from './classification.js';
-export { ClassPredictions } from './class-predictions.js';
+export { LabelPredictions } from './label-predictions.js';
 export { pearsonCorrelation, spearmanCorrelation } from './regression.js';
 export { tokenAccuracy } from './token-accuracy.js';

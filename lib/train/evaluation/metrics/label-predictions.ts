@@ -1,15 +1,18 @@
+import { types } from 'node:util';
 import type { Batch } from '../../../data/index.js';
 import { ignoreIndex } from '../../../data/index.js';
 import type { Engine } from '../../../runtime/index.js';
-import { accuracy, f1, macroF1, matthewsCorrelation } from './classification.js';
+import { labelMetrics } from './label-metrics.js';
 
-/** What a model for classes predicts of labelled sequences, batch by batch. */
-export class ClassPredictions {
+/** What a model for classes, or for a number, predicts of labelled sequences, batch by batch. */
+export class LabelPredictions {
   readonly #engine: Pick<Engine, 'run'>;
   readonly #sequencesAtOnce: number;
   readonly #predictions: number[] = [];
   readonly #labels: number[] = [];
-  #numClasses = 0;
+  /** Numbers that the model gives for each sequence. */
+  #numOutputs = 0;
+  #areNumbers = false;
 
   /** @param sequencesAtOnce of the entry `generate`; a divisor of the sequences of a batch */
   constructor(engine: Pick<Engine, 'run'>, sequencesAtOnce: number) {
@@ -33,24 +36,23 @@ export class ClassPredictions {
   }
 
   #count(logits: Float32Array, labels: Batch['inputs'][string]): void {
-    this.#numClasses = logits.length / labels.length;
+    this.#numOutputs = logits.length / labels.length;
+    this.#areNumbers = types.isFloat32Array(labels);
     labels.forEach((label, row) => {
-      if (label === ignoreIndex) return;
-      const own = logits.subarray(row * this.#numClasses, (row + 1) * this.#numClasses);
-      this.#predictions.push(own.indexOf(Math.max(...own)));
+      if (this.#areNumbers ? Number.isNaN(label) : label === ignoreIndex) return;
+      const own = logits.subarray(row * this.#numOutputs, (row + 1) * this.#numOutputs);
+      this.#predictions.push(this.#areNumbers ? own[0]! : own.indexOf(Math.max(...own)));
       this.#labels.push(label);
     });
   }
 
-  /** By name, `f1` (of class 1) for two classes only; undefined where there were no labels. */
+  /** By name; undefined where there were no labels. */
   get metrics(): Readonly<Record<string, number>> | undefined {
     const [predictions, labels] = [this.#predictions, this.#labels];
     if (labels.length === 0) return undefined;
-    return {
-      accuracy: accuracy(predictions, labels),
-      macroF1: macroF1(predictions, labels),
-      matthewsCorrelation: matthewsCorrelation(predictions, labels),
-      ...(this.#numClasses === 2 && { f1: f1(predictions, labels) }),
-    };
+    const measured = labelMetrics({ dtype: this.#areNumbers ? 'f32' : 'i32', numIds: this.#numOutputs });
+    return Object.fromEntries(
+      Object.entries(measured).map(([name, measure]) => [name, measure(predictions, labels)]),
+    );
   }
 }
