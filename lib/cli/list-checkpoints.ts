@@ -16,7 +16,7 @@ export interface ListedCheckpoint {
   readonly loss: number | undefined;
   /** Of the held-out text, where the step was evaluated. */
   readonly evalLoss: number | undefined;
-  /** Whether its evaluation loss is the lowest of the run so far. */
+  /** Whether its evaluation is the best of the run so far. */
   readonly isBest: boolean;
   /** Why it cannot be used. */
   readonly problem?: string;

@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { compactError } from '../errors.js';
+import { bestModelMetrics } from '../train/evaluation/best-metric.js';
 import { methodCatalogue } from '../methods/index.js';
 import { blasChoices, graphChoices } from '../runtime/index.js';
 import {
@@ -87,6 +88,8 @@ const recipeFlags: readonly RecipeFlag[] = [
   { flags: '--seed <number>', key: 'seed', parse: wholeNumber, description: 'of weights, data order and rounding' },
   { flags: '--eval-steps <steps>', key: 'evalSteps', parse: numberFromZero,
     description: 'steps between evaluations, or below 1 their share of the run' },
+  { flags: '--metric-for-best-model <metric>', key: 'metricForBestModel', choices: bestModelMetrics,
+    description: 'what evaluations are compared by' },
   { flags: '--early-stopping-patience <evaluations>', key: 'earlyStoppingPatience', parse: positiveInteger,
     description: 'ends after so many evaluations in a row that are not the best' },
   { flags: '--load-best-model-at-end', key: 'loadBestModelAtEnd',

@@ -172,12 +172,14 @@ function summarize(
   goOn: string | undefined,
   terminal: Terminal,
 ): void {
-  const { reason, step, evaluation, checkpoint, tokensPerSecond, durationMs, folder } = result;
+  const { reason, step, evaluation, checkpoint, bestModel, tokensPerSecond, durationMs, folder } = result;
   const parts = [
     `${{ completed: 'Done', stopped: 'Stopped', earlyStopped: 'Ended early' }[reason]} at step ${step} after ${formatDuration(durationMs / 1000)}`,
     formatRate(tokensPerSecond),
   ];
   if (evaluation !== undefined) parts.push(`held out: ${formatEvaluation(evaluation)}`);
+  if (bestModel !== undefined)
+    parts.push(`best at step ${bestModel.step}: ${bestModel.metric} ${bestModel.value.toFixed(4)}`);
   terminal.line();
   terminal.prose(`${terminal.style('bold', parts[0]!)}, ${parts.slice(1).join(', ')}`);
   if (checkpoint === undefined) return;

@@ -1,6 +1,7 @@
 export { listCheckpoints } from './checkpoints/checkpoint-folder.js';
 export type { FoundCheckpoint } from './checkpoints/checkpoint-folder.js';
 export { optionsFromRecipe } from './options/recipe.js';
+export type { BestModelMetric } from './evaluation/best-metric.js';
 export { evaluateModel } from './evaluation/evaluator.js';
 export type { EvaluateOptions, ModelEvaluation } from './evaluation/evaluator.js';
 export { exportAdapters } from './interchange/export-adapters.js';

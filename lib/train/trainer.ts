@@ -7,6 +7,7 @@ import { listCheckpoints, pruneCheckpoints } from './checkpoints/checkpoint-fold
 import { checkpointFormatVersion } from './checkpoints/checkpoint-state.js';
 import type { CheckpointState } from './checkpoints/checkpoint-state.js';
 import { openCheckpoint, saveCheckpoint } from './checkpoints/checkpoint.js';
+import { isBetter, valueOf } from './evaluation/best-metric.js';
 import { EarlyStopping } from './evaluation/early-stopping.js';
 import { evaluateLoss } from './evaluation/evaluate.js';
 import { checkSampleOptions } from './generation/draw-token.js';
@@ -65,9 +66,11 @@ export class Trainer extends Announcer implements AsyncDisposable {
   private constructor(parts: TrainerParts) {
     super();
     this.#parts = parts;
-    const { earlyStoppingPatience } = parts.settings;
-    this.#earlyStopping = new EarlyStopping(earlyStoppingPatience, parts.resumed?.state.patience);
-    this.#best = parts.resumed?.state.best;
+    const { earlyStoppingPatience, metricForBestModel } = parts.settings;
+    const { patience, best } = parts.resumed?.state ?? {};
+    this.#earlyStopping = new EarlyStopping(earlyStoppingPatience, metricForBestModel, patience);
+    // What was the best by another metric says nothing of this one.
+    this.#best = best?.metric === metricForBestModel ? best : undefined;
     this.#checkpoint = parts.present;
   }
 
@@ -265,7 +268,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     // Lines come before the checkpoint of their step, so that a run that is resumed from it has them.
     if (isDue(step, settings.loggingSteps, isLast || step === 1)) await this.#log(progress);
     const evaluation = isDue(step, settings.evalSteps, isLast) ? await this.#evaluate() : undefined;
-    if (evaluation !== undefined) this.#earlyStopping.add(evaluation.loss);
+    if (evaluation !== undefined) this.#earlyStopping.add(valueOf(evaluation, settings.metricForBestModel));
     const isToSave = isDue(step, settings.saveSteps, false) || (settings.loadBestModelAtEnd && this.#isBest);
     const checkpoint = isToSave ? await this.#save() : undefined;
     const report: StepReport = {
@@ -317,8 +320,10 @@ export class Trainer extends Announcer implements AsyncDisposable {
 
   /** Whether this step was evaluated, and no checkpoint is as good. */
   get #isBest(): boolean {
-    const { step, loss = Infinity } = this.#evaluation ?? {};
-    return step === this.step && loss < (this.#best?.loss ?? Infinity);
+    const { metricForBestModel: metric } = this.#parts.settings;
+    const evaluation = this.#evaluation;
+    if (evaluation?.step !== this.step) return false;
+    return isBetter(metric, valueOf(evaluation, metric), this.#best?.value);
   }
 
   /** Weights of the best checkpoint take the place of those of the last step, which were saved. */
@@ -370,7 +375,8 @@ export class Trainer extends Announcer implements AsyncDisposable {
     const start = performance.now();
     for (const log of this.#parts.logs) await log.flush().catch((error: unknown) => this.warn(error));
     const isBest = this.#isBest;
-    const best = isBest ? { step: this.step, loss: this.#evaluation!.loss } : this.#best;
+    const metric = settings.metricForBestModel;
+    const best = isBest ? { step: this.step, metric, value: valueOf(this.#evaluation!, metric) } : this.#best;
     const saved = await saveCheckpoint(outputDirectory, engine, { plan, model }, dataset, {
       formatVersion: checkpointFormatVersion,
       ...state.counters,

@@ -65,7 +65,7 @@ function stateOf(step: number): CheckpointState {
     },
     data: { fingerprint: 'text', tokenizer: 'bytes' },
     clocks: { projection: { stepsSinceRefresh: step, firstMomentSteps: step, epoch: 0 } },
-    best: { step: 1, loss: 2.5 },
+    best: { step: 1, metric: 'loss', value: 2.5 },
   };
 }
 

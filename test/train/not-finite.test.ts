@@ -116,7 +116,8 @@ describe('numbers that are not finite', () => {
     expect(saved).toEqual([true, false]);
     expect((await readState(join(outputDirectory, 'checkpoint-2'))).best).toEqual({
       step: 1,
-      loss: evaluations[0],
+      metric: 'loss',
+      value: evaluations[0],
     });
   });
 

@@ -274,7 +274,7 @@ describe('output folders', () => {
     ) as {
       best: unknown;
     };
-    expect(state.best).toEqual({ step: best.step, loss: best.loss });
+    expect(state.best).toEqual({ step: best.step, metric: 'loss', value: best.loss });
   });
 
   test('metrics.jsonl is one history across a stop and a resume', async () => {

@@ -568,7 +568,7 @@ const stateOfRun = () => ({
   },
   data: { fingerprint: 'x', tokenizer: 'bytes' },
   clocks: { projection: { stepsSinceRefresh: 2, firstMomentSteps: 2, epoch: 0 } },
-  best: { step: 1, loss: 2.5 },
+  best: { step: 1, metric: 'loss', value: 2.5 },
 });
 
 beforeAll(async () => {

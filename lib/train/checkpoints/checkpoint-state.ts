@@ -18,6 +18,8 @@ const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm, dtype
 const { embeddingLearningRate, headLearningRate, normLearningRate } = trainerTable;
 const { batchSize, sequenceLength, gradientAccumulationSteps, maxSteps, learningRate, seed } = trainerTable;
 
+const bestEvaluation = { metric: required(trainerTable.metricForBestModel), value: v.number() };
+
 const stateSchema = v.object({
   formatVersion: v.literal(checkpointFormatVersion),
   /** Optimizer steps done. */
@@ -51,10 +53,10 @@ const stateSchema = v.object({
   data: v.object({ fingerprint: v.string(), tokenizer: v.string() }),
   /** What the method counts, by the names of its clocks. */
   clocks: description,
-  /** The checkpoint with the lowest evaluation loss so far. */
-  best: v.optional(v.object({ step: count, loss: v.number() })),
-  /** Evaluations in a row that were not below the lowest loss before them; of runs that may end by it. */
-  patience: v.optional(v.object({ lowestLoss: v.number(), numWorse: count })),
+  /** The checkpoint with the best evaluation so far, and what it was compared by. */
+  best: v.optional(v.object({ step: count, ...bestEvaluation })),
+  /** The best evaluation so far, saved or not, and how many in a row have not been better. */
+  patience: v.optional(v.object({ ...bestEvaluation, numWorse: count })),
 });
 
 /** Everything that a run is beside its tensors: the content of trainer.json. */

@@ -1,23 +1,28 @@
 import type { CheckpointState } from '../checkpoints/checkpoint-state.js';
+import { isBetter, type BestModelMetric } from './best-metric.js';
 
-/** Ends a run that has stopped to improve: counts evaluations in a row that are not below the lowest loss before them. */
+/** Ends a run that has stopped to improve: counts evaluations in a row that are not better than the best before them. */
 export class EarlyStopping {
   /** 0: never. */
   readonly #patience: number;
-  #lowestLoss: number;
+  readonly #metric: BestModelMetric;
+  #best: number | undefined;
   #numWorse: number;
 
-  constructor(patience: number, { lowestLoss, numWorse }: CheckpointState['patience'] = initial) {
+  /** @param state of a run that goes on; of another metric nothing is taken over */
+  constructor(patience: number, metric: BestModelMetric, state?: CheckpointState['patience']) {
     this.#patience = patience;
-    this.#lowestLoss = lowestLoss;
-    this.#numWorse = numWorse;
+    this.#metric = metric;
+    const known = state?.metric === metric ? state : undefined;
+    this.#best = known?.value;
+    this.#numWorse = known?.numWorse ?? 0;
   }
 
-  add(loss: number): void {
-    // A loss that is no number is not below anything.
-    const isLower = loss < this.#lowestLoss;
-    this.#numWorse = isLower ? 0 : this.#numWorse + 1;
-    if (isLower) this.#lowestLoss = loss;
+  add(value: number): void {
+    // What is no number is not better than anything.
+    const isBest = isBetter(this.#metric, value, this.#best);
+    this.#numWorse = isBest ? 0 : this.#numWorse + 1;
+    if (isBest) this.#best = value;
   }
 
   get isDue(): boolean {
@@ -26,10 +31,8 @@ export class EarlyStopping {
 
   /** What a checkpoint holds of it; nothing before the first evaluation. */
   get state(): CheckpointState['patience'] {
-    return this.#lowestLoss === Infinity
+    return this.#best === undefined
       ? undefined
-      : { lowestLoss: this.#lowestLoss, numWorse: this.#numWorse };
+      : { metric: this.#metric, value: this.#best, numWorse: this.#numWorse };
   }
 }
-
-const initial = { lowestLoss: Infinity, numWorse: 0 };

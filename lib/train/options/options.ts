@@ -16,6 +16,7 @@ import { parseDevice } from '../../runtime/device.js';
 import type { EngineOptions } from '../../runtime/index.js';
 import { engineTable } from '../../runtime/options.js';
 import type { CheckpointState } from '../checkpoints/checkpoint-state.js';
+import { measuredMetrics } from '../evaluation/best-metric.js';
 import { learningRates } from '../schedule/learning-rates.js';
 import { maxBatchTokens, trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
@@ -41,6 +42,7 @@ export function resolveOptions(options: TrainerOptions): TrainerSettings {
   if (settings.device !== undefined && settings.device !== 'auto') parseDevice(settings.device);
   checkSizes(settings);
   checkEvaluation(settings);
+  checkMetric(settings);
   checkOutput(settings);
   const { adapter, baseModel } = settings;
   if (adapter !== undefined)
@@ -146,6 +148,14 @@ function checkEvaluation(settings: TrainerSettings): void {
       validation !== undefined || validationFraction > 0,
       'held-out data to evaluate on',
     );
+}
+
+/** Evaluations of a run are compared by what they measure. */
+function checkMetric({ metricForBestModel: metric, model, evalSteps }: TrainerSettings): void {
+  check('metricForBestModel', metric, metric === 'loss' || evalSteps > 0, needed);
+  const measured = measuredMetrics(model.batchFields);
+  const expected = `one of ${measured.join(', ')}, which evaluations of this model measure`;
+  check('metricForBestModel', metric, measured.includes(metric), expected);
 }
 
 const needed = 'evalSteps above 0, for there is nothing to compare without evaluations';

@@ -19,6 +19,7 @@ import {
   type OptionTable,
 } from '../../options.js';
 import { engineTable } from '../../runtime/options.js';
+import { bestModelMetrics } from '../evaluation/best-metric.js';
 import type { SamplerOptions } from '../generation/sampler.js';
 import type { SampleBatchOptions, SampleOptions, TrainerOptions } from './types.js';
 
@@ -50,6 +51,7 @@ export const trainerTable = {
 
   evalSteps: optional(stepsOrShare, 0),
   evalSequences: optional(wholeNumber(1)),
+  metricForBestModel: optional(oneOf(bestModelMetrics), 'loss'),
   earlyStoppingPatience: optional(wholeNumber(0), 0),
   loadBestModelAtEnd: optional(flag, false),
   saveSteps: optional(stepsOrShare, 0),

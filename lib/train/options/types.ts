@@ -2,6 +2,7 @@ import type { RecomputePolicy } from '../../compile/index.js';
 import type { DataOptions, RecordDataOptions } from '../../data/index.js';
 import type { Method } from '../../methods/index.js';
 import type { Model } from '../../models/index.js';
+import type { BestModelMetric } from '../evaluation/best-metric.js';
 import type { LearningRateScheduleName } from '../schedule/learning-rate-schedule.js';
 import type { BlasChoice, DeviceName, GraphChoice } from '../../runtime/index.js';
 
@@ -80,12 +81,15 @@ export interface TrainerOptions {
   /** Sequences of one evaluation at most. Default: all that are held out. */
   readonly evalSequences?: number;
   /**
-   * Ends the run after so many evaluations in a row whose loss is not below the lowest before them; 0 does not. Default 0.
+   * What evaluations are compared by: 'loss', the lowest, or what they measure of labels, the highest: 'accuracy', 'macroF1',
+   * 'matthewsCorrelation', of two classes 'f1', of a regression 'pearsonCorrelation' or 'spearmanCorrelation'. Default 'loss'.
    */
+  readonly metricForBestModel?: BestModelMetric;
+  /** Ends the run after so many evaluations in a row that are not better than the best before them; 0 does not. Default 0. */
   readonly earlyStoppingPatience?: number;
   /**
-   * Whether the weights at the end are those of the evaluation with the lowest loss, which is saved when it is found, and
-   * not those of the last step. Default false.
+   * Whether the weights at the end are those of the best evaluation, which is saved when it is found, and not those of the
+   * last step. Default false.
    */
   readonly loadBestModelAtEnd?: boolean;
   /** Optimizer steps between checkpoints, or below 1 their share of the run; 0: only at the end. Default 0. */
@@ -203,7 +207,7 @@ export interface CheckpointInfo {
   readonly step: number;
   /** Of its files together. */
   readonly numBytes: number;
-  /** Whether its evaluation loss is the lowest so far. */
+  /** Whether its evaluation is the best so far. */
   readonly isBest: boolean;
   readonly durationMs: number;
 }
@@ -261,6 +265,15 @@ export interface SampleReport {
   readonly finishReason: 'length' | 'endOfText' | 'stop' | 'contextLength';
 }
 
+/** The checkpoint with the best evaluation of a run. */
+export interface BestModel {
+  readonly path: string;
+  readonly step: number;
+  /** What evaluations were compared by, and what this one had. */
+  readonly metric: BestModelMetric;
+  readonly value: number;
+}
+
 /** What a run has come to. */
 export interface TrainResult {
   /** 'stopped' after requestStop(), 'earlyStopped' by `earlyStoppingPatience`. */
@@ -274,7 +287,7 @@ export interface TrainResult {
   /** The newest checkpoint on disk. */
   readonly checkpoint: CheckpointInfo | undefined;
   /** The checkpoint whose weights the trainer has now, where `loadBestModelAtEnd` has loaded another than the last. */
-  readonly bestModel: { readonly path: string; readonly step: number; readonly loss: number } | undefined;
+  readonly bestModel: BestModel | undefined;
   /** Since the very first step. */
   readonly numTokensSeen: number;
   readonly tokensPerSecond: number;
