@@ -79,6 +79,8 @@ const recipeFlags: readonly RecipeFlag[] = [
     description: 'peak learning rate of the output head, if another' },
   { flags: '--norm-learning-rate <rate>', key: 'normLearningRate', parse: numberFromZero,
     description: 'peak learning rate of norms and biases, if another' },
+  { flags: '--layer-learning-rate-decay <factor>', key: 'layerLearningRateDecay', parse: ratio,
+    description: 'all rates are multiplied by it once more in each layer nearer to the input' },
   { flags: '--max-grad-norm <norm>', key: 'maxGradNorm', parse: numberFromZero, plans: true,
     description: "clips the gradient's global norm; 0 does not clip" },
   { flags: '--dtype <type>', key: 'dtype', choices: dtypes, plans: true,

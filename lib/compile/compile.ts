@@ -9,6 +9,7 @@ import { withoutDeadNodes } from './dead-nodes.js';
 import { buildEntries } from './entries.js';
 import { fuse } from './fuse.js';
 import { group } from './groups.js';
+import { withLayerRates } from './layer-rates.js';
 import { lifetimes } from './lifetimes.js';
 import { compileTable, maxTokens, type CompileOptions, type Target } from './options.js';
 import { order, type WeightGradientPlace } from './order.js';
@@ -36,6 +37,7 @@ export function compile(options: CompileOptions): Plan {
   const places =
     settings.method.updatesInBackward === true ? (['late'] as const) : (['early', 'late'] as const);
   const ordered = buildEntries(settings) // forward, differentiate, apply method
+    .map((program) => (settings.layerRates ? withLayerRates(program) : program))
     .map(withoutDeadNodes)
     .map((program) => realise(program, choose(program, settings.recompute ?? 'none', settings.method.saving)))
     .map(fuse)

@@ -71,6 +71,8 @@ export interface CompileOptions {
   readonly fuseSwiglu?: boolean;
   /** Tokens whose logits exist at a time. Default 1024. */
   readonly lossChunkTokens?: number;
+  /** Each layer learns at rates of its own, which runs are given under names of their own (`layerRate`). Default false. */
+  readonly layerRates?: boolean;
   /** Parameters that get their values after the plan is loaded, from files: nothing initializes them. Default: none. */
   readonly loadedParameters?: readonly string[];
   /**
@@ -116,6 +118,7 @@ export const compileTable = {
   target: v.custom<Target>(isTarget, "a target, e.g. cpuTarget(), cudaTarget() or deviceTarget('cuda')"),
   isPacked: optional(flag, false),
   accumulateGradients: optional(flag, false),
+  layerRates: optional(flag, false),
   loadedParameters: optional(v.array(text, 'a list of names')),
   fuseSwiglu: optional(flag, true),
   entries: optional(v.array(entryNames, 'a list of entries')),

@@ -2,6 +2,7 @@ export * from './batch-field.js';
 export * from './generation.js';
 export * from './graph.js';
 export * from './model.js';
+export * from './layer-rate.js';
 export * from './node.js';
 export * from './op.js';
 export * from './parameter-id.js';

@@ -161,6 +161,7 @@ export function compileOptionsOf(
     lossChunkTokens,
     target,
     accumulateGradients: gradientAccumulationSteps > 1,
+    layerRates: settings.layerLearningRateDecay !== undefined,
     loadedParameters:
       settings.baseModel === undefined
         ? []

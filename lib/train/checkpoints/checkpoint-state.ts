@@ -15,7 +15,7 @@ const maxStateBytes = 2 ** 20;
 const count = wholeNumber(0);
 const description = v.record(v.string(), v.unknown());
 const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm, dtype } = trainerTable;
-const { embeddingLearningRate, headLearningRate, normLearningRate } = trainerTable;
+const { embeddingLearningRate, headLearningRate, normLearningRate, layerLearningRateDecay } = trainerTable;
 const { batchSize, sequenceLength, gradientAccumulationSteps, maxSteps, learningRate, seed } = trainerTable;
 
 const bestEvaluation = { metric: required(trainerTable.metricForBestModel), value: v.number() };
@@ -39,6 +39,7 @@ const stateSchema = v.object({
     embeddingLearningRate,
     headLearningRate,
     normLearningRate,
+    layerLearningRateDecay,
     lrSchedulerType: required(lrSchedulerType),
     warmupSteps,
     warmupRatio,

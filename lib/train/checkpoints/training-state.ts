@@ -3,7 +3,7 @@ import type { Batch, RunData } from '../../data/index.js';
 import { StepClock } from '../../methods/index.js';
 import type { ClockStates, Method, Refresh } from '../../methods/index.js';
 import type { Engine } from '../../runtime/index.js';
-import { scaledRates, type LearningRates } from '../schedule/learning-rates.js';
+import { layerRates, scaledRates, type LearningRates } from '../schedule/learning-rates.js';
 import { runOptimizerStep } from '../schedule/optimizer-step.js';
 import type { OptimizerStepResult } from '../schedule/optimizer-step.js';
 
@@ -13,6 +13,8 @@ export interface TrainingStateOptions {
   readonly dataset: Pick<RunData, 'trainBatch' | 'numCountedTokens'>;
   readonly method: Method;
   readonly ratesAt: (completedSteps: number) => LearningRates;
+  /** Of plans whose layers have rates of their own. */
+  readonly layerLearningRateDecay?: number;
   readonly batchSize: number;
   readonly gradientAccumulationSteps: number;
 }
@@ -42,6 +44,7 @@ export interface AdvanceResult extends OptimizerStepResult {
 export class TrainingState {
   readonly #options: TrainingStateOptions;
   readonly #clock: StepClock;
+  readonly #ratesOfLayers: ReturnType<typeof layerRates>;
   #numSequencesSeen = 0;
   #numTokensSeen = 0;
   /** Micro-batches that are being read for those to come. */
@@ -50,6 +53,8 @@ export class TrainingState {
   constructor(options: TrainingStateOptions) {
     this.#options = options;
     this.#clock = new StepClock(options.method);
+    const { plan, layerLearningRateDecay: decay } = options;
+    this.#ratesOfLayers = decay === undefined ? () => ({}) : layerRates(plan, decay);
   }
 
   get step(): number {
@@ -100,7 +105,7 @@ export class TrainingState {
       microBatch,
     };
     const rates = scaledRates(ratesAt(this.step), this.#clock.learningRateFactor);
-    const scalars = { ...this.#clock.scalars, ...rates };
+    const scalars = { ...this.#clock.scalars, ...rates, ...this.#ratesOfLayers(rates) };
     const { variant } = this.#clock;
     const result = await runOptimizerStep(engine, plan, window, scalars, { ...options, variant });
     const computeMs = result.computeMs - dataMs;

@@ -91,6 +91,7 @@ export const engineOptionsOf = (settings: Pick<TrainerSettings, keyof typeof eng
 export function describeSettings(settings: RunSettings): CheckpointState['training'] {
   const { batchSize, gradientAccumulationSteps, sequenceLength, maxSteps, dtype, seed } = settings;
   const { learningRate, embeddingLearningRate, headLearningRate, normLearningRate } = settings;
+  const { layerLearningRateDecay } = settings;
   const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm } = settings;
   return {
     batchSize,
@@ -103,6 +104,7 @@ export function describeSettings(settings: RunSettings): CheckpointState['traini
     embeddingLearningRate,
     headLearningRate,
     normLearningRate,
+    layerLearningRateDecay,
     lrSchedulerType,
     warmupSteps,
     warmupRatio,

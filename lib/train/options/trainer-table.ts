@@ -43,6 +43,7 @@ export const trainerTable = {
   embeddingLearningRate: optional(scheduleTable.learningRate),
   headLearningRate: optional(scheduleTable.learningRate),
   normLearningRate: optional(scheduleTable.learningRate),
+  layerLearningRateDecay: optional(numberAbove(0, 1)),
   lrSchedulerType: optional(scheduleTable.type, 'linear'),
   warmupSteps: scheduleTable.warmupSteps,
   warmupRatio: scheduleTable.warmupRatio,

@@ -50,6 +50,12 @@ export interface TrainerOptions {
   readonly headLearningRate?: number;
   /** Peak rate of norm weights and biases. Default `learningRate`. */
   readonly normLearningRate?: number;
+  /**
+   * Multiplies all rates once more in each layer from the last to the first, and once more for the embeddings, so that what is
+   * nearer to the input learns more slowly: at a factor of this to the power of n + 1 - k in layer k of n, the embeddings
+   * being layer 0, and of 1 in the head. Default: one rate for all layers.
+   */
+  readonly layerLearningRateDecay?: number;
   /** The course of the learning rate, by its name in transformers. Default 'linear'. */
   readonly lrSchedulerType?: LearningRateScheduleName;
   /** Steps from 0 to the peak; give this or `warmupRatio`. Default 0. */

@@ -1,6 +1,6 @@
 import type { Plan } from '../../compile/index.js';
 import { compactError } from '../../errors.js';
-import { roleRates, type RoleRate } from '../../graph/index.js';
+import { rateAndPart, ratedPart, roleRates, type RoleRate } from '../../graph/index.js';
 import { learningRateSchedule } from './learning-rate-schedule.js';
 import type { TrainerOptions } from '../options/types.js';
 
@@ -37,12 +37,42 @@ export function learningRates(
 export const scaledRates = (rates: LearningRates, factor: number): LearningRates =>
   Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, factor * rate])) as LearningRates;
 
+/**
+ * The rates of the layers of a plan that has them: those of all, times the decay for each layer from the last one to them. As
+ * in Bao et al., BEiT: BERT Pre-Training of Image Transformers, ICLR 2022; ELECTRA's fine-tuning has one factor more below
+ * the head.
+ */
+export function layerRates(
+  { scalars, values }: Pick<Plan, 'scalars' | 'values'>,
+  decay: number,
+): (rates: LearningRates) => Readonly<Record<string, number>> {
+  // Also layers that are not trained count.
+  const heights = values.map(({ layer }) => heightOf(ratedPart(layer)));
+  const top = Math.max(0, ...heights);
+  const factors = scalars.flatMap((name) => {
+    const { rate, part } = rateAndPart(name);
+    return part === undefined ? [] : [{ name, rate, factor: decay ** (top + 1 - heightOf(part)) }];
+  });
+  return (rates) =>
+    Object.fromEntries(
+      factors.map(({ name, rate, factor }) => [name, factor * rates[rate as keyof LearningRates]]),
+    );
+}
+
+/** 0 of the embeddings, 1 of the first layer. */
+const heightOf = (part = 'embedding'): number =>
+  part === 'embedding' ? 0 : 1 + Number(part.slice('layers.'.length));
+
 /** Rates of roles that some parameter of the plan learns at. */
 export function usedRoleRates({ entries }: Plan): readonly RoleRate[] {
   const attributes = Object.values(entries).flatMap(({ instructions }) =>
     instructions.flatMap((instruction) => Object.values(instruction.attributes)),
   );
-  const used = new Set(attributes.map((attribute) => typeof attribute === 'object' && attribute.scalar));
+  const used = new Set(
+    attributes.flatMap((attribute) =>
+      typeof attribute === 'object' ? [rateAndPart(attribute.scalar).rate] : [],
+    ),
+  );
   return roleRates.filter((name) => used.has(name));
 }
 
@@ -51,7 +81,18 @@ export function usedRoleRates({ entries }: Plan): readonly RoleRate[] {
  * own that knows one rate.
  * @throws ERR_COMPACT_CONFIG_VALUE
  */
-export function checkRatesAreUsed(options: Pick<TrainerOptions, RoleRate>, plan: Plan): void {
+export function checkRatesAreUsed(
+  options: Pick<TrainerOptions, RoleRate | 'layerLearningRateDecay'>,
+  plan: Plan,
+): void {
+  const { layerLearningRateDecay: decay } = options;
+  if (decay !== undefined && !plan.scalars.some((name) => rateAndPart(name).part !== undefined))
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', 'layerLearningRateDecay has nothing to act on', {
+      op: 'layerLearningRateDecay',
+      expected: "a parameter that is trained in a layer of the model named 'layers.<n>' or 'embedding'",
+      received: String(decay),
+      remedy: 'Leave it out',
+    });
   const used = usedRoleRates(plan);
   for (const name of roleRates) {
     if (options[name] === undefined || used.includes(name)) continue;
