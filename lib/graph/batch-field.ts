@@ -7,8 +7,8 @@ import type { Value } from './value.js';
 export interface BatchField {
   readonly name: string;
   readonly dtype: 'i32' | 'u8' | 'f32';
-  /** Sizes, outermost first. The array itself is flat. */
-  readonly shape: readonly ('batchSize' | 'sequenceLength')[];
+  /** Sizes, outermost first; numbers are those of the model. The array itself is flat. */
+  readonly shape: readonly ('batchSize' | 'sequenceLength' | number)[];
   /** Ids of the field are below this; absent: it holds no ids. */
   readonly numIds?: number;
 }
@@ -35,5 +35,9 @@ const placeField = (name: string, numIds: number): BatchField => ({
 /** The input of a graph that a field of the batch is: one dimension, all its elements; to generate, those of new tokens. */
 export function batchInput(graph: Graph, { name, dtype, shape }: BatchField, options: BuildOptions): Value {
   const sizes = { batchSize: options.batchSize, sequenceLength: tokensRead(options) };
-  return graph.input(name, [shape.reduce((count, size) => count * sizes[size], 1)], dtype);
+  return graph.input(
+    name,
+    [shape.reduce<number>((count, size) => count * (typeof size === 'number' ? size : sizes[size]), 1)],
+    dtype,
+  );
 }

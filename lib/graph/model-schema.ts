@@ -8,7 +8,7 @@ const batchFields: v.GenericSchema<BatchField[]> = v.array(
   v.strictObject({
     name: v.string(),
     dtype: v.picklist(['i32', 'u8', 'f32']),
-    shape: v.array(v.picklist(['batchSize', 'sequenceLength'])),
+    shape: v.array(v.union([v.picklist(['batchSize', 'sequenceLength']), wholeNumber(1)])),
     numIds: v.optional(wholeNumber(1)),
   }),
 );

@@ -47,9 +47,11 @@ export class TwinTrainer {
     this.#model = model;
     this.#method = method;
     this.#options = options;
-    for (const [name, data] of Object.entries(model.constants(options.sequenceLength)))
-      this.persistent.set(name, tensor([options.sequenceLength, data.length / options.sequenceLength], data));
-    for (const parameter of this.differentiated().graph.parameters) {
+    const { graph } = this.differentiated();
+    const constants = model.constants(options.sequenceLength);
+    for (const { name, shape } of graph.persistentValues)
+      if (constants[name] !== undefined) this.persistent.set(name, tensor(shape, constants[name]));
+    for (const parameter of graph.parameters) {
       const { initializer, codesOf } = parameter.parameter!;
       if (codesOf !== undefined) {
         this.#encode(parameter, codesOf);

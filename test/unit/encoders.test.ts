@@ -108,6 +108,17 @@ describe('tasks', () => {
     expect(model.pretrainedConfig('f32')).toMatchObject({ problem_type: 'regression' });
   });
 
+  test('any number of classes at once have a label each', () => {
+    const model = modelFromPretrainedConfig(labelled(bert, ['a', 'b', 'c'], 'multi_label_classification'));
+    expect(model.batchFields.at(-1)).toEqual({
+      ...{ name: 'labels', dtype: 'i32', shape: ['batchSize', 3], numIds: 2 },
+    });
+    expect(model.describe()).toMatchObject({ task: 'multi-label-classification', numLabels: 3 });
+    expect(model.pretrainedConfig('f32')).toMatchObject({
+      ...{ problem_type: 'multi_label_classification', id2label: { 0: 'a', 1: 'b', 2: 'c' } },
+    });
+  });
+
   test('a body alone is a masked language model', () => {
     expect(modelFromPretrainedConfig({ ...bert, architectures: ['BertModel'] }).describe()).toMatchObject({
       task: 'masked-lm',
@@ -122,7 +133,7 @@ describe('what is not computed is refused by name', () => {
     ['a decoder', { ...roberta, is_decoder: true }, 'is_decoder'],
     ['another head', { ...bert, architectures: ['BertForTokenClassification'] }, 'architectures'],
     ['another architecture', { ...bert, architectures: ['RobertaForMaskedLM'] }, 'architectures'],
-    ['several labels at once', labelled(bert, ['a', 'b'], 'multi_label_classification'), 'problem_type'],
+    ['another problem', labelled(bert, ['a', 'b'], 'ordinal'), 'problem_type'],
     ['several numbers', labelled(bert, ['a', 'b'], 'regression'), 'problem_type'],
     ['labels without a number', { ...labelled(bert, ['a']), id2label: { 0: 'a', 2: 'c' } }, 'id2label'],
     ['an unknown field', { ...bert, rope_theta: 10000 }, 'rope_theta'],

@@ -1,5 +1,6 @@
 import type { Model } from '../../graph/index.js';
 import type { OptionTable } from '../../options.js';
+import { labelConstants } from '../heads/sequence-label.js';
 import type { Architecture } from '../architecture.js';
 import { buildEncoder, encoderFields, positionIdsName, typeIdsName } from './build.js';
 import { resolveEncoderConfig, type EncoderConfig, type Resolved } from './config.js';
@@ -54,6 +55,7 @@ function modelOf<C extends EncoderConfig>(
     constants: (sequenceLength) => ({
       [positionIdsName]: Int32Array.from({ length: sequenceLength }, (_, at) => at + facts.positionOffset),
       ...(config.typeVocabSize === 1 && { [typeIdsName]: new Int32Array(sequenceLength) }),
+      ...labelConstants(config),
     }),
     describe: () => ({ architecture: modelType, ...(config as object) }),
     pretrainedConfig: (dtype, tokens = {}) => encoderToPretrained(words, config, dtype, tokens),

@@ -14,7 +14,12 @@ import {
 import { bounds } from '../decoder/config.js';
 
 /** What an encoder's head is for. */
-export const encoderTasks = ['masked-lm', 'sequence-classification', 'regression'] as const;
+export const encoderTasks = [
+  'masked-lm',
+  'sequence-classification',
+  'multi-label-classification',
+  'regression',
+] as const;
 /** One of `encoderTasks`. */
 export type EncoderTask = (typeof encoderTasks)[number];
 
@@ -40,7 +45,7 @@ export interface EncoderConfig {
   readonly initializerRange?: number;
   /**
    * The head: 'masked-lm' predicts hidden tokens, 'sequence-classification' one of `numLabels` classes for a sequence,
-   * 'regression' one number for a sequence. Default 'masked-lm'.
+   * 'multi-label-classification' any number of them, 'regression' one number for a sequence. Default 'masked-lm'.
    */
   readonly task?: EncoderTask;
   /** Classes of a classification. Default: as many as `labelNames`, or 2. */
@@ -63,6 +68,10 @@ export const encoderTable = {
   numLabels: optional(wholeNumber(1, bounds.width)),
   labelNames: optional(v.array(text, 'a list of names')),
 } satisfies OptionTable<EncoderConfig>;
+
+/** Whether a head tells classes of a sequence, one or any number of them. */
+export const isClassification = (task: EncoderTask): boolean =>
+  task === 'sequence-classification' || task === 'multi-label-classification';
 
 /** A configuration that is complete: only a classification has labels. */
 export type Resolved<C extends EncoderConfig = EncoderConfig> = C &
@@ -96,7 +105,7 @@ export function resolveEncoderConfig<C extends EncoderConfig>(
     `a divisor of the width ${hiddenSize}`,
   );
   const { numLabels, labelNames, ...others } = config;
-  if (task !== 'sequence-classification') {
+  if (!isClassification(task)) {
     const most = task === 'regression' ? 1 : 0;
     requireThat('numLabels', numLabels, (numLabels ?? most) <= most, `no classes of a model for ${task}`);
     requireThat('labelNames', labelNames, (labelNames?.length ?? 0) <= most, `none for ${task}`);

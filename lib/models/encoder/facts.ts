@@ -43,6 +43,7 @@ export const numOutputs = ({ config }: Pick<EncoderFacts, 'config'>): number | u
   ({
     'masked-lm': undefined,
     'sequence-classification': config.numLabels,
+    'multi-label-classification': config.numLabels,
     regression: 1,
   })[config.task];
 

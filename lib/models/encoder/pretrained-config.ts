@@ -8,7 +8,7 @@ import {
   withoutNull,
   type PretrainedFields,
 } from '../pretrained-fields.js';
-import type { EncoderConfig, EncoderTask, Resolved } from './config.js';
+import { isClassification, type EncoderConfig, type EncoderTask, type Resolved } from './config.js';
 
 /** What `config.json` has to say of an architecture, beside what all encoders have. */
 export interface EncoderWords<C extends EncoderConfig> {
@@ -55,6 +55,13 @@ const headsOfClasses: Readonly<Record<string, 'masked-lm' | 'labels'>> = {
   ForSequenceClassification: 'labels',
 };
 
+/** Tasks of heads that give labels, by what config.json calls their problem. */
+const tasksOfProblems: Readonly<Record<string, EncoderTask>> = {
+  single_label_classification: 'sequence-classification',
+  multi_label_classification: 'multi-label-classification',
+  regression: 'regression',
+};
+
 /** A configuration in the words of Hugging Face's `config.json`. */
 export function encoderToPretrained<C extends EncoderConfig>(
   { modelType, classPrefix, options }: EncoderWords<C>,
@@ -77,7 +84,7 @@ export function encoderToPretrained<C extends EncoderConfig>(
     ...(isLabelled && {
       id2label: Object.fromEntries(names.entries()),
       label2id: Object.fromEntries(names.map((name, label) => [name, label])),
-      problem_type: task === 'regression' ? 'regression' : 'single_label_classification',
+      problem_type: Object.keys(tasksOfProblems).find((problem) => tasksOfProblems[problem] === task),
     }),
   };
 }
@@ -116,9 +123,14 @@ function readTask(classPrefix: string, given: PretrainedFields): TaskOptions {
   const labelNames = readLabels(given.get('id2label'));
   const problem =
     given.get('problem_type') ?? (labelNames.length === 1 ? 'regression' : 'single_label_classification');
-  if (problem === 'single_label_classification') return { task: 'sequence-classification', labelNames };
-  if (problem === 'regression' && labelNames.length === 1) return { task: 'regression' };
-  const problems = "'single_label_classification', or 'regression' with one label";
+  const task =
+    typeof problem === 'string' && Object.hasOwn(tasksOfProblems, problem)
+      ? tasksOfProblems[problem]
+      : undefined;
+  if (task !== undefined && isClassification(task)) return { task, labelNames };
+  if (task === 'regression' && labelNames.length === 1) return { task };
+  const problems =
+    "'single_label_classification', 'multi_label_classification', or 'regression' with one label";
   throw otherModel('problem_type', problems, `${shown(problem)} with ${labelNames.length} labels`);
 }
 

@@ -6,6 +6,8 @@ import {
   crossEntropy,
   firstRows,
   givesLoss,
+  matmul,
+  reshape,
   scalar,
   squaredError,
   tanh,
@@ -28,21 +30,40 @@ export interface LabelHead {
 }
 
 /**
- * The label of each sequence: its class, `ignoreIndex` where it counts for nothing; or its number, then NaN. Read for a
- * loss only.
+ * The label of each sequence: its class, `ignoreIndex` where it counts for nothing; of each class 1 where it is one of the
+ * sequence's, else 0; or its number, NaN where it counts for nothing. Read for a loss only.
  */
-export const labelFields = ({ task, numLabels }: LabelHead['config']): readonly [BatchField] => [
-  task === 'regression'
-    ? { name: 'labels', dtype: 'f32', shape: ['batchSize'] }
-    : { name: 'labels', dtype: 'i32', shape: ['batchSize'], numIds: numLabels },
-];
+export function labelFields({ task, numLabels }: LabelHead['config']): readonly [BatchField] {
+  const name = 'labels';
+  if (task === 'regression') return [{ name, dtype: 'f32', shape: ['batchSize'] }];
+  return task === 'multi-label-classification'
+    ? [{ name, dtype: 'i32', shape: ['batchSize', numLabels!], numIds: 2 }]
+    : [{ name, dtype: 'i32', shape: ['batchSize'], numIds: numLabels }];
+}
+
+const noAndYesName = 'labels.noAndYes';
+
+/** What a model for several classes at once has to be given beside its weights. */
+export const labelConstants = ({ task }: LabelHead['config']): Readonly<Record<string, Float32Array>> =>
+  task === 'multi-label-classification' ? { [noAndYesName]: Float32Array.of(0, 1) } : {};
+
+/**
+ * A logit z of each class as the logits (0, z) of no and yes, (sequences * classes, 2): their cross-entropy is that of
+ * sigmoid(z).
+ */
+function noAndYes(graph: Graph, logits: Value): Value {
+  const [sequences, classes] = logits.shape as [number, number];
+  const column = reshape(cast(logits, 'f32'), [sequences * classes, 1]);
+  return matmul(column, graph.state(noAndYesName, [1, 2], 'f32', 'input'), { kind: 'logits' });
+}
 
 /** The head's parameters in files, which those of a body or of another task do not have. */
 export const labelWeights = ({ dense, output }: LabelHeadNames): WeightMap =>
   [...denseWeights(dense), ...denseWeights(output)].map((stored) => ({ ...stored, isOwnHead: true }));
 
 /**
- * The loss, summed over the labels that count and times `lossScale`: cross-entropy, or the squared error. Else the
+ * The loss, summed over the labels that count and times `lossScale`: cross-entropy, of several classes at once that of each by
+ * itself, or the squared error. Else the
  * logits (sequences, classes), or the numbers (sequences, 1).
  */
 export function labelHead(
@@ -59,7 +80,7 @@ export function labelHead(
   if (!givesLoss(options)) return cast(logits, 'f32', 'logits');
   const labels = batchInput(graph, labelFields(config)[0], options);
   const lossScale = scalar('lossScale');
-  return config.task === 'regression'
-    ? squaredError(logits, labels, { lossScale })
-    : crossEntropy(logits, labels, { lossScale });
+  if (config.task === 'regression') return squaredError(logits, labels, { lossScale });
+  const told = config.task === 'multi-label-classification' ? noAndYes(graph, logits) : logits;
+  return crossEntropy(told, labels, { lossScale });
 }
