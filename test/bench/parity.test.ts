@@ -19,12 +19,12 @@ test('the page is what the ledger gives (npm run docs:benchmarks writes it)', ()
 test.each(recordedModels)('%s has its comparisons on the CPU (npm run docs:parity makes them)', (name) => {
   const trained = readModel(name).training === undefined ? [] : ['gradients', 'three steps'];
   const found = ledger.filter(({ shape, backend }) => shape === name && backend === 'cpu');
-  expect(found.map(({ metric }) => metric).sort()).toEqual(['bf16 logits', 'logits', ...trained].sort());
+  expect(new Set(found.map(({ metric }) => metric))).toEqual(new Set(['bf16 logits', 'logits', ...trained]));
 });
 
 test('models of the ledger are recorded ones', () => {
   const models = ledger.filter((row) => row['case'] === 'model parity').map(({ shape }) => shape);
-  expect([...new Set(models)].sort()).toEqual([...recordedModels].sort());
+  expect(new Set(models)).toEqual(new Set(recordedModels));
 });
 
 test('figures are within what the tests hold', () => {
