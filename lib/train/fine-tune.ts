@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { recordDataTable } from '../data/records/record-data-options.js';
 import { isPackedData } from '../data/index.js';
-import type { RecordDataOptions, RecordStatistics } from '../data/records/index.js';
+import { hasLabelLists, type RecordDataOptions, type RecordStatistics } from '../data/records/index.js';
 import type { Model } from '../graph/index.js';
 import { compact } from '../methods/index.js';
 import type { Method } from '../methods/index.js';
@@ -69,7 +69,7 @@ export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOp
   const { model: source, data: givenData, ...chosen } = checked as FineTuneOptions;
   const folder = (await listCheckpoints(source)).at(-1)?.path ?? source;
   const data = dataOf(givenData, folder);
-  const model = modelFor(folder, data);
+  const model = await modelFor(folder, data);
   await using base = await openBaseModel(folder, model);
   const method = chosen.method ?? compact();
   const statistics = await measureRecords(data, chosen.sequenceLength ?? model.maxSequenceLength, model);
@@ -143,14 +143,17 @@ function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptio
   return { tokenizer: folder, ...(data as RecordDataOptions) };
 }
 
-/** A model that reads padded sequences learns classes, or a number, where the data has them. */
-function modelFor(folder: string, { classes, regression }: RecordDataOptions): Model {
+/** A model that reads padded sequences learns a class, classes, or a number, where the data has them. */
+async function modelFor(folder: string, data: RecordDataOptions): Promise<Model> {
+  const { classes, regression, records, format, separator } = data;
   const model = loadModel(folder);
   const isEncoder = model.batchFields.some(({ name }) => name === 'attentionMask');
   if (isEncoder && regression === true) return loadModel(folder, { task: 'regression' });
   if (!isEncoder || classes === undefined) return model;
   const labels = typeof classes === 'number' ? { numLabels: classes } : { labelNames: classes };
-  return loadModel(folder, { task: 'sequence-classification', ...labels });
+  const isMultiLabel = await hasLabelLists([records].flat()[0]!, { format, separator });
+  const task = isMultiLabel ? 'multi-label-classification' : 'sequence-classification';
+  return loadModel(folder, { task, ...labels });
 }
 
 /** Adapters take ten times the rate of whole weights; what a method scales its updates by is made up for. */

@@ -347,9 +347,10 @@ export class Trainer extends Announcer implements AsyncDisposable {
 
   async #evaluate(): Promise<EvaluateReport> {
     const { engine, dataset, settings } = this.#parts;
-    const { batchSize, evalSequences: limit, signal } = settings;
+    const { model, batchSize, evalSequences: limit, signal } = settings;
+    const { batchFields } = model;
     const step = this.#bestModel?.step ?? this.step;
-    const report = await evaluateLoss(engine, dataset, { step, batchSize, limit, signal });
+    const report = await evaluateLoss(engine, dataset, { step, batchFields, batchSize, limit, signal });
     this.#evaluation = report;
     const metrics = Object.entries(report.metrics ?? {}).map(
       ([name, value]) => [`eval${name[0]!.toUpperCase()}${name.slice(1)}`, value] as const,

@@ -126,6 +126,84 @@ test('a run goes on where it was', async () => {
   await expectExactResume(run, () => join(folder, `${numFiles++}`), [2, 5]);
 });
 
+describe('any number of classes at once', () => {
+  /** Letters tell classes: a of class 0, b of class 1, c of class 2. */
+  const letters = ['a', 'b', 'c', 'ab', 'bc', 'abc', 'x'];
+  const several = letters.concat(letters, letters, letters).map((text, i) => ({
+    text: text.repeat(1 + (i % 3)),
+    labels: ['a', 'b', 'c'].flatMap((letter, label) => (text.includes(letter) ? [label] : [])),
+  }));
+  const lists = jsonl(several);
+  const model = classifier({ task: 'multi-label-classification', initializerRange: 0.2 });
+  const learning = (change: Partial<TrainerOptions> = {}): TrainerOptions =>
+    runOn({ records: lists }, { model, maxSteps: 60, ...change });
+
+  test('are read as 1 or 0 for each class, and beyond the last record count for nothing', async () => {
+    const reading = { sequenceLength, vocabularySize: 257, seed: 3, isHeldOut: true };
+    const one = jsonl([
+      { text: 'a', labels: [2, 0] },
+      { text: 'x', labels: [] },
+      { text: 'b', label: 1 },
+    ]);
+    const kinds = jsonl([
+      { text: 'a', labels: [2, 0] },
+      { text: 'x', labels: [] },
+    ]);
+    await using data = await (await prepareData({ records: kinds }, reading, model.batchFields)).open();
+    const { inputs, numCountedTokens } = await data.validationBatch(0, 3);
+    expect([numCountedTokens, [...inputs['labels']!]]).toEqual([6, [1, 0, 1, 0, 0, 0, -100, -100, -100]]);
+    expect(data.numCountedTokens(0, 2)).toBe(6);
+    await using mixed = await (await prepareData({ records: one }, reading, model.batchFields)).open();
+    expect([...(await mixed.validationBatch(2, 1)).inputs['labels']!]).toEqual([0, 1, 0]);
+  });
+
+  test('are learnt, told by exact and by single labels, and evaluated alike in any batches', async () => {
+    const outputDirectory = join(folder, 'several');
+    const metricForBestModel = 'microF1';
+    await using trainer = await Trainer.create(
+      learning({ evalSteps: 60, outputDirectory, metricForBestModel }),
+    );
+    const { evaluation, checkpoint } = await trainer.run();
+    expect(evaluation!.loss).toBeLessThan(0.5 * Math.log(2));
+    expect(Object.keys(evaluation!.metrics!)).toEqual(['accuracy', 'macroF1', 'microF1']);
+    const read = { model: checkpoint!.path, data: lists, device: 'cpu', threads: 1 };
+    const [ofEight, ofFive] = [await evaluateModel(read), await evaluateModel({ ...read, batchSize: 5 })];
+    expect(ofEight).toMatchObject({ numTokens: 3 * several.length, metrics: ofFive.metrics });
+    expect(ofEight.metrics!['microF1']).toBeGreaterThan(0.8);
+    expect(ofEight.loss).toBeCloseTo(ofFive.loss, 6);
+  });
+
+  test('goes on where it was', async () => {
+    await expectExactResume(learning({ maxSteps: 6 }), () => join(folder, `${numFiles++}`), [2, 5]);
+  });
+
+  test('begin on a model for something else where the first record has a list', async () => {
+    const base = join(folder, 'several-base');
+    await writeModelFolder(base, classifier({ task: 'masked-lm', numLabels: undefined }));
+    const data = { records: lists, tokenizer: 'bytes', classes: ['a', 'b', 'c'] };
+    const options = await fineTuneOptions({
+      model: base,
+      data,
+      outputDirectory: join(folder, 'fine-several'),
+    });
+    expect(options.model.describe()).toMatchObject({
+      task: 'multi-label-classification',
+      labelNames: ['a', 'b', 'c'],
+    });
+  });
+
+  test.each<[string, object, object]>([
+    ['a class that the model does not have', { text: 'a', labels: [0, 3] }, { details: { line: 2 } }],
+    ['a text without classes', { text: 'a', kind: 'none' }, {}],
+  ])('%s is refused', async (_, row, expected) => {
+    const data = { records: jsonl([several[0]!, row]), kind: 'labels' as const };
+    await expect(Trainer.create(runOn(data, { model }))).rejects.toMatchObject({
+      code: 'ERR_COMPACT_DATA_RECORD',
+      ...expected,
+    });
+  });
+});
+
 describe('a regression', () => {
   /** How far the letter of a text is in the alphabet tells its number. */
   const numbered = (change: (label: number) => unknown = (label) => label): string =>

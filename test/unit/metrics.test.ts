@@ -17,6 +17,14 @@ interface Recorded {
     readonly predictions: number[];
     readonly labels: number[];
   } & Readonly<Record<'accuracy' | 'f1' | 'macroF1' | 'matthews', number>>)[];
+  readonly atOnce: readonly {
+    readonly numClasses: number;
+    readonly predictions: number[];
+    readonly labels: number[];
+    readonly accuracy: number;
+    readonly macroF1: number;
+    readonly microF1: number;
+  }[];
   readonly numbers: readonly ({
     readonly predictions: number[];
     readonly labels: number[];
@@ -25,6 +33,8 @@ interface Recorded {
 
 const recorded = readJson('metrics.json') as Recorded;
 
+const numberField = { name: 'labels', dtype: 'f32', shape: ['batchSize'] } as const;
+
 describe('metrics of classes', () => {
   test.each(recorded.classes.map((one, index) => [index, one] as const))('list %d', (_, one) => {
     const { predictions, labels } = one;
@@ -32,6 +42,31 @@ describe('metrics of classes', () => {
     expect(f1(predictions, labels)).toBeCloseTo(one.f1, 12);
     expect(macroF1(predictions, labels)).toBeCloseTo(one.macroF1, 12);
     expect(matthewsCorrelation(predictions, labels)).toBeCloseTo(one.matthews, 12);
+  });
+});
+
+describe('metrics of any number of classes at once', () => {
+  test.each(recorded.atOnce.map((one, index) => [index, one] as const))('list %d', async (_, one) => {
+    const { numClasses, predictions, labels, accuracy, macroF1, microF1 } = one;
+    // What the model reads are its logits: what is above 0 is predicted.
+    const run: Engine['run'] = async (_entry, options) =>
+      ({ outputs: { logits: options!.inputs!['tokens'] } }) as unknown as RunResult;
+    const field = { name: 'labels', dtype: 'i32', shape: ['batchSize', numClasses], numIds: 2 } as const;
+    const found = new LabelPredictions({ run }, field, 2);
+    const numRows = labels.length / numClasses;
+    for (let first = 0; first < numRows; first += 4) {
+      const part = (values: readonly number[], otherwise: number): readonly number[] => {
+        const own = values.slice(first * numClasses, (first + 4) * numClasses);
+        return [...own, ...Array<number>(4 * numClasses - own.length).fill(otherwise)];
+      };
+      const tokens = Float32Array.from(part(predictions, 1), (one) => one - 0.25);
+      const inputs = { tokens, labels: Int32Array.from(part(labels, -100)) };
+      await found.add({ inputs, numCountedTokens: 4 * numClasses });
+    }
+    expect(Object.keys(found.metrics)).toEqual(['accuracy', 'macroF1', 'microF1']);
+    expect(found.metrics['accuracy']).toBeCloseTo(accuracy, 12);
+    expect(found.metrics['macroF1']).toBeCloseTo(macroF1, 12);
+    expect(found.metrics['microF1']).toBeCloseTo(microF1, 12);
   });
 });
 
@@ -47,7 +82,7 @@ describe('metrics of numbers', () => {
     // What the model reads is what it gives; its labels are counted, one of -100, too, which is no class.
     const run: Engine['run'] = async (_, options) =>
       ({ outputs: { logits: options!.inputs!['tokens'] } }) as unknown as RunResult;
-    const found = new LabelPredictions({ run }, 2);
+    const found = new LabelPredictions({ run }, numberField, 2);
     const rows = one.predictions.map((prediction, i) => [prediction, one.labels[i]!] as const);
     for (let first = 0; first < rows.length; first += 4) {
       const some = [...rows.slice(first, first + 4)];
@@ -56,12 +91,12 @@ describe('metrics of numbers', () => {
       await found.add({ inputs: { tokens: tokens!, labels: labels! }, numCountedTokens: some.length });
     }
     // Numbers are rounded to f32 on their way.
-    expect(found.metrics!['pearsonCorrelation']).toBeCloseTo(one.pearson, 6);
-    expect(found.metrics!['spearmanCorrelation']).toBeCloseTo(one.spearman, 12);
-    const far = new LabelPredictions({ run }, 3);
+    expect(found.metrics['pearsonCorrelation']).toBeCloseTo(one.pearson, 6);
+    expect(found.metrics['spearmanCorrelation']).toBeCloseTo(one.spearman, 12);
+    const far = new LabelPredictions({ run }, numberField, 3);
     const [tokens, labels] = [Float32Array.of(-100, 0, 1), Float32Array.of(-100, 1, 0)];
     await far.add({ inputs: { tokens, labels }, numCountedTokens: 3 });
-    expect(far.metrics!['pearsonCorrelation']).toBeGreaterThan(0.9);
+    expect(far.metrics['pearsonCorrelation']).toBeGreaterThan(0.9);
   });
 
   test('what does not vary has no correlation', () => {

@@ -1,6 +1,7 @@
 import { kindOf } from './kinds/index.js';
 import type { RecordKind } from './kinds/index.js';
-import { readRecords } from './readers/index.js';
+import { isGiven } from './kinds/fields.js';
+import { readRecords, type ReadOptions } from './readers/index.js';
 
 const endings = /\.(jsonl|ndjson|json|csv|tsv|parquet)(\.gz)?$/i;
 
@@ -13,4 +14,13 @@ export async function firstKind(path: string): Promise<RecordKind | undefined> {
   if (!endings.test(path)) return undefined;
   for await (const record of readRecords(path)) return kindOf(record, { textField: 'text' });
   return undefined;
+}
+
+/**
+ * Whether the first record of a file has a list of classes, and not one.
+ * @throws what reading throws
+ */
+export async function hasLabelLists(path: string, options: ReadOptions): Promise<boolean> {
+  for await (const { fields } of readRecords(path, options)) return isGiven(fields['labels']);
+  return false;
 }

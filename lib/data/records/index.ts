@@ -1,5 +1,5 @@
 export type { EncodedRecord, MarkedTokens } from './encode/encoded-record.js';
-export { firstKind } from './first-kind.js';
+export { firstKind, hasLabelLists } from './first-kind.js';
 export { labelField } from './labelled-batch.js';
 export { openRecords } from './encode-records.js';
 export type { RecordEncoder } from './encode-records.js';

@@ -14,6 +14,13 @@ export const labelField = (batchFields: readonly BatchField[]): BatchField | und
 /** Whether a model predicts a number for each sequence, and not a class. */
 const isNumber = ({ dtype }: BatchField): boolean => dtype === 'f32';
 
+/** Classes of a model that tells any number of them at once, by a label for each; undefined: one label is all. */
+export const classesAtOnce = ({ shape: [, classes] }: BatchField): number | undefined =>
+  classes as number | undefined;
+
+/** Classes that a label may name; undefined: it is a number. */
+export const classesOf = (field: BatchField): number | undefined => classesAtOnce(field) ?? field.numIds;
+
 /** What labels of records are. */
 type LabelOptions = Pick<KindOptions, 'classes' | 'regression'>;
 
@@ -30,7 +37,7 @@ export function labelOptions(
   const ofModel = isNumber(field);
   if (regression === !ofModel) throw otherLabels('regression', regression, ofModel);
   if (ofModel && classes !== undefined) throw otherLabels('classes', classes, ofModel);
-  return ofModel ? { regression: true } : { classes: classes ?? field.numIds };
+  return ofModel ? { regression: true } : { classes: classes ?? classesOf(field) };
 }
 
 const otherLabels = (name: string, given: unknown, ofModel: boolean): Error =>
@@ -44,8 +51,8 @@ const otherLabels = (name: string, given: unknown, ofModel: boolean): Error =>
 /** A record for a sequence of its own. */
 export interface LabelledTokens {
   readonly ids: Int32Array;
-  /** The number of its class, or the number that is to be predicted. */
-  readonly label: number;
+  /** The number of its class, or those of all of them, or the one number that is to be predicted. */
+  readonly labels: readonly number[];
 }
 
 /**
@@ -67,21 +74,31 @@ export function labelledBatch(
   const numTokens = rows.length * sequenceLength;
   const tokens = new Int32Array(numTokens).fill(padId);
   const attentionMask = new Uint8Array(numTokens);
-  const labels = isNumber(labelField(batchFields)!)
+  const field = labelField(batchFields)!;
+  const numClasses = classesAtOnce(field);
+  const width = numClasses ?? 1;
+  const labels = isNumber(field)
     ? new Float32Array(rows.length).fill(NaN)
-    : new Int32Array(rows.length).fill(ignoreIndex);
+    : new Int32Array(rows.length * width).fill(ignoreIndex);
   rows.forEach((row, i) => {
     // The first token gives what is made of a sequence, and has to see one, also where there is no record.
     attentionMask.fill(1, i * sequenceLength, i * sequenceLength + Math.max(1, row?.ids.length ?? 0));
     if (row === undefined) return;
     tokens.set(row.ids, i * sequenceLength);
-    labels[i] = row.label;
+    labels.set(numClasses === undefined ? row.labels : oneOrZero(row.labels, numClasses), i * width);
   });
   const all = { tokens, attentionMask, tokenTypes: new Int32Array(numTokens), labels };
   return {
     inputs: Object.fromEntries(
       Object.entries(all).filter(([name]) => batchFields.some((f) => f.name === name)),
     ),
-    numCountedTokens: rows.filter((row) => row !== undefined).length,
+    numCountedTokens: width * rows.filter((row) => row !== undefined).length,
   };
+}
+
+/** 1 for each class of a sequence, 0 for the others. */
+function oneOrZero(labels: readonly number[], numClasses: number): Int32Array {
+  const all = new Int32Array(numClasses);
+  for (const label of labels) all[label] = 1;
+  return all;
 }

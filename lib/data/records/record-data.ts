@@ -12,7 +12,7 @@ import type { EncodedRecord } from './encode/encoded-record.js';
 import { openRecords } from './encode-records.js';
 import type { RecordEncoder } from './encode-records.js';
 import { badRecord } from './kinds/index.js';
-import { labelField, labelledBatch, labelOptions } from './labelled-batch.js';
+import { classesAtOnce, classesOf, labelField, labelledBatch, labelOptions } from './labelled-batch.js';
 import { layOut } from './packing/packed-sequence.js';
 import { packsRecords, recordDataTable, type RecordDataOptions } from './record-data-options.js';
 import { RecordFile } from './record-file.js';
@@ -110,7 +110,7 @@ export class RecordData implements RunData {
     try {
       const { train, validation } = source;
       for (const encoder of validation === undefined ? [train] : [train, validation])
-        files.push(await RecordFile.write(folder, encoder, { signal, check: checkOf(options) }));
+        files.push(await RecordFile.write(folder, encoder, { signal, countOf: countOf(options) }));
       const tokenizer = { tokenizer: train.tokenizer, files: source.files };
       return new RecordData(tokenizer, options, spansOf(files, source, options), release);
     } catch (error) {
@@ -179,7 +179,7 @@ export class RecordData implements RunData {
       const labelled = rows.map(async ([record]) =>
         record === undefined
           ? undefined
-          : { ids: (await file.read(record)).ids, label: file.labels[record]! },
+          : { ids: (await file.read(record)).ids, labels: file.labels[record]! },
       );
       return labelledBatch(await Promise.all(labelled), { sequenceLength, padId, batchFields });
     }
@@ -200,16 +200,29 @@ export class RecordData implements RunData {
   }
 }
 
-/** What a model of language or of labels can learn of a record. */
-const checkOf = ({ batchFields }: SequenceOptions): ((record: EncodedRecord) => void) =>
-  labelField(batchFields) === undefined ? refuseLabels : (record) => requireLabel(record, batchFields);
+/** What of a record counts in the loss of a model: some of its tokens, or its labels. What it cannot learn is refused. */
+function countOf({ batchFields }: SequenceOptions): (record: EncodedRecord) => number {
+  const field = labelField(batchFields);
+  return (record) => {
+    if (field !== undefined) return countedLabels(record, field);
+    refuseLabels(record);
+    return record.counts.reduce((sum, count) => sum + count, 0);
+  };
+}
 
-function requireLabel({ place, labels }: EncodedRecord, batchFields: readonly BatchField[]): void {
-  const { numIds } = labelField(batchFields)!;
-  const [label, ...more] = labels ?? [];
-  if (label !== undefined && more.length === 0 && label < (numIds ?? Infinity)) return;
-  throw badRecord(place, `is not of one ${numIds === undefined ? 'number' : 'class of the model'}`, {
-    expected: `a text with \`label\`, ${numIds === undefined ? 'a number' : `a class from 0 to ${numIds - 1}`}`,
+function countedLabels({ place, labels }: EncodedRecord, field: BatchField): number {
+  const [numClasses, atOnce] = [classesOf(field), classesAtOnce(field)];
+  const isKnown = labels?.every((label) => label < (numClasses ?? Infinity)) ?? false;
+  if (isKnown && (labels?.length === 1 || atOnce !== undefined)) return atOnce ?? 1;
+  const [what, expected] =
+    numClasses === undefined
+      ? ['is not of one number', 'a number']
+      : [
+          `is not of ${atOnce === undefined ? 'one class' : 'classes'} of the model`,
+          `a class from 0 to ${numClasses - 1}`,
+        ];
+  throw badRecord(place, what, {
+    expected: `a text with \`label\`, ${expected}${atOnce === undefined ? '' : ', or with `labels`, a list of classes'}`,
     received: labels === undefined ? 'no label' : `the labels ${labels.join(', ')}`,
   });
 }

@@ -21,10 +21,10 @@ export class RecordFile implements AsyncDisposable {
   readonly statistics: RecordStatistics;
   /** Tokens of each record. */
   readonly lengths: readonly number[];
-  /** What of each record counts in the loss: some of its tokens, or its label. */
+  /** What of each record counts in the loss: some of its tokens, or its labels. */
   readonly counted: readonly number[];
-  /** The label of each record, where records have one: a class, or a number that is to be predicted. */
-  readonly labels: readonly (number | undefined)[];
+  /** The labels of each record, where records have them: classes, or a number that is to be predicted. */
+  readonly labels: readonly EncodedRecord['labels'][];
   /** Of all tokens and where each record ends: tells whether two runs see the same records. */
   readonly sha256: string;
   readonly #path: string;
@@ -44,13 +44,16 @@ export class RecordFile implements AsyncDisposable {
 
   /**
    * Encodes all records into a new file of a folder.
-   * @param check told each record before it is written
+   * @param countOf asked of each record, before it is written, how much of it counts in the loss; refuses what cannot be learnt
    * @throws what encoding throws, ERR_COMPACT_CHECKPOINT_WRITE, ERR_COMPACT_ABORTED
    */
   static async write(
     folder: string,
     encoder: RecordEncoder,
-    { signal, check }: { readonly signal?: AbortSignal; readonly check: (record: EncodedRecord) => void },
+    {
+      signal,
+      countOf,
+    }: { readonly signal?: AbortSignal; readonly countOf: (record: EncodedRecord) => number },
   ): Promise<RecordFile> {
     const path = join(folder, temporaryName('records'));
     const onDisk = <T>(work: () => Promise<T>): Promise<T> =>
@@ -63,8 +66,8 @@ export class RecordFile implements AsyncDisposable {
           throw compactError('ERR_COMPACT_ABORTED', 'reading the records was aborted', {
             cause: signal.reason,
           });
-        check(record);
-        await onDisk(() => writer.add(record));
+        const counted = countOf(record);
+        await onDisk(() => writer.add(record, counted));
       });
       await onDisk(() => writer.flush());
       return new RecordFile(path, file, writer, statistics);
@@ -106,7 +109,7 @@ class RecordWriter {
   readonly starts: number[] = [];
   readonly lengths: number[] = [];
   readonly counted: number[] = [];
-  readonly labels: (number | undefined)[] = [];
+  readonly labels: EncodedRecord['labels'][] = [];
   readonly #file: FileHandle;
   readonly #hash: Hash = createHash('sha256');
   #waiting: number[] = [];
@@ -120,13 +123,13 @@ class RecordWriter {
     return this.#hash.digest('hex');
   }
 
-  async add({ ids, counts, labels: [label] = [] }: EncodedRecord): Promise<void> {
+  async add({ ids, counts, labels }: EncodedRecord, counted: number): Promise<void> {
     this.starts.push(this.#numTokens);
     this.lengths.push(ids.length);
-    this.counted.push(label === undefined ? counts.reduce((sum, count) => sum + count, 0) : 1);
-    this.labels.push(label);
+    this.counted.push(counted);
+    this.labels.push(labels);
     this.#numTokens += ids.length;
-    this.#hash.update(label === undefined ? `${ids.length} ` : `${ids.length}=${label} `);
+    this.#hash.update(labels === undefined ? `${ids.length} ` : `${ids.length}=${labels.join()} `);
     for (let i = 0; i < ids.length; i++) this.#waiting.push(2 * ids[i]! + counts[i]!);
     if (this.#waiting.length >= tokensAtOnce) await this.flush();
   }

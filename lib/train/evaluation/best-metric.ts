@@ -9,6 +9,7 @@ export const bestModelMetrics = [
   'accuracy',
   'f1',
   'macroF1',
+  'microF1',
   'matthewsCorrelation',
   'pearsonCorrelation',
   'spearmanCorrelation',

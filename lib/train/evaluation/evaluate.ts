@@ -1,3 +1,5 @@
+import { labelField } from '../../data/records/index.js';
+import type { BatchField } from '../../graph/index.js';
 import type { RunData } from '../../data/index.js';
 import type { Engine } from '../../runtime/index.js';
 import { compactError } from '../../errors.js';
@@ -14,6 +16,8 @@ export async function evaluateLoss(
   dataset: Pick<RunData, 'validationBatch' | 'numValidationSequences'>,
   options: {
     readonly step: number;
+    /** What the model reads of a batch. */
+    readonly batchFields: readonly BatchField[];
     readonly batchSize: number;
     /** Of the entry `generate`, which tells what is predicted of labelled sequences. Default 1. */
     readonly generateBatchSize?: number;
@@ -21,10 +25,11 @@ export async function evaluateLoss(
     readonly signal?: AbortSignal;
   },
 ): Promise<EvaluateReport> {
-  const { step, batchSize, generateBatchSize = 1, limit = Infinity, signal } = options;
+  const { step, batchFields, batchSize, generateBatchSize = 1, limit = Infinity, signal } = options;
   const start = performance.now();
   const count = Math.min(dataset.numValidationSequences, limit);
-  const predictions = new LabelPredictions(engine, generateBatchSize);
+  const field = labelField(batchFields);
+  const predictions = field && new LabelPredictions(engine, field, generateBatchSize);
   let sum = 0;
   let numTokens = 0;
   let next = dataset.validationBatch(0, batchSize, limit);
@@ -35,7 +40,7 @@ export async function evaluateLoss(
     const [, { outputs }] = await Promise.all([next, running]);
     sum += outputs['loss']![0]!;
     numTokens += batch.numCountedTokens;
-    await predictions.add(batch, signal);
+    await predictions?.add(batch, signal);
   }
   if (numTokens === 0)
     throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out data to evaluate on', {
@@ -43,8 +48,8 @@ export async function evaluateLoss(
       remedy: 'Give `validation` files, or a larger `validationFraction`',
     });
   const loss = sum / numTokens;
-  const { metrics } = predictions;
   const durationMs = performance.now() - start;
-  const measured = metrics === undefined ? { perplexity: Math.exp(loss) } : { metrics };
+  const measured =
+    predictions === undefined ? { perplexity: Math.exp(loss) } : { metrics: predictions.metrics };
   return { step, loss, ...measured, numTokens, durationMs };
 }

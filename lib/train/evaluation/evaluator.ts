@@ -124,7 +124,15 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   } satisfies Parameters<typeof loadStoredModel>[1];
   const { engine } = await loadStoredModel(found, work, engineOptions, resources);
   const { generateBatchSize } = work;
-  const read = { step: step ?? 0, batchSize: work.batchSize, generateBatchSize, limit: count, signal };
+  const { batchFields } = model;
+  const read = {
+    step: step ?? 0,
+    batchFields,
+    batchSize: work.batchSize,
+    generateBatchSize,
+    limit: count,
+    signal,
+  };
   const report = await evaluateLoss(engine, dataset, read);
   const { warnings } = dataset;
   const measured = { ...report, step, model: found.path, warnings };

@@ -88,7 +88,7 @@ export interface TrainerOptions {
   readonly evalSequences?: number;
   /**
    * What evaluations are compared by: 'loss', the lowest, or what they measure of labels, the highest: 'accuracy', 'macroF1',
-   * 'matthewsCorrelation', of two classes 'f1', of a regression 'pearsonCorrelation' or 'spearmanCorrelation'. Default 'loss'.
+   * 'matthewsCorrelation', of two classes 'f1', of any number at once 'microF1', of a regression 'pearsonCorrelation' or 'spearmanCorrelation'. Default 'loss'.
    */
   readonly metricForBestModel?: BestModelMetric;
   /** Ends the run after so many evaluations in a row that are not better than the best before them; 0 does not. Default 0. */
@@ -199,7 +199,8 @@ export interface EvaluateReport {
   /** Tokens that were predicted, or labels. */
   readonly numTokens: number;
   /**
-   * Of a model for classes: `accuracy`, `macroF1`, `matthewsCorrelation`, and for two classes `f1` of the second. Of a
+   * Of a model for classes: `accuracy`, `macroF1`, `matthewsCorrelation`, and for two classes `f1` of the second. Of
+   * any number of classes at once: `accuracy`, the share of sequences all of whose classes are right, `macroF1`, `microF1`. Of a
    * regression: `pearsonCorrelation` and `spearmanCorrelation`, NaN where all labels or predictions are one number.
    */
   readonly metrics?: Readonly<Record<string, number>>;
