@@ -217,7 +217,7 @@ describe('the ledger of finished runs', () => {
     const file = join(folder, 'quality.jsonl');
     const ledger = new QualityLedger(file);
     expect(ledger.find(recipe)).toBeUndefined();
-    ledger.append(cell, recipe, 1.25, benchDevice('cpu'));
+    ledger.append(cell, recipe, 1.25, benchDevice('cpu', 3));
     expect(ledger.find(recipe)).toBe(1.25);
     expect(new QualityLedger(file).find(recipe)).toBe(1.25);
     expect(new QualityLedger(file).find({ ...recipe, maxSteps: 501 })).toBeUndefined();
@@ -225,6 +225,7 @@ describe('the ledger of finished runs', () => {
       case: 'quality',
       shape: 'llama-demo 8x256, 500 steps',
       loss: 1.25,
+      threads: 3,
       instructionSet: expect.any(String),
       date: expect.any(String),
     });

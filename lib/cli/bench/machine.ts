@@ -16,9 +16,9 @@ export interface Machine {
 }
 
 /** What every figure has to be read against. */
-export function thisMachine({ gpu }: Pick<BenchDevice, 'gpu'>): Machine {
+export function thisMachine({ gpu, threads }: Pick<BenchDevice, 'gpu' | 'threads'>): Machine {
   const { version, node, platform, cpu, memoryBytes } = environment();
-  const { model, threads, chosen } = cpu;
+  const { model, chosen } = cpu;
   const cores = availableParallelism();
   return {
     version,

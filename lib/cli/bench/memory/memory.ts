@@ -123,8 +123,8 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
   // Made first: a folder that cannot be written is found before the work, not after it.
   if (!flags.planned) mkdirSync(flags.output, { recursive: true });
   if (flags.svg !== undefined) mkdirSync(dirname(flags.svg), { recursive: true });
-  const device = benchDevice(flags.device, plannedThreads);
-  const { target } = device;
+  const device = benchDevice(flags.device);
+  const { target } = benchDevice(flags.device, plannedThreads);
   const ours = plannedTable('ours', target, (model) => status.show('planning', model));
   if (flags.svg !== undefined) writePicture(flags.svg, ours);
   const published = plannedTable('published', target, (model) => status.show('planning', model));
