@@ -3,6 +3,7 @@ import type { CommandContext } from '../lib/cli/command-context.js';
 import type { ExitCode } from '../lib/cli/exit-codes.js';
 import { emptyProgram, runProgram } from '../lib/cli/run-program.js';
 import { registerCellBench } from './commands/cell.js';
+import { registerFinetuneBench } from './commands/finetune.js';
 import { registerGenerationBench } from './commands/generation.js';
 import { registerKernelsBench } from './commands/kernels.js';
 import { registerLoadBench } from './commands/load.js';
@@ -20,6 +21,7 @@ export function createProgram({ terminal }: CommandContext): Command {
   );
   registerKernelsBench(program, terminal);
   registerGenerationBench(program, terminal);
+  registerFinetuneBench(program, terminal);
   registerCellBench(program, terminal);
   registerLossesBench(program, terminal);
   registerLoadBench(program, terminal);

@@ -1,36 +1,32 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
-import { compactError } from '../../../errors.js';
 import type { BenchDevice } from '../device.js';
-import { appendToLedger } from '../ledger.js';
+import { RunLedger, type LedgerRun } from '../run-ledger.js';
 import type { QualityCell } from './quality-sweep.js';
 
 const rowCase = 'quality';
 
-type Recipe = Readonly<Record<string, unknown>>;
+type Recipe = LedgerRun['recipe'];
 
-/**
- * Finished runs of `bench quality`, one line of JSON each. A run is known again by its recipe, so a sweep that was
- * stopped goes on where it stopped, and a wider one trains only what is new.
- */
+interface QualityLedgerRun extends LedgerRun, Omit<QualityCell, 'variant'> {
+  /** Null of a run that diverged. */
+  readonly loss: number | null;
+}
+
+/** Finished runs of `bench quality`. */
 export class QualityLedger {
-  readonly #file: string | undefined;
-  readonly #losses: { readonly recipe: Recipe; readonly loss: number }[];
+  readonly #runs: RunLedger<QualityLedgerRun>;
 
   /** @throws ERR_COMPACT_ARGUMENT for a file with a line that is not JSON */
   constructor(file: string | undefined) {
-    this.#file = file;
-    this.#losses = file !== undefined && existsSync(file) ? readRows(file) : [];
+    this.#runs = new RunLedger(file, rowCase);
   }
 
-  /** The loss of a recipe that was trained before. */
+  /** The loss of a recipe that was trained before; infinite where it diverged. */
   find(recipe: Recipe): number | undefined {
-    return this.#losses.find((row) => isDeepStrictEqual(row.recipe, recipe))?.loss;
+    const run = this.#runs.find(recipe);
+    return run && (run.loss ?? Infinity);
   }
 
   append({ variant, ...cell }: QualityCell, recipe: Recipe, loss: number, device: BenchDevice): void {
-    this.#losses.push({ recipe, loss });
-    if (this.#file === undefined) return;
     const { model, batchSize, sequenceLength, maxSteps, dtype } = recipe;
     const row = {
       case: rowCase,
@@ -40,10 +36,10 @@ export class QualityLedger {
       shape: `${nameOf(model)} ${batchSize as number}x${sequenceLength as number}, ${maxSteps as number} steps`,
       dtype: dtype as string,
       ...cell,
-      loss: Number.isFinite(loss) ? loss : null, // of a run that diverged
+      loss: Number.isFinite(loss) ? loss : null,
       recipe,
     };
-    appendToLedger(this.#file, [row], device);
+    this.#runs.append(row, device);
   }
 }
 
@@ -52,28 +48,4 @@ function nameOf(model: unknown): string {
   if (typeof model === 'string') return model;
   const { hiddenSize, numHiddenLayers } = model as Record<string, number>;
   return `llama of ${numHiddenLayers} layers, ${hiddenSize} wide,`;
-}
-
-function readRows(file: string): { recipe: Recipe; loss: number }[] {
-  const rows: { recipe: Recipe; loss: number }[] = [];
-  for (const [index, line] of readFileSync(file, 'utf8').split('\n').entries()) {
-    if (line === '') continue;
-    const row = parse(line, `${file}:${index + 1}`);
-    if (row.case === rowCase) rows.push({ recipe: row.recipe ?? {}, loss: row.loss ?? Infinity });
-  }
-  return rows;
-}
-
-function parse(line: string, place: string): { case?: string; recipe?: Recipe; loss?: number | null } {
-  try {
-    return JSON.parse(line) as ReturnType<typeof parse>;
-  } catch (cause) {
-    throw compactError('ERR_COMPACT_ARGUMENT', `${place} is not a row of a ledger`, {
-      op: '--ledger',
-      expected: 'one JSON object a line',
-      received: line.slice(0, 60),
-      remedy: 'Remove the line, or name another file',
-      cause,
-    });
-  }
 }
