@@ -36,10 +36,12 @@ export type {
   CsvSeparator,
   DataOptions,
   RecordDataOptions,
+  RecordFiles,
   RecordFormat,
   RecordKind,
   RecordsOptions,
   RecordStatistics,
+  WeightedFile,
   Tokenizer,
 } from './data/index.js';
 export {

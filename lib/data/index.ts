@@ -5,10 +5,12 @@ export type { PreparedData, RunData } from './run-data.js';
 export type {
   CsvSeparator,
   RecordDataOptions,
+  RecordFiles,
   RecordFormat,
   RecordKind,
   RecordsOptions,
   RecordStatistics,
+  WeightedFile,
 } from './records/index.js';
 export { encodeBounded } from './encode-bounded.js';
 export { TextStream } from './text-stream.js';

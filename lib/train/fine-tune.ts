@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { recordDataTable } from '../data/records/record-data-options.js';
 import { isPackedData } from '../data/index.js';
-import { hasLabelLists, type RecordDataOptions, type RecordStatistics } from '../data/records/index.js';
+import {
+  hasLabelLists,
+  pathsOf,
+  type RecordDataOptions,
+  type RecordStatistics,
+} from '../data/records/index.js';
 import type { Model } from '../graph/index.js';
 import { compact } from '../methods/index.js';
 import type { Method } from '../methods/index.js';
@@ -27,7 +32,7 @@ export interface FineTuneOptions extends Partial<Omit<TrainerOptions, 'model' | 
    */
   readonly model: string;
   /** Files of records, or where records come from and how they become sequences. */
-  readonly data: string | readonly string[] | RecordDataOptions;
+  readonly data: RecordDataOptions['records'] | RecordDataOptions;
   /** Checkpoints, metrics.jsonl and the trained model, in a folder `model`, go here. */
   readonly outputDirectory: string;
 }
@@ -139,7 +144,10 @@ const trainsAdaptersAlone = (method: Method): boolean =>
   method.describe()['r'] !== undefined && method.name !== 'relora';
 
 function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptions {
-  const data = typeof given === 'string' || Array.isArray(given) ? { records: given } : given;
+  const data =
+    typeof given === 'string' || Array.isArray(given)
+      ? { records: given as RecordDataOptions['records'] }
+      : given;
   return { tokenizer: folder, ...(data as RecordDataOptions) };
 }
 
@@ -151,7 +159,7 @@ async function modelFor(folder: string, data: RecordDataOptions): Promise<Model>
   if (isEncoder && regression === true) return loadModel(folder, { task: 'regression' });
   if (!isEncoder || classes === undefined) return model;
   const labels = typeof classes === 'number' ? { numLabels: classes } : { labelNames: classes };
-  const isMultiLabel = await hasLabelLists([records].flat()[0]!, { format, separator });
+  const isMultiLabel = await hasLabelLists(pathsOf(records)[0]!, { format, separator });
   const task = isMultiLabel ? 'multi-label-classification' : 'sequence-classification';
   return loadModel(folder, { task, ...labels });
 }

@@ -55,7 +55,24 @@ describe('finetune', () => {
     expect(stdout).toContain(`Model ${join(output, 'model-1')}`);
   });
 
+  test('files have weights, which the data of an epoch shows', async () => {
+    const numTokens = async (...weights: string[]): Promise<number> => {
+      const more = join(base, '..', `more-${numRuns++}.jsonl`);
+      writeFileSync(more, JSON.stringify({ prompt: 'more', completion: 'x' }));
+      const args = ['finetune', base, '-d', records, more, ...weights, '-o', newOutput()];
+      const sizes = ['-s', '16', '-n', '1', '-t', '1', '--validation', records, '--json'];
+      return (objects((await runCommand([...args, ...sizes])).stdout)[0] as { numTokens: number }).numTokens;
+    };
+    const [plain, weighted] = [await numTokens(), await numTokens('--data-weights', '1', '3')];
+    expect(weighted - plain).toBe(2 * ('more'.length + 'x'.length + 1));
+  });
+
   test.each<[string, (output: string) => string[], RegExp]>([
+    [
+      'weights of other files',
+      (output) => ['-d', records, '-o', output, '--data-weights', '1', '2'],
+      /every file of --data needs a weight/,
+    ],
     ['no records', (output) => ['-o', output], /required option '-d, --data/],
     ['no folder to write into', () => ['-d', records], /outputDirectory is missing/],
     [

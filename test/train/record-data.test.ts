@@ -51,6 +51,90 @@ const lettersOf = (tokens: Batch['inputs'][string]): string[] =>
     ).replace(/[^a-z]/g, ''),
   );
 
+describe.each([true, false])('files with weights, packing %s', (packing) => {
+  const digits = jsonl(
+    Array.from('0123456789', (digit) => ({ prompt: digit, completion: '-'.repeat(+digit) || '.' })),
+  );
+  const weighted = (weight: number) => ({
+    records: [
+      { path: records, weight: 2 },
+      { path: digits, weight },
+    ],
+    ...{ packing, validationFraction: 0 },
+  });
+  /** First letters of the records of an epoch; of all of it, however many sequences it has. */
+  async function* epochsOf(data: RunData): AsyncGenerator<string> {
+    const total = 2 * letters.length + 5;
+    let found = '';
+    for (let position = 0; ; position++) {
+      const { tokens } = (await data.trainBatch(position, 1)).inputs;
+      found += String.fromCharCode(...tokens!.filter((id) => id < 256)).replace(/[^a-z0-9]/g, '');
+      if (found.length < total) continue;
+      expect(found).toHaveLength(total); // an epoch ends with a sequence
+      yield found;
+      found = '';
+    }
+  }
+  const take = async (count: number): Promise<string[]> => {
+    await using data = await open(weighted(0.5));
+    const epochs: string[] = [];
+    for await (const epoch of epochsOf(data)) if (epochs.push(epoch) === count) break;
+    return epochs;
+  };
+
+  test('each record comes as often as its weight says, of a fraction another share in every epoch', async () => {
+    const epochs = await take(6);
+    for (const epoch of epochs) {
+      expect(epoch.replace(/\d/g, '').split('').sort().join('')).toBe(letters.replace(/./g, '$&$&'));
+      expect(new Set(epoch.replace(/\D/g, '')).size).toBe(5);
+    }
+    const shares = epochs.map((epoch) => epoch.replace(/\D/g, '').split('').sort().join(''));
+    expect(new Set(shares).size).toBeGreaterThan(3);
+    // Every record is drawn sooner or later.
+    expect(new Set(shares.join('')).size).toBe(10);
+  });
+
+  test('what stands where is a function of the seed and the place', async () => {
+    expect(await take(3)).toEqual(await take(3));
+    await using data = await open(weighted(0.5));
+    await using again = await open(weighted(0.5));
+    const [first, later] = [await data.trainBatch(0, 80), await data.trainBatch(60, 7)];
+    expect(await again.trainBatch(60, 7)).toEqual(later);
+    expect(await again.trainBatch(0, 80)).toEqual(first);
+  });
+
+  test('weights of 1 are none, others are another order of the data', async () => {
+    await using plain = await open({ records: [records, digits], packing, validationFraction: 0 });
+    await using ones = await open({
+      records: [{ path: records, weight: 1 }, { path: digits }],
+      ...{ packing, validationFraction: 0 },
+    });
+    await using twice = await open(weighted(1));
+    expect(ones.fingerprint).toBe(plain.fingerprint);
+    expect(await ones.trainBatch(0, 40)).toEqual(await plain.trainBatch(0, 40));
+    expect(twice.fingerprint).not.toBe(plain.fingerprint);
+    expect(twice.numTokens).toBeGreaterThan(plain.numTokens);
+  });
+
+  test('a run goes on where it was, in another epoch, too', async () => {
+    const run = tinyRun(text, { data: weighted(0.5), sequenceLength, batchSize: 16, maxSteps: 12 });
+    await expectExactResume(run, () => newPath(''), [3, 8]);
+  });
+});
+
+test.each<[string, RecordDataOptions['records'], object]>([
+  ['a weight of 0', [{ path: records, weight: 0 }], { expected: expect.stringContaining('weights above 0') }],
+  ['a weight that is no number', [{ path: records, weight: '2' as unknown as number }], {}],
+  ['another key', [{ path: records, times: 2 } as { path: string }], {}],
+  ['two weights of one file', [records, { path: records, weight: 2 }], { received: '1 and 2' }],
+  ['no file', [], {}],
+])('%s is refused', async (_, given, fields) => {
+  await expect(open({ records: given })).rejects.toMatchObject({
+    code: 'ERR_COMPACT_CONFIG_VALUE',
+    ...fields,
+  });
+});
+
 describe.each([true, false])('packing %s', (packing) => {
   test('an epoch holds every record that is not held out once, and another one in another order', async () => {
     await using data = await open({ packing, validationFraction: 0.2 });

@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import type { WeightedFile } from '../../data/records/index.js';
+import { compactError } from '../../errors.js';
 import { methodFromDescription } from '../../methods/index.js';
 import { expandShorthand } from '../../train/options/recipe.js';
 import { exportTrained } from '../../train/fine-tune.js';
@@ -6,6 +8,7 @@ import { fineTuneOptions, type FineTuneOptions } from '../../train/index.js';
 import type { Trainer } from '../../train/index.js';
 import type { CommandContext } from '../command-context.js';
 import { formatCount } from '../format.js';
+import { positiveNumber } from '../options.js';
 import { addRecipeFlags, withRecipeFlags, type RecipeFlags } from '../recipe-flags.js';
 import { addRecordFlags, recordOptions, type RecordFlags } from '../record-flags.js';
 import { runTraining } from '../run-training.js';
@@ -38,6 +41,7 @@ interface FinetuneFlags extends RecordFlags {
   readonly validation?: readonly string[];
   readonly validationFraction?: number;
   readonly packing: boolean;
+  readonly dataWeights?: readonly number[];
 }
 
 export function registerFinetune(program: Command, context: CommandContext): void {
@@ -51,6 +55,11 @@ export function registerFinetune(program: Command, context: CommandContext): voi
     .requiredOption(
       '-d, --data <path...>',
       'JSON lines, a JSON array, CSV or parquet, also compressed by gzip',
+    )
+    .option(
+      '--data-weights <weights...>',
+      'how often records of each file of --data are seen in an epoch (default: once)',
+      weights,
     )
     .option('--validation <path...>', 'held-out records (default: 5 % of the others)')
     .option('--no-packing', 'one record a sequence, and not as many as it has room for');
@@ -71,7 +80,8 @@ export function registerFinetune(program: Command, context: CommandContext): voi
 
 /** Flags have the words of recipes, which a method and the data are mappings in. */
 function optionsOf(model: string, flags: FinetuneFlags & RecipeFlags): FineTuneOptions {
-  const { data: records, validation, packing, ...others } = flags;
+  const { data: paths, dataWeights: given, validation, packing, ...others } = flags;
+  const records = given === undefined ? paths : weightedFiles(paths, given);
   const file = { name: 'the command line', values: {}, locate: () => 'the command line' };
   const { method, data, ...options } = withRecipeFlags(file, { ...others, textField: undefined }).values;
   return {
@@ -85,6 +95,22 @@ function optionsOf(model: string, flags: FinetuneFlags & RecipeFlags): FineTuneO
       ...(!packing && { packing }),
     },
   };
+}
+
+/** The weights of a flag that is given once with several, or several times. */
+const weights = (text: string, previous: readonly number[] = []): readonly number[] => [
+  ...previous,
+  positiveNumber(text),
+];
+
+function weightedFiles(paths: readonly string[], given: readonly number[]): readonly WeightedFile[] {
+  if (given.length !== paths.length)
+    throw compactError('ERR_COMPACT_ARGUMENT', 'every file of --data needs a weight', {
+      op: '--data-weights',
+      expected: `${paths.length} numbers, in the order of the files`,
+      received: given.join(' '),
+    });
+  return paths.map((path, file) => ({ path, weight: given[file]! }));
 }
 
 function tellParts({ parts, data }: Trainer, terminal: Terminal): void {

@@ -12,6 +12,8 @@ export type { PackedSequence } from './packing/packed-sequence.js';
 export { csvSeparators, recordFormats } from './readers/index.js';
 export type { CsvSeparator, RecordFormat, RecordPlace } from './readers/index.js';
 export type { RecordDataOptions } from './record-data-options.js';
+export { pathsOf } from './sources.js';
+export type { RecordFiles, WeightedFile } from './sources.js';
 export type { RecordsOptions } from './records-table.js';
 export type { RecordStatistics } from './statistics.js';
 export { ChatTemplate } from './templates/chat-template.js';

@@ -1,12 +1,16 @@
 import type { BatchField } from '../../graph/index.js';
 import { flag, numberWithin, optional, type OptionTable } from '../../options.js';
 import { labelField } from './labelled-batch.js';
+import { recordFilesRow, type RecordFiles } from './sources.js';
 import { recordsTable, type RecordsOptions } from './records-table.js';
 
 /** Where records to train on come from, and how they become sequences. */
 export interface RecordDataOptions extends Omit<RecordsOptions, 'files' | 'contextLength'> {
-  /** Files of JSON lines, JSON arrays, CSV or parquet, also compressed by gzip. */
-  readonly records: string | readonly string[];
+  /**
+   * Files of JSON lines, JSON arrays, CSV or parquet, also compressed by gzip. One of a list may be a mapping `{ path, weight }`: how often each
+   * of its records is seen in an epoch; 0.5 is half of them, drawn anew for every epoch. Default weight 1.
+   */
+  readonly records: RecordFiles;
   /** Held-out files. Absent: `validationFraction` of the records, the same ones for every seed. */
   readonly validation?: string | readonly string[];
   /** Share of the records held out when `validation` is absent; 0 holds nothing out. Default 0.05. */
@@ -21,7 +25,7 @@ export interface RecordDataOptions extends Omit<RecordsOptions, 'files' | 'conte
 const { files, contextLength: _, ...encoding } = recordsTable;
 
 export const recordDataTable = {
-  records: files,
+  records: recordFilesRow,
   validation: optional(files),
   validationFraction: optional(numberWithin(0, 1), 0.05),
   packing: optional(flag),

@@ -18,6 +18,7 @@ import { packsRecords, recordDataTable, type RecordDataOptions } from './record-
 import { RecordFile } from './record-file.js';
 import { recordsOf, spansOf, type RecordSpan, type SequenceOptions } from './record-spans.js';
 import type { RecordStatistics } from './statistics.js';
+import { pathsOf, weightsOf } from './sources.js';
 import { tokenizerFiles } from './tokenizer-files.js';
 
 interface RecordTokenizer {
@@ -30,6 +31,8 @@ interface RecordSource extends Pick<RecordTokenizer, 'files'> {
   readonly train: RecordEncoder;
   readonly validation: RecordEncoder | undefined;
   readonly validationFraction: number;
+  /** Of the files of the training records, by their paths. */
+  readonly weights: ReadonlyMap<string, number>;
 }
 
 /** Sequences of records: each record is a document of its own, and what of it counts in the loss its kind says. */
@@ -66,7 +69,8 @@ export class RecordData implements RunData {
     ];
     const { sequenceLength, isPacked } = options;
     const form = `${train.numSequences}x${sequenceLength}${isPacked ? ' packed' : ''}`;
-    this.fingerprint = `records ${train.file.sha256.slice(0, 32)}:${form}`;
+    const weighted = train.weights.every((weight) => weight === 1) ? '' : ` weights ${train.weights.join()}`;
+    this.fingerprint = `records ${train.file.sha256.slice(0, 32)}:${form}${weighted}`;
   }
 
   /** @see prepareData */
@@ -82,11 +86,12 @@ export class RecordData implements RunData {
     const { sequenceLength: contextLength, vocabularySize } = options;
     const encoderOf = (files: string | readonly string[]): Promise<RecordEncoder> =>
       openRecords({ ...encoding, ...labels, files, contextLength });
-    const train = await encoderOf(records);
+    const weights = weightsOf(records);
+    const train = await encoderOf(pathsOf(records));
     const heldOut = validation === undefined ? undefined : await encoderOf(validation);
     checkVocabulary(train.tokenizer, vocabularySize);
     const files = await tokenizerFiles(encoding.tokenizer, encoding.addBos);
-    const source = { train, validation: heldOut, validationFraction, files };
+    const source = { train, validation: heldOut, validationFraction, files, weights };
     return {
       open: (folder, control) =>
         RecordData.#open(source, { ...options, isPacked, batchFields }, folder, control),
@@ -167,8 +172,9 @@ export class RecordData implements RunData {
 
   /** Records of the training sequence that comes after `position` others. */
   #recordsAt(position: number): readonly number[] {
-    const { numSequences, arrangement } = this.#train;
-    return recordsOf(arrangement(Math.floor(position / numSequences)), position % numSequences);
+    const { arrangement, placeOf } = this.#train;
+    const { epoch, sequence } = placeOf(position);
+    return recordsOf(arrangement(epoch), sequence);
   }
 
   async #batch(file: RecordFile, rows: readonly (readonly number[])[]): Promise<Batch> {

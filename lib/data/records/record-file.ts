@@ -25,6 +25,8 @@ export class RecordFile implements AsyncDisposable {
   readonly counted: readonly number[];
   /** The labels of each record, where records have them: classes, or a number that is to be predicted. */
   readonly labels: readonly EncodedRecord['labels'][];
+  /** The file that each record was read from. */
+  readonly paths: readonly string[];
   /** Of all tokens and where each record ends: tells whether two runs see the same records. */
   readonly sha256: string;
   readonly #path: string;
@@ -38,6 +40,7 @@ export class RecordFile implements AsyncDisposable {
     this.lengths = writer.lengths;
     this.counted = writer.counted;
     this.labels = writer.labels;
+    this.paths = writer.paths;
     this.sha256 = writer.sha256;
     this.statistics = statistics;
   }
@@ -110,6 +113,7 @@ class RecordWriter {
   readonly lengths: number[] = [];
   readonly counted: number[] = [];
   readonly labels: EncodedRecord['labels'][] = [];
+  readonly paths: string[] = [];
   readonly #file: FileHandle;
   readonly #hash: Hash = createHash('sha256');
   #waiting: number[] = [];
@@ -123,11 +127,12 @@ class RecordWriter {
     return this.#hash.digest('hex');
   }
 
-  async add({ ids, counts, labels }: EncodedRecord, counted: number): Promise<void> {
+  async add({ place, ids, counts, labels }: EncodedRecord, counted: number): Promise<void> {
     this.starts.push(this.#numTokens);
     this.lengths.push(ids.length);
     this.counted.push(counted);
     this.labels.push(labels);
+    this.paths.push(place.path);
     this.#numTokens += ids.length;
     this.#hash.update(labels === undefined ? `${ids.length} ` : `${ids.length}=${labels.join()} `);
     for (let i = 0; i < ids.length; i++) this.#waiting.push(2 * ids[i]! + counts[i]!);

@@ -4,6 +4,7 @@ import type { DatasetOptions } from '../dataset.js';
 import { permutation } from '../permutation.js';
 import { arrange, type Arrangement } from './packing/arrangement.js';
 import type { RecordFile } from './record-file.js';
+import { drawsAnew, recordsOfEpoch, type WeightedRecords } from './sources.js';
 
 /** What a run asks of its records. */
 export type SequenceOptions = DatasetOptions & {
@@ -16,8 +17,13 @@ export type SequenceOptions = DatasetOptions & {
 export interface RecordSpan {
   readonly file: RecordFile;
   readonly arrangement: (epoch: number) => Arrangement;
+  /** Where the sequence stands that comes after so many others. */
+  readonly placeOf: (position: number) => { readonly epoch: number; readonly sequence: number };
+  /** Of the first epoch, as tokens are; others differ where records are drawn for each. */
   readonly numSequences: number;
   readonly numTokens: number;
+  /** Of its files in the order in which they come. */
+  readonly weights: readonly number[];
 }
 
 /** Records of a sequence, in their order. */
@@ -31,19 +37,22 @@ export const recordsOf = ({ records, starts }: Arrangement, sequence: number): r
  */
 export function spansOf(
   [train, validation]: readonly RecordFile[],
-  { validationFraction }: { readonly validationFraction: number },
+  {
+    validationFraction,
+    weights,
+  }: { readonly validationFraction: number; readonly weights: ReadonlyMap<string, number> },
   options: SequenceOptions,
 ): { readonly train: RecordSpan; readonly validation: RecordSpan | undefined } {
   const { isHeldOut = false, needsValidation = false, seed } = options;
   const all = numbersOf(train!);
   if (isHeldOut) {
-    const whole = spanOf(train!, all, options);
+    const whole = spanOf(train!, [{ records: all, weight: 1 }], options);
     return { train: whole, validation: whole };
   }
   if (validation !== undefined)
     return {
-      train: spanOf(train!, all, options, seed),
-      validation: spanOf(validation, numbersOf(validation), options),
+      train: spanOf(train!, weighted(all, train!, weights), options, seed),
+      validation: spanOf(validation, [{ records: numbersOf(validation), weight: 1 }], options),
     };
   const { kept, held } = holdOut(all, validationFraction);
   if (held.length === 0 && needsValidation)
@@ -54,14 +63,25 @@ export function spansOf(
       remedy: 'Use more records, `validation` files, or no evaluation (evalSteps: 0)',
     });
   return {
-    train: spanOf(train!, kept, options, seed),
-    validation: held.length === 0 ? undefined : spanOf(train!, held, options),
+    train: spanOf(train!, weighted(kept, train!, weights), options, seed),
+    validation: held.length === 0 ? undefined : spanOf(train!, [{ records: held, weight: 1 }], options),
   };
 }
 
 /** Numbers of the records that have tokens. */
 const numbersOf = ({ lengths }: RecordFile): readonly number[] =>
   lengths.flatMap((length, record) => (length > 0 ? [record] : []));
+
+/** Records of each file with its weight. */
+const weighted = (
+  records: readonly number[],
+  { paths }: RecordFile,
+  weights: ReadonlyMap<string, number>,
+): readonly WeightedRecords[] =>
+  [...weights].map(([path, weight]) => ({
+    weight,
+    records: records.filter((record) => paths[record] === path),
+  }));
 
 /** Files are often sorted, so what is held out is drawn; the same whatever the seed of a run. */
 function holdOut(all: readonly number[], fraction: number) {
@@ -77,10 +97,12 @@ function holdOut(all: readonly number[], fraction: number) {
 /** @param seed of the order of its epochs; absent: the order of the records, packed once */
 function spanOf(
   file: RecordFile,
-  records: readonly number[],
+  sources: readonly WeightedRecords[],
   { sequenceLength, isPacked }: SequenceOptions,
   seed?: number,
 ): RecordSpan {
+  const chosenIn = (epoch: number): readonly number[] => recordsOfEpoch(sources, { seed: seed ?? 0, epoch });
+  const records = chosenIn(0);
   const sumOf = (counts: readonly number[]): number =>
     records.reduce((sum, record) => sum + counts[record]!, 0);
   if (sumOf(file.counted) === 0)
@@ -91,7 +113,7 @@ function spanOf(
       remedy: 'Look at them with compact-train data preview; a longer sequenceLength truncates less',
     });
   const ofEpoch = (epoch: number): Arrangement =>
-    arrange(records, file.lengths, {
+    arrange(chosenIn(epoch), file.lengths, {
       sequenceLength,
       isPacked,
       shuffle: seed === undefined ? undefined : { seed, epoch },
@@ -105,6 +127,26 @@ function spanOf(
     known.set(epoch, found);
     return found;
   };
-  const numSequences = arrangement(0).starts.length - 1;
-  return { file, arrangement, numSequences, numTokens: sumOf(file.lengths) };
+  const numSequencesIn = (epoch: number): number => arrangement(epoch).starts.length - 1;
+  const numSequences = numSequencesIn(0);
+  return {
+    file,
+    arrangement,
+    placeOf: placesOfEpochs(drawsAnew(sources) ? numSequencesIn : () => numSequences),
+    numSequences,
+    numTokens: sumOf(file.lengths),
+    weights: sources.map(({ weight }) => weight),
+  };
+}
+
+/** Epochs follow each other without a gap, of whatever length each is. */
+function placesOfEpochs(numSequencesIn: (epoch: number) => number): RecordSpan['placeOf'] {
+  const ends: number[] = [];
+  return (position) => {
+    while ((ends.at(-1) ?? 0) <= position) ends.push((ends.at(-1) ?? 0) + numSequencesIn(ends.length));
+    // What is asked for is in the last epochs.
+    let epoch = ends.length - 1;
+    while (epoch > 0 && ends[epoch - 1]! > position) epoch--;
+    return { epoch, sequence: position - (ends[epoch - 1] ?? 0) };
+  };
 }

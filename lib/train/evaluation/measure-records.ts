@@ -1,4 +1,4 @@
-import { openRecords } from '../../data/records/index.js';
+import { openRecords, pathsOf } from '../../data/records/index.js';
 import type { RecordDataOptions, RecordStatistics } from '../../data/records/index.js';
 import { recordDataTable } from '../../data/records/record-data-options.js';
 import type { Model } from '../../graph/index.js';
@@ -24,7 +24,7 @@ export async function measureRecords(
   const encoder = await openRecords({
     ...encoding,
     ...labelOptions(encoding, batchFields),
-    files,
+    files: pathsOf(files),
     contextLength,
   });
   return encoder.encodeAll(() => {});
