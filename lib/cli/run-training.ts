@@ -1,4 +1,5 @@
 import { compactError, isCompactError } from '../errors.js';
+import type { Model } from '../models/index.js';
 import { listCheckpoints, Trainer } from '../train/index.js';
 import type { FineTuneResult, TrainerOptions, TrainResult } from '../train/index.js';
 import type { CommandContext } from './command-context.js';
@@ -65,7 +66,7 @@ export async function runTraining(
   const goOn = interrupted && result.checkpoint !== undefined ? resumeCommand(args) : undefined;
   const graphs = trainer.graphs();
   terminal.object({ type: 'result', interrupted, resumeCommand: goOn, ...result, graphs });
-  summarize(result, goOn, terminal);
+  summarize(result, options.model, goOn, terminal);
   for (const { entry, problem } of graphs)
     if (problem !== undefined) terminal.warn(`${entry} did not run as a graph: ${problem}`);
   return interrupted ? exitCodes.interrupted : exitCodes.done;
@@ -169,6 +170,7 @@ function describeMethod(description: Readonly<Record<string, unknown>>): string 
 
 function summarize(
   result: Partial<FineTuneResult> & TrainResult,
+  { isCausal }: Model,
   goOn: string | undefined,
   terminal: Terminal,
 ): void {
@@ -187,5 +189,6 @@ function summarize(
   if (folder !== undefined) terminal.line(`Model ${terminal.style('bold', folder)}`);
   if (result.adapters !== undefined) terminal.line(`Adapters ${terminal.style('bold', result.adapters)}`);
   if (goOn !== undefined) terminal.line(`Go on with: ${terminal.style('bold', goOn)}`);
-  else terminal.line(terminal.style('dim', `Try: compact-train sample ${checkpoint.path} --prompt "..."`));
+  else if (isCausal === true)
+    terminal.line(terminal.style('dim', `Try: compact-train sample ${checkpoint.path} --prompt "..."`));
 }

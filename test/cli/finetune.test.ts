@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { modelOfBytes, writeModelFolder } from '../helpers/model-folder.js';
 import { objects, RecipeFolder } from './fixture-recipe.js';
 import { runCommand } from './run-command.js';
 
@@ -65,6 +66,18 @@ describe('finetune', () => {
     };
     const [plain, weighted] = [await numTokens(), await numTokens('--data-weights', '1', '3')];
     expect(weighted - plain).toBe(2 * ('more'.length + 'x'.length + 1));
+  });
+
+  test('an encoder that learns classes is not said to write text', async () => {
+    const encoder = join(base, '..', 'encoder');
+    await writeModelFolder(encoder, modelOfBytes('bert'));
+    const letters = join(base, '..', 'letters.csv');
+    writeFileSync(letters, ['text,label', ...Array.from('xyxyxyxy', (name) => `${name},${name}`)].join('\n'));
+    const args = ['finetune', encoder, '-d', letters, '--classes', 'x,y', '-n', '1', '-t', '1'];
+    const { code, stdout } = await runCommand([...args, '-o', newOutput()]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Saved /m);
+    expect(stdout).not.toContain('compact-train sample');
   });
 
   test.each<[string, (output: string) => string[], RegExp]>([
