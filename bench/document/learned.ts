@@ -1,7 +1,7 @@
 /** Which methods learn best: the generated part of docs/methods/README.md. */
 import { compile } from '../../lib/compile/index.js';
 import { methodFromDescription } from '../../lib/methods/index.js';
-import { llama, type LlamaConfig } from '../../lib/models/index.js';
+import { llama, llamaPresets, type LlamaConfig } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 import { listedContender } from '../../lib/cli/bench/quality/contenders.js';
 import {
@@ -39,7 +39,7 @@ export interface StepTimeRow {
 }
 
 /** Of the times. */
-const timed = 'llama-60m 4x256';
+const timed = { shape: 'llama-60m 4x256', hiddenSize: llamaPresets['llama-60m'].hiddenSize } as const;
 /** Of the planned peaks: the micro-batch of `bench memory`. */
 const planned = { model: 'llama-350m', batchSize: 128, sequenceLength: 256, dtype: 'bf16' } as const;
 
@@ -161,14 +161,13 @@ function peakOf(method: ListedMethod): number {
   return peakBytes;
 }
 
-/** Adapters of another rank than their default were timed by nobody. */
+/** With the ranks that it was trained with, of the width of the timed model. */
 function timeOf(method: ListedMethod, times: readonly StepTimeRow[]): string {
-  const { word, description } = method;
-  const name = word === 'dense' ? word : describeMethod(methodFromDescription(description));
-  const isOtherRank = Object.hasOwn(listedContender(method, 1).options, 'r');
-  const found = isOtherRank
-    ? undefined
-    : times.findLast(({ provider, dtype, shape }) => provider === name && dtype === 'f32' && shape === timed);
+  const { options } = listedContender(method, timed.hiddenSize);
+  const name = method.word === 'dense' ? method.word : describeMethod(methodFromDescription(options));
+  const found = times.findLast(
+    ({ provider, dtype, shape }) => provider === name && dtype === 'f32' && shape === timed.shape,
+  );
   return found === undefined ? 'not measured' : found.ofDense.toFixed(2);
 }
 
