@@ -11,7 +11,16 @@ export function describeMethod(method: Method, recompute: RecomputePolicy = 'non
 
 /** A method in a few words, e.g. 'dense, muon'; `more` is said of it after its name. */
 export function methodInWords(method: Method, more?: string): string {
-  const { name, r, rank = r, rankRatio, inputRank, inputRankRatio, store, optimizer } = method.describe() as {
+  const {
+    name,
+    r,
+    rank = r,
+    rankRatio,
+    inputRank,
+    inputRankRatio,
+    store,
+    optimizer,
+  } = method.describe() as {
     name: string;
     r?: number;
     rank?: number;
