@@ -3,7 +3,7 @@ export type { FoundCheckpoint } from './checkpoints/checkpoint-folder.js';
 export { optionsFromRecipe } from './options/recipe.js';
 export type { BestModelMetric } from './evaluation/best-metric.js';
 export { evaluateModel } from './evaluation/evaluator.js';
-export type { EvaluateOptions, ModelEvaluation } from './evaluation/evaluator.js';
+export type { EvaluateOptions, EvaluationMetric, ModelEvaluation } from './evaluation/evaluator.js';
 export { exportAdapters } from './interchange/export-adapters.js';
 export type { ExportAdaptersOptions, ExportedAdapters } from './interchange/export-adapters.js';
 export { exportGguf } from './interchange/export-gguf.js';

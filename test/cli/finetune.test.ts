@@ -56,6 +56,30 @@ describe('finetune', () => {
     expect(stdout).toContain(`Model ${join(output, 'model-1')}`);
   });
 
+  test('evaluate has answers written, and tells how many are right', async () => {
+    const args = [
+      'evaluate',
+      base,
+      '-d',
+      records,
+      '-t',
+      '1',
+      '--metrics',
+      'exact-match',
+      '--answer-after',
+      '1',
+    ];
+    const { code, stdout, stderr } = await runCommand([...args, '--eval-sequences', '12', '--json']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [{ metrics, numRecords }] = objects(stdout) as [
+      { metrics: { exactMatch: number }; numRecords: number },
+    ];
+    expect(numRecords).toBe(12);
+    expect(metrics.exactMatch * 12).toBeCloseTo(Math.round(metrics.exactMatch * 12), 9);
+    const shown = await runCommand([...args, '--eval-sequences', '12']);
+    expect(shown.stdout).toContain(`exactMatch ${metrics.exactMatch.toFixed(4)}`);
+  });
+
   test('files have weights, which the data of an epoch shows', async () => {
     const numTokens = async (...weights: string[]): Promise<number> => {
       const more = join(base, '..', `more-${numRuns++}.jsonl`);

@@ -19,8 +19,13 @@ learnt of it. Everything else is running text, also JSON lines of texts, unless 
   examples: [
     ['compact-train evaluate runs/quickstart -d held-out.txt'],
     ['compact-train evaluate downloads/my-llama -d chats.jsonl --metrics accuracy --json'],
+    [
+      'compact-train evaluate downloads/my-llama -d gsm8k.jsonl --metrics exact-match --answer-after "####" -s 1024',
+    ],
   ],
 } as const;
+
+const metricsByFlag = { accuracy: 'accuracy', 'exact-match': 'exactMatch' } as const;
 
 interface EvaluateFlags extends RecordFlags {
   readonly data: readonly string[];
@@ -29,7 +34,8 @@ interface EvaluateFlags extends RecordFlags {
   readonly batchSize?: number;
   readonly sequenceLength?: number;
   readonly evalSequences?: number;
-  readonly metrics?: EvaluateOptions['metrics'];
+  readonly metrics?: readonly (keyof typeof metricsByFlag)[];
+  readonly answerAfter?: string;
   readonly threads?: number;
   readonly device?: string;
   readonly memoryLimit?: number;
@@ -54,8 +60,12 @@ export function registerEvaluate(program: Command, terminal: Terminal): void {
     .addOption(
       new Option(
         '--metrics <names...>',
-        'of tokens beside the loss: accuracy (of labels all are told)',
-      ).choices(['accuracy']),
+        'of tokens beside the loss: the share of likeliest ones, of answers that the model writes itself (of labels all are told)',
+      ).choices(Object.keys(metricsByFlag)),
+    )
+    .option(
+      '--answer-after <mark>',
+      'compare what follows the last of these marks, e.g. "####" (exact-match)',
     )
     .option('-t, --threads <count>', 'CPU threads', positiveInteger)
     .option('--device <device>', 'cpu, cuda, cuda:N or auto')
@@ -67,13 +77,28 @@ export function registerEvaluate(program: Command, terminal: Terminal): void {
 
 async function evaluate(model: string, flags: EvaluateFlags, terminal: Terminal): Promise<void> {
   const { batchSize, sequenceLength, evalSequences, threads, device } = flags;
-  const { memoryLimit: memoryLimitBytes, metrics: asked } = flags;
-  const options = { batchSize, sequenceLength, evalSequences, threads, device, memoryLimitBytes };
+  const { memoryLimit: memoryLimitBytes, metrics: asked = [], answerAfter } = flags;
+  const options = {
+    batchSize,
+    sequenceLength,
+    evalSequences,
+    threads,
+    device,
+    memoryLimitBytes,
+    answerAfter,
+  };
   using interrupt = onInterrupt(() => {});
   const { signal } = interrupt;
   const onTokenize = tokenizeProgress(terminal);
   const data = dataOf(flags);
-  const report = await evaluateModel({ ...options, metrics: asked, model, data, onTokenize, signal });
+  const report = await evaluateModel({
+    ...options,
+    metrics: asked.map((name) => metricsByFlag[name]),
+    model,
+    data,
+    onTokenize,
+    signal,
+  });
   for (const warning of report.warnings) terminal.warn(warning);
   terminal.object({ type: 'evaluation', ...report });
   const { perplexity, numTokens, durationMs } = report;

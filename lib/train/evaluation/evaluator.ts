@@ -11,14 +11,20 @@ import {
   optional,
   path,
   section,
+  shown,
+  text,
   wholeNumber,
   type OptionTable,
 } from '../../options.js';
 import { engineTable } from '../../runtime/options.js';
+import { compactError } from '../../errors.js';
 import { checkFields, vocabularyOf } from '../batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
 import { lengthFor, measureRecords } from './measure-records.js';
-import { tokenAccuracy } from './metrics/index.js';
+import { exactMatch, tokenAccuracy } from './metrics/index.js';
+import { answerEnds, readReferences, type Reference } from './references.js';
+import { textEnds } from '../generation/text-ends.js';
+import { checkGenerates } from '../generation/text-model.js';
 import { Resources } from '../resources.js';
 import {
   defaultSequenceLength,
@@ -28,6 +34,11 @@ import {
 } from '../weights/stored-model.js';
 import { maxBatchTokens, trainerTable } from '../options/trainer-table.js';
 import type { EvaluateReport, TrainerOptions } from '../options/types.js';
+
+/** What can be measured of a model of tokens beside its loss. */
+export const evaluationMetrics = ['accuracy', 'exactMatch'] as const;
+/** One of them. */
+export type EvaluationMetric = (typeof evaluationMetrics)[number];
 
 /** Options of `evaluateModel`. */
 export interface EvaluateOptions
@@ -48,9 +59,13 @@ export interface EvaluateOptions
   readonly batchSize?: number;
   /**
    * Of a model of tokens: what is measured beside the loss. 'accuracy' is the share of tokens that are likeliest where they
-   * stand; it takes the memory of a sequence's logits. Models for classes tell all of theirs. Default: nothing.
+   * stand; it takes the memory of a sequence's logits. 'exactMatch' is the share of records whose last answer, a completion or what
+   * the assistant says last, the model writes itself, by its likeliest tokens, within `sequenceLength`; white space around it does not
+   * count. Models for classes tell all of theirs. Default: nothing.
    */
-  readonly metrics?: readonly 'accuracy'[];
+  readonly metrics?: readonly EvaluationMetric[];
+  /** Of 'exactMatch': only what follows the last of these marks is compared, e.g. '####'. Default: all of the answer. */
+  readonly answerAfter?: string;
 }
 
 /** How well a model predicts some data. */
@@ -59,6 +74,8 @@ export interface ModelEvaluation extends Omit<EvaluateReport, 'step'> {
   readonly model: string;
   /** Optimizer steps of a checkpoint. */
   readonly step: number | undefined;
+  /** Of 'exactMatch': records whose answers were compared. */
+  readonly numRecords?: number;
   /** Sentences on what may not be as the user thinks: text left out, unknown, or not separated. */
   readonly warnings: readonly string[];
 }
@@ -70,7 +87,8 @@ const evaluateTable = {
   evalSequences: trainerTable.evalSequences,
   sequenceLength: optional(wholeNumber(1)),
   batchSize: optional(wholeNumber(1, maxBatchTokens), 8),
-  metrics: optional(v.array(oneOf(['accuracy']), "a list of 'accuracy'"), []),
+  metrics: optional(v.array(oneOf(evaluationMetrics), "a list of 'accuracy' and 'exactMatch'"), []),
+  answerAfter: optional(v.pipe(text, v.nonEmpty('a text that is not empty'))),
   onTokenize: trainerTable.onTokenize,
   signal: trainerTable.signal,
 } satisfies OptionTable<Omit<EvaluateOptions, 'data'> & { readonly data: unknown }>;
@@ -94,10 +112,19 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
     sequenceLength: wantedLength,
     batchSize,
     metrics: wanted,
+    answerAfter,
     ...engineOptions
   } = others;
   const found = await readStoredModel(source, tokenizerOf(givenData));
   const { model, step } = found;
+  const asksAnswers = wanted.includes('exactMatch');
+  if (asksAnswers) checkGenerates(model);
+  if (answerAfter !== undefined && !asksAnswers)
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', 'answerAfter has nothing to act on', {
+      op: 'answerAfter',
+      expected: "'exactMatch' among the metrics",
+      received: shown(answerAfter),
+    });
   const data = await dataOf(givenData, found);
   const sequenceLength = wantedLength ?? (await usualSequenceLength(data, found));
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
@@ -105,6 +132,7 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const reading = { sequenceLength, vocabularySize, seed: 0, isHeldOut: true };
   checkFields(model, data);
   const prepared = await prepareData(data, reading, model.batchFields);
+  const references = asksAnswers ? await referencesOf(data, sequenceLength, evalSequences) : [];
   await using resources = new Resources();
   const { threads } = engineOptions;
   const control = { signal, onProgress: onTokenize, threads };
@@ -114,7 +142,8 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const asksTokens = wanted.includes('accuracy') && !isLabelled;
   const work = {
     entries: [
-      ...(isLabelled ? (['evaluate', 'generate'] as const) : (['evaluate'] as const)),
+      'evaluate',
+      ...(isLabelled || asksAnswers ? (['generate'] as const) : []),
       ...(asksTokens ? (['predict'] as const) : []),
     ],
     batchSize: Math.min(batchSize, count),
@@ -122,7 +151,7 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
     sequenceLength,
     isPacked: isPackedData(data, model.batchFields),
   } satisfies Parameters<typeof loadStoredModel>[1];
-  const { engine } = await loadStoredModel(found, work, engineOptions, resources);
+  const { engine, plan } = await loadStoredModel(found, work, engineOptions, resources);
   const { generateBatchSize } = work;
   const { batchFields } = model;
   const read = {
@@ -136,9 +165,32 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const report = await evaluateLoss(engine, dataset, read);
   const { warnings } = dataset;
   const measured = { ...report, step, model: found.path, warnings };
-  return asksTokens
-    ? { ...measured, metrics: { accuracy: await tokenAccuracy(engine, dataset, read) } }
-    : measured;
+  if (!asksTokens && !asksAnswers) return measured;
+  const accuracy = asksTokens ? await tokenAccuracy(engine, dataset, read) : undefined;
+  if (!asksAnswers) return { ...measured, metrics: { accuracy: accuracy! } };
+  const { tokenizer } = found;
+  const endIds = new Set([...(await textEnds(found)).endIds, ...answerEnds(references, tokenizer)]);
+  const answering = { engine, plan, tokenizer, contextLength: sequenceLength, endIds };
+  const matched = await exactMatch(answering, references, { answerAfter, signal });
+  const metrics = { ...(accuracy !== undefined && { accuracy }), exactMatch: matched };
+  return { ...measured, metrics, numRecords: references.length };
+}
+
+/**
+ * Answers to compare, so many at most.
+ * @throws ERR_COMPACT_CONFIG_VALUE for running text, and for records that answer nothing
+ */
+async function referencesOf(
+  data: DataOptions | RecordDataOptions,
+  contextLength: number,
+  limit: number,
+): Promise<readonly Reference[]> {
+  if (isRecordData(data)) return (await readReferences(data, contextLength)).slice(0, limit);
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', 'exact matches need prompts with their answers', {
+    op: 'metrics',
+    expected: 'records of prompt and completion, or of messages',
+    received: 'running text',
+  });
 }
 
 /** Another tokenizer than the model's; what is no path is refused with the other options of the data. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { checkOptions, checkValue, text, type Checked } from '../../options.js';
 import { sampleBatchTable, sampleTable } from '../options/trainer-table.js';
+import { likeliest } from './likeliest.js';
 import type { SampleBatchOptions, SampleOptions } from '../options/types.js';
 
 export type CheckedSampleOptions = Checked<typeof sampleTable>;
@@ -31,8 +32,7 @@ export function checkSampleBatch(
  */
 export function drawToken(logits: ArrayLike<number>, rule: TokenRule, uniform: number): number {
   const { length } = logits;
-  let best = 0;
-  for (let id = 1; id < length; id++) if (logits[id]! > logits[best]!) best = id;
+  const best = likeliest(logits);
   if (rule.temperature === 0) return best;
   const largest = logits[best]!;
   const weights = new Float64Array(length);

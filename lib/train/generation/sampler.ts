@@ -1,12 +1,11 @@
 import type { Plan } from '../../compile/index.js';
-import { ChatTemplate } from '../../data/records/index.js';
 import type { Tokenizer } from '../../data/index.js';
 import type { Model } from '../../graph/index.js';
 import { checkOptions, checkValue, wholeNumber } from '../../options.js';
 import { checkSampleBatch, checkSampleOptions } from './draw-token.js';
-import { endIdsOf } from './end-ids.js';
 import { promptIds } from './prompt-ids.js';
-import { checkGenerates, plainText } from './text-model.js';
+import { textEnds } from './text-ends.js';
+import { checkGenerates } from './text-model.js';
 import type { TextModel } from './text-model.js';
 import { Turns } from './turns.js';
 import { writeText, writeTexts, writtenText } from './write-texts.js';
@@ -164,14 +163,4 @@ export class Sampler implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** Of a checkpoint as it was trained; of other models as their files say. */
-async function textEnds(found: StoredModel): Promise<Pick<TextModel, 'endIds' | 'addsBos' | 'chatTemplate'>> {
-  const { path, tokenizer, step } = found;
-  const chatTemplate = await ChatTemplate.load(path);
-  const plain = plainText(tokenizer);
-  if (step !== undefined) return { ...plain, chatTemplate };
-  const endIds = new Set([...plain.endIds, ...(await endIdsOf(path))]);
-  return { endIds, addsBos: tokenizer.addsBos, chatTemplate };
 }

@@ -1,4 +1,5 @@
 import { ignoreIndex, type RunData } from '../../../data/index.js';
+import { likeliest } from '../../generation/likeliest.js';
 import type { Engine } from '../../../runtime/index.js';
 
 /**
@@ -24,11 +25,4 @@ export async function tokenAccuracy(
     }
   }
   return numRight / numTokens;
-}
-
-/** The first of the largest. */
-function likeliest(logits: Float32Array): number {
-  let best = 0;
-  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
-  return best;
 }
