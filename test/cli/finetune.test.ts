@@ -75,6 +75,7 @@ describe('finetune', () => {
       { metrics: { exactMatch: number }; numRecords: number },
     ];
     expect(numRecords).toBe(12);
+    expect(stdout).toContain('9 of 12 answers hold no 1,');
     expect(metrics.exactMatch * 12).toBeCloseTo(Math.round(metrics.exactMatch * 12), 9);
     const shown = await runCommand([...args, '--eval-sequences', '12']);
     expect(shown.stdout).toContain(`exactMatch ${metrics.exactMatch.toFixed(4)}`);

@@ -203,6 +203,9 @@ test('a model that knows its answers by heart gives them, and no others', async 
     metrics: { exactMatch: 0 },
     numRecords: 2,
   });
+  expect((await evaluate(others, { answerAfter: 'thus' })).warnings).toEqual([
+    '3 of 5 answers hold no thus, and count as wrong whatever is written.',
+  ]);
   await expect(evaluate(text)).rejects.toMatchObject({ op: 'metrics', received: 'running text' });
   await expect(evaluate(known, { metrics: [], answerAfter: '####' })).rejects.toMatchObject({
     ...{ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'answerAfter' },

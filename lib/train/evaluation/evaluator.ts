@@ -21,7 +21,7 @@ import { compactError } from '../../errors.js';
 import { checkFields, vocabularyOf } from '../batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
 import { lengthFor, measureRecords } from './measure-records.js';
-import { exactMatch, tokenAccuracy } from './metrics/index.js';
+import { exactMatch, numWithoutMark, tokenAccuracy } from './metrics/index.js';
 import { answerEnds, readReferences, type Reference } from './references.js';
 import { textEnds } from '../generation/text-ends.js';
 import { checkGenerates } from '../generation/text-model.js';
@@ -172,8 +172,15 @@ export async function evaluateModel(given: EvaluateOptions): Promise<ModelEvalua
   const endIds = new Set([...(await textEnds(found)).endIds, ...answerEnds(references, tokenizer)]);
   const answering = { engine, plan, tokenizer, contextLength: sequenceLength, endIds };
   const matched = await exactMatch(answering, references, { answerAfter, signal });
+  const numUnmarked = numWithoutMark(answering, references, answerAfter);
+  const unmarked =
+    numUnmarked === 0
+      ? []
+      : [
+          `${numUnmarked} of ${references.length} answers hold no ${answerAfter}, and count as wrong whatever is written.`,
+        ];
   const metrics = { ...(accuracy !== undefined && { accuracy }), exactMatch: matched };
-  return { ...measured, metrics, numRecords: references.length };
+  return { ...measured, metrics, numRecords: references.length, warnings: [...warnings, ...unmarked] };
 }
 
 /**

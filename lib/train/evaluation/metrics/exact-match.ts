@@ -33,8 +33,17 @@ export async function exactMatch(
   return numRight / references.length;
 }
 
+/** References whose answer has no such mark: whatever a model writes, they count as wrong. */
+export const numWithoutMark = (
+  model: Pick<AnsweringModel, 'tokenizer'>,
+  references: readonly Reference[],
+  mark: string | undefined,
+): number =>
+  references.filter(({ prompt, answer }) => comparedPart(decoded(model, prompt, answer), mark) === undefined)
+    .length;
+
 /** What follows the last mark; undefined without one. */
-export function comparedPart(text: string, mark: string | undefined): string | undefined {
+function comparedPart(text: string, mark: string | undefined): string | undefined {
   if (mark === undefined) return text.trim();
   const at = text.lastIndexOf(mark);
   return at < 0 ? undefined : text.slice(at + mark.length).trim();
@@ -63,7 +72,7 @@ async function answersOf(
 
 /** The text of an answer behind its prompt; control tokens have none. */
 function decoded(
-  { tokenizer }: AnsweringModel,
+  { tokenizer }: Pick<AnsweringModel, 'tokenizer'>,
   prompt: readonly number[],
   answer: readonly number[],
 ): string {

@@ -1,5 +1,5 @@
 export { accuracy, f1, macroF1, matthewsCorrelation } from './classification.js';
-export { exactMatch } from './exact-match.js';
+export { exactMatch, numWithoutMark } from './exact-match.js';
 export { LabelPredictions } from './label-predictions.js';
 export { exactLabels, meanF1 } from './multi-label.js';
 export { pearsonCorrelation, spearmanCorrelation } from './regression.js';
