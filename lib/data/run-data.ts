@@ -1,5 +1,6 @@
 import type { BatchField } from '../graph/index.js';
 import { labelField, labelledFields } from './records/labelled-batch.js';
+import { referenceField, type PreferenceAnswers } from './records/preference-answers.js';
 import { packsRecords, type RecordDataOptions } from './records/record-data-options.js';
 import { RecordData } from './records/record-data.js';
 import type { RecordStatistics } from './records/statistics.js';
@@ -37,6 +38,8 @@ export interface RunData {
    * beyond `limit`, targets are `ignoreIndex`.
    */
   validationBatch(first: number, count: number, limit?: number): Promise<Batch>;
+  /** Of preference pairs: their answers, for what has to be known of them before the first step. */
+  readonly answers?: readonly PreferenceAnswers[];
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -69,6 +72,8 @@ export function fieldsOf(
   batchFields: readonly BatchField[],
 ): readonly string[] {
   if (isRecordData(data) && labelField(batchFields) !== undefined) return labelledFields;
+  if (isRecordData(data) && referenceField(batchFields) !== undefined)
+    return [...Dataset.fields, 'referenceLogProbabilities'];
   return !isRecordData(data) && readsMaskedText(batchFields) ? maskedFields : Dataset.fields;
 }
 

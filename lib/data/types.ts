@@ -86,7 +86,7 @@ export interface Batch {
    * sequences `labels` (count): classes, or numbers, NaN where there is none.
    */
   readonly inputs: Readonly<Record<string, Int32Array | Uint8Array | Float32Array>>;
-  /** Targets, or labels of sequences, that are not `ignoreIndex` or NaN. */
+  /** Targets, or labels of sequences, that are not `ignoreIndex` or NaN; of preference pairs their number. */
   readonly numCountedTokens: number;
 }
 

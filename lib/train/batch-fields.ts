@@ -23,6 +23,8 @@ export function checkFields(
     op: 'model',
     expected: `fields of a batch among ${given.join(', ')}`,
     received: missing.name,
-    remedy: given.includes('labels') ? undefined : 'Models for classes or a number take records with a label',
+    remedy: given.includes('labels')
+      ? undefined
+      : 'Models for classes or a number take records with a label, models that learn preferences records of pairs',
   });
 }

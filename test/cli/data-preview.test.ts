@@ -88,6 +88,19 @@ describe('compact-train data preview', () => {
     expect(coloured.stdout).not.toContain('⟦');
   });
 
+  test('shows both answers of a preference pair', async () => {
+    const pair = JSON.stringify({ prompt: 'a', chosen: 'b', rejected: 'cd' });
+    const { stdout } = await preview('pairs.jsonl', pair, []);
+    const [better, worse] = stdout.split('line 1, rejected ');
+    expect(better).toMatch(/^line 1, chosen 3 tokens, 2 learnt\na⟦b.*⟧\n/);
+    expect(worse).toMatch(/^\d tokens, \d learnt\na⟦cd.*⟧\n/);
+    expect(worse).toContain('1 records (preference)');
+    const line = (await preview('pairs.jsonl', pair, ['--json'])).stdout.split('\n')[0]!;
+    const { ids, counts, rejected } = JSON.parse(line) as Record<'ids' | 'counts' | 'rejected', never>;
+    expect(rejected).toEqual({ ids: expect.any(Array), counts: expect.any(Array) });
+    expect([ids[0], counts[0]]).toEqual([rejected['ids'][0], 0]);
+  });
+
   test('text commands no terminal', async () => {
     const rows = JSON.stringify({ text: 'a\u001b[2Jb\u202ec\r\u0007' });
     const { stdout } = await preview('a.jsonl', rows, ['--no-add-eos'], { FORCE_COLOR: '1' });

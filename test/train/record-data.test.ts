@@ -9,6 +9,7 @@ import {
   type RecordDataOptions,
   type RunData,
 } from '../../lib/data/index.js';
+import type { BatchField } from '../../lib/graph/index.js';
 import { llama } from '../../lib/models/index.js';
 import { Trainer } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
@@ -178,6 +179,111 @@ test('only completions count, each with its end, and padding does not', async ()
   const [C, D, end, _] = [67, 68, 256, ignoreIndex];
   expect(Array.from(inputs['targets']!)).toEqual([_, C, D, end, ...Array(12).fill(_)]);
   expect(data.statistics).toMatchObject({ kind: 'completion', numRecords: 1, numCountedTokens: 3 });
+});
+
+describe('preference pairs', () => {
+  const rows = pairs.slice(0, 8).map(({ prompt, completion }) => ({
+    prompt,
+    chosen: completion,
+    rejected: completion.toLowerCase(),
+  }));
+  const batchFields: readonly BatchField[] = [
+    { name: 'referenceLogProbabilities', dtype: 'f32', shape: ['batchSize'] },
+  ];
+  const openPairs = async (data: Partial<RecordDataOptions> = {}, seed = 3): Promise<RunData> => {
+    const given = { records: jsonl(rows), validationFraction: 0.25, ...data };
+    const prepared = await prepareData(given, { sequenceLength, vocabularySize: 257, seed }, batchFields);
+    return prepared.open();
+  };
+  const textOf = (tokens: Batch['inputs'][string]): string =>
+    String.fromCharCode(...tokens.filter((id) => id < 256));
+
+  test('are two sequences, the better one first, of which the answers count and a pair once', async () => {
+    await using data = await openPairs({ records: jsonl(rows.slice(0, 1)), validationFraction: 0 });
+    const { inputs, numCountedTokens } = await data.trainBatch(0, 2);
+    const { completion } = pairs[0]!;
+    const [end, _] = [256, ignoreIndex];
+    for (const [row, answer] of [completion, completion.toLowerCase()].entries()) {
+      const sequence = inputs['tokens']!.subarray(row * sequenceLength, (row + 1) * sequenceLength);
+      expect(textOf(sequence)).toBe(`a${answer}`);
+      expect(
+        Array.from(inputs['targets']!.subarray(row * sequenceLength, (row + 1) * sequenceLength)),
+      ).toEqual([...Buffer.from(answer), end, ...Array<number>(sequenceLength - answer.length - 1).fill(_)]);
+    }
+    expect(Object.keys(inputs)).toEqual(['tokens', 'targets', 'referenceLogProbabilities']);
+    expect(numCountedTokens).toBe(1);
+    expect(data.numCountedTokens(0, 2)).toBe(1);
+    expect(data.statistics).toMatchObject({
+      kind: 'preference',
+      numRecords: 1,
+      numTokens: 6,
+      numCountedTokens: 4,
+    });
+  });
+
+  test('stay together in every epoch, and come with the log-probabilities that were told of them', async () => {
+    await using data = await openPairs();
+    const { numTrainSequences: count, numValidationSequences } = data;
+    expect([count, numValidationSequences]).toEqual([12, 4]);
+    const [answers] = data.answers!;
+    // Each answer has its own text; its number is told as its log-probability.
+    const { inputs: all } = await answers!.batch(0, 20);
+    const texts = (tokens: Batch['inputs'][string]): string[] =>
+      Array.from({ length: tokens.length / sequenceLength }, (_, i) =>
+        textOf(tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength)),
+      );
+    const known = texts(all['tokens']!);
+    expect(answers!.reference).toHaveLength(16);
+    expect(Array.from(all['referenceLogProbabilities']!)).toEqual([
+      ...Array<number>(16).fill(0),
+      ...Array<number>(4).fill(NaN),
+    ]);
+    answers!.reference.set(answers!.reference.map((_, i) => -i));
+    const seen = new Set<string>();
+    for (const start of [0, count]) {
+      const { inputs } = await data.trainBatch(start, count);
+      texts(inputs['tokens']!).forEach((sequence, i) => {
+        const number = known.indexOf(sequence);
+        expect([number % 2, inputs['referenceLogProbabilities']![i]]).toEqual([i % 2, -number]);
+        if (i % 2 === 1) expect(known.indexOf(texts(inputs['tokens']!)[i - 1]!)).toBe(number - 1);
+        seen.add(sequence);
+      });
+    }
+    const held = await data.validationBatch(0, 4, 3); // one pair and a half: one pair
+    expect(held.numCountedTokens).toBe(1);
+    expect(Array.from(held.inputs['referenceLogProbabilities']!, Number.isNaN)).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
+    expect(
+      texts(held.inputs['tokens']!)
+        .slice(0, 2)
+        .some((sequence) => seen.has(sequence)),
+    ).toBe(false);
+  });
+
+  test('of files of their own are told apart, and other records refused', async () => {
+    const validation = jsonl(rows.slice(0, 2));
+    await using data = await openPairs({ validation });
+    expect(data.answers!.map(({ name, reference }) => [name, reference.length])).toEqual([
+      ['train', 16],
+      ['validation', 4],
+    ]);
+    await expect(openPairs({ validation: records })).rejects.toMatchObject({
+      code: 'ERR_COMPACT_DATA_RECORD',
+      message: expect.stringContaining('is no preference pair'),
+    });
+    await expect(openPairs({ packing: true })).rejects.toMatchObject({ op: 'data.packing' });
+    const long = jsonl([{ prompt: 'p'.repeat(16), chosen: 'a', rejected: 'b' }]);
+    await expect(openPairs({ records: long })).rejects.toMatchObject({
+      message: expect.stringContaining('longer than the context'),
+    });
+    await expect(openPairs({ records: long, truncate: true })).rejects.toMatchObject({
+      message: expect.stringContaining('nothing to learn in `chosen`'),
+    });
+  });
 });
 
 const run = tinyRun(text, { data: { records, validationFraction: 0.2 }, model: llama(tinyConfig) });

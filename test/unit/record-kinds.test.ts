@@ -46,6 +46,7 @@ describe('the kind of a record', () => {
     [{ text: 'a', label: 0 }, 'labels'],
     [{ text: 'a', labels: [0] }, 'labels'],
     [{ prompt: 'a', completion: 'b', id: 7 }, 'completion'],
+    [{ prompt: 'a', chosen: 'b', rejected: 'c', text: 'd' }, 'preference'],
     [{ messages: [user, assistant], prompt: 'a' }, 'messages'],
     [{ messages: [user, assistant], text: null, tools: null }, 'messages'],
   ])('%j is %s', async (row, kind) => expect((await readOne(row)).kind).toBe(kind));
@@ -68,9 +69,6 @@ describe('the kind of a record', () => {
     await expectRefused([{}], ['no fields']);
     await expectRefused([{ conversations: [{ from: 'human', value: 'a' }] }], ['`role` and `content`']);
   });
-
-  test('pairs of answers are known, and refused', () =>
-    expectRefused([{ prompt: 'a', chosen: 'b', rejected: 'c' }], ['preference pair', 'completion']));
 });
 
 describe('text', () => {
@@ -220,6 +218,53 @@ describe('messages', () => {
     for (let i = 0; i < 20_000; i++) deep = [deep];
     return refused([{ ...user, extra: deep }, assistant], 'nested too deeply');
   });
+});
+
+describe('preference pairs', () => {
+  const worse = { role: 'assistant', content: '3' };
+
+  test('are two completions of a prompt', async () =>
+    expect(await readOne({ prompt: 'a', chosen: 'b', rejected: 'c' })).toEqual({
+      kind: 'preference',
+      chosen: { kind: 'completion', prompt: 'a', completion: 'b' },
+      rejected: { kind: 'completion', prompt: 'a', completion: 'c' },
+    }));
+
+  test('are two conversations, of which what they begin with is context', async () => {
+    const context = [user, { ...assistant, weight: 0 }, user];
+    const side = (answer: object) => ({ kind: 'messages', messages: [...context, answer], tools: undefined });
+    const pair = { kind: 'preference', chosen: side(assistant), rejected: side(worse) };
+    const begun = [user, assistant, user];
+    const whole = { chosen: [...begun, assistant], rejected: [...begun, worse] };
+    expect(await readOne(whole)).toEqual(pair);
+    // As published data sets have it: the first question once more as a text.
+    expect(await readOne({ prompt: user.content, ...whole })).toEqual(pair);
+    expect(await readOne({ prompt: begun, chosen: [assistant], rejected: [worse] })).toEqual(pair);
+    const tools = [{ type: 'function', function: { name: 'add' } }];
+    expect(await readOne({ ...whole, tools })).toMatchObject({ chosen: { tools }, rejected: { tools } });
+  });
+
+  test.each([
+    [{ prompt: 'a', chosen: 'b', rejected: 'b' }, ['equal answers']],
+    [{ chosen: [user, assistant], rejected: [user, assistant] }, ['equal answers']],
+    [{ prompt: 'a', chosen: 'b', rejected: '' }, ['empty `rejected`']],
+    [{ prompt: 'a', chosen: 7, rejected: 'b' }, ['no text in `chosen`', '7']],
+    [{ chosen: 'ab', rejected: 'ac' }, ['no `prompt`', 'Write what both texts begin with']],
+    [{ chosen: [user, assistant], rejected: [user] }, ['no answer in `rejected`', 'user']],
+    [{ chosen: [user, assistant], rejected: 'c' }, ['`rejected`', 'list']],
+    [
+      { chosen: [user, assistant], rejected: [user, { role: 'judge', content: '' }] },
+      ['`rejected[1]`', 'judge'],
+    ],
+    [
+      {
+        prompt: [user],
+        chosen: [{ role: 'tool', tool_call_id: 'x', content: '' }, assistant],
+        rejected: [worse],
+      },
+      ['`prompt + chosen[1]`', 'not made'],
+    ],
+  ])('%j is refused', (row, words) => expectRefused([row], words));
 });
 
 describe('labels', () => {

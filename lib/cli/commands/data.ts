@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { openRecords } from '../../data/records/index.js';
-import type { EncodedRecord, RecordStatistics } from '../../data/records/index.js';
+import { openRecords, sidesOf } from '../../data/records/index.js';
+import type { EncodedRecord, MarkedTokens, RecordStatistics } from '../../data/records/index.js';
 import { listCheckpoints } from '../../train/index.js';
 import { markedText } from '../marked-text.js';
 import { positiveInteger, wholeNumber } from '../options.js';
@@ -11,9 +11,10 @@ import { addHelpAfter } from '../text-layout.js';
 const help = {
   prose: () => `
 What is learnt is green, where there are no colours between ⟦ and ⟧: of messages what the assistant says, of a prompt with
-its completion the completion, of a text all of it. All records are read and checked, and the first of them shown.
+its completion the completion, of a text all of it, of a preference pair both answers. All records are read and checked, and the first of them shown.
 
-Kinds are told by the fields of the first record: messages; prompt and completion; text with label or labels; text.`,
+Kinds are told by the fields of the first record: messages; prompt and completion; chosen and rejected; text with label or
+labels; text.`,
   examples: [
     ['compact-train data preview chats.jsonl -m models/llama', 'what of them is learnt'],
     ['compact-train data preview pairs.csv -m models/llama --context-length 2048 --truncate'],
@@ -59,31 +60,40 @@ async function showPreview(file: string, flags: PreviewFlags, terminal: Terminal
   let numShown = 0;
   const statistics = await encoder.encodeAll((record) => {
     if (numShown++ >= limit) return;
-    const { place, ids, counts, labels, isTruncated } = record;
+    const { place, rejected, labels, isTruncated } = record;
+    const listed = ({ ids, counts }: MarkedTokens) => ({ ids: Array.from(ids), counts: Array.from(counts) });
     terminal.object({
       type: 'record',
       ...place,
-      ids: Array.from(ids),
-      counts: Array.from(counts),
+      ...listed(record),
+      rejected: rejected && listed(rejected),
       labels,
       isTruncated,
     });
-    terminal.line(headOf(terminal, record));
-    terminal.line(markedText(terminal, encoder.tokenizer, ids, counts));
-    terminal.line();
+    for (const [i, { ids, counts }] of sidesOf(record).entries()) {
+      const side = rejected && (i === 0 ? 'chosen' : 'rejected');
+      terminal.line(headOf(terminal, { ...record, ids, counts }, side));
+      terminal.line(markedText(terminal, encoder.tokenizer, ids, counts));
+      terminal.line();
+    }
   });
   terminal.object({ type: 'statistics', ...statistics });
   terminal.prose(describe(statistics));
   for (const warning of statistics.warnings) terminal.warn(warning);
 }
 
-function headOf(terminal: Terminal, { place, ids, counts, labels, isTruncated }: EncodedRecord): string {
+function headOf(
+  terminal: Terminal,
+  { place, ids, counts, labels, isTruncated }: EncodedRecord,
+  side: 'chosen' | 'rejected' | undefined,
+): string {
   const facts = [
     `${ids.length} tokens`,
     ...(labels === undefined ? [`${countOf(counts)} learnt`] : [`labels ${labels.join(', ') || 'none'}`]),
     ...(isTruncated ? ['without its end'] : []),
   ];
-  return `${terminal.style('bold', `${place.unit} ${place.number}`)} ${terminal.style('dim', facts.join(', '))}`;
+  const name = [`${place.unit} ${place.number}`, ...(side === undefined ? [] : [side])].join(', ');
+  return `${terminal.style('bold', name)} ${terminal.style('dim', facts.join(', '))}`;
 }
 
 const countOf = (counts: Uint8Array): number => counts.reduce((sum, count) => sum + count, 0);

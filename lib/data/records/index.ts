@@ -1,6 +1,9 @@
 export type { EncodedRecord, MarkedTokens } from './encode/encoded-record.js';
 export { firstKind, hasLabelLists } from './first-kind.js';
 export { labelField } from './labelled-batch.js';
+export { referenceField } from './preference-answers.js';
+export type { PreferenceAnswers } from './preference-answers.js';
+export { sidesOf } from './encode/encoded-record.js';
 export { openRecords } from './encode-records.js';
 export type { RecordEncoder } from './encode-records.js';
 export { recordKinds } from './kinds/index.js';

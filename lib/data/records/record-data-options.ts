@@ -1,6 +1,7 @@
 import type { BatchField } from '../../graph/index.js';
 import { flag, numberWithin, optional, type OptionTable } from '../../options.js';
 import { labelField } from './labelled-batch.js';
+import { referenceField } from './preference-answers.js';
 import { recordFilesRow, type RecordFiles } from './sources.js';
 import { recordsTable, type RecordsOptions } from './records-table.js';
 
@@ -17,7 +18,7 @@ export interface RecordDataOptions extends Omit<RecordsOptions, 'files' | 'conte
   readonly validationFraction?: number;
   /**
    * Whether a sequence holds as many records as it has room for, none of which sees another. Default: where tokens are
-   * learnt; a labelled record has a sequence of its own.
+   * learnt; a labelled record and each side of a preference pair have a sequence of their own.
    */
   readonly packing?: boolean;
 }
@@ -36,4 +37,4 @@ export const recordDataTable = {
 export const packsRecords = (
   { packing }: Pick<RecordDataOptions, 'packing'>,
   batchFields: readonly BatchField[],
-): boolean => packing ?? labelField(batchFields) === undefined;
+): boolean => packing ?? (labelField(batchFields) === undefined && referenceField(batchFields) === undefined);

@@ -13,6 +13,7 @@ import { openRecords } from './encode-records.js';
 import type { RecordEncoder } from './encode-records.js';
 import { badRecord } from './kinds/index.js';
 import { classesAtOnce, classesOf, labelField, labelledBatch, labelOptions } from './labelled-batch.js';
+import { referenceField, type PreferenceAnswers } from './preference-answers.js';
 import { layOut } from './packing/packed-sequence.js';
 import { packsRecords, recordDataTable, type RecordDataOptions } from './record-data-options.js';
 import { RecordFile } from './record-file.js';
@@ -45,6 +46,8 @@ export class RecordData implements RunData {
   readonly #options: SequenceOptions;
   readonly #train: RecordSpan;
   readonly #validation: RecordSpan | undefined;
+  /** Of the answers of each file, where records are preference pairs. */
+  readonly #references: ReadonlyMap<RecordFile, Float32Array>;
   readonly #release: () => Promise<void>;
 
   private constructor(
@@ -62,6 +65,8 @@ export class RecordData implements RunData {
     this.#release = release;
     this.statistics = train.file.statistics;
     const heldOut = validation === undefined || validation.file === train.file ? [] : [validation.file];
+    const paired = [train.file, ...heldOut].filter(({ isPaired }) => isPaired);
+    this.#references = new Map(paired.map((file) => [file, new Float32Array(file.lengths.length)]));
     this.warnings = [
       ...this.statistics.warnings,
       ...heldOut.flatMap(({ statistics }) => statistics.warnings.map((warning) => `Held out: ${warning}`)),
@@ -82,6 +87,12 @@ export class RecordData implements RunData {
     const checked = checkOptions(given, recordDataTable, { what: 'data', prefix: 'data.' });
     const { records, validation, validationFraction, packing, ...encoding } = checked;
     const isPacked = packsRecords({ packing }, batchFields);
+    if (isPacked && referenceField(batchFields) !== undefined)
+      throw compactError('ERR_COMPACT_CONFIG_VALUE', 'preference pairs are not packed', {
+        op: 'data.packing',
+        expected: 'false, or left out',
+        received: 'true',
+      });
     const labels = labelOptions(encoding, batchFields);
     const { sequenceLength: contextLength, vocabularySize } = options;
     const encoderOf = (files: string | readonly string[]): Promise<RecordEncoder> =>
@@ -136,6 +147,19 @@ export class RecordData implements RunData {
     return this.#validation?.numSequences ?? 0;
   }
 
+  get answers(): readonly PreferenceAnswers[] {
+    return Array.from(this.#references, ([file, reference]) => ({
+      name: file === this.#train.file ? ('train' as const) : ('validation' as const),
+      sha256: file.sha256,
+      reference,
+      batch: (first: number, count: number) =>
+        this.#batch(
+          file,
+          Array.from({ length: count }, (_, i) => (first + i < reference.length ? [first + i] : [])),
+        ),
+    }));
+  }
+
   numCountedTokens(numConsumed: number, count: number): number {
     let sum = 0;
     for (let i = 0; i < count; i++)
@@ -155,7 +179,8 @@ export class RecordData implements RunData {
         op: 'data',
         remedy: 'Give `validation` files, or a larger `validationFraction`',
       });
-    const end = Math.min(span.numSequences, limit);
+    const wanted = Math.min(span.numSequences, limit);
+    const end = span.file.isPaired ? wanted - (wanted % 2) : wanted; // whole pairs
     const rows = Array.from({ length: count }, (_, i) =>
       first + i < end ? recordsOf(span.arrangement(0), first + i) : [],
     );
@@ -201,19 +226,39 @@ export class RecordData implements RunData {
       sequences.forEach((sequence, i) => joined.set(sequence[name], i * sequenceLength));
       return [name, joined] as const;
     });
+    const reference = this.#references.get(file);
+    const referenceLogProbabilities =
+      reference && Float32Array.from(rows, ([record]) => (record === undefined ? NaN : reference[record]!));
     const numCountedTokens = rows.flat().reduce((sum, record) => sum + file.counted[record]!, 0);
-    return { inputs: Object.fromEntries(inputs), numCountedTokens };
+    return {
+      inputs: { ...Object.fromEntries(inputs), ...(reference && { referenceLogProbabilities }) },
+      numCountedTokens,
+    };
   }
 }
 
-/** What of a record counts in the loss of a model: some of its tokens, or its labels. What it cannot learn is refused. */
+/** What of a record counts in the loss of a model: some of its tokens, its labels, or a pair. What it cannot learn is refused. */
 function countOf({ batchFields }: SequenceOptions): (record: EncodedRecord) => number {
   const field = labelField(batchFields);
+  const isPaired = referenceField(batchFields) !== undefined;
   return (record) => {
+    checkPair(record, isPaired);
     if (field !== undefined) return countedLabels(record, field);
     refuseLabels(record);
-    return record.counts.reduce((sum, count) => sum + count, 0);
+    return isPaired ? 1 : record.counts.reduce((sum, count) => sum + count, 0);
   };
+}
+
+function checkPair({ place, rejected }: EncodedRecord, isWanted: boolean): void {
+  if ((rejected !== undefined) === isWanted) return;
+  throw badRecord(place, isWanted ? 'is no preference pair' : 'is a preference pair', {
+    expected: isWanted
+      ? '`chosen` and `rejected`, with `prompt`, as the run learns preferences'
+      : 'text, a prompt with its completion, messages, or a text with its label',
+    remedy: isWanted
+      ? 'Leave `preference` out of the options to learn the text itself'
+      : 'Pairs are learnt by a run with `preference`, as fineTune chooses it; the better answers alone as messages or completion',
+  });
 }
 
 function countedLabels({ place, labels }: EncodedRecord, field: BatchField): number {

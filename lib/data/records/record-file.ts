@@ -4,7 +4,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compactError } from '../../errors.js';
 import { closeQuietly, onPath, readFully, temporaryName, writeFully } from '../../formats/index.js';
-import type { EncodedRecord, MarkedTokens } from './encode/encoded-record.js';
+import { sidesOf, type EncodedRecord, type MarkedTokens } from './encode/encoded-record.js';
 import type { RecordEncoder } from './encode-records.js';
 import type { RecordStatistics } from './statistics.js';
 
@@ -19,9 +19,11 @@ const tokensAtOnce = 2 ** 16;
  */
 export class RecordFile implements AsyncDisposable {
   readonly statistics: RecordStatistics;
+  /** Whether records are preference pairs: each then takes two numbers, an even one for the better answer and the next. */
+  readonly isPaired: boolean;
   /** Tokens of each record. */
   readonly lengths: readonly number[];
-  /** What of each record counts in the loss: some of its tokens, or its labels. */
+  /** What of each record counts in the loss: some of its tokens, or its labels; of a pair once, with its better answer. */
   readonly counted: readonly number[];
   /** The labels of each record, where records have them: classes, or a number that is to be predicted. */
   readonly labels: readonly EncodedRecord['labels'][];
@@ -43,6 +45,7 @@ export class RecordFile implements AsyncDisposable {
     this.paths = writer.paths;
     this.sha256 = writer.sha256;
     this.statistics = statistics;
+    this.isPaired = statistics.kind === 'preference';
   }
 
   /**
@@ -127,7 +130,12 @@ class RecordWriter {
     return this.#hash.digest('hex');
   }
 
-  async add({ place, ids, counts, labels }: EncodedRecord, counted: number): Promise<void> {
+  async add(record: EncodedRecord, counted: number): Promise<void> {
+    for (const side of sidesOf(record)) this.#add(record, side, side === record.rejected ? 0 : counted);
+    if (this.#waiting.length >= tokensAtOnce) await this.flush();
+  }
+
+  #add({ place, labels }: EncodedRecord, { ids, counts }: MarkedTokens, counted: number): void {
     this.starts.push(this.#numTokens);
     this.lengths.push(ids.length);
     this.counted.push(counted);
@@ -136,7 +144,6 @@ class RecordWriter {
     this.#numTokens += ids.length;
     this.#hash.update(labels === undefined ? `${ids.length} ` : `${ids.length}=${labels.join()} `);
     for (let i = 0; i < ids.length; i++) this.#waiting.push(2 * ids[i]! + counts[i]!);
-    if (this.#waiting.length >= tokensAtOnce) await this.flush();
   }
 
   async flush(): Promise<void> {

@@ -68,9 +68,9 @@ export function spansOf(
   };
 }
 
-/** Numbers of the records that have tokens. */
-const numbersOf = ({ lengths }: RecordFile): readonly number[] =>
-  lengths.flatMap((length, record) => (length > 0 ? [record] : []));
+/** Numbers of the records that have tokens; of pairs those of their better answers. */
+const numbersOf = ({ lengths, isPaired }: RecordFile): readonly number[] =>
+  lengths.flatMap((length, record) => (length > 0 && !(isPaired && record % 2 === 1) ? [record] : []));
 
 /** Records of each file with its weight. */
 const weighted = (
@@ -104,7 +104,7 @@ function spanOf(
   const chosenIn = (epoch: number): readonly number[] => recordsOfEpoch(sources, { seed: seed ?? 0, epoch });
   const records = chosenIn(0);
   const sumOf = (counts: readonly number[]): number =>
-    records.reduce((sum, record) => sum + counts[record]!, 0);
+    records.reduce((sum, record) => sum + counts[record]! + (file.isPaired ? counts[record + 1]! : 0), 0);
   if (sumOf(file.counted) === 0)
     throw compactError('ERR_COMPACT_DATA_EMPTY', 'the records hold nothing that is learnt', {
       op: 'data',
@@ -116,6 +116,7 @@ function spanOf(
     arrange(chosenIn(epoch), file.lengths, {
       sequenceLength,
       isPacked,
+      isPaired: file.isPaired,
       shuffle: seed === undefined ? undefined : { seed, epoch },
     });
   const known = new Map<number, Arrangement>();

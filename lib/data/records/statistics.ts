@@ -1,5 +1,5 @@
 import type { Tokenizer } from '../types.js';
-import type { EncodedRecord } from './encode/encoded-record.js';
+import { sidesOf, type EncodedRecord } from './encode/encoded-record.js';
 import type { RecordKind } from './kinds/index.js';
 
 /** What some records hold, before anything is trained on them. */
@@ -9,7 +9,7 @@ export interface RecordStatistics {
   readonly numTokens: number;
   /** Tokens that count in the loss. */
   readonly numCountedTokens: number;
-  /** Of the longest record, in tokens. */
+  /** Of the longest record, or side of a pair, in tokens. */
   readonly longest: number;
   /** Records that lost their end, because they were longer than the context. */
   readonly numTruncated: number;
@@ -36,16 +36,20 @@ export class StatisticsCounter {
     this.#tokenizer = tokenizer;
   }
 
-  add({ ids, counts, labels, isTruncated }: EncodedRecord): void {
+  add(record: EncodedRecord): void {
+    const { labels, isTruncated } = record;
     const { unknownId } = this.#tokenizer;
-    const numCounted = counts.reduce((sum, count) => sum + count, 0);
+    let numCounted = 0;
+    for (const { ids, counts } of sidesOf(record)) {
+      numCounted += counts.reduce((sum, count) => sum + count, 0);
+      this.#numTokens += ids.length;
+      this.#longest = Math.max(this.#longest, ids.length);
+      if (unknownId !== undefined) for (const id of ids) if (id === unknownId) this.#numUnknown++;
+    }
     this.#numRecords++;
-    this.#numTokens += ids.length;
     this.#numCountedTokens += numCounted;
-    this.#longest = Math.max(this.#longest, ids.length);
     if (isTruncated) this.#numTruncated++;
     if (numCounted === 0 && labels === undefined) this.#numWithoutCounted++;
-    if (unknownId !== undefined) for (const id of ids) if (id === unknownId) this.#numUnknown++;
   }
 
   statistics(kind: RecordKind): RecordStatistics {

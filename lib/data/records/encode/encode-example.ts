@@ -2,7 +2,7 @@ import { compactError, isCompactError } from '../../../errors.js';
 import { ranTooLong, runBounded } from '../../run-bounded.js';
 import type { Tokenizer } from '../../types.js';
 import { badRecord } from '../kinds/index.js';
-import type { Example, MessagesExample, PlacedExample } from '../kinds/index.js';
+import type { Example, MessagesExample, PlacedExample, PreferenceExample } from '../kinds/index.js';
 import { placeText } from '../readers/index.js';
 import type { RecordPlace } from '../readers/index.js';
 import type { ChatTemplate } from '../templates/chat-template.js';
@@ -28,6 +28,9 @@ export interface EncodeChoices {
   /** Whether a longer record loses its end, and is not refused. */
   readonly truncate: boolean;
 }
+
+/** One text or conversation. */
+type SingleExample = Exclude<Example, PreferenceExample>;
 
 /** How long the expressions of a tokenizer may take over one record. */
 const longestMs = 10_000;
@@ -58,28 +61,47 @@ export class ExampleEncoder {
    */
   encode({ place, example }: PlacedExample): EncodedRecord {
     try {
-      const { ids, counts } = this.#marked(place, example);
-      const { contextLength = Infinity, truncate } = this.#choices;
-      if (ids.length > contextLength && !truncate)
-        throw badRecord(place, 'is longer than the context', {
-          expected: `at most ${contextLength} tokens`,
-          received: `${ids.length} tokens`,
-          remedy:
-            'Leave it out, choose a longer context, or say truncate to leave out the end of such records',
-        });
-      const length = Math.min(ids.length, contextLength);
-      return {
-        place,
-        ...marked(ids.slice(0, length), counts.slice(0, length)),
-        labels: example.kind === 'labels' ? example.labels : undefined,
-        isTruncated: length < ids.length,
-      };
+      if (example.kind !== 'preference') {
+        const labels = example.kind === 'labels' ? example.labels : undefined;
+        return { place, ...this.#cut(place, example), rejected: undefined, labels };
+      }
+      return this.#pair(place, example);
     } catch (error) {
       throw withPlace(place, error);
     }
   }
 
-  #marked(place: RecordPlace, example: Example): MarkedIds {
+  #pair(place: RecordPlace, example: PreferenceExample): EncodedRecord {
+    const chosen = this.#cut(place, example.chosen);
+    const rejected = this.#cut(place, example.rejected);
+    for (const [name, { counts }] of Object.entries({ chosen, rejected }))
+      if (!counts.includes(1))
+        throw badRecord(place, `has nothing to learn in \`${name}\``, {
+          expected: 'an answer that begins within the context',
+          remedy: 'Leave the record out, or choose a longer context',
+        });
+    const isTruncated = chosen.isTruncated || rejected.isTruncated;
+    return { place, ...chosen, rejected, labels: undefined, isTruncated };
+  }
+
+  /** Within the context. */
+  #cut(place: RecordPlace, example: SingleExample): MarkedTokens & { readonly isTruncated: boolean } {
+    const { ids, counts } = this.#marked(place, example);
+    const { contextLength = Infinity, truncate } = this.#choices;
+    if (ids.length > contextLength && !truncate)
+      throw badRecord(place, 'is longer than the context', {
+        expected: `at most ${contextLength} tokens`,
+        received: `${ids.length} tokens`,
+        remedy: 'Leave it out, choose a longer context, or say truncate to leave out the end of such records',
+      });
+    const length = Math.min(ids.length, contextLength);
+    return {
+      ...marked(ids.slice(0, length), counts.slice(0, length)),
+      isTruncated: length < ids.length,
+    };
+  }
+
+  #marked(place: RecordPlace, example: SingleExample): MarkedIds {
     switch (example.kind) {
       case 'messages':
         return this.#chat(place, example);

@@ -34,7 +34,14 @@ export interface LabelsExample {
   readonly isMultiLabel: boolean;
 }
 
-export type Example = TextExample | CompletionExample | MessagesExample | LabelsExample;
+/** A better and a worse answer to one prompt, each behind that prompt. */
+export interface PreferenceExample {
+  readonly kind: 'preference';
+  readonly chosen: CompletionExample | MessagesExample;
+  readonly rejected: CompletionExample | MessagesExample;
+}
+
+export type Example = TextExample | CompletionExample | MessagesExample | LabelsExample | PreferenceExample;
 
 export const chatRoles = ['system', 'user', 'assistant', 'tool'] as const;
 export type ChatRole = (typeof chatRoles)[number];

@@ -20,10 +20,8 @@ export const messagesKind: Kind = {
   matches: (fields) => isGiven(fields['messages']),
   read({ place, fields }) {
     if (!isGiven(fields['messages'])) throw noMessages(place, fields);
-    const given = listOf(place, fields['messages'], 'messages');
-    checkWellFormed(place, given, 'messages');
-    const messages = given.map((message, i) => readMessage(place, message, `messages[${i}]`));
-    checkAnswers(place, messages);
+    const messages = readMessages(place, fields['messages'], 'messages');
+    checkAnswers(place, messages, 'messages');
     if (!messages.some(({ role, weight }) => role === 'assistant' && weight !== 0))
       throw badRecord(place, 'has nothing to learn', {
         expected: 'a message of the role assistant whose weight is not 0',
@@ -32,6 +30,13 @@ export const messagesKind: Kind = {
     return { kind: 'messages', messages, tools: readTools(place, fields) };
   },
 };
+
+/** The messages of a list. */
+export function readMessages(place: RecordPlace, value: unknown, name: string): readonly ChatMessage[] {
+  const given = listOf(place, value, name);
+  checkWellFormed(place, given, name);
+  return given.map((message, i) => readMessage(place, message, `${name}[${i}]`));
+}
 
 function noMessages(place: RecordPlace, fields: DataRecord['fields']): Error {
   return badRecord(place, 'has no `messages`', {
@@ -161,12 +166,12 @@ function readCall(place: RecordPlace, call: unknown, name: string): ChatToolCall
 }
 
 /** The answer of a tool that names its call comes after that call. */
-function checkAnswers(place: RecordPlace, messages: readonly ChatMessage[]): void {
+export function checkAnswers(place: RecordPlace, messages: readonly ChatMessage[], name: string): void {
   const called = new Set<string>();
   for (const [i, { tool_calls = [], tool_call_id: answered }] of messages.entries()) {
     for (const { id } of tool_calls) if (id !== undefined) called.add(id);
     if (answered === undefined || called.has(answered)) continue;
-    throw badRecord(place, `answers a call in \`messages[${i}]\` that was not made`, {
+    throw badRecord(place, `answers a call in \`${name}[${i}]\` that was not made`, {
       expected: 'the `id` of one of the `tool_calls` before it in `tool_call_id`',
       received: shown(answered),
     });
@@ -174,7 +179,7 @@ function checkAnswers(place: RecordPlace, messages: readonly ChatMessage[]): voi
 }
 
 /** `tools`, or `functions`, their older form. */
-function readTools(place: RecordPlace, fields: DataRecord['fields']): readonly ChatTool[] | undefined {
+export function readTools(place: RecordPlace, fields: DataRecord['fields']): readonly ChatTool[] | undefined {
   const { tools, functions } = fields;
   if (!isGiven(tools) && !isGiven(functions)) return undefined;
   if (isGiven(tools) && isGiven(functions))

@@ -13,6 +13,8 @@ export interface ArrangeOptions {
   readonly sequenceLength: number;
   /** Whether a sequence holds as many records as it has room for, and not one alone. */
   readonly isPacked: boolean;
+  /** Whether a chosen number and the one behind it are a pair, whose sequences follow one another. */
+  readonly isPaired: boolean;
   /** Of the order of an epoch; absent: the order of the records. */
   readonly shuffle?: { readonly seed: number; readonly epoch: number };
 }
@@ -27,7 +29,7 @@ export interface ArrangeOptions {
 export function arrange(
   chosen: readonly number[],
   lengths: readonly number[],
-  { sequenceLength, isPacked, shuffle }: ArrangeOptions,
+  { sequenceLength, isPacked, isPaired, shuffle }: ArrangeOptions,
 ): Arrangement {
   const shuffled = <T>(items: readonly T[], stream: number): readonly T[] => {
     if (shuffle === undefined) return items;
@@ -42,7 +44,9 @@ export function arrange(
     );
     return packing.sequences.map((parts) => parts.map(({ record }) => records[record]!));
   };
-  const sequences = isPacked ? shuffled(together(), 2) : records.map((record) => [record]);
+  const apart = (): (readonly number[])[] =>
+    records.flatMap((record) => (isPaired ? [[record], [record + 1]] : [[record]]));
+  const sequences = isPacked ? shuffled(together(), 2) : apart();
   const starts = new Int32Array(sequences.length + 1);
   sequences.forEach((sequence, i) => (starts[i + 1] = starts[i]! + sequence.length));
   return { records: Int32Array.from(sequences.flat()), starts };
