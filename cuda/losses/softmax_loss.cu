@@ -122,13 +122,16 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class D>
 __global__ void __launch_bounds__(kThreads)
-    gradient_from_lse_kernel(SoftmaxRows rows, SoftmaxGradient gradient) {
+    gradient_from_lse_kernel(SoftmaxRows rows, SoftmaxGradient gradient, SequenceScales scales) {
     const int64_t token = rows.first_token + blockIdx.x;
     const float* logits = static_cast<const float*>(rows.logits) + blockIdx.x * rows.classes;
     D* gradients = static_cast<D*>(gradient.data) + blockIdx.x * gradient.stride;
     const bool counts = rows.targets[token] != rows.ignore_index;
     const int64_t target = rows.targets[token] - rows.first_class;
     const float lse = rows.lse[token];
+    const float scale = scales.values == nullptr
+                            ? gradient.scale
+                            : gradient.scale * scales.values[token / scales.length];
     for (int64_t first = 0; first < rows.classes; first += kStride) {
         const int64_t column = first + static_cast<int64_t>(threadIdx.x) * kPackSize;
         const int count = column < rows.classes ? pack_count(rows.classes, column) : 0;
@@ -139,8 +142,8 @@ __global__ void __launch_bounds__(kThreads)
             for (int i = 0; i < kPackSize; ++i) {
                 const float probability = expf(values[i] - lse);
                 const float slope = rows.soft_cap.slope(values[i]);
-                values[i] = (column + i == target ? probability - 1.0f : probability) *
-                            gradient.scale * slope;
+                values[i] =
+                    (column + i == target ? probability - 1.0f : probability) * scale * slope;
             }
         }
         // Gradients lie no further in memory than the logits that have been read by now.
@@ -149,17 +152,19 @@ __global__ void __launch_bounds__(kThreads)
     }
 }
 
+// A block has the `tokens` of one sum.
 __global__ void __launch_bounds__(kThreads)
-    add_losses_kernel(const double* __restrict__ losses, int64_t tokens, double loss_scale,
-                      float* loss) {
+    add_losses_kernel(const double* __restrict__ losses, int64_t tokens, double scale,
+                      float* sums) {
     CP_SHARED(double[kMaxWarps], scratch);
+    const double* first = losses + blockIdx.x * tokens;
     const int64_t per_thread = (tokens + kThreads - 1) / kThreads;
     const int64_t begin = threadIdx.x * per_thread;
     const int64_t end = begin + per_thread < tokens ? begin + per_thread : tokens;
     double total = 0.0;
-    for (int64_t token = begin; token < end; ++token) total += losses[token];
+    for (int64_t token = begin; token < end; ++token) total += first[token];
     total = block_reduce(total, Sum{}, scratch);
-    if (threadIdx.x == 0) *loss = static_cast<float>(total * loss_scale);
+    if (threadIdx.x == 0) sums[blockIdx.x] = static_cast<float>(total * scale);
 }
 
 }  // namespace
@@ -187,19 +192,26 @@ CpStatus softmax_gradients(CpDevice& device, const char* op, const SoftmaxRows& 
 }
 
 CpStatus softmax_gradients_from_lse(CpDevice& device, const char* op, const SoftmaxRows& rows,
-                                    const SoftmaxGradient& gradient, CpError* error) {
+                                    const SoftmaxGradient& gradient, const SequenceScales& scales,
+                                    CpError* error) {
     dispatch(gradient.dtype, [&](auto* gradient_type) {
         using D = std::remove_pointer_t<decltype(gradient_type)>;
         CP_LAUNCH(gradient_from_lse_kernel<D>, dim3(static_cast<unsigned>(rows.count)),
-                  dim3(kThreads), 0, device.stream, rows, gradient);
+                  dim3(kThreads), 0, device.stream, rows, gradient, scales);
     });
     return check_launch(device, op, error);
 }
 
 CpStatus add_losses(CpDevice& device, const char* op, const double* losses, int64_t tokens,
                     double loss_scale, float* loss, CpError* error) {
-    CP_LAUNCH(add_losses_kernel, dim3(1), dim3(kThreads), 0, device.stream, losses, tokens,
-              loss_scale, loss);
+    return add_losses_of_sequences(device, op, losses, 1, tokens, loss_scale, loss, error);
+}
+
+CpStatus add_losses_of_sequences(CpDevice& device, const char* op, const double* losses,
+                                 int64_t sequences, int64_t length, double scale, float* sums,
+                                 CpError* error) {
+    CP_LAUNCH(add_losses_kernel, dim3(static_cast<unsigned>(sequences)), dim3(kThreads), 0,
+              device.stream, losses, length, scale, sums);
     return check_launch(device, op, error);
 }
 

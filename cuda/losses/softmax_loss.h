@@ -32,16 +32,29 @@ struct SoftmaxGradient {
     float scale = 1.0f;
 };
 
+// Factors of the gradients of sequences, one behind the other from the first token on.
+struct SequenceScales {
+    const float* values = nullptr;  // (sequences); absent: all are 1
+    int64_t length = 1;             // tokens of a sequence
+};
+
 // A row whose target is ignored, or bad, has loss 0, log-sum-exp 0 and gradient 0.
 CpStatus softmax_losses(CpDevice& device, const char* op, const SoftmaxRows& rows, CpError* error);
 CpStatus softmax_gradients(CpDevice& device, const char* op, const SoftmaxRows& rows,
                            const SoftmaxGradient& gradient, CpError* error);
 // The gradients of fp32 logits of some classes, from the log-sum-exp of all; no losses.
 CpStatus softmax_gradients_from_lse(CpDevice& device, const char* op, const SoftmaxRows& rows,
-                                    const SoftmaxGradient& gradient, CpError* error);
+                                    const SoftmaxGradient& gradient, const SequenceScales& scales,
+                                    CpError* error);
 
 // loss (1) = lossScale times the losses of all tokens, in a fixed order.
 CpStatus add_losses(CpDevice& device, const char* op, const double* losses, int64_t tokens,
                     double loss_scale, float* loss, CpError* error);
+
+// sums (sequences) = scale times the losses of the `length` tokens of each sequence, in a fixed
+// order.
+CpStatus add_losses_of_sequences(CpDevice& device, const char* op, const double* losses,
+                                 int64_t sequences, int64_t length, double scale, float* sums,
+                                 CpError* error);
 
 }  // namespace compact

@@ -219,6 +219,27 @@ TEST(cuda_large_losses) {
               .attribute("ignoreIndex", -100)
               .attribute("chunkTokens", 16384)
               .agrees(4e-3));
+    const auto log_probabilities = [&](LargeRun& run) -> LargeRun& {
+        run.rows({width}, CP_BF16, 0.5).whole(weight).rows({}, CP_I32, -100).holding(target);
+        return run.attribute("sequenceLength", 1)
+            .attribute("ignoreIndex", -100)
+            .attribute("chunkTokens", 16384);
+    };
+    LargeRun of_sequences("linearLogProbabilities", width);
+    log_probabilities(of_sequences).rows_output({}, CP_F32).rows_output({}, CP_F32);
+    CHECK(of_sequences.agrees(1e-5));
+    for (const char* op :
+         {"linearLogProbabilitiesInputBackward", "linearLogProbabilitiesWeightBackward"}) {
+        LargeRun run(op, width);
+        log_probabilities(run).rows({}, CP_F32, 0.0).holding([](int64_t) { return 3.0; });
+        run.rows({}, CP_F32, 0.125);
+        if (std::strstr(op, "Input") != nullptr) {
+            run.rows_output({width}, CP_BF16);
+        } else {
+            run.absent().whole_output({vocabulary, width}).attribute("first", 0);
+        }
+        CHECK(run.agrees(4e-3));
+    }
     Tensor codes({vocabulary, width}, CP_I8), scales({(width * vocabulary + 31) / 32});
     for (int64_t i = 0; i < codes.size(); ++i) codes.set(i, static_cast<double>(i % 11 - 5));
     for (int64_t i = 0; i < scales.size(); ++i) scales.set(i, 0.0625);

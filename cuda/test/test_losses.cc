@@ -139,6 +139,67 @@ TEST(cuda_linear_cross_entropy) {
     }
 }
 
+TEST(cuda_linear_log_probabilities) {
+    for (int32_t dtype : kDtypes) {
+        // Sequences, their length, width, vocabulary, chunk: chunks end within sequences.
+        for (const auto& [sequences, length, width, vocab, chunk] :
+             {std::array<int64_t, 5>{1, 1, 1, 1, 1}, {4, 9, 24, 100, 16}, {2, 5, 33, 2101, 1024}}) {
+            const int64_t tokens = sequences * length;
+            Numbers numbers(static_cast<uint64_t>(vocab));
+            const std::vector<int64_t> shape = {vocab, width};
+            Tensor x = numbers.tensor({tokens, width}, dtype),
+                   weight = numbers.tensor(shape, dtype), lse = numbers.tensor({tokens}),
+                   gradients = numbers.tensor({sequences});
+            for (int64_t i = 0; i < tokens; ++i) lse.set(i, lse.get(i) + 4.0);
+            Tensor targets = targets_of(numbers, tokens, vocab);
+            const auto agrees = [&, length = length, chunk = chunk](Comparison& call,
+                                                                    double tolerance) {
+                return call.attribute("sequenceLength", static_cast<double>(length))
+                    .attribute("ignoreIndex", -100)
+                    .attribute("chunkTokens", static_cast<double>(chunk))
+                    .attribute("softCap", length == 9 ? 2.0 : 0.0)
+                    .agrees(tolerance);
+            };
+            Comparison forward("linearLogProbabilities");
+            forward.input(x).input(weight).input(targets).output({sequences}).output({tokens});
+            CHECK(agrees(forward, kLoss));
+            Comparison of_input("linearLogProbabilitiesInputBackward");
+            of_input.input(x).input(weight).input(targets).input(lse).input(gradients);
+            of_input.output({tokens, width}, dtype);
+            CHECK(agrees(of_input, gradient_tolerance(dtype)));
+            for (int accumulate : {0, 1}) {
+                // Emulated tensor cores are slow: the wide case, two steps of a row, runs once.
+                if (accumulate == 1 && vocab > 2048) continue;
+                Tensor before = numbers.tensor(shape);
+                Comparison of_weight("linearLogProbabilitiesWeightBackward");
+                of_weight.input(x).input(weight).input(targets).input(lse).input(gradients);
+                of_weight.input(before).output_on(5).attribute("accumulate", accumulate);
+                // As if the weight were rows of a larger one, before and after which targets lie.
+                of_weight.attribute("first", static_cast<double>(vocab / 3));
+                CHECK(agrees(of_weight, gradient_tolerance(dtype)));
+            }
+        }
+    }
+}
+
+TEST(cuda_preference_loss) {
+    for (int64_t sequences : {2, 6, 1026}) {
+        Numbers numbers(static_cast<uint64_t>(sequences));
+        Tensor log_probabilities = numbers.tensor({sequences}, CP_F32, 20.0),
+               reference = numbers.tensor({sequences}, CP_F32, 20.0);
+        if (sequences > 2) reference.set(3, NAN);  // not there
+        for (const char* op : {"preferenceLoss", "preferenceLossBackward"}) {
+            Comparison call(op);
+            call.input(log_probabilities).input(reference).output({1}).output({sequences});
+            if (std::strstr(op, "Backward") != nullptr) call.output({sequences});
+            CHECK(call.attribute("beta", 0.5)
+                      .attribute("labelSmoothing", 0.1)
+                      .attribute("lossScale", 0.25)
+                      .agrees(kLoss));
+        }
+    }
+}
+
 TEST(cuda_losses_that_are_not_finite) {
     for (double bad : {NAN, INFINITY}) {
         Tensor logits = Numbers(3).tensor({2, 9}), targets({2}, CP_I32, {1, 2});

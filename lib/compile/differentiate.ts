@@ -12,7 +12,7 @@ import {
   scalar,
 } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
-import { ownValue, type Forward } from './forward.js';
+import { ownValue, resultsOf, type Forward } from './forward.js';
 
 export interface DifferentiateOptions {
   readonly method: Method;
@@ -40,10 +40,11 @@ export function differentiate(forward: Forward, options: DifferentiateOptions): 
   const { graph } = forward;
   const gathered = new GatheredGradients(graph, options.window);
   const { result: loss, nodes } = graph.collect(() => walkBackwards(forward, options, gathered));
+  const kept = [...forward.nodes, ...nodes].filter((node) => !gathered.superseded.has(node));
   return {
     ...forward,
-    nodes: [...forward.nodes, ...nodes].filter((node) => !gathered.superseded.has(node)),
-    outputs: new Map([['loss', loss]]),
+    nodes: kept,
+    outputs: resultsOf('loss', loss, kept),
     gradients: gathered.ofParameters(),
   };
 }

@@ -1,5 +1,6 @@
 import type { BatchField } from './batch-field.js';
 import type { Graph } from './graph.js';
+import type { PreferenceOptions } from './ops/preference-loss.js';
 import type { DType, Value } from './value.js';
 import type { WeightMap } from './weight-map.js';
 
@@ -22,6 +23,11 @@ export interface BuildOptions {
   readonly newTokens?: number;
   /** Separate silu and multiply instead of the fused swiglu: what plain autograd keeps. Default true. */
   readonly fuseSwiglu?: boolean;
+  /**
+   * Sequences are preference pairs, the chosen and the rejected one of each in turn: the loss is that of their preference
+   * (`preferenceLoss`), with `referenceLogProbabilities` of the batch. Default: the loss of tokens or classes.
+   */
+  readonly preference?: PreferenceOptions;
   /** Tokens whose logits exist at a time in the loss. Default 1024. */
   readonly lossChunkTokens?: number;
 }

@@ -147,6 +147,33 @@ inline CpStatus check_linear_cross_entropy_rows(const CpCall* call, const char* 
     return check_linear_cross_entropy(call, op, error);
 }
 
+// `of_sequences` has an element for each sequence of the tokens.
+inline CpStatus check_linear_log_probabilities(const CpCall* call, const char* op,
+                                               const CpTensor& of_sequences, CpError* error) {
+    int64_t length = 0;
+    if (constant_integer(*call, op, "sequenceLength", 1, &length, error) != CP_OK) return CP_FAILED;
+    const int64_t tokens = call->inputs[0].shape[0], sequences = of_sequences.shape[0];
+    if (tokens % length != 0 || sequences != tokens / length) {
+        return fail_shape(error, op, message("%lld sequences of %lld tokens", sequences, length),
+                          message("%lld tokens", tokens));
+    }
+    return check_linear_cross_entropy(call, op, error);
+}
+
+inline CpStatus check_linear_log_probabilities_rows(const CpCall* call, const char* op,
+                                                    const CpTensor& of_sequences, CpError* error) {
+    int64_t first = 0;
+    if (constant_integer(*call, op, "first", 0, &first, error) != CP_OK) return CP_FAILED;
+    return check_linear_log_probabilities(call, op, of_sequences, error);
+}
+
+inline CpStatus check_preference_loss(const CpCall* call, const char* op, CpError* error) {
+    const int64_t sequences = call->inputs[0].shape[0];
+    if (sequences % 2 == 0) return CP_OK;
+    return fail(error, "ERR_COMPACT_SHAPE", op, "an even number of sequences",
+                message("%lld", sequences).text);
+}
+
 // Rows [first, first + rows of dTable) of a table of `numIds` rows; 0: of all rows.
 inline CpStatus check_embedding_backward(const CpCall* call, CpError* error) {
     const char* op = "embeddingBackward";

@@ -63,6 +63,11 @@
     X(LinearCrossEntropyInt8) \
     X(LinearCrossEntropyInt8Backward) \
     X(LinearCrossEntropyRowsBackward) \
+    X(LinearLogProbabilities) \
+    X(LinearLogProbabilitiesInputBackward) \
+    X(LinearLogProbabilitiesWeightBackward) \
+    X(PreferenceLoss) \
+    X(PreferenceLossBackward) \
     X(SquaredError) \
     X(SquaredErrorBackward)
 #define COMPACT_OPTIMIZERS_OPS(X) \
@@ -262,6 +267,23 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"linearCrossEntropyRowsBackward",
      "x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] -> dWeight:G[v,h]",
      "first lossScale=1 ignoreIndex=-100 chunkTokens=1024 softCap=0"},
+    {"linearLogProbabilities",
+     "x:T[n,h] weight:T[v,h] targets:i32[n] -> logProbabilities:f32[s] lse:f32[n]",
+     "sequenceLength ignoreIndex=-100 chunkTokens=1024 softCap=0"},
+    {"linearLogProbabilitiesInputBackward",
+     "x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] dLogProbabilities:f32[s] -> dx:T[n,h]",
+     "sequenceLength ignoreIndex=-100 chunkTokens=1024 softCap=0"},
+    {"linearLogProbabilitiesWeightBackward",
+     "x:T[n,h] weight:T[v,h] targets:i32[n] lse:f32[n] dLogProbabilities:f32[s] "
+     "accumulator?:G[v,h] -> dWeight=accumulator:G[v,h]",
+     "sequenceLength first=0 ignoreIndex=-100 chunkTokens=1024 softCap=0 accumulate=0"},
+    {"preferenceLoss",
+     "logProbabilities:f32[s] reference:f32[s] -> loss:f32[1] logRatios:f32[s]",
+     "beta=0.1 labelSmoothing=0 lossScale=1"},
+    {"preferenceLossBackward",
+     "logProbabilities:f32[s] reference:f32[s] -> loss:f32[1] logRatios:f32[s] "
+     "dLogProbabilities:f32[s]",
+     "beta=0.1 labelSmoothing=0 lossScale=1"},
     {"squaredError",
      "predictions:T[#e] targets:f32[#e] -> loss:f32[1]",
      "lossScale=1"},

@@ -124,6 +124,117 @@ TEST(linear_cross_entropy_agrees_with_fp64) {
     }
 }
 
+TEST(linear_log_probabilities_agree_with_fp64) {
+    const int64_t sequences = 3, length = 11, tokens = sequences * length;
+    const double ignore_index = -100;
+    Numbers drawn(31);
+    Tensor targets({tokens}, CP_I32);
+    for (int64_t i = 0; i < tokens; ++i) {
+        targets.set(i, i % 4 == 1 ? ignore_index : std::floor(drawn.uniform() * kVocab));
+    }
+    for (int32_t dtype : kDtypes) {
+        Numbers numbers(32);
+        Tensor x = numbers.tensor({tokens, kWidth}, dtype);
+        Tensor w = numbers.tensor({kVocab, kWidth}, dtype, 0.5);
+        Tensor gradients = numbers.tensor({sequences});
+        Tensor before = numbers.tensor({kVocab, kWidth}, CP_F32, 0.1);
+        std::vector<double> sums(sequences, 0.0), lses(tokens, 0.0);
+        std::vector<double> dx(tokens * kWidth, 0.0), dw = before.values();
+        for (int64_t i = 0; i < tokens; ++i) {
+            if (targets.get(i) == ignore_index) continue;
+            std::vector<double> row(kVocab, 0.0);
+            double total = 0.0;
+            for (int64_t j = 0; j < kVocab; ++j) {
+                for (int64_t k = 0; k < kWidth; ++k) {
+                    row[static_cast<size_t>(j)] += x.get(i * kWidth + k) * w.get(j * kWidth + k);
+                }
+                total += std::exp(row[static_cast<size_t>(j)]);
+            }
+            const auto target = static_cast<size_t>(targets.get(i));
+            lses[static_cast<size_t>(i)] = std::log(total);
+            sums[static_cast<size_t>(i / length)] += row[target] - std::log(total);
+            for (int64_t j = 0; j < kVocab; ++j) {
+                const double hit = j == static_cast<int64_t>(target) ? 1.0 : 0.0;
+                const double d = gradients.get(i / length) *
+                                 (hit - std::exp(row[static_cast<size_t>(j)]) / total);
+                for (int64_t k = 0; k < kWidth; ++k) {
+                    dx[static_cast<size_t>(i * kWidth + k)] += d * w.get(j * kWidth + k);
+                    dw[static_cast<size_t>(j * kWidth + k)] += d * x.get(i * kWidth + k);
+                }
+            }
+        }
+        // dLogits are rounded to bf16 before the products, a chunk at a time.
+        const double tolerance = dtype == CP_BF16 ? 1e-2 : 1e-5;
+        for (double chunk : {1.0, 10.0, 1024.0}) {
+            for_every_device([&](CpDevice& device) {
+                Tensor found({sequences}), lse({tokens}), d_x({tokens, kWidth}, dtype);
+                Tensor d_w({kVocab, kWidth}, CP_F32, before.values());
+                OpCall forward("linearLogProbabilities");
+                forward.input(x).input(w).input(targets).output(found).output(lse);
+                OpCall of_input("linearLogProbabilitiesInputBackward");
+                of_input.input(x).input(w).input(targets).input(lse).input(gradients).output(d_x);
+                OpCall of_weight("linearLogProbabilitiesWeightBackward");
+                of_weight.input(x).input(w).input(targets).input(lse).input(gradients);
+                of_weight.input(d_w).output(d_w).attribute("first", 0).attribute("accumulate", 1);
+                for (OpCall* call : {&forward, &of_input, &of_weight}) {
+                    call->attribute("sequenceLength", length)
+                        .attribute("ignoreIndex", ignore_index)
+                        .attribute("chunkTokens", chunk);
+                    CHECK(call->run(device) == CP_OK);
+                }
+                CHECK(close(found, sums, 1e-6));
+                CHECK(close(lse, lses, 1e-6));
+                CHECK(close(d_x, dx, tolerance));
+                CHECK(close(d_w, dw, tolerance));
+                return found.contents() + lse.contents() + d_x.contents() + d_w.contents();
+            });
+        }
+    }
+}
+
+TEST(preference_loss_is_that_of_its_pairs) {
+    // Two pairs that count, and one of which the reference is not known.
+    Tensor log_probabilities({6}, CP_F32, {-3.0, -5.0, -1.0, -2.0, -900.0, -2.0});
+    Tensor reference({6}, CP_F32, {-4.0, -4.0, NAN, -2.0, -2.0, -900.0});
+    const auto minus_log_sigmoid = [](double z) { return std::log1p(std::exp(-z)); };
+    const double beta = 0.5, smoothing = 0.25, scale = 0.125;
+    // The second pair is far out: -log sigmoid(-898) is 898, -log sigmoid(898) is 0.
+    const double loss = scale * ((1 - smoothing) * minus_log_sigmoid(beta * 2) +
+                                 smoothing * minus_log_sigmoid(-beta * 2) + (1 - smoothing) * 898);
+    const double wrong = 1 / (1 + std::exp(beta * 2));
+    const double slope = scale * beta * (smoothing * (1 - wrong) - (1 - smoothing) * wrong);
+    const double far = -scale * beta * (1 - smoothing);
+    for_every_device([&](CpDevice& device) {
+        Tensor found({1}), forward_found({1}), ratios({6}), forward_ratios({6}), d({6});
+        OpCall forward("preferenceLoss"), backward("preferenceLossBackward");
+        forward.input(log_probabilities).input(reference);
+        forward.output(forward_found).output(forward_ratios);
+        backward.input(log_probabilities).input(reference).output(found).output(ratios).output(d);
+        for (OpCall* call : {&forward, &backward}) {
+            call->attribute("beta", beta).attribute("labelSmoothing", smoothing);
+            CHECK(call->attribute("lossScale", scale).run(device) == CP_OK);
+        }
+        CHECK(close(found, {loss}, 1e-6));
+        CHECK(close(ratios, {1, -1, 0, 0, -898, 898}, 0));
+        CHECK(close(d, {slope, -slope, 0, 0, far, -far}, 1e-6));
+        CHECK(found.contents() == forward_found.contents());
+        CHECK(ratios.contents() == forward_ratios.contents());
+        return found.contents() + ratios.contents() + d.contents();
+    });
+}
+
+TEST(sequences_and_pairs_are_whole) {
+    Tensor x({7, 8}), w({9, 8}), targets({7}, CP_I32), sums({2}), lse({7}), odd({3}), loss({1});
+    OpCall call("linearLogProbabilities");
+    call.input(x).input(w).input(targets).output(sums).output(lse);
+    call.attribute("sequenceLength", 3).attribute("ignoreIndex", -100).attribute("chunkTokens", 4);
+    CHECK(call.check() == CP_FAILED && std::strcmp(call.error().code, "ERR_COMPACT_SHAPE") == 0);
+    OpCall pairs("preferenceLoss");
+    pairs.input(odd).input(odd).output(loss).output(odd);
+    pairs.attribute("beta", 0.1).attribute("labelSmoothing", 0).attribute("lossScale", 1);
+    CHECK(pairs.check() == CP_FAILED && std::strcmp(pairs.error().code, "ERR_COMPACT_SHAPE") == 0);
+}
+
 TEST(cross_entropy_agrees_with_fp64) {
     const double ignore_index = 7;  // a valid class may be the ignored one
     Tensor targets = make_targets(ignore_index);

@@ -10,7 +10,7 @@ import { readJson, readTensors } from './fixtures.js';
 export type Summary = Readonly<Record<string, readonly [number, number]>>;
 
 export type RecordedBatch = Readonly<Record<'tokens', number[]> & Partial<Record<RecordedField, number[]>>>;
-type RecordedField = 'attentionMask' | 'tokenTypes' | 'targets' | 'labels';
+type RecordedField = 'attentionMask' | 'tokenTypes' | 'targets' | 'labels' | 'referenceLogProbabilities';
 
 export interface RecordedTraining {
   readonly adam: { readonly betas: [number, number]; readonly epsilon: number; readonly weightDecay: number };

@@ -14,7 +14,10 @@ export const planTarget: Target = {
       case 'linearCrossEntropyInputBackward':
       case 'linearCrossEntropyRowsBackward':
       case 'linearCrossEntropyInt8':
-      case 'linearCrossEntropyInt8Backward': {
+      case 'linearCrossEntropyInt8Backward':
+      case 'linearLogProbabilities':
+      case 'linearLogProbabilitiesInputBackward':
+      case 'linearLogProbabilitiesWeightBackward': {
         const [tokens] = inputs[0]!.shape;
         const vocabulary = inputs[1]!.shape[0]!;
         return 4 * vocabulary * Math.min(tokens!, attributes.chunkTokens as number);

@@ -144,3 +144,79 @@ describeOps(
     }),
   { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
 );
+
+describeOps(
+  'linearLogProbabilities',
+  () =>
+    [
+      [1, 1, 1, 1, 1, 0, 1024],
+      [2, 1, 31, 33, 5, 28, 1],
+      [2, 21, 32, 70, 31, 16, 16], // a short last chunk, and chunks that end within a sequence
+      [4, 5, 72, 300, 257, 0, 7],
+      [6, 3, 9, 123, 61, 62, 32],
+      [2, 5, 31, 65, 33, 20, 4, 1.5], // logits of about the size of the cap
+    ].flatMap(([sequences, sequenceLength, width, vocabulary, rows, first, chunkTokens, softCap = 0]) => {
+      const tokens = sequences! * sequenceLength!;
+      const x = randomTensor('x', [tokens, width!]);
+      const whole = randomTensor('weight', [vocabulary!, width!], 2 / Math.sqrt(width!));
+      const targets = targetsOf(tokens, vocabulary!, -100);
+      const attributes = { sequenceLength: sequenceLength!, chunkTokens: chunkTokens!, softCap };
+      const inputs = { x, weight: whole, targets };
+      const { lse } = computeTwin('linearLogProbabilities', inputs, { ...attributes, ignoreIndex: -100 });
+      const dLogProbabilities = randomTensor('dLogProbabilities', [sequences!]);
+      const weight = tensor([rows!, width!], whole.data.slice(first! * width!, (first! + rows!) * width!));
+      const label = `of ${sequences} sequences in chunks of ${chunkTokens}`;
+      const backward = {
+        op: 'linearLogProbabilitiesWeightBackward',
+        label: `${rows} rows from ${first} ${label}`,
+      };
+      const accumulator = randomTensor('accumulator', weight.shape);
+      const ofWeight = [undefined, 0, 1].map((accumulate) => ({
+        ...backward,
+        label: `${backward.label}${accumulate === undefined ? '' : accumulate ? ', added' : ', overwriting'}`,
+        inputs: {
+          x,
+          weight,
+          targets,
+          lse,
+          dLogProbabilities,
+          ...(accumulate !== undefined && { accumulator }),
+        },
+        attributes: { ...attributes, first: first!, accumulate: accumulate ?? 0 },
+      }));
+      // Each chunk rounds a bf16 sum of its values so far, which are no larger than about 16: half a last place each.
+      const absolute = { dWeight: Math.ceil(tokens / chunkTokens!) * 16 * 2 ** -9 };
+      return [
+        ...opCases({ op: 'linearLogProbabilities', label, inputs, attributes }),
+        ...opCases({
+          op: 'linearLogProbabilitiesInputBackward',
+          label,
+          inputs: { ...inputs, lse, dLogProbabilities },
+          attributes,
+        }),
+        ...ofWeight.flatMap((options) => opCases(options, ['f32 f32', 'bf16 f32'])),
+        ...ofWeight.flatMap((options) => opCases({ ...options, absolute }, ['f32 bf16', 'bf16 bf16'])),
+      ];
+    }),
+  { emulated: ({ inputs }) => inputs[1]!.values!.data.length < 2000 },
+);
+
+describeOps('preferenceLoss', () =>
+  [2, 4, 600].flatMap((sequences) =>
+    [
+      { beta: 0.1, labelSmoothing: 0, lossScale: 0.5 },
+      { beta: 3, labelSmoothing: 0.2, lossScale: 1 }, // far out on both sides of the sigmoid
+    ].flatMap((attributes) => {
+      const inputs = {
+        logProbabilities: randomTensor('logProbabilities', [sequences], 20),
+        // About one in six is not there.
+        reference: mapElements(randomTensor('reference', [sequences], 20), (value) =>
+          sequences > 2 && value > 19 ? NaN : value,
+        ),
+      };
+      return ['preferenceLoss', 'preferenceLossBackward'].flatMap((op) =>
+        opCases({ op, label: `of beta ${attributes.beta}`, inputs, attributes }),
+      );
+    }),
+  ),
+);

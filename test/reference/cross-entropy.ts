@@ -137,6 +137,105 @@ export function linearCrossEntropy(inputs: LinearInputs, attributes: Numbers, ro
   return crossEntropy({ logits, targets: inputs.targets }, attributes, round);
 }
 
+/** Log-probabilities of the targets of sequences, and the log-sum-exp of each token that counts. */
+export function linearLogProbabilities(
+  { x, weight, targets }: LinearInputs,
+  { sequenceLength, ignoreIndex, softCap }: Numbers,
+  round: Round,
+) {
+  const logits = cappedLogits({ x, weight }, { softCap: softCap! }, round);
+  const logProbabilities = tensor([targets.data.length / sequenceLength!]);
+  const lse = mapElements(targets, (target, i) => {
+    if (target === ignoreIndex) return 0;
+    const row = rowOf(logits, i);
+    const total = logSumExp(row, round);
+    // Tokens are summed in double precision.
+    logProbabilities.data[Math.floor(i / sequenceLength!)]! += round(row[target]! - total);
+    return total;
+  });
+  return { logProbabilities: mapElements(logProbabilities, round), lse };
+}
+
+interface LogProbabilityInputs extends LinearInputs {
+  readonly lse: Tensor;
+  readonly dLogProbabilities: Tensor;
+}
+
+/** Gradients of logits of some rows of the weight, from `first` on. */
+function logProbabilityGradients(
+  { x, weight, targets, lse, dLogProbabilities }: LogProbabilityInputs,
+  { sequenceLength, first = 0, ignoreIndex, softCap }: Numbers,
+  round: Round,
+  store: Round,
+): Tensor {
+  const [rows] = weight.shape as [number];
+  return mapElements(cappedLogits({ x, weight }, { softCap: softCap! }, round), (logit, i) => {
+    const [token, row] = [Math.floor(i / rows), i % rows];
+    const target = targets.data[token]!;
+    if (target === ignoreIndex) return 0;
+    const probability = round(Math.exp(round(logit - lse.data[token]!)));
+    const ofSequence = dLogProbabilities.data[Math.floor(token / sequenceLength!)]!;
+    const gradient = round(ofSequence * round((first + row === target ? 1 : 0) - probability));
+    return store(round(gradient * softCapSlope(logit, softCap, round)));
+  });
+}
+
+export const linearLogProbabilitiesInputBackward = (
+  inputs: LogProbabilityInputs,
+  attributes: Numbers,
+  round: Round,
+  store: Round,
+) => ({ dx: product(logProbabilityGradients(inputs, attributes, round, store), inputs.weight, round) });
+
+export function linearLogProbabilitiesWeightBackward(
+  inputs: LogProbabilityInputs,
+  attributes: Numbers,
+  round: Round,
+  store: Round,
+) {
+  const dLogits = logProbabilityGradients(inputs, attributes, round, store);
+  const dWeight = product(dLogits, inputs.x, round, true);
+  return { dWeight: accumulated(dWeight, inputs.accumulator, attributes.accumulate!, round) };
+}
+
+/** -log sigmoid(z), of which exp(-z) alone would leave the range of single precision. */
+const minusLogSigmoid = (z: number, round: Round): number =>
+  round(Math.max(-z, 0) + round(Math.log1p(round(Math.exp(-Math.abs(z))))));
+
+/** Eq. 7 of Rafailov et al. 2023: sums over pairs of the logarithm of a sigmoid. */
+export function preferenceLossBackward(
+  { logProbabilities, reference }: { logProbabilities: Tensor; reference: Tensor },
+  { beta, labelSmoothing, lossScale }: Numbers,
+  round: Round,
+) {
+  const counts = (i: number) => ![i - (i % 2), i - (i % 2) + 1].some((j) => Number.isNaN(reference.data[j]!));
+  const logRatios = mapElements(logProbabilities, (value, i) =>
+    counts(i) ? round(value - reference.data[i]!) : 0,
+  );
+  const dLogProbabilities = tensor(logProbabilities.shape);
+  let loss = 0;
+  for (let i = 0; i < logProbabilities.data.length; i += 2) {
+    if (!counts(i)) continue;
+    const z = round(beta! * round(logRatios.data[i]! - logRatios.data[i + 1]!));
+    const [right, wrong] = [1, -1].map((sign) => round(1 / round(1 + round(Math.exp(-sign * z)))));
+    loss += round((1 - labelSmoothing!) * minusLogSigmoid(z, round));
+    loss += round(labelSmoothing! * minusLogSigmoid(-z, round));
+    const slope = round(labelSmoothing! * right!) - round((1 - labelSmoothing!) * wrong!);
+    dLogProbabilities.data[i] = round(round(lossScale! * beta!) * round(slope));
+    dLogProbabilities.data[i + 1] = -dLogProbabilities.data[i]!;
+  }
+  return { loss: tensor([1], [round(lossScale! * loss)]), logRatios, dLogProbabilities };
+}
+
+export function preferenceLoss(
+  inputs: { logProbabilities: Tensor; reference: Tensor },
+  attributes: Numbers,
+  round: Round,
+) {
+  const { loss, logRatios } = preferenceLossBackward(inputs, attributes, round);
+  return { loss, logRatios };
+}
+
 interface Int8Inputs {
   readonly x: Tensor;
   readonly codes: Tensor;

@@ -21,10 +21,12 @@ import {
   layerNorm,
   linearCrossEntropy,
   linearCrossEntropyInt8,
+  linearLogProbabilities,
   matmul,
   matmulInt8,
   matmulNf4,
   multiply,
+  preferenceLoss,
   reshape,
   rmsNorm,
   rope,
@@ -130,6 +132,14 @@ const rules: Readonly<Record<string, RuleCase>> = {
     build: (make) =>
       linearCrossEntropyInt8(make('x', [3, 5]), int8(make, [7, 5]), 16, make('targets', [3], 7)),
   },
+  linearLogProbabilities: {
+    names: ['x', 'weight', 'targets', 'lse'],
+    build: (make) =>
+      linearLogProbabilities(make('x', [6, 5]), make('weight', [7, 5]), make('targets', [6], 7), {
+        sequenceLength: 3,
+        softCap: 0.5,
+      }).logProbabilities,
+  },
   matmul: { names: ['a', 'b'], build: (make) => matmul(make('a', [3, 5]), make('b', [5, 4])) },
   'matmul with a table': {
     names: ['a', 'b'],
@@ -155,6 +165,14 @@ const rules: Readonly<Record<string, RuleCase>> = {
       }),
   },
   multiply: { names: ['a', 'b'], build: (make) => multiply(make('a', [3, 5]), make('b', [3, 5])) },
+  preferenceLoss: {
+    names: ['logProbabilities', 'reference'],
+    build: (make) =>
+      preferenceLoss(make('logProbabilities', [4]), make('reference', [4], 3, 'f32'), {
+        beta: 0.4,
+        labelSmoothing: 0.1,
+      }),
+  },
   rmsNorm: {
     names: ['x', 'weight', 'rstd'],
     build: (make) => rmsNorm(make('x', [3, 5]), make('weight', [5]), 0.01),

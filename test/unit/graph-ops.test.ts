@@ -33,6 +33,11 @@ const lossOperands = (make: Make) =>
   [make('x', [5, 8]), make('weight', [9, 8]), make('targets', [5], 'i32')] as const;
 const lossAttributes = { lossScale: 1, ignoreIndex: -100, chunkTokens: 4 };
 
+const sequenceOperands = (make: Make) =>
+  [make('x', [6, 8]), make('weight', [9, 8]), make('targets', [6], 'i32')] as const;
+const sequenceGradients = (make: Make) => [make('lse', [6], 'f32'), make('dLogProbabilities', [2])] as const;
+const sequenceAttributes = { sequenceLength: 3, ignoreIndex: -100, chunkTokens: 4 };
+
 const int8Operands = (make: Make, shape: readonly [number, number]) => ({
   codes: make('codes', shape, 'i8'),
   scales: make('scales', [Math.ceil((shape[0] * shape[1]) / 16)]),
@@ -202,6 +207,37 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
       const attributes = { ...lossAttributes, groupSize: 16 };
       return ops.linearCrossEntropyInt8Backward(x, int8Operands(make, [9, 8]), targets, attributes);
     },
+  ],
+  linearLogProbabilities: [
+    (make) => ops.linearLogProbabilities(...sequenceOperands(make), { sequenceLength: 3, softCap: 2 }),
+  ],
+  linearLogProbabilitiesInputBackward: [
+    (make) =>
+      ops.linearLogProbabilitiesInputBackward(
+        ...sequenceOperands(make),
+        ...sequenceGradients(make),
+        sequenceAttributes,
+      ),
+  ],
+  linearLogProbabilitiesWeightBackward: [
+    (make) =>
+      ops.linearLogProbabilitiesWeightBackward(
+        ...sequenceOperands(make),
+        ...sequenceGradients(make),
+        { ...sequenceAttributes, first: 3 },
+        'bf16',
+      ),
+  ],
+  preferenceLoss: [
+    (make) => ops.preferenceLoss(make('logProbabilities', [4]), make('reference', [4]), { beta: 0.2 }),
+  ],
+  preferenceLossBackward: [
+    (make) =>
+      ops.preferenceLossBackward(make('logProbabilities', [4]), make('reference', [4]), {
+        beta: 0.2,
+        labelSmoothing: 0.1,
+        lossScale: 1,
+      }),
   ],
   crossEntropy: [(make) => ops.crossEntropy(make('logits', [5, 8]), make('targets', [5], 'i32'))],
   crossEntropyBackward: [
@@ -444,6 +480,12 @@ describe('wrong operands are refused with a typed error', () => {
       'ERR_COMPACT_SHAPE',
     ],
     ['a loss with too few targets', () => ops.crossEntropy(tall, ids), 'ERR_COMPACT_SHAPE'],
+    [
+      'sequences that are not whole',
+      () => ops.linearLogProbabilities(tall, tall, ids, { sequenceLength: 4 }),
+      'ERR_COMPACT_ARGUMENT',
+    ],
+    ['half a pair', () => ops.preferenceLoss(make([3]), make([3])), 'ERR_COMPACT_SHAPE'],
     ['a sure dropout', () => ops.dropout(wide, { probability: 1, ...rounding }), 'ERR_COMPACT_ARGUMENT'],
     [
       'squares out of range',

@@ -27,6 +27,8 @@ const tables = {
   sin: { ...positions, data: positions.data.map(Math.sin) },
 };
 const targets = tensor([5], [3, 0, -100, 6, 3]);
+const pairTargets = tensor([6], [3, 0, -100, 6, 3, -100]);
+const logProbabilityAttributes = { sequenceLength: 3, first: 0, ignoreIndex: -100, accumulate: 0 };
 const lossAttributes = { lossScale: 0.25, ignoreIndex: -100, accumulate: 0 };
 const attentionInputs = {
   q: random('q', [12, 8]),
@@ -162,6 +164,35 @@ const cases: Readonly<Record<string, GradientCase>> = {
     inputs: { x: random('x', [5, 4]), weight: random('w', [7, 4]), targets },
     attributes: { ...lossAttributes, softCap: 1.5 },
     gradients: { x: 'dx', weight: 'dWeight' },
+    output: ['loss', ''],
+  },
+  linearLogProbabilities: {
+    forward: 'linearLogProbabilities',
+    backward: 'linearLogProbabilitiesInputBackward',
+    inputs: { x: random('x', [6, 4]), weight: random('w', [7, 4]), targets: pairTargets },
+    attributes: logProbabilityAttributes,
+    gradients: { x: 'dx' },
+    output: ['logProbabilities', 'dLogProbabilities'],
+    kept: ['lse'],
+  },
+  'linearLogProbabilities, its weight': {
+    forward: 'linearLogProbabilities',
+    backward: 'linearLogProbabilitiesWeightBackward',
+    inputs: { x: random('x', [6, 4]), weight: random('w', [7, 4]), targets: pairTargets },
+    attributes: { ...logProbabilityAttributes, softCap: 1.5 },
+    gradients: { weight: 'dWeight' },
+    output: ['logProbabilities', 'dLogProbabilities'],
+    kept: ['lse'],
+  },
+  preferenceLoss: {
+    forward: 'preferenceLoss',
+    backward: 'preferenceLossBackward',
+    inputs: {
+      logProbabilities: random('logProbabilities', [8], 9),
+      reference: tensor([8], [-3, 2, -1, -4, -5, NaN, 0, 1]),
+    },
+    attributes: { beta: 0.3, labelSmoothing: 0.1, lossScale: 0.25 },
+    gradients: { logProbabilities: 'dLogProbabilities' },
     output: ['loss', ''],
   },
   squaredError: {

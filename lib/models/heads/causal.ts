@@ -3,9 +3,11 @@ import {
   batchInput,
   givesLoss,
   linearCrossEntropy,
+  linearLogProbabilities,
   matmul,
+  preferenceLoss,
   scalar,
-  softCap,
+  softCap as capped,
   type BatchField,
   type BuildOptions,
   type Graph,
@@ -34,6 +36,16 @@ const targets = (vocabularySize: number): BatchField => ({
   numIds: vocabularySize,
 });
 
+/**
+ * The log-probability of each sequence of preference pairs under the reference, NaN where a pair counts for nothing. Read for
+ * the loss of preferences only.
+ */
+export const referenceLogProbabilities: BatchField = {
+  name: 'referenceLogProbabilities',
+  dtype: 'f32',
+  shape: ['batchSize'],
+};
+
 /** The ids that are to be predicted; `ignoreIndex` where nothing is. Read for a loss only. */
 export const causalFields = (vocabularySize: number): readonly BatchField[] => [targets(vocabularySize)];
 
@@ -44,7 +56,10 @@ export const causalWeights = (isTied: boolean): WeightMap =>
 /** Where files may hold the head's weight, if it is tied, once more. */
 export const tiedHeadTensors: readonly string[] = [weightName];
 
-/** The loss, summed over the targets that count and times `lossScale`; else the logits (tokens, vocabulary). */
+/**
+ * The loss, summed over the targets that count, or over preference pairs, and times `lossScale`; else the logits (tokens,
+ * vocabulary).
+ */
 export function causalHead(
   graph: Graph,
   { states, norm }: HiddenStates,
@@ -62,11 +77,16 @@ export function causalHead(
   if (!givesLoss(options)) {
     const named = { kind: 'logits', name: 'logits' } as const;
     const logits = matmul(rows, weight, { transposeB: true, dtype: 'f32', ...named });
-    return logitSoftCap === undefined ? logits : softCap(logits, logitSoftCap, named);
+    return logitSoftCap === undefined ? logits : capped(logits, logitSoftCap, named);
   }
-  return linearCrossEntropy(rows, weight, batchInput(graph, targets(vocabularySize), options), {
-    lossScale: scalar('lossScale'),
-    chunkTokens: options.lossChunkTokens,
-    softCap: logitSoftCap,
-  });
+  const { preference, sequenceLength, lossChunkTokens: chunkTokens } = options;
+  const predicted = batchInput(graph, targets(vocabularySize), options);
+  const lossScale = scalar('lossScale');
+  const softCap = logitSoftCap;
+  if (preference === undefined)
+    return linearCrossEntropy(rows, weight, predicted, { lossScale, chunkTokens, softCap });
+  const sizes = { sequenceLength, chunkTokens, softCap };
+  const { logProbabilities } = linearLogProbabilities(rows, weight, predicted, sizes);
+  const reference = batchInput(graph, referenceLogProbabilities, options);
+  return preferenceLoss(logProbabilities, reference, { ...preference, lossScale });
 }

@@ -118,10 +118,10 @@ function remedyFor(
 const listed = (names: readonly string[]): string =>
   names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
 
-/** The parameters, as the model builds them. */
+/** The parameters, as the model builds them for logits: a loss may need more than one sequence. */
 export function parametersOf(model: Model): readonly Value[] {
   const graph = new Graph();
-  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'evaluate' });
+  model.build(graph, { batchSize: 1, sequenceLength: 1, dtype: 'f32', purpose: 'predict' });
   return graph.parameters;
 }
 

@@ -1,87 +1,35 @@
 // linearCrossEntropy: the output layer and its loss, lossScale * sum(lse(x w^T) - (x w^T)[target]),
 // and the gradients of x and w, or of x alone, in the same pass; or the gradient of some rows of w,
 // from the log-sum-exp that the pass for x has left. The weight may be in int8 groups.
-//
-// Logits exist for a chunk of tokens only, in workspace as fp32; their gradients take the same
-// memory, each row in the dtype of x at the front of its fp32 row. With a soft cap logits are
-// capped as soon as they are made.
-#include "native/backend/quantized_operands.h"
-#include "native/cpu/gemm/gemm.h"
-#include "native/cpu/losses/softmax_loss.h"
-#include "native/cpu/runtime/ops.h"
+#include "native/cpu/losses/linear_logits.h"
 
 namespace compact::COMPACT_ISA {
 namespace {
 
-// Sizes of a call; x is (tokens, width), the weight, or those of its rows that are asked for,
-// (vocab, width).
-struct Problem {
-    int64_t tokens, width, vocab, chunk;
-    int32_t dtype;
-    bool quantized;
-    SoftCap soft_cap;  // of logits
-
-    explicit Problem(const CpCall& call)
-        : tokens(call.inputs[0].shape[0]),
-          width(call.inputs[0].shape[1]),
-          dtype(call.inputs[0].dtype),
-          quantized(call.inputs[1].dtype == CP_I8),
-          soft_cap(call) {
-        vocab = call.inputs[1].shape[0];
-        const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
-        chunk = std::min(tokens, std::max<int64_t>(1, wanted));
-    }
-
-    // Codes are followed by their scales.
-    const CpTensor& targets(const CpCall& call) const { return call.inputs[quantized ? 3 : 2]; }
-
-    int64_t losses_bytes() const { return aligned(tokens * static_cast<int64_t>(sizeof(double))); }
-    int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
-};
-
-// ---- Workspace: losses (tokens), logits (chunk, vocab), then that of the products. --------------
+// ---- Workspace ----------------------------------------------------------------------------------
 
 int64_t forward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const Problem p(*call);
-    return p.losses_bytes() + p.logits_bytes() +
-           gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads);
+    const LinearLogits p(*call);
+    return p.losses_bytes() + p.logits_bytes() + p.product_bytes(limits);
 }
 
 int64_t input_backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const Problem p(*call);
+    const LinearLogits p(*call);
     return p.losses_bytes() + p.logits_bytes() +
-           std::max(gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads),
-                    gemm_workspace_bytes(p.chunk, p.width, p.vocab, p.dtype, limits->threads));
+           std::max(p.product_bytes(limits), p.input_product_bytes(limits));
 }
 
 int64_t backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const Problem p(*call);
+    const LinearLogits p(*call);
     return std::max(input_backward_workspace_bytes(call, limits),
-                    p.losses_bytes() + p.logits_bytes() +
-                        gemm_workspace_bytes(p.vocab, p.width, p.chunk, p.dtype, limits->threads));
+                    p.losses_bytes() + p.logits_bytes() + p.weight_product_bytes(limits));
 }
 
 // No losses.
 int64_t rows_backward_workspace_bytes(const CpCall* call, const CpLimits* limits) {
-    const Problem p(*call);
-    return p.logits_bytes() +
-           std::max(gemm_workspace_bytes(p.chunk, p.vocab, p.width, p.dtype, limits->threads),
-                    gemm_workspace_bytes(p.vocab, p.width, p.chunk, p.dtype, limits->threads));
+    const LinearLogits p(*call);
+    return p.logits_bytes() + std::max(p.product_bytes(limits), p.weight_product_bytes(limits));
 }
-
-struct Workspace {
-    double* losses;
-    float* logits;
-    void* gemm;
-
-    Workspace(const CpCall& call, const Problem& p, bool with_losses = true) {
-        char* memory = static_cast<char*>(call.workspace);
-        losses = reinterpret_cast<double*>(memory);
-        if (with_losses) memory += p.losses_bytes();
-        logits = reinterpret_cast<float*>(memory);
-        gemm = memory + p.logits_bytes();
-    }
-};
 
 // ---- Checks -------------------------------------------------------------------------------------
 
@@ -109,97 +57,13 @@ CpStatus check_int8_backward(const CpCall* call, CpError* error) {
     return check_linear_cross_entropy_int8(call, "linearCrossEntropyInt8Backward", error);
 }
 
-// ---- The three products of a chunk: `count` tokens from `token` ---------------------------------
-
-GemmOperand rows_of(const CpTensor& matrix, int64_t row) {
-    const int64_t width = matrix.shape[1];
-    GemmOperand operand;
-    operand.data = data<char>(matrix) + row * width * dtype_bytes(matrix.dtype);
-    operand.stride = width;
-    return operand;
-}
-
-GemmOperand weight_of(const CpCall& call, const Problem& p) {
-    if (!p.quantized) return rows_of(call.inputs[1], 0);
-    GemmOperand operand;
-    operand.quantized = int8_matrix(call, call.inputs[1], call.inputs[2]);
-    return operand;
-}
-
-GemmOperand transposed(GemmOperand operand) {
-    operand.transposed = true;
-    return operand;
-}
-
-// logits (count, vocab) = x w^T, capped
-void compute_logits(CpDevice& device, const CpCall& call, const Problem& p, const Workspace& work,
-                    int64_t token, int64_t count) {
-    Gemm product;
-    product.m = count;
-    product.n = p.vocab;
-    product.k = p.width;
-    product.dtype = p.dtype;
-    product.a = rows_of(call.inputs[0], token);
-    product.b = transposed(weight_of(call, p));
-    product.c = work.logits;
-    product.c_stride = p.vocab;
-    gemm(device, product, work.gemm);
-    if (!p.soft_cap.exists()) return;
-    for_chunks(device, count * p.vocab, kChunkElements, [&](int64_t begin, int64_t end, int) {
-        p.soft_cap.apply(end - begin, work.logits + begin);
-    });
-}
-
-// Gradients of the logits where they stand: elements of x's dtype in rows as long as the fp32 ones.
-GemmOperand logit_gradients(const Problem& p, const Workspace& work) {
-    GemmOperand operand;
-    operand.data = work.logits;
-    operand.stride = p.vocab * 4 / dtype_bytes(p.dtype);
-    return operand;
-}
-
-// dx (count, width) = dLogits w
-void compute_input_gradient(CpDevice& device, const CpCall& call, const Problem& p,
-                            const Workspace& work, int64_t token, int64_t count) {
-    const CpTensor& output = call.outputs[1];
-    Gemm product;
-    product.m = count;
-    product.n = p.width;
-    product.k = p.vocab;
-    product.dtype = p.dtype;
-    product.a = logit_gradients(p, work);
-    product.b = weight_of(call, p);
-    product.c = data<char>(output) + token * p.width * dtype_bytes(output.dtype);
-    product.c_dtype = output.dtype;
-    product.c_stride = p.width;
-    gemm(device, product, work.gemm);
-}
-
-// dWeight (vocab, width) [+]= dLogits^T x
-void compute_weight_gradient(CpDevice& device, const CpCall& call, const Problem& p,
-                             const Workspace& work, const CpTensor& output, int64_t token,
-                             int64_t count, bool accumulate) {
-    Gemm product;
-    product.m = p.vocab;
-    product.n = p.width;
-    product.k = count;
-    product.dtype = p.dtype;
-    product.a = transposed(logit_gradients(p, work));
-    product.b = rows_of(call.inputs[0], token);
-    product.c = output.data;
-    product.c_dtype = output.dtype;
-    product.c_stride = output.shape[1];
-    product.accumulate = accumulate;
-    gemm(device, product, work.gemm);
-}
-
 // ---- Runs ---------------------------------------------------------------------------------------
 
 CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* error) {
-    const Problem p(*call);
+    const LinearLogits p(*call);
     const Targets targets(*call, p.targets(*call), p.vocab);
     if (targets.check(op, error) != CP_OK) return CP_FAILED;
-    const Workspace work(*call, p);
+    const LogitsWorkspace work(*call, p);
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
         compute_logits(*device, *call, p, work, first, count);
@@ -222,8 +86,8 @@ CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* 
 // Turns the logits of a row into their gradients, in place; returns the row's loss. `lse`, where it
 // is wanted, receives the log-sum-exp; that of a row that does not count is 0.
 template <class T>
-double differentiate_row(const Problem& p, float* logits, const Targets& targets, int64_t token,
-                         float scale, float* lse) {
+double differentiate_row(const LinearLogits& p, float* logits, const Targets& targets,
+                         int64_t token, float scale, float* lse) {
     T* gradients = reinterpret_cast<T*>(logits);
     if (targets.ignored(token)) {
         zero_row(gradients, p.vocab);
@@ -251,10 +115,10 @@ double differentiate_row(const Problem& p, float* logits, const Targets& targets
 template <class AfterInput>
 CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, float* lse,
                        CpError* error, AfterInput after_input) {
-    const Problem p(*call);
+    const LinearLogits p(*call);
     const Targets targets(*call, p.targets(*call), p.vocab);
     if (targets.check(op, error) != CP_OK) return CP_FAILED;
-    const Workspace work(*call, p);
+    const LogitsWorkspace work(*call, p);
     const double loss_scale = attribute(*call, "lossScale");
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
@@ -270,7 +134,7 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, flo
                            }
                        });
         });
-        compute_input_gradient(*device, *call, p, work, first, count);
+        compute_input_gradient(*device, *call, p, work, call->outputs[1], first, count);
         after_input(first, count);
     }
     *data<float>(call->outputs[0]) = total_loss(work.losses, p.tokens, loss_scale);
@@ -286,8 +150,8 @@ CpStatus run_int8_forward(CpDevice* device, const CpCall* call, CpError* error) 
 }
 
 CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
-    const Problem p(*call);
-    const Workspace work(*call, p);
+    const LinearLogits p(*call);
+    const LogitsWorkspace work(*call, p);
     const bool accumulate = attribute(*call, "accumulate") != 0.0;
     return differentiate(device, call, "linearCrossEntropyBackward", nullptr, error,
                          [&](int64_t first, int64_t count) {
@@ -309,9 +173,9 @@ CpStatus run_int8_backward(CpDevice* device, const CpCall* call, CpError* error)
 // The gradient of rows [first, first + vocab) of the weight, from their logits and the log-sum-exp
 // over all of them. Targets were checked when that was made.
 CpStatus run_rows_backward(CpDevice* device, const CpCall* call, CpError*) {
-    const Problem p(*call);
+    const LinearLogits p(*call);
     const Targets targets(*call, call->inputs[2], p.vocab);
-    const Workspace work(*call, p, false);
+    const LogitsWorkspace work(*call, p, false);
     const float* lse = data<float>(call->inputs[3]);  // (tokens)
     const auto first_row = static_cast<int64_t>(attribute(*call, "first"));
     const auto scale = static_cast<float>(attribute(*call, "lossScale"));
