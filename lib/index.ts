@@ -51,6 +51,7 @@ export {
   compactErrorCodes,
   isCompactError,
 } from './errors.js';
+export type { PreferenceOptions } from './graph/index.js';
 export {
   type LargestBatch,
   largestBatch,

@@ -94,6 +94,7 @@ function recipePage(load) {
   const { llamaTable } = load('models/llama/config');
   const { llamaPresets } = load('models/llama/presets');
   const { engineTable } = load('runtime/options');
+  const { preferenceTable } = load('train/options/trainer-table');
   const { optionInfos } = load('options');
   const presets = Object.values(load('methods/presets/index')).map(({ info }) =>
     chapterOf('presets', info.name, info.source, info.options),
@@ -117,6 +118,10 @@ function recipePage(load) {
         ...sentencesOf('data/records/readers/index.ts', 'ReadOptions'),
         ...sentencesOf('data/records/records-table.ts', 'RecordsOptions'),
       },
+    ],
+    preference: [
+      optionInfos(preferenceTable),
+      sentencesOf('graph/ops/preference-loss.ts', 'PreferenceOptions'),
     ],
     model: [
       optionInfos(llamaTable),
@@ -148,6 +153,8 @@ function recipePage(load) {
     model: 'A mapping with `preset` and keys of [model](#model); a preset alone may stand for it.',
     method: `A mapping with \`name\` (${linksTo(presets)}) and keys of it, of its optimizer, and of [every method](#method); the name alone may stand for it.`,
     data: 'A mapping with keys of [data](#data), or of [records](#records); a path or a list of paths alone may stand for `train`.',
+    preference:
+      'A mapping with keys of [preference](#preference), which may be empty: `data` are records of preference pairs, which are learnt by DPO against the model that the run starts from. A pair is two sequences, so `batchSize` is even. Absent: tokens or classes are learnt.',
   };
   const modelPresets = Object.keys(llamaPresets)
     .map((name) => `\`${name}\``)
@@ -178,6 +185,12 @@ ${tableOf(...sections.data)}
 Records that are documents of their own, in the place of running text ([data](../data.md)):
 
 ${tableOf(...sections.records)}
+
+## preference
+
+Preference pairs are learnt ([fine-tuning](../fine-tuning.md#preferences)):
+
+${tableOf(...sections.preference)}
 
 ## model
 

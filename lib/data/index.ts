@@ -9,6 +9,7 @@ export type {
   RecordFormat,
   RecordKind,
   RecordsOptions,
+  PreferenceAnswers,
   RecordStatistics,
   WeightedFile,
 } from './records/index.js';

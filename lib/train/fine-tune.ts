@@ -55,7 +55,9 @@ const fineTuneTable = {
   outputDirectory: path,
 };
 
-const numEpochs = 3;
+const epochsOfTexts = 3;
+/** Preferences are learnt in less: what more of it adds goes away from the reference. */
+const epochsOfPairs = 1;
 /** Records that a step learns from, as many as usual. */
 const recordsOfStep = 16;
 /** Tokens of a micro-batch at most, unless one sequence has more: what stands in memory at a time. */
@@ -64,7 +66,8 @@ const tokensOfMicroBatch = 4096;
 /**
  * The options of a trainer that fine-tunes a model on records. What is left out is chosen by the model and the data: the
  * type of the numbers is that of the files (bf16 for F16), a sequence holds the longest record, a step learns from about 16
- * records. The others are compact, three epochs, a cosine after a short warm-up, and an evaluation after each epoch.
+ * records. The others are compact, three epochs, a cosine after a short warm-up, and an evaluation after each epoch. Preference
+ * pairs are learnt by DPO, in one epoch.
  *
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_MODEL_*, ERR_COMPACT_CHECKPOINT_*, ERR_COMPACT_TOKENIZER,
  *   ERR_COMPACT_CHAT_TEMPLATE, ERR_COMPACT_DATA_*
@@ -78,6 +81,9 @@ export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOp
   await using base = await openBaseModel(folder, model);
   const method = chosen.method ?? compact();
   const statistics = await measureRecords(data, chosen.sequenceLength ?? model.maxSequenceLength, model);
+  const isPaired = statistics.kind === 'preference';
+  const preference = chosen.preference ?? (isPaired ? {} : undefined);
+  const numEpochs = isPaired ? epochsOfPairs : epochsOfTexts;
   const canHoldOut =
     data.validation !== undefined || (data.validationFraction !== 0 && statistics.numRecords > 1);
   const options: TrainerOptions = {
@@ -86,9 +92,10 @@ export async function fineTuneOptions(given: FineTuneOptions): Promise<TrainerOp
     ...(chosen.warmupSteps === undefined && { warmupRatio: 0.03 }),
     ...(chosen.maxSteps === undefined && { numTrainEpochs: numEpochs }),
     evalSteps: canHoldOut ? 1 / Math.max(2, chosen.numTrainEpochs ?? numEpochs) : 0,
-    learningRate: usualRate(method),
+    learningRate: usualRate(method, isPaired),
     ...sizesOf(statistics, { ...chosen, method, model, data }),
     ...chosen,
+    ...(preference && { preference }),
     model,
     method,
     data,
@@ -164,10 +171,14 @@ async function modelFor(folder: string, data: RecordDataOptions): Promise<Model>
   return loadModel(folder, { task, ...labels });
 }
 
-/** Adapters take ten times the rate of whole weights; what a method scales its updates by is made up for. */
-function usualRate(method: Method): number {
+/**
+ * Adapters take ten times the rate of whole weights; what a method scales its updates by is made up for. Rates for preferences
+ * are those of TRL's DPO script: 5e-7, and 5e-6 for adapters.
+ */
+function usualRate(method: Method, isPaired: boolean): number {
   const { r, updateScale = 1 } = method.describe() as { readonly r?: number; readonly updateScale?: number };
-  return (r === undefined ? 2e-5 : 2e-4) / updateScale;
+  const [ofWeights, ofAdapters] = isPaired ? [5e-7, 5e-6] : [2e-5, 2e-4];
+  return (r === undefined ? ofWeights : ofAdapters) / updateScale;
 }
 
 function sizesOf(
@@ -181,16 +192,18 @@ function sizesOf(
   const { model, data } = given;
   const { sequenceLength = lengthFor(statistics, model.maxSequenceLength) } = given;
   const meanLength = statistics.numTokens / statistics.numRecords;
-  const isPacked = isPackedData(data, model.batchFields);
+  // A pair is two sequences, which stay together.
+  const unit = statistics.kind === 'preference' ? 2 : 1;
+  const isPacked = unit === 1 && isPackedData(data, model.batchFields);
   const recordsOfSequence = isPacked ? sequenceLength / meanLength : 1;
-  const sequencesOfStep = Math.max(1, Math.round(recordsOfStep / Math.max(1, recordsOfSequence)));
+  const sequencesOfStep = unit * Math.max(1, Math.round(recordsOfStep / Math.max(1, recordsOfSequence)));
   const { gradientAccumulationSteps, batchSize } = given;
   if (batchSize !== undefined || gradientAccumulationSteps !== undefined) {
     const steps = gradientAccumulationSteps ?? 1;
-    const size = batchSize ?? Math.ceil(sequencesOfStep / steps);
+    const size = batchSize ?? unit * Math.ceil(sequencesOfStep / unit / steps);
     return { sequenceLength, batchSize: size, gradientAccumulationSteps: steps };
   }
-  const fitting = Math.max(1, Math.floor(tokensOfMicroBatch / sequenceLength));
+  const fitting = unit * Math.max(1, Math.floor(tokensOfMicroBatch / sequenceLength / unit));
   const size = given.method.updatesInBackward === true ? sequencesOfStep : Math.min(sequencesOfStep, fitting);
   return {
     sequenceLength,

@@ -23,6 +23,12 @@ import { MetricsLog, type MetricsSink } from './logs/metrics-log.js';
 import { engineOptionsOf, resolveOptions, settingsOfRun } from './options/options.js';
 import type { RunSettings, TrainerSettings } from './options/options.js';
 import { OutputData } from './output-data.js';
+import {
+  computeReference,
+  loadReference,
+  referenceKey,
+  saveReference,
+} from './reference-log-probabilities.js';
 import { Resources } from './resources.js';
 import { RunLock } from './checkpoints/run-lock.js';
 import { TensorBoardLog } from './logs/tensorboard-log.js';
@@ -110,8 +116,9 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   if (resumed !== undefined) checkResumable(resumed.path, resumed.state, settings, dataset.fingerprint);
   await loadPlan(engine, plan, compileOptions);
   await writeConstants(engine, plan, model, sequenceLength);
-  await checkpoint?.loadInto(engine, signal);
   await starting?.writeInto(engine, plan, signal);
+  await tellReference({ settings, engine, plan, dataset, output, resumed, starting });
+  await checkpoint?.loadInto(engine, signal);
   const run = settingsOfRun(settings, dataset.numTrainSequences);
   const state = new TrainingState({ ...run, engine, plan, dataset });
   resources.add(() => state.settle());
@@ -129,6 +136,34 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
     warnings,
     ...{ plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources },
   };
+}
+
+/** Of preference pairs: what the model that the run starts from gives them, as it was kept or once more. */
+async function tellReference({
+  settings,
+  engine,
+  plan,
+  dataset: { answers = [] },
+  output,
+  resumed,
+  starting,
+}: Pick<TrainerParts, 'engine' | 'plan' | 'dataset' | 'resumed'> & {
+  readonly settings: TrainerSettings;
+  readonly output: OutputData | undefined;
+  readonly starting: StartingWeights | undefined;
+}): Promise<void> {
+  if (answers.length === 0) return;
+  const baseModel = resumed === undefined ? settings.baseModel : resumed.state.baseModel?.path;
+  const origin = { ...settings, baseModel };
+  const key = referenceKey(answers, origin);
+  const folder = output?.dataDirectory;
+  if (starting === undefined) {
+    if (folder !== undefined && (await loadReference(folder, answers, key))) return;
+    await using weights = await openStartingWeights(origin);
+    await weights.writeInto(engine, plan, settings.signal);
+  }
+  await computeReference(engine, answers, settings);
+  if (folder !== undefined) await saveReference(folder, answers, key);
 }
 
 const describeBase = ({ base }: StartingWeights): CheckpointState['baseModel'] =>

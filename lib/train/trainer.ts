@@ -256,6 +256,7 @@ export class Trainer extends Announcer implements AsyncDisposable {
     this.#lastLoss = result.loss;
     this.#trainedMs += trainedMs;
     this.#trainedTokens += result.numTokens;
+    const { metrics } = result;
     const progress = {
       step,
       epoch: numSequencesSeen / dataset.numTrainSequences,
@@ -266,13 +267,15 @@ export class Trainer extends Announcer implements AsyncDisposable {
       tokensPerSecond: perSecond(result.numTokens, trainedMs),
     };
     // Lines come before the checkpoint of their step, so that a run that is resumed from it has them.
-    if (isDue(step, settings.loggingSteps, isLast || step === 1)) await this.#log(progress);
+    if (isDue(step, settings.loggingSteps, isLast || step === 1))
+      await this.#log({ ...progress, ...metrics });
     const evaluation = isDue(step, settings.evalSteps, isLast) ? await this.#evaluate() : undefined;
     if (evaluation !== undefined) this.#earlyStopping.add(valueOf(evaluation, settings.metricForBestModel));
     const isToSave = isDue(step, settings.saveSteps, false) || (settings.loadBestModelAtEnd && this.#isBest);
     const checkpoint = isToSave ? await this.#save() : undefined;
     const report: StepReport = {
       ...progress,
+      ...(metrics && { metrics }),
       maxSteps: settings.maxSteps,
       numTokens: result.numTokens,
       time: {
@@ -347,10 +350,12 @@ export class Trainer extends Announcer implements AsyncDisposable {
 
   async #evaluate(): Promise<EvaluateReport> {
     const { engine, dataset, settings } = this.#parts;
-    const { model, batchSize, evalSequences: limit, signal } = settings;
+    const { model, batchSize, evalSequences: limit, preference, signal } = settings;
     const { batchFields } = model;
     const step = this.#bestModel?.step ?? this.step;
-    const report = await evaluateLoss(engine, dataset, { step, batchFields, batchSize, limit, signal });
+    const report = await evaluateLoss(engine, dataset, {
+      ...{ step, batchFields, batchSize, limit, preference, signal },
+    });
     this.#evaluation = report;
     const metrics = Object.entries(report.metrics ?? {}).map(
       ([name, value]) => [`eval${name[0]!.toUpperCase()}${name.slice(1)}`, value] as const,

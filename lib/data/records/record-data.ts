@@ -257,7 +257,7 @@ function checkPair({ place, rejected }: EncodedRecord, isWanted: boolean): void 
       : 'text, a prompt with its completion, messages, or a text with its label',
     remedy: isWanted
       ? 'Leave `preference` out of the options to learn the text itself'
-      : 'Pairs are learnt by a run with `preference`, as fineTune chooses it; the better answers alone as messages or completion',
+      : 'finetune learns pairs, and measures those that are held out; the better answers alone can be learnt as messages or completion',
   });
 }
 

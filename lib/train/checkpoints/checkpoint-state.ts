@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { compactError } from '../../errors.js';
 import { closeQuietly, onPath, openRegular, systemCode } from '../../formats/index.js';
 import { required, shown, wholeNumber } from '../../options.js';
-import { trainerTable } from '../options/trainer-table.js';
+import { preferenceTable, trainerTable } from '../options/trainer-table.js';
 
 /** Raised when a checkpoint's meaning changes; others are refused. 2: seeds of a parameter follow from its name;
  * states of the head are (vocabulary, hidden). */
@@ -45,6 +45,7 @@ const stateSchema = v.object({
     warmupRatio,
     minLrRate,
     maxGradNorm: required(maxGradNorm),
+    preference: v.optional(v.object(preferenceTable)),
     dtype: required(dtype),
     /** Every generator is a function of this (or the method's) seed and a counter that stands in this file. */
     seed: required(seed),

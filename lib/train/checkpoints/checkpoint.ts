@@ -111,14 +111,11 @@ export function checkResumable(
 ): void {
   checkSame(path, 'method', state.method, settings.method.describe());
   new StepClock(settings.method).restore(state.step, state.clocks);
-  const { sequenceLength, dtype, seed } = state.training;
-  const { sequenceLength: wantedLength, dtype: wantedDtype, seed: wantedSeed } = settings;
-  checkSame(
-    path,
-    'run',
-    { sequenceLength, dtype, seed },
-    { sequenceLength: wantedLength, dtype: wantedDtype, seed: wantedSeed },
-  );
+  type Decisive = Pick<CheckpointState['training'], 'sequenceLength' | 'dtype' | 'seed' | 'preference'>;
+  const decisive = ({ sequenceLength, dtype, seed, preference }: Decisive): Decisive => ({
+    ...{ sequenceLength, dtype, seed, preference },
+  });
+  checkSame(path, 'run', decisive(state.training), decisive(settings));
   checkSame(path, 'corpus', { text: state.data.fingerprint }, { text: dataFingerprint });
 }
 

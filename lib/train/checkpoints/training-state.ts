@@ -2,7 +2,8 @@ import type { Plan } from '../../compile/index.js';
 import type { Batch, RunData } from '../../data/index.js';
 import { StepClock } from '../../methods/index.js';
 import type { ClockStates, Method, Refresh } from '../../methods/index.js';
-import type { Engine } from '../../runtime/index.js';
+import type { Engine, RunResult } from '../../runtime/index.js';
+import { PreferenceMetrics } from '../evaluation/metrics/preference-metrics.js';
 import { layerRates, scaledRates, type LearningRates } from '../schedule/learning-rates.js';
 import { runOptimizerStep } from '../schedule/optimizer-step.js';
 import type { OptimizerStepResult } from '../schedule/optimizer-step.js';
@@ -17,6 +18,8 @@ export interface TrainingStateOptions {
   readonly layerLearningRateDecay?: number;
   readonly batchSize: number;
   readonly gradientAccumulationSteps: number;
+  /** Of a run that learns preferences. */
+  readonly preference?: { readonly beta: number };
 }
 
 /** Micro-batches that are read before they are needed: one is queued behind the one that runs. */
@@ -34,6 +37,8 @@ export interface TrainingCounters {
 export interface AdvanceResult extends OptimizerStepResult {
   readonly learningRate: number;
   readonly numTokens: number;
+  /** Of preference pairs (`PreferenceMetrics`). */
+  readonly metrics: Readonly<Record<string, number>> | undefined;
   readonly dataMs: number;
   readonly refreshMs: number;
   /** What the method tells of a refresh, when this step ended with one. */
@@ -89,7 +94,9 @@ export class TrainingState {
   async advance(
     options: { readonly signal?: AbortSignal; readonly checkFinite?: boolean } = {},
   ): Promise<AdvanceResult> {
-    const { engine, plan, dataset, ratesAt, batchSize, gradientAccumulationSteps } = this.#options;
+    const { engine, plan, dataset, ratesAt, batchSize, gradientAccumulationSteps, preference } =
+      this.#options;
+    const preferences = new PreferenceMetrics(preference);
     const first = this.#numSequencesSeen;
     const numTokens = dataset.numCountedTokens(first, this.#windowSequences);
     let dataMs = 0;
@@ -103,6 +110,7 @@ export class TrainingState {
       numMicroBatches: gradientAccumulationSteps,
       numCountedTokens: numTokens,
       microBatch,
+      onOutputs: (batch: Batch, outputs: RunResult['outputs']) => preferences.add(batch, outputs),
     };
     const rates = scaledRates(ratesAt(this.step), this.#clock.learningRateFactor);
     const scalars = { ...this.#clock.scalars, ...rates, ...this.#ratesOfLayers(rates) };
@@ -110,7 +118,8 @@ export class TrainingState {
     const result = await runOptimizerStep(engine, plan, window, scalars, { ...options, variant });
     const computeMs = result.computeMs - dataMs;
     const { learningRate } = rates;
-    const outcome = { ...result, learningRate, numTokens, dataMs, computeMs };
+    const { metrics } = preferences;
+    const outcome = { ...result, learningRate, numTokens, metrics, dataMs, computeMs };
     if (!result.isUpdated) return { ...outcome, refreshMs: 0, refresh: undefined };
     this.#numSequencesSeen += this.#windowSequences;
     this.#numTokensSeen += numTokens;

@@ -1,4 +1,4 @@
-import { labelField } from '../../data/records/index.js';
+import { labelField, referenceField } from '../../data/records/index.js';
 import type { BatchField } from '../../graph/index.js';
 import type { EvaluateReport } from '../options/types.js';
 import { labelMetrics } from './metrics/label-metrics.js';
@@ -13,6 +13,8 @@ export const bestModelMetrics = [
   'matthewsCorrelation',
   'pearsonCorrelation',
   'spearmanCorrelation',
+  'rewardsAccuracy',
+  'rewardsMargin',
 ] as const;
 /** Name of a measure that evaluations are compared by. */
 export type BestModelMetric = (typeof bestModelMetrics)[number];
@@ -20,6 +22,7 @@ export type BestModelMetric = (typeof bestModelMetrics)[number];
 /** Those that evaluations measure of a model that reads these fields. */
 export function measuredMetrics(batchFields: readonly BatchField[]): readonly string[] {
   const field = labelField(batchFields);
+  if (referenceField(batchFields) !== undefined) return ['loss', 'rewardsAccuracy', 'rewardsMargin'];
   return ['loss', ...(field === undefined ? [] : Object.keys(labelMetrics(field)))];
 }
 

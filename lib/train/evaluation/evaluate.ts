@@ -4,11 +4,12 @@ import type { RunData } from '../../data/index.js';
 import type { Engine } from '../../runtime/index.js';
 import { compactError } from '../../errors.js';
 import { LabelPredictions } from './metrics/label-predictions.js';
+import { PreferenceMetrics } from './metrics/preference-metrics.js';
 import type { EvaluateReport } from '../options/types.js';
 
 /**
- * Mean loss of the held-out sequences, or of the first `limit` of them in their fixed order, with the perplexity of tokens, or
- * metrics of labels.
+ * Mean loss of the held-out sequences, or of the first `limit` of them in their fixed order, with the perplexity of tokens,
+ * metrics of labels, or what preference pairs come to.
  * @throws ERR_COMPACT_DATA_EMPTY without held-out data, ERR_COMPACT_ABORTED
  */
 export async function evaluateLoss(
@@ -22,14 +23,18 @@ export async function evaluateLoss(
     /** Of the entry `generate`, which tells what is predicted of labelled sequences. Default 1. */
     readonly generateBatchSize?: number;
     readonly limit?: number;
+    /** Of a model that learns preferences. */
+    readonly preference?: { readonly beta: number };
     readonly signal?: AbortSignal;
   },
 ): Promise<EvaluateReport> {
-  const { step, batchFields, batchSize, generateBatchSize = 1, limit = Infinity, signal } = options;
+  const { step, batchFields, batchSize, generateBatchSize = 1, limit = Infinity } = options;
+  const { preference, signal } = options;
   const start = performance.now();
   const count = Math.min(dataset.numValidationSequences, limit);
   const field = labelField(batchFields);
   const predictions = field && new LabelPredictions(engine, field, generateBatchSize);
+  const preferences = new PreferenceMetrics(preference);
   let sum = 0;
   let numTokens = 0;
   let next = dataset.validationBatch(0, batchSize, limit);
@@ -41,6 +46,7 @@ export async function evaluateLoss(
     sum += outputs['loss']![0]!;
     numTokens += batch.numCountedTokens;
     await predictions?.add(batch, signal);
+    preferences.add(batch, outputs);
   }
   if (numTokens === 0)
     throw compactError('ERR_COMPACT_DATA_EMPTY', 'there is no held-out data to evaluate on', {
@@ -48,8 +54,8 @@ export async function evaluateLoss(
       remedy: 'Give `validation` files, or a larger `validationFraction`',
     });
   const loss = sum / numTokens;
+  const metrics = predictions?.metrics ?? preferences.metrics;
   const durationMs = performance.now() - start;
-  const measured =
-    predictions === undefined ? { perplexity: Math.exp(loss) } : { metrics: predictions.metrics };
+  const measured = metrics === undefined ? { perplexity: Math.exp(loss) } : { metrics };
   return { step, loss, ...measured, numTokens, durationMs };
 }

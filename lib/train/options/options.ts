@@ -12,18 +12,20 @@ import {
   wholeNumber,
   type Checked,
 } from '../../options.js';
+import { learningPreferences } from '../../models/preference.js';
 import { parseDevice } from '../../runtime/device.js';
 import type { EngineOptions } from '../../runtime/index.js';
 import { engineTable } from '../../runtime/options.js';
 import type { CheckpointState } from '../checkpoints/checkpoint-state.js';
 import { measuredMetrics } from '../evaluation/best-metric.js';
 import { learningRates } from '../schedule/learning-rates.js';
-import { maxBatchTokens, trainerTable } from './trainer-table.js';
+import { maxBatchTokens, preferenceTable, trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
 
 /** Options with every default filled in, checked as far as they can be without files or devices. */
-export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data'> & {
+export type TrainerSettings = Omit<Checked<typeof trainerTable>, 'data' | 'preference'> & {
   readonly data: Checked<typeof dataTable> | Checked<typeof recordDataTable>;
+  readonly preference?: Checked<typeof preferenceTable>;
 };
 
 /** The settings of a run whose data has been opened, so that its length is known. */
@@ -36,7 +38,11 @@ export type RunSettings = TrainerSettings & {
 export function resolveOptions(options: TrainerOptions): TrainerSettings {
   const checked = checkOptions(options, trainerTable, { what: 'a trainer' });
   const data = checkDataOptions(checked.data, checked.baseModel);
-  const settings = { ...checked, data };
+  const preference =
+    checked.preference &&
+    checkOptions(checked.preference, preferenceTable, { what: 'preference', prefix: 'preference.' });
+  const model = preference === undefined ? checked.model : learningPreferences(checked.model, preference);
+  const settings = { ...checked, data, preference, model };
   checkRunLength(settings);
   learningRates({ ...settings, maxSteps: settings.maxSteps ?? 1 }); // checks the schedule
   if (settings.device !== undefined && settings.device !== 'auto') parseDevice(settings.device);
@@ -91,7 +97,7 @@ export const engineOptionsOf = (settings: Pick<TrainerSettings, keyof typeof eng
 export function describeSettings(settings: RunSettings): CheckpointState['training'] {
   const { batchSize, gradientAccumulationSteps, sequenceLength, maxSteps, dtype, seed } = settings;
   const { learningRate, embeddingLearningRate, headLearningRate, normLearningRate } = settings;
-  const { layerLearningRateDecay } = settings;
+  const { layerLearningRateDecay, preference } = settings;
   const { lrSchedulerType, warmupSteps, warmupRatio, minLrRate, maxGradNorm } = settings;
   return {
     batchSize,
@@ -110,13 +116,16 @@ export function describeSettings(settings: RunSettings): CheckpointState['traini
     warmupRatio,
     minLrRate,
     maxGradNorm,
+    preference,
   };
 }
 
 /** A micro-batch is read whole, so what it would take is refused before anything else. */
-function checkSizes({ model, batchSize, sequenceLength }: TrainerSettings): void {
+function checkSizes({ model, batchSize, sequenceLength, preference }: TrainerSettings): void {
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
   checkValue(batchSize, wholeNumber(1, Math.floor(maxBatchTokens / sequenceLength)), 'batchSize');
+  if (preference !== undefined)
+    check('batchSize', batchSize, batchSize % 2 === 0, 'an even number of sequences, two of each pair');
 }
 
 function checkRunLength({ maxSteps, numTrainEpochs }: TrainerSettings): void {

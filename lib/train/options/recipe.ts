@@ -7,7 +7,7 @@ import { checkDataOptions, resolveOptions } from './options.js';
 import { trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
 
-const { signal: _signal, onTokenize: _onTokenize, ...plainRows } = trainerTable;
+const { signal: _signal, onTokenize: _onTokenize, onReference: _onReference, ...plainRows } = trainerTable;
 
 /** What a recipe may say: the options of a trainer, with model, method and data as mappings of plain values. */
 export const recipeTable = { ...plainRows, model: section, method: section, data: section };

@@ -18,6 +18,7 @@ import {
   wholeNumber,
   type OptionTable,
 } from '../../options.js';
+import type { PreferenceOptions } from '../../graph/index.js';
 import { engineTable } from '../../runtime/options.js';
 import { bestModelMetrics } from '../evaluation/best-metric.js';
 import type { SamplerOptions } from '../generation/sampler.js';
@@ -33,6 +34,8 @@ export const trainerTable = {
   data: section,
   baseModel: optional(path),
   adapter: optional(path),
+  /** Has a table of its own: `preferenceTable`. */
+  preference: optional(section),
   outputDirectory: optional(path),
   resumeFromCheckpoint: optional(path),
 
@@ -63,7 +66,13 @@ export const trainerTable = {
   ...withoutDefaults(engineTable), // the engine's own
   signal: optional(abortSignal),
   onTokenize: optional(functionOf<NonNullable<TrainerOptions['onTokenize']>>('a function')),
+  onReference: optional(functionOf<NonNullable<TrainerOptions['onReference']>>('a function')),
 } satisfies OptionTable<Omit<TrainerOptions, 'data'> & { readonly data: unknown }>;
+
+export const preferenceTable = {
+  beta: optional(numberAbove(0), 0.1),
+  labelSmoothing: optional(numberWithin(0, 0.5), 0),
+} satisfies OptionTable<PreferenceOptions>;
 
 /** Tokens of one micro-batch at most: they are read at once. */
 export const maxBatchTokens = 2 ** 27;

@@ -1,5 +1,6 @@
 import type { RecomputePolicy } from '../../compile/index.js';
 import type { DataOptions, RecordDataOptions } from '../../data/index.js';
+import type { PreferenceOptions } from '../../graph/index.js';
 import type { Method } from '../../methods/index.js';
 import type { Model } from '../../models/index.js';
 import type { BestModelMetric } from '../evaluation/best-metric.js';
@@ -27,6 +28,12 @@ export interface TrainerOptions {
    * need it.
    */
   readonly adapter?: string;
+  /**
+   * Given: `data` are records of preference pairs, which are learnt by DPO (direct preference optimization, Rafailov et al.
+   * 2023, arXiv 2305.18290, eq. 7) against the model that the run starts from; all of it has defaults. A pair is two
+   * sequences, so `batchSize` is even. Absent: tokens or classes are learnt.
+   */
+  readonly preference?: PreferenceOptions;
   /** Checkpoints, metrics.jsonl and the tokenised text go here. Absent: nothing is written. */
   readonly outputDirectory?: string;
   /** A folder, 'latest' (must exist in the output folder), or 'auto' (latest if there is one, else from scratch). */
@@ -88,7 +95,8 @@ export interface TrainerOptions {
   readonly evalSequences?: number;
   /**
    * What evaluations are compared by: 'loss', the lowest, or what they measure of labels, the highest: 'accuracy', 'macroF1',
-   * 'matthewsCorrelation', of two classes 'f1', of any number at once 'microF1', of a regression 'pearsonCorrelation' or 'spearmanCorrelation'. Default 'loss'.
+   * 'matthewsCorrelation', of two classes 'f1', of any number at once 'microF1', of a regression 'pearsonCorrelation' or 'spearmanCorrelation'; of preference pairs
+   * 'rewardsAccuracy' or 'rewardsMargin'. Default 'loss'.
    */
   readonly metricForBestModel?: BestModelMetric;
   /** Ends the run after so many evaluations in a row that are not better than the best before them; 0 does not. Default 0. */
@@ -129,6 +137,8 @@ export interface TrainerOptions {
   readonly signal?: AbortSignal;
   /** Called about four times a second while text is tokenised, with bytes of its files. */
   readonly onTokenize?: (progress: { readonly doneBytes: number; readonly totalBytes: number }) => void;
+  /** Called about four times a second while the answers of preference pairs are read by the model that the run starts from. */
+  readonly onReference?: (progress: { readonly numDone: number; readonly numAnswers: number }) => void;
 }
 
 /** Milliseconds of one optimizer step by what they were spent on; they sum to `totalMs` but for bookkeeping. */
@@ -170,6 +180,8 @@ export interface StepReport {
   readonly epoch: number;
   /** Mean over the counted tokens of the step, before its update. */
   readonly loss: number;
+  /** Of preference pairs: what `EvaluateReport.metrics` has of them, before the update. */
+  readonly metrics?: Readonly<Record<string, number>>;
   /** Of matrices; rates of roles are to it as their peaks are to `learningRate`. */
   readonly learningRate: number;
   /** Global norm before clipping; only when clipping is on. */
@@ -192,16 +204,22 @@ export interface StepReport {
 export interface EvaluateReport {
   /** Optimizer steps that the model had then. */
   readonly step: number;
-  /** Mean cross-entropy in nats per token, or of classes per sequence; of a regression the mean squared error. */
+  /**
+   * Mean cross-entropy in nats per token, or of classes per sequence; of a regression the mean squared error; of preference
+   * pairs the loss of a pair.
+   */
   readonly loss: number;
   /** exp(loss), of tokens. */
   readonly perplexity?: number;
-  /** Tokens that were predicted, or labels. */
+  /** Tokens that were predicted, or labels, or preference pairs. */
   readonly numTokens: number;
   /**
    * Of a model for classes: `accuracy`, `macroF1`, `matthewsCorrelation`, and for two classes `f1` of the second. Of
    * any number of classes at once: `accuracy`, the share of sequences all of whose classes are right, `macroF1`, `microF1`. Of a
-   * regression: `pearsonCorrelation` and `spearmanCorrelation`, NaN where all labels or predictions are one number.
+   * regression: `pearsonCorrelation` and `spearmanCorrelation`, NaN where all labels or predictions are one number. Of preference
+   * pairs: the rewards `beta (log-probability - that of the reference)` of better and worse answers, `rewardsChosen` and
+   * `rewardsRejected`; `rewardsMargin`, what the first are above the second; `rewardsAccuracy`, the share of pairs where they
+   * are; and the log-probabilities of the answers, `logProbabilitiesChosen` and `logProbabilitiesRejected`.
    */
   readonly metrics?: Readonly<Record<string, number>>;
   readonly durationMs: number;

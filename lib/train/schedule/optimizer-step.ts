@@ -20,6 +20,8 @@ export interface Window {
   /** Of all micro-batches together. */
   readonly numCountedTokens: number;
   readonly microBatch: (index: number) => Promise<Batch>;
+  /** Told each micro-batch with what its run gave. */
+  readonly onOutputs?: (batch: Batch, outputs: RunResult['outputs']) => void;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface Window {
 export async function runOptimizerStep(
   engine: Pick<Engine, 'run'>,
   plan: Plan,
-  { numMicroBatches, numCountedTokens, microBatch }: Window,
+  { numMicroBatches, numCountedTokens, microBatch, onOutputs }: Window,
   scalars: Readonly<Partial<Record<RuntimeScalar, number>>>,
   {
     variant,
@@ -44,26 +46,30 @@ export async function runOptimizerStep(
     return plan.entries[ofVariant] === undefined ? name : ofVariant;
   };
   const start = performance.now();
-  const begin = async (index: number): Promise<{ readonly running: Promise<RunResult> }> => {
-    const { inputs } = await microBatch(index);
+  const begin = async (
+    index: number,
+  ): Promise<{ readonly batch: Batch; readonly running: Promise<RunResult> }> => {
+    const batch = await microBatch(index);
     const running = engine.run(entryOf(isOneRun ? 'step' : 'accumulate'), {
       ...options,
-      inputs,
+      inputs: batch.inputs,
       scalars: { ...scalars, lossScale, accumulate: index === 0 ? 0 : 1 },
     });
     running.catch(() => undefined); // told when its turn comes
-    return { running };
+    return { batch, running };
   };
   let loss = 0;
-  let { running } = await begin(0);
+  let begun = await begin(0);
   for (let index = 0; index < numMicroBatches; index++) {
-    const current = running;
+    const current = begun;
     try {
       // Queued behind it, so that a GPU has the next micro-batch before it is done with this one.
-      if (index + 1 < numMicroBatches) ({ running } = await begin(index + 1));
-      loss += (await current).outputs['loss']![0]!;
+      if (index + 1 < numMicroBatches) begun = await begin(index + 1);
+      const { outputs } = await current.running;
+      loss += outputs['loss']![0]!;
+      onOutputs?.(current.batch, outputs);
     } catch (error) {
-      await Promise.allSettled([current, running]);
+      await Promise.allSettled([current.running, begun.running]);
       throw error;
     }
   }
