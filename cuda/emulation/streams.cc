@@ -177,6 +177,16 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cuda
     });
 }
 
+cudaError_t cudaMemcpy2DAsync(void* target, size_t target_pitch, const void* source,
+                              size_t source_pitch, size_t width, size_t height, cudaMemcpyKind,
+                              cudaStream_t stream) {
+    return enqueue(stream, WorkKind::kCopy, [=] {
+        for (size_t row = 0; row < height; ++row)
+            std::memcpy(static_cast<char*>(target) + row * target_pitch,
+                        static_cast<const char*>(source) + row * source_pitch, width);
+    });
+}
+
 cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t stream) {
     return enqueue(stream, WorkKind::kSet, [=] {
         if (bytes > 0) std::memset(target, value, bytes);

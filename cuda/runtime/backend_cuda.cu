@@ -179,6 +179,38 @@ CpStatus write(CpDevice* device, void* target, const void* host, int64_t bytes, 
     return CP_OK;
 }
 
+// Made in pinned memory, from where they find their places in the target.
+CpStatus write_rows(CpDevice* device, void* target, int64_t stride, const CpRowSource* rows,
+                    CpError* error) {
+    static_assert(CP_MAX_ROW_BYTES <= kStagingBytes);
+    if (device->lost) return refuse_lost("write", error);
+    const int64_t most = kStagingBytes / rows->row_bytes;
+    for (int64_t first = 0; first < rows->num_rows; first += most) {
+        const int slot = device->next_staging;
+        device->next_staging = 1 - slot;
+        const int64_t count = std::min(most, rows->num_rows - first);
+        CUDA_CHECK(*device, "write", error, cudaEventSynchronize(device->staging_free[slot]));
+        unsigned char* const staging = device->staging[slot];
+        rows->make(rows->context, first, count, staging, rows->row_bytes);
+        char* const place = static_cast<char*>(target) + first * stride;
+        const auto row_bytes = static_cast<size_t>(rows->row_bytes);
+        const auto num_rows = static_cast<size_t>(count);
+        if (stride == rows->row_bytes) {
+            CUDA_CHECK(*device, "write", error,
+                       cudaMemcpyAsync(place, staging, num_rows * row_bytes, cudaMemcpyHostToDevice,
+                                       device->stream));
+        } else {
+            CUDA_CHECK(
+                *device, "write", error,
+                cudaMemcpy2DAsync(place, static_cast<size_t>(stride), staging, row_bytes, row_bytes,
+                                  num_rows, cudaMemcpyHostToDevice, device->stream));
+        }
+        CUDA_CHECK(*device, "write", error,
+                   cudaEventRecord(device->staging_free[slot], device->stream));
+    }
+    return CP_OK;
+}
+
 CpStatus read(CpDevice* device, void* host, const void* source, int64_t bytes, CpError* error) {
     if (device->lost) return refuse_lost("read", error);
     for (int64_t done = 0; done < bytes; done += kStagingBytes) {
@@ -257,6 +289,7 @@ const CpBackend* compact_cuda_backend() {
         compact::allocate,
         compact::release,
         compact::write,
+        compact::write_rows,
         compact::read,
         compact::synchronize,
         compact::overhead_bytes,

@@ -35,6 +35,39 @@ TEST(cuda_refuses_a_device_that_is_not_there) {
     }
 }
 
+// Rows side by side and apart, more of them than pinned memory holds, and as long as they may be.
+TEST(cuda_writes_rows) {
+    struct Size {
+        int64_t num_rows, row_bytes, stride;
+    };
+    const int64_t large = CP_MAX_ROW_BYTES;
+    for (const Size& size :
+         {Size{1, 1, 1}, Size{5, 6, 6}, Size{5, 6, 10}, Size{7, large / 4 + 2, large / 4 + 6},
+          Size{3, large, large}, Size{2, large, large + 2}}) {
+        const CpRowSource rows = {
+            [](const void* context, int64_t first, int64_t count, void* target, int64_t stride) {
+                for (int64_t row = 0; row < count; ++row)
+                    std::memset(static_cast<char*>(target) + row * stride,
+                                static_cast<int>(first + row + 1),
+                                static_cast<size_t>(*static_cast<const int64_t*>(context)));
+            },
+            &size.row_bytes, size.num_rows, size.row_bytes};
+        Machine& machine = cuda_machine();
+        const int64_t bytes = size.stride * (size.num_rows - 1) + size.row_bytes;
+        char* const target = machine.place_noise(bytes);
+        std::string right = machine.get(target, bytes);
+        for (int64_t row = 0; row < size.num_rows; ++row)
+            right.replace(static_cast<size_t>(row * size.stride),
+                          static_cast<size_t>(size.row_bytes), static_cast<size_t>(size.row_bytes),
+                          static_cast<char>(row + 1));
+        CpError error{};
+        CHECK(machine.backend().write_rows(machine.device(), target, size.stride, &rows, &error) ==
+              CP_OK);
+        CHECK(machine.get(target, bytes) == right);
+        CHECK(machine.release_all());
+    }
+}
+
 // A weight of zeros becomes Phat itself: the direction is the identity, and the step size, which
 // undoes the factor 1 / sqrt(rank), is 1. The emulation makes an eighth of the columns; the hash of
 // its panels is in test_panels.cc.

@@ -6,7 +6,7 @@ export { closeQuietly, openRegular, readFully, withFile, writeFully, writeNewFil
 export { makeFolders } from './make-folders.js';
 export { removeEmptyFolders } from './remove-empty-folders.js';
 export type { FileDType } from './file-dtype.js';
-export { convertNumbers, isFloat, toSingles } from './numbers.js';
+export { convertNumbers, floatBytes, isFloat, toSingles } from './numbers.js';
 export type { FloatDType } from './numbers.js';
 export { isPickle, refusedPickle } from './pickle-files.js';
 export { ggmlTypes, type GgmlType, type GgufTensor, type GgufValue, writeGguf } from './gguf.js';

@@ -8,8 +8,10 @@ import type { FileDType } from './file-dtype.js';
 /** Types of floating point that are read and written. */
 export type FloatDType = Extract<FileDType, 'f64' | 'f32' | 'bf16' | 'f16'>;
 
-const floatDTypes: ReadonlySet<FileDType> = new Set<FloatDType>(['f64', 'f32', 'bf16', 'f16']);
-export const isFloat = (dtype: FileDType): dtype is FloatDType => floatDTypes.has(dtype);
+/** Bytes of a number of each. */
+export const floatBytes: Readonly<Record<FloatDType, number>> = { f64: 8, f32: 4, bf16: 2, f16: 2 };
+
+export const isFloat = (dtype: FileDType): dtype is FloatDType => Object.hasOwn(floatBytes, dtype);
 
 /**
  * The same numbers in another type. The result may share the memory of what is given.

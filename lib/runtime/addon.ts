@@ -1,13 +1,15 @@
 import { dirname } from 'node:path';
 import { compactError } from '../errors.js';
 import { addonFiles, builtFolders, prebuiltFolder } from './package-files.js';
-import type { GraphState } from './types.js';
+import type { GraphState, RowsLayout } from './types.js';
 
 /** One engine of the addon. Every promise settles in the order of the calls. */
 export interface NativeEngine {
   open(): Promise<number>;
   load(plan: Uint8Array): Promise<number>;
   write(value: string, byteOffset: number, data: NodeJS.TypedArray): Promise<number>;
+  /** `rows` in shared memory. */
+  writeRows(value: string, rows: Uint8Array, layout: Required<RowsLayout>): Promise<number>;
   read(value: string, byteOffset: number, target: NodeJS.TypedArray): Promise<number>;
   /**
    * Fills `outputs` and `profileUs`; gives milliseconds. `cancelled[0] !== 0` before the device has begun: not run.

@@ -1,17 +1,26 @@
+import { types } from 'node:util';
 import { encodeChecked } from '../compile/encode-plan.js';
 import type { Plan } from '../compile/index.js';
 import { checkedPlan } from '../compile/plan-schema.js';
 import { compactError, isCompactError } from '../errors.js';
 import { dtypeBytes } from '../graph/index.js';
-import { checkOptions } from '../options.js';
+import { checkOptions, shown } from '../options.js';
 import { addon, type NativeEngine } from './addon.js';
 import { copyOfHostArray, newHostArray } from './arguments.js';
 import { memoryBytes, physicalCores } from './cpu.js';
 import { type Device, findDevice, findInstructionSet, unavailable } from './device.js';
 import { inputCopies, LoadedPlan, outputArrays, scalarSlots } from './loaded-plan.js';
 import { awaiting, calling, callerOf } from './native-error.js';
-import { engineTable, rangeTable, runTable } from './options.js';
-import type { EngineMemory, EngineOptions, EntryGraphs, HostArray, RunOptions, RunResult } from './types.js';
+import { engineTable, rangeTable, rowsTable, runTable } from './options.js';
+import type {
+  EngineMemory,
+  EngineOptions,
+  EntryGraphs,
+  HostArray,
+  RowsLayout,
+  RunOptions,
+  RunResult,
+} from './types.js';
 
 /**
  * Executes plans on one device, on a thread of its own: calls are queued and run in order, the event loop stays free.
@@ -112,6 +121,30 @@ export class Engine implements AsyncDisposable {
     const copy = copyOfHostArray(name, data, dtype);
     checkRange(name, { byteOffset, byteLength: copy.byteLength }, bytes, dtypeBytes[dtype]);
     await awaiting(this.#native.write(name, byteOffset, copy), callerOf(this.write));
+  }
+
+  /**
+   * Writes rows of a matrix into the persistent value that holds the matrix or its transpose, in the numbers of the value:
+   * f32 and bf16 of any floating point, rounded to nearest with ties to even, everything else of its own type. Rows of one
+   * number are a vector.
+   * @param rows whole rows in shared memory, which nobody can take away meanwhile; aligned to their numbers, and not to be
+   *   changed until the promise is settled
+   * @throws ERR_COMPACT_VALUE_UNKNOWN, ERR_COMPACT_TYPE, ERR_COMPACT_ARGUMENT (what is no part of the value),
+   *   ERR_COMPACT_DISPOSED; ERR_COMPACT_NOT_FINITE for NaN, infinity and what becomes infinite, after some of the rows may
+   *   have been written
+   */
+  async writeRows(name: string, rows: Uint8Array, layout: RowsLayout): Promise<void> {
+    this.#loaded().persistent(name);
+    const context = { what: 'Engine.writeRows', code: 'ERR_COMPACT_ARGUMENT' } as const;
+    const { columns, ...checked } = checkOptions(layout, rowsTable, context);
+    if (!types.isUint8Array(rows))
+      throw compactError('ERR_COMPACT_TYPE', `${name}: wrong type of array`, {
+        op: name,
+        expected: 'a Uint8Array of a SharedArrayBuffer',
+        received: shown(rows),
+      });
+    const all = { ...checked, columns: columns ?? checked.stride - checked.firstColumn };
+    await awaiting(this.#native.writeRows(name, rows, all), callerOf(this.writeRows));
   }
 
   /**

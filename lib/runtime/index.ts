@@ -7,7 +7,7 @@ export { Engine } from './engine.js';
 export { type FileLockResult, lockFile } from './file-lock.js';
 export { type Environment, environment, peakRate } from './environment.js';
 export { deviceTarget } from './target.js';
-export { blasChoices, graphChoices } from './types.js';
+export { blasChoices, graphChoices, hostDTypes } from './types.js';
 export type {
   BlasChoice,
   CudaKind,
@@ -20,6 +20,8 @@ export type {
   GraphChoice,
   GraphState,
   HostArray,
+  HostDType,
+  RowsLayout,
   RunOptions,
   RunResult,
 } from './types.js';

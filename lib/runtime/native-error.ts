@@ -25,7 +25,8 @@ export function fromNative(error: unknown): unknown {
     op,
     expected,
     received,
-    remedy: remedies[code],
+    // Numbers that no entry has made are those of the caller.
+    remedy: code === 'ERR_COMPACT_NOT_FINITE' && entry === undefined ? undefined : remedies[code],
     details: { ...defined({ entry, layer, value }) },
   });
 }

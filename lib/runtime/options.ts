@@ -10,7 +10,14 @@ import {
   wholeNumber,
   type OptionTable,
 } from '../options.js';
-import { blasChoices, graphChoices, type EngineOptions, type RunOptions } from './types.js';
+import {
+  blasChoices,
+  graphChoices,
+  hostDTypes,
+  type EngineOptions,
+  type RowsLayout,
+  type RunOptions,
+} from './types.js';
 
 export const maxThreads = 1024;
 export const threadCount = wholeNumber(1, maxThreads);
@@ -38,3 +45,13 @@ export const runTable = {
 } satisfies Record<keyof RunOptions, v.GenericSchema>;
 
 export const rangeTable = { byteOffset: wholeNumber(0), byteLength: wholeNumber(0) };
+
+/** Where they lie is checked against the value. */
+export const rowsTable = {
+  dtype: oneOf(hostDTypes),
+  stride: wholeNumber(1),
+  firstColumn: optional(wholeNumber(0), 0),
+  columns: optional(wholeNumber(1)),
+  firstRow: optional(wholeNumber(0), 0),
+  isTransposed: optional(flag, false),
+} satisfies OptionTable<RowsLayout>;

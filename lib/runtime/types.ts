@@ -44,6 +44,27 @@ export type GraphChoice = (typeof graphChoices)[number];
 /** Whether the runs of an entry are graphs; 'measuring': the few runs of 'auto' are not over. */
 export type GraphState = 'measuring' | 'on' | 'off';
 
+/** Types of numbers on the host: those of a plan, and other floating point. */
+export const hostDTypes = ['f64', 'f32', 'bf16', 'f16', 'i32', 'u8', 'i8'] as const;
+/** One of `hostDTypes`. */
+export type HostDType = (typeof hostDTypes)[number];
+
+/** Rows of a matrix as they lie on the host, and which of the matrix they are. */
+export interface RowsLayout {
+  /** Of the numbers as they lie there. */
+  readonly dtype: HostDType;
+  /** Numbers from the start of a row to the start of the next. */
+  readonly stride: number;
+  /** The first column that is the matrix's. Default 0. */
+  readonly firstColumn?: number;
+  /** Columns of the matrix. Default: all that are behind `firstColumn`. */
+  readonly columns?: number;
+  /** Rows of the matrix that come before. Default 0. */
+  readonly firstRow?: number;
+  /** Whether the value holds the transpose of the matrix. Default false. */
+  readonly isTransposed?: boolean;
+}
+
 /** Which device an engine runs on, and how. */
 export interface EngineOptions {
   /** 'cpu' | 'cuda' | 'cuda:N' | 'auto'. Default 'auto'. Only 'auto' may choose; the choice is reported. */

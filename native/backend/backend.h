@@ -16,7 +16,7 @@ extern "C" {
 #define CP_OPTIONAL
 #endif
 
-#define CP_BACKEND_VERSION 4
+#define CP_BACKEND_VERSION 5
 #define CP_MAX_DIMS 4
 #define CP_MAX_INPUTS 16
 #define CP_MAX_OUTPUTS 8
@@ -24,8 +24,18 @@ extern "C" {
 #define CP_MAX_DEVICES 16
 #define CP_RUNS_IN_FLIGHT 2
 #define CP_MAX_GROUP 4
+#define CP_MAX_ROW_BYTES (4 << 20)
 
-typedef enum { CP_F32 = 0, CP_BF16 = 1, CP_I32 = 2, CP_U8 = 3, CP_I8 = 4 } CpDtype;
+// Values of plans have the first five; numbers on the host may have all.
+typedef enum {
+    CP_F32 = 0,
+    CP_BF16 = 1,
+    CP_I32 = 2,
+    CP_U8 = 3,
+    CP_I8 = 4,
+    CP_F16 = 5,
+    CP_F64 = 6
+} CpDtype;
 
 typedef enum { CP_OK = 0, CP_FAILED = 1 } CpStatus;
 
@@ -124,6 +134,16 @@ typedef struct {
     int64_t bytes;
 } CpOutput;
 
+// Rows that are made where they are wanted.
+typedef struct {
+    // Makes `count` of them from `first` on, each `stride` bytes behind the one before. From any
+    // thread, and from several at a time.
+    void (*make)(const void* context, int64_t first, int64_t count, void* target, int64_t stride);
+    const void* context;
+    int64_t num_rows;
+    int64_t row_bytes;  // at most CP_MAX_ROW_BYTES
+} CpRowSource;
+
 // Runs of a plan that go on after their calls have returned. One run may be enqueued behind
 // another: slots 0 and 1, in turn. Calls of a run: begin, ops, launch if it is recorded, end; then
 // collect, after which its slot is free. After a failure: discard, and nothing of the run is left
@@ -166,6 +186,9 @@ typedef struct {
     // Ordered with the ops of the device.
     CpStatus (*write)(CpDevice* device, void* target, const void* host, int64_t bytes,
                       CpError* error);
+    // The same with rows, `stride` bytes from one to the next in the target.
+    CpStatus (*write_rows)(CpDevice* device, void* target, int64_t stride, const CpRowSource* rows,
+                           CpError* error);
     CpStatus (*read)(CpDevice* device, void* host, const void* source, int64_t bytes,
                      CpError* error);
     CpStatus (*synchronize)(CpDevice* device, CpError* error);

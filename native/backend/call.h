@@ -37,7 +37,10 @@ inline int64_t dtype_bytes(int32_t dtype) {
         case CP_I32:
             return 4;
         case CP_BF16:
+        case CP_F16:
             return 2;
+        case CP_F64:
+            return 8;
         default:
             return 1;
     }

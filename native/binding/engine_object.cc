@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "native/backend/registry.h"
+#include "native/core/signature.h"
 
 namespace compact {
 namespace {
@@ -13,6 +14,24 @@ constexpr size_t kMaxPendingCalls = 1024;  // close() comes on top: it is never 
 std::span<uint8_t> bytes_of(const Napi::TypedArray& array) {
     return {static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(),
             array.ByteLength()};
+}
+
+// Numbers on the host: what values of a plan have, and other floating point.
+int32_t host_dtype(const std::string& name) {
+    for (int32_t dtype = CP_F32; dtype <= CP_F64; ++dtype)
+        if (name == dtype_name(dtype)) return dtype;
+    throw Error("ERR_COMPACT_TYPE", "dtype", "f64, f32, bf16, f16, i32, u8 or i8", name);
+}
+
+// Of an array in shared memory, which nobody can take away while another thread reads it.
+std::span<uint8_t> shared_bytes_of(const Napi::TypedArray& array) {
+    void* data = nullptr;
+    napi_value buffer = nullptr;
+    const napi_status status =
+        napi_get_typedarray_info(array.Env(), array, nullptr, nullptr, &data, &buffer, nullptr);
+    if (status != napi_ok || Napi::Value(array.Env(), buffer).IsArrayBuffer())
+        throw Error("ERR_COMPACT_TYPE", "rows", "an array of a SharedArrayBuffer", "another");
+    return {static_cast<uint8_t*>(data), array.ByteLength()};
 }
 
 std::vector<Napi::Value> elements(const Napi::Value& value) {
@@ -30,6 +49,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
         {InstanceMethod<&EngineObject::guarded_method<&EngineObject::open>>("open"),
          InstanceMethod<&EngineObject::guarded_method<&EngineObject::load>>("load"),
          InstanceMethod<&EngineObject::guarded_method<&EngineObject::write>>("write"),
+         InstanceMethod<&EngineObject::guarded_method<&EngineObject::write_rows>>("writeRows"),
          InstanceMethod<&EngineObject::guarded_method<&EngineObject::read>>("read"),
          InstanceMethod<&EngineObject::guarded_method<&EngineObject::run>>("run"),
          InstanceMethod<&EngineObject::guarded_method<&EngineObject::memory>>("memory"),
@@ -99,6 +119,30 @@ Napi::Value EngineObject::write(const Napi::CallbackInfo& info) {
     call->work = [name = info[0].As<Napi::String>().Utf8Value(),
                   offset = info[1].As<Napi::Number>().Int64Value(),
                   data = pin(*call, info[2])](Engine& engine) { engine.write(name, offset, data); };
+    return submit(info.Env(), std::move(call));
+}
+
+// (name, rows: Uint8Array in shared memory,
+//  { dtype, stride, firstColumn, columns, firstRow, isTransposed })
+Napi::Value EngineObject::write_rows(const Napi::CallbackInfo& info) {
+    auto call = new_call(info.Env());
+    const auto rows = info[1].As<Napi::TypedArray>();
+    const auto layout = info[2].As<Napi::Object>();
+    const auto count = [&](const char* name) {
+        return layout.Get(name).As<Napi::Number>().Int64Value();
+    };
+    RowsRequest request;
+    request.bytes = shared_bytes_of(rows);
+    request.dtype = host_dtype(layout.Get("dtype").As<Napi::String>());
+    request.stride = count("stride");
+    request.first_column = count("firstColumn");
+    request.num_columns = count("columns");
+    request.first_row = count("firstRow");
+    request.is_turned = layout.Get("isTransposed").ToBoolean();
+    call->pinned.push_back(Napi::Persistent(rows.As<Napi::Object>()));
+    call->work = [name = info[0].As<Napi::String>().Utf8Value(), request](Engine& engine) {
+        engine.write_rows(name, request);
+    };
     return submit(info.Env(), std::move(call));
 }
 

@@ -50,6 +50,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     Napi::Value open(const Napi::CallbackInfo& info);
     Napi::Value load(const Napi::CallbackInfo& info);
     Napi::Value write(const Napi::CallbackInfo& info);
+    Napi::Value write_rows(const Napi::CallbackInfo& info);
     Napi::Value read(const Napi::CallbackInfo& info);
     Napi::Value run(const Napi::CallbackInfo& info);
     Napi::Value memory(const Napi::CallbackInfo& info);

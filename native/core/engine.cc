@@ -135,6 +135,22 @@ void Engine::write(const std::string& value, int64_t byte_offset, std::span<cons
     synchronize();
 }
 
+void Engine::write_rows(const std::string& value, const RowsRequest& request) {
+    const PlanValue& target = persistent_value(value, 0, 0);
+    const CheckedRows rows(target, request);
+    const CpRowSource source = rows.source();
+    if (source.num_rows == 0 || source.row_bytes == 0) return;
+    CpError error{};
+    throw_if_failed(
+        backend_.write_rows(device_, static_cast<char*>(address(target)) + rows.byte_offset(),
+                            rows.stride(), &source, &error),
+        error);
+    synchronize();
+    if (!rows.are_finite())
+        throw Error("ERR_COMPACT_NOT_FINITE", value, "numbers that are finite in the value's type",
+                    "NaN, infinity or a number beyond them");
+}
+
 void Engine::read(const std::string& value, int64_t byte_offset, std::span<uint8_t> bytes) {
     const PlanValue& source = persistent_value(value, byte_offset, bytes.size());
     if (bytes.empty()) return;

@@ -15,6 +15,7 @@
 #include "native/core/executor.h"
 #include "native/core/graph_choice.h"
 #include "native/core/plan.h"
+#include "native/core/rows_request.h"
 
 namespace compact {
 
@@ -48,6 +49,9 @@ class Engine {
     // zeroed.
     void load(std::span<const uint8_t> plan_bytes);
     void write(const std::string& value, int64_t byte_offset, std::span<const uint8_t> bytes);
+    // ERR_COMPACT_NOT_FINITE for NaN, infinity and what becomes infinite; some of the rows may have
+    // been written then.
+    void write_rows(const std::string& value, const RowsRequest& request);
     void read(const std::string& value, int64_t byte_offset, std::span<uint8_t> bytes);
     // Runs are started and finished in order, see executor.h. Nothing but those of two neighbouring
     // runs may come between start() and finish().

@@ -282,6 +282,10 @@ const char* dtype_name(int32_t dtype) {
             return "u8";
         case CP_I8:
             return "i8";
+        case CP_F16:
+            return "f16";
+        case CP_F64:
+            return "f64";
         default:
             return "unknown";
     }

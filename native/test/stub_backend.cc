@@ -127,6 +127,13 @@ CpStatus write(CpDevice*, void* target, const void* host, int64_t bytes, CpError
     return CP_OK;
 }
 
+// One by one, the last one first.
+CpStatus write_rows(CpDevice*, void* target, int64_t stride, const CpRowSource* rows, CpError*) {
+    for (int64_t row = rows->num_rows - 1; row >= 0; --row)
+        rows->make(rows->context, row, 1, static_cast<char*>(target) + row * stride, stride);
+    return CP_OK;
+}
+
 CpStatus read(CpDevice*, void* host, const void* source, int64_t bytes, CpError*) {
     if (bytes > 0) std::memcpy(host, source, static_cast<size_t>(bytes));
     return CP_OK;
@@ -157,6 +164,7 @@ constexpr CpBackend kBackend = {CP_BACKEND_VERSION,
                                 allocate,
                                 release,
                                 write,
+                                write_rows,
                                 read,
                                 synchronize,
                                 overhead_bytes,

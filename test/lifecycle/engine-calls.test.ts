@@ -85,6 +85,54 @@ describe('an engine with a plan', () => {
     expect((await errorOf(() => engine.read('weigth'))).message).toContain("Did you mean 'weight'?");
   });
 
+  test('rows are taken of shared memory alone, and only where they fit', async () => {
+    const rowsOf = (...numbers: number[]): Uint8Array => {
+      const shared = new Float32Array(new SharedArrayBuffer(4 * numbers.length));
+      shared.set(numbers);
+      return new Uint8Array(shared.buffer);
+    };
+    const layout = { dtype: 'f32', stride: 2, isTransposed: true } as const;
+    await engine.write('weight', new Float32Array(6));
+    await engine.writeRows('weight', rowsOf(1, 4, 2, 5), layout);
+    await engine.writeRows('weight', rowsOf(0, 3, 6, 0), {
+      ...layout,
+      stride: 4,
+      firstColumn: 1,
+      columns: 2,
+      firstRow: 2,
+    });
+    expect(Array.from(await engine.read('weight'))).toEqual([1, 2, 3, 4, 5, 6]);
+    const rows = rowsOf(1, 2);
+    const cases: [() => unknown, string][] = [
+      [() => engine.writeRows('weigth', rows, layout), 'ERR_COMPACT_VALUE_UNKNOWN'],
+      [() => engine.writeRows('x', rows, layout), 'ERR_COMPACT_VALUE_UNKNOWN'],
+      [() => engine.writeRows('weight', new Uint8Array(8), layout), 'ERR_COMPACT_TYPE'],
+      [() => engine.writeRows('weight', rows.buffer as unknown as Uint8Array, layout), 'ERR_COMPACT_TYPE'],
+      [() => engine.writeRows('weight', rows, { ...layout, dtype: 'i32' }), 'ERR_COMPACT_TYPE'],
+      [() => engine.writeRows('weight', rows, { ...layout, stride: 0 }), 'ERR_COMPACT_ARGUMENT'],
+      [() => engine.writeRows('weight', rows, { ...layout, stride: 3 }), 'ERR_COMPACT_ARGUMENT'],
+      [() => engine.writeRows('weight', rows, { ...layout, firstRow: 3 }), 'ERR_COMPACT_ARGUMENT'],
+      [() => engine.writeRows('weight', rows, { ...layout, firstColumn: 2 }), 'ERR_COMPACT_ARGUMENT'],
+      [() => engine.writeRows('weight', rows, { ...layout, columns: 3 }), 'ERR_COMPACT_ARGUMENT'],
+      [
+        () => engine.writeRows('weight', rows, { ...layout, stride: Number.MAX_SAFE_INTEGER }),
+        'ERR_COMPACT_ARGUMENT',
+      ],
+      [
+        () => engine.writeRows('weight', rows.subarray(1, 5), { dtype: 'f32', stride: 1 }),
+        'ERR_COMPACT_ARGUMENT',
+      ],
+      [() => engine.writeRows('weight', rowsOf(NaN), { dtype: 'f32', stride: 1 }), 'ERR_COMPACT_NOT_FINITE'],
+    ];
+    for (const [work, code] of cases) expect((await errorOf(work)).code).toBe(code);
+    // What says that it is shared is asked for its memory all the same.
+    const pretended = new Uint8Array(8);
+    Object.defineProperty(pretended, 'buffer', { value: rows.buffer });
+    expect((await errorOf(() => engine.writeRows('weight', pretended, layout))).code).toBe(
+      'ERR_COMPACT_TYPE',
+    );
+  });
+
   test('arrays are taken by what they hold, wherever their bytes are', async () => {
     const values = [1, 2, 3, 4, 5, 6];
     const shared = new Float32Array(new SharedArrayBuffer(24));

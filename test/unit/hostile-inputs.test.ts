@@ -450,6 +450,16 @@ const entries: readonly Entry[] = [
     share: 5,
   },
   {
+    name: 'Engine.writeRows',
+    call: (...args) => engine.writeRows(...(args as unknown as Parameters<Engine['writeRows']>)),
+    args: () => [
+      'model.norm.weight',
+      new Uint8Array(new SharedArrayBuffer(16)),
+      { dtype: 'f32', stride: 1, firstRow: 4 },
+    ],
+    share: 3,
+  },
+  {
     name: 'Engine.read',
     call: (...args) => engine.read(...(args as unknown as Parameters<Engine['read']>)),
     args: () => ['model.norm.weight', { byteOffset: 16, byteLength: 32 }],

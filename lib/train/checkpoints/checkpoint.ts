@@ -62,7 +62,7 @@ export interface OpenCheckpoint extends AsyncDisposable {
    * Writes all tensors into an engine that has loaded the plan.
    * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_ABORTED
    */
-  loadInto(engine: Pick<Engine, 'write'>, signal?: AbortSignal): Promise<void>;
+  loadInto(engine: Pick<Engine, 'writeRows'>, signal?: AbortSignal): Promise<void>;
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { Plan, PlanValue } from '../../compile/index.js';
 import { compactError } from '../../errors.js';
 import { toSingles, type FloatDType, type TensorReader } from '../../formats/index.js';
-import { numElements, type Model } from '../../graph/index.js';
+import { numElements, type Model, type StoredParameter } from '../../graph/index.js';
 import { encodeInt8, encodeNf4, nf4Span } from '../../methods/weights/encode.js';
 import type { Engine, HostArray } from '../../runtime/index.js';
 import { checkAborted } from '../abort.js';
+import { rowsIn, writeFileRows, type FileRows } from './file-rows.js';
 import { commonDType, openModelWeights, parameterShapes, storedShape } from './model-weights.js';
 import {
   convertedNumbers,
@@ -14,8 +15,11 @@ import {
   transposed,
   type Elements,
 } from './tensor-elements.js';
-import { floatsOfFile, hostArray } from './tensor-files.js';
+import { floatsOfFile } from './tensor-files.js';
 import { partOf } from './tensor-parts.js';
+
+/** What takes weights. */
+export type WeightsEngine = Pick<Engine, 'write' | 'writeRows'>;
 
 /** Weights that a run starts from, in files that were found to fit the model; nothing of them has been read yet. */
 export interface BaseModel extends AsyncDisposable {
@@ -28,7 +32,7 @@ export interface BaseModel extends AsyncDisposable {
    * Writes the weights into an engine that has loaded the plan, in the numbers or the codes that the plan has for them.
    * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_ABORTED
    */
-  loadInto(engine: Pick<Engine, 'write'>, plan: Plan, signal?: AbortSignal): Promise<void>;
+  loadInto(engine: WeightsEngine, plan: Plan, signal?: AbortSignal): Promise<void>;
 }
 
 /**
@@ -64,7 +68,7 @@ export const computedDType = ({ dtype }: Pick<BaseModel, 'dtype'>): 'f32' | 'bf1
 async function loadWeights(
   files: TensorReader,
   model: Model,
-  engine: Pick<Engine, 'write'>,
+  engine: WeightsEngine,
   plan: Plan,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -72,23 +76,43 @@ async function loadWeights(
     plan.values.filter(({ region }) => region === 'persistent').map((value) => [value.name, value]),
   );
   const shapes = parameterShapes(model);
-  for (const stored of model.weights) {
+  const present = model.weights.filter(({ tensor }) => files.tensors.has(tensor)); // a head may be new
+  const rows = present.flatMap((stored): FileRows[] => {
     const { parameter, tensor } = stored;
-    const shape = shapes.get(parameter)!;
-    if (!files.tensors.has(tensor)) continue; // a head that is new
-    const whole = floatsOfFile(files, tensor);
-    const inFile = partOf(whole, storedShape(stored, shape));
-    const isTransposed = stored.layout === 'transposed';
-    const elements = isTransposed ? transposed(inFile, shape.toReversed() as [number, number]) : inFile;
-    const numbersAs = (dtype: 'f32' | 'bf16'): Elements =>
-      convertedNumbers(elements, whole.dtype, dtype, notFinite(files.path, tensor, dtype));
-    const target = targetOf(parameter, numElements(shape), shape.at(-1)!, values, numbersAs);
-    for (const { first, count } of pieces(target.numElements)) {
-      checkAborted(signal);
-      const bytes = await target.elements.read(first, count);
-      for (const { name, data, elementsOfOne } of target.partsOf(bytes))
-        await engine.write(name, data, (first / elementsOfOne) * data.BYTES_PER_ELEMENT);
-    }
+    const value = values.get(parameter);
+    if (value === undefined) return [];
+    const { dtype } = floatsOfFile(files, tensor);
+    return [{ value, tensor, dtype, ...rowsIn(storedShape(stored, shapes.get(parameter)!)) }];
+  });
+  await writeFileRows(engine, files, rows, signal);
+  for (const stored of present) {
+    const { parameter } = stored;
+    if (!values.has(parameter))
+      await loadCodes(files, stored, shapes.get(parameter)!, engine, values, signal);
+  }
+}
+
+/** Writes a weight that the plan has in codes, which are made of it piece by piece in the order of the engine. */
+async function loadCodes(
+  files: TensorReader,
+  stored: StoredParameter,
+  shape: readonly number[],
+  engine: WeightsEngine,
+  values: ReadonlyMap<string, PlanValue>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { parameter, tensor, layout } = stored;
+  const whole = floatsOfFile(files, tensor);
+  const inFile = partOf(whole, storedShape(stored, shape));
+  const isTransposed = layout === 'transposed';
+  const elements = isTransposed ? transposed(inFile, shape.toReversed() as [number, number]) : inFile;
+  const numbers = convertedNumbers(elements, whole.dtype, 'f32', notFinite(files.path, tensor, 'f32'));
+  const target = codesOf(parameter, numElements(shape), shape.at(-1)!, values, numbers);
+  for (const { first, count } of pieces(target.numElements)) {
+    checkAborted(signal);
+    const bytes = await target.elements.read(first, count);
+    for (const { name, data, elementsOfOne } of target.partsOf(bytes))
+      await engine.write(name, data, (first / elementsOfOne) * data.BYTES_PER_ELEMENT);
   }
 }
 
@@ -107,20 +131,13 @@ interface Target {
   partsOf(bytes: Uint8Array): readonly Part[];
 }
 
-function targetOf(
+function codesOf(
   parameter: string,
   numElements: number,
   columns: number,
   values: ReadonlyMap<string, PlanValue>,
-  numbersAs: (dtype: 'f32' | 'bf16') => Elements,
+  numbers: Elements,
 ): Target {
-  const dtype = values.get(parameter)?.dtype as 'f32' | 'bf16' | undefined;
-  if (dtype !== undefined)
-    return {
-      elements: numbersAs(dtype),
-      numElements,
-      partsOf: (bytes) => [{ name: parameter, data: hostArray(dtype, bytes), elementsOfOne: 1 }],
-    };
   const part = (name: string, data: HostArray, elementsOfOne: number): Part => ({
     name: `${parameter}.${name}`,
     data,
@@ -129,7 +146,7 @@ function targetOf(
   switch (values.get(`${parameter}.codes`)?.dtype) {
     case 'i8':
       return {
-        elements: numbersAs('f32'),
+        elements: numbers,
         numElements,
         partsOf: (bytes) => {
           const { codes, scales } = encodeInt8(toSingles(bytes, 'f32'));
@@ -138,7 +155,7 @@ function targetOf(
       };
     case 'u8':
       return {
-        elements: evenRows(numbersAs('f32'), columns),
+        elements: evenRows(numbers, columns),
         numElements: (numElements / columns) * (columns + (columns % 2)),
         partsOf: (bytes) => {
           const { codes, magnitudes, ranges } = encodeNf4(toSingles(bytes, 'f32'));

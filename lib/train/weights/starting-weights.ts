@@ -1,6 +1,6 @@
 import type { Plan } from '../../compile/index.js';
 import type { Engine } from '../../runtime/index.js';
-import { openBaseModel, type BaseModel } from './base-model.js';
+import { openBaseModel, type BaseModel, type WeightsEngine } from './base-model.js';
 import { openStartingAdapters } from '../interchange/starting-adapters.js';
 import type { TrainerSettings } from '../options/options.js';
 
@@ -11,7 +11,7 @@ export interface StartingWeights extends AsyncDisposable {
    * Writes all of them into an engine that has loaded the plan, whose states are still zero.
    * @throws ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_CHECKPOINT_INVALID, ERR_COMPACT_ABORTED
    */
-  writeInto(engine: Pick<Engine, 'run' | 'write'>, plan: Plan, signal?: AbortSignal): Promise<void>;
+  writeInto(engine: Pick<Engine, 'run'> & WeightsEngine, plan: Plan, signal?: AbortSignal): Promise<void>;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { compactError } from '../../errors.js';
-import { convertNumbers, type FloatDType } from '../../formats/index.js';
+import { convertNumbers, floatBytes, type FloatDType } from '../../formats/index.js';
 import { indexOfNotFinite } from './finite.js';
 
 /*
@@ -122,25 +122,30 @@ export function withoutEvenRows(padded: Elements, columns: number): Elements {
  * @param refused makes the error for a number that is not finite there
  * @throws what `refused` makes
  */
-export function convertedNumbers(
+export function checkedNumbers(
+  given: Uint8Array,
+  from: FloatDType,
+  to: 'f32' | 'bf16' | 'f16',
+  refused: (value: number) => Error,
+): Uint8Array {
+  const bytes = convertNumbers(given, from, to);
+  const index = indexOfNotFinite(bytes, to);
+  if (index < 0) return bytes;
+  const elementBytes = floatBytes[from];
+  const number = given.slice(index * elementBytes, (index + 1) * elementBytes);
+  throw refused(new Float64Array(convertNumbers(number, from, 'f64').buffer)[0]!);
+}
+
+/** The same of elements, range by range. */
+export const convertedNumbers = (
   elements: Elements,
   from: FloatDType,
   to: 'f32' | 'bf16' | 'f16',
   refused: (value: number) => Error,
-): Elements {
-  return {
-    elementBytes: to === 'f32' ? 4 : 2,
-    async read(first, count) {
-      const given = await elements.read(first, count);
-      const bytes = convertNumbers(given, from, to);
-      const index = indexOfNotFinite(bytes, to);
-      if (index < 0) return bytes;
-      const { elementBytes } = elements;
-      const number = given.slice(index * elementBytes, (index + 1) * elementBytes);
-      throw refused(new Float64Array(convertNumbers(number, from, 'f64').buffer)[0]!);
-    },
-  };
-}
+): Elements => ({
+  elementBytes: floatBytes[to],
+  read: async (first, count) => checkedNumbers(await elements.read(first, count), from, to, refused),
+});
 
 /** The error of numbers in a file that are not finite, or not as the type that they are read in. */
 export const notFinite = (path: string, name: string, to: string) => (value: number) =>

@@ -1,15 +1,15 @@
 import type { Plan, PlanValue } from '../../compile/index.js';
 import { compactError } from '../../errors.js';
-import { SafetensorsFile, writeSafetensors } from '../../formats/index.js';
+import { floatBytes, SafetensorsFile, writeSafetensors } from '../../formats/index.js';
 import type { FloatDType, TensorReader, TensorSource } from '../../formats/index.js';
 import { dtypeBytes, numElements } from '../../graph/index.js';
 import type { DType, Model, StoredParameter } from '../../graph/index.js';
 import { factorOf } from '../../methods/adaptation/low-rank-adapter.js';
 import type { Engine, HostArray } from '../../runtime/index.js';
-import { checkAborted } from '../abort.js';
+import { rowsIn, writeFileRows } from './file-rows.js';
 import { firstNotFinite } from './finite.js';
-import { notFinite, pieces, transposed, type Elements } from './tensor-elements.js';
-import { joinedParts, partOf, shapeInFile } from './tensor-parts.js';
+import { pieces, transposed, type Elements } from './tensor-elements.js';
+import { joinedParts, shapeInFile } from './tensor-parts.js';
 
 /*
  * Persistent tensors of an engine as files: model.safetensors holds the parameters under the names and in the layout
@@ -87,30 +87,18 @@ export async function openTensors(
  * @throws ERR_COMPACT_CHECKPOINT_INVALID when one holds NaN or infinity, ERR_COMPACT_CHECKPOINT_READ, ERR_COMPACT_ABORTED
  */
 export async function loadTensors(
-  engine: Pick<Engine, 'write'>,
+  engine: Pick<Engine, 'writeRows'>,
   plan: Plan,
   model: Model,
   fileName: TensorFileName,
   file: TensorReader,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (const tensor of storedTensors(plan, model, fileName)) {
-    const { value, name, isTransposed } = tensor;
-    const whole = elementsOfFile(file, name, dtypeBytes[value.dtype]);
-    const inFile = partOf(whole, { ...tensor, shape: value.shape });
-    const elements = isTransposed ? transposed(inFile, reversed(value)) : inFile;
-    for (const { first, count } of pieces(numElements(value.shape))) {
-      checkAborted(signal);
-      const bytes = checkedFinite(file, name, value.dtype, await elements.read(first, count));
-      await engine.write(value.name, hostArray(value.dtype, bytes), first * elements.elementBytes);
-    }
-  }
-}
-
-function checkedFinite({ path }: TensorReader, name: string, dtype: DType, bytes: Uint8Array): Uint8Array {
-  const found = firstNotFinite(bytes, dtype);
-  if (found === undefined) return bytes;
-  throw notFinite(path, name, dtype)(found);
+  const rows = storedTensors(plan, model, fileName).map((stored) => {
+    const { value, name } = stored;
+    return { value, tensor: name, dtype: value.dtype, ...rowsIn({ ...stored, shape: value.shape }) };
+  });
+  await writeFileRows(engine, file, rows, signal);
 }
 
 /** A tensor in the order of its file. */
@@ -122,8 +110,6 @@ export const elementsOfFile = (file: TensorReader, name: string, elementBytes: n
     return bytes;
   },
 });
-
-const floatBytes = { f64: 8, f32: 4, bf16: 2, f16: 2 } as const;
 
 /** The same for floating point, with its type. */
 export function floatsOfFile(file: TensorReader, name: string): { readonly dtype: FloatDType } & Elements {
@@ -251,8 +237,6 @@ export const hostArray = (dtype: DType, { buffer, byteOffset, byteLength }: Uint
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: HostArray): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
-
-const reversed = ({ shape: [rows, columns] }: PlanValue): readonly [number, number] => [columns!, rows!];
 
 const fileShape = (tensor: StoredTensor): readonly number[] =>
   shapeInFile({ ...tensor, shape: tensor.value.shape });
