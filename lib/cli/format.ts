@@ -40,17 +40,20 @@ export function formatDuration(seconds: number): string {
 /** A learning rate or another small number, without noise. */
 export const formatSmall = (value: number): string => String(Number(value.toPrecision(3)));
 
-/** What an evaluation has measured. */
-export const formatEvaluation = ({
+/** What an evaluation has measured; of preference pairs how they are told apart. */
+export function formatEvaluation({
   loss,
   perplexity,
   metrics = {},
-}: Pick<EvaluateReport, 'loss' | 'perplexity' | 'metrics'>): string =>
-  [
+}: Pick<EvaluateReport, 'loss' | 'perplexity' | 'metrics'>): string {
+  const { rewardsAccuracy, rewardsMargin } = metrics;
+  const shown = rewardsAccuracy === undefined ? metrics : { rewardsAccuracy, rewardsMargin: rewardsMargin! };
+  return [
     `loss ${loss.toFixed(4)}`,
     ...(perplexity === undefined ? [] : [`perplexity ${perplexity.toFixed(2)}`]),
-    ...Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`),
+    ...Object.entries(shown).map(([name, value]) => `${name} ${value.toFixed(4)}`),
   ].join(', ');
+}
 
 const pad = (n: number): string => String(n).padStart(2, '0');
 

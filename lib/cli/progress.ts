@@ -55,9 +55,11 @@ export class Progress {
   }
 
   #stepLine(report: StepReport): string {
+    const { rewardsMargin } = report.metrics ?? {};
     const parts = [
       `step ${report.step}/${report.maxSteps}`,
       `loss ${report.loss.toFixed(4)}`,
+      ...(rewardsMargin === undefined ? [] : [`margin ${rewardsMargin.toFixed(4)}`]),
       `lr ${formatSmall(report.learningRate)}`,
       ...(report.gradNorm === undefined ? [] : [`grad norm ${formatSmall(report.gradNorm)}`]),
       formatRate(report.tokensPerSecond),

@@ -7,6 +7,7 @@ import { exitCodes, type ExitCode } from './exit-codes.js';
 import { formatBytes, formatCount, formatDuration, formatEvaluation, formatRate } from './format.js';
 import { endAtOnce, onInterrupt } from './interrupt.js';
 import { Progress } from './progress.js';
+import { referenceProgress } from './reference-progress.js';
 import { resumeCommand } from './resume-command.js';
 import type { Terminal } from './terminal.js';
 import { tokenizeProgress } from './tokenize-progress.js';
@@ -37,8 +38,8 @@ export async function runTraining(
     () => stop(),
     () => terminal.endStatus(),
   );
-  const onTokenize = tokenizeProgress(terminal);
-  await using trainer = await start({ ...options, onTokenize, signal: starting.signal }, args);
+  const told = { onTokenize: tokenizeProgress(terminal), onReference: referenceProgress(terminal) };
+  await using trainer = await start({ ...options, ...told, signal: starting.signal }, args);
   stop = () => {
     trainer.requestStop();
     terminal.warn(stopNotice(interrupt.signal, options));
@@ -143,6 +144,8 @@ function announce(options: TrainerOptions, trainer: Trainer, terminal: Terminal)
     gradientAccumulationSteps === 1 ? `${batchSize}` : `${gradientAccumulationSteps} x ${batchSize}`;
   fact('model', `${model.name}, ${formatCount(model.numParameters)} parameters, ${options.dtype ?? 'f32'}`);
   fact('method', describeMethod(method.describe()));
+  if (options.preference !== undefined)
+    fact('loss', 'preferences against the model that the run starts from (DPO)');
   fact(
     'data',
     `${formatCount(data.numTokens)} tokens (${data.tokenizer.name}), ${batch} x ${sequenceLength} a step`,

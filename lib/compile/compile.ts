@@ -1,4 +1,4 @@
-import { type Node, type Program, loopScalars } from '../graph/index.js';
+import { type Model, type Node, type Program, loopScalars } from '../graph/index.js';
 import { compactError } from '../errors.js';
 import { checkOptions, checkValue, wholeNumber, type Checked } from '../options.js';
 import { withAccounting } from './accounting.js';
@@ -88,6 +88,16 @@ function withGroups(
   });
 }
 
+/** Sequences of one example stay together. */
+export function checkExamples({ name, sequencesOfExample = 1 }: Model, option: string, size: number): void {
+  if (size % sequencesOfExample === 0) return;
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', `${option} parts the sequences of an example of ${name}`, {
+    op: option,
+    expected: `a multiple of ${sequencesOfExample} sequences`,
+    received: `${size}`,
+  });
+}
+
 /**
  * Compile options whole, with their defaults.
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE
@@ -106,6 +116,8 @@ export function checkCompileOptions(options: CompileOptions): Checked<typeof com
   const largest = Math.floor(maxTokens / sequenceLength);
   checkValue(batchSize, wholeNumber(1, largest), 'batchSize');
   checkValue(evaluateBatchSize, wholeNumber(1, largest), 'evaluateBatchSize');
+  for (const [name, size] of Object.entries({ batchSize, evaluateBatchSize }))
+    checkExamples(model, name, size);
   checkValue(generateBatchSize, wholeNumber(1, largest), 'generateBatchSize');
   return settings;
 }

@@ -40,6 +40,7 @@ function isModel(value: unknown): boolean {
     ) &&
     v.is(batchFields, rest.batchFields) &&
     v.is(v.optional(batchFields), rest.packedFields) &&
+    v.is(v.optional(wholeNumber(1)), rest.sequencesOfExample) &&
     v.is(v.optional(v.literal(true)), rest.isCausal) &&
     v.is(weights, rest.weights)
   );

@@ -59,6 +59,8 @@ export interface Model {
   readonly bodyPrefix?: string;
   /** What names of tensors begin with that belong to other heads, which weights to start from may come with. */
   readonly otherHeads?: readonly string[];
+  /** Sequences that are one example, which no batch parts: 2 where preference pairs are learnt. Default 1. */
+  readonly sequencesOfExample?: number;
   /** A token sees those before it alone: 'generate' reads new tokens behind a cache of those before them. */
   readonly isCausal?: true;
   /**

@@ -12,30 +12,31 @@ export interface LargestBatch {
 }
 
 /**
- * The largest micro-batch whose peak fits, undefined when not even one sequence does. The peak grows almost linearly
+ * The largest micro-batch whose peak fits, undefined when not even one example does. The peak grows almost linearly
  * with the batch, so a straight line through two known points lands next to the answer; every guess is planned in full.
  * @throws ERR_COMPACT_ARGUMENT (memoryBytes), and what compile() throws
  */
 export function largestBatch(given: CompileOptions, memoryBytes: number): LargestBatch | undefined {
   const options = checkCompileOptions(given);
   checkMemory(memoryBytes);
-  const planned = (batchSize: number) => compile({ ...options, batchSize });
+  const sequences = sequencesOf(options);
+  const planned = (examples: number) => compile({ ...options, batchSize: examples * sequences });
   const single = planned(1);
   if (single.peakBytes > memoryBytes) return undefined;
-  let fitting: LargestBatch = { batchSize: 1, peakBytes: single.peakBytes };
-  let previous: LargestBatch = { batchSize: 0, peakBytes: single.persistentBytes };
-  let tooLarge = Math.floor(maxTokens / options.sequenceLength) + 1;
-  while (tooLarge - fitting.batchSize > 1) {
-    const slope = (fitting.peakBytes - previous.peakBytes) / (fitting.batchSize - previous.batchSize);
-    const guess = fitting.batchSize + Math.floor((memoryBytes - fitting.peakBytes) / Math.max(slope, 1));
+  let fitting = { examples: 1, peakBytes: single.peakBytes };
+  let previous = { examples: 0, peakBytes: single.persistentBytes };
+  let tooLarge = Math.floor(maxTokens / options.sequenceLength / sequences) + 1;
+  while (tooLarge - fitting.examples > 1) {
+    const slope = (fitting.peakBytes - previous.peakBytes) / (fitting.examples - previous.examples);
+    const guess = fitting.examples + Math.floor((memoryBytes - fitting.peakBytes) / Math.max(slope, 1));
     // Between what is known to fit and what is known not to; a leap is bounded in case the first points mislead.
-    const furthest = Math.min(tooLarge - 1, 64 * fitting.batchSize);
-    const batchSize = Math.max(fitting.batchSize + 1, Math.min(guess, furthest));
-    const { peakBytes } = planned(batchSize);
-    if (peakBytes > memoryBytes) tooLarge = batchSize;
-    else [previous, fitting] = [fitting, { batchSize, peakBytes }];
+    const furthest = Math.min(tooLarge - 1, 64 * fitting.examples);
+    const examples = Math.max(fitting.examples + 1, Math.min(guess, furthest));
+    const { peakBytes } = planned(examples);
+    if (peakBytes > memoryBytes) tooLarge = examples;
+    else [previous, fitting] = [fitting, { examples, peakBytes }];
   }
-  return fitting;
+  return { batchSize: fitting.examples * sequences, peakBytes: fitting.peakBytes };
 }
 
 /** A change of options, and what it would need. */
@@ -76,12 +77,13 @@ interface Change {
 function changes(options: CompileOptions, memoryBytes: number): readonly Change[] {
   if (options.entries?.every((entry) => entry === 'generate') === true) return cacheChanges(options);
   const { recompute = 'none', batchSize, method } = options;
+  const fewest = sequencesOf(options);
   const list: Change[] = [];
   if (recompute === 'none') list.push({ change: { recompute: 'cheap' }, changed: { recompute: 'cheap' } });
   const batch =
     method.updatesInBackward === true
       ? batchSize
-      : (largestBatch({ ...options, accumulateGradients: true }, memoryBytes)?.batchSize ?? 1);
+      : (largestBatch({ ...options, accumulateGradients: true }, memoryBytes)?.batchSize ?? fewest);
   if (batch < batchSize) {
     list.push({
       change: { batchSize: batch, gradientAccumulationSteps: Math.ceil(batchSize / batch) },
@@ -92,10 +94,15 @@ function changes(options: CompileOptions, memoryBytes: number): readonly Change[
   if (recompute !== 'layer') list.push({ change: { recompute: 'layer' }, changed: { recompute: 'layer' } });
   const smallest = lazyCompact(options, 0.125);
   const oneByOne: Remedy['change'] =
-    batchSize > 1 ? { batchSize: 1, gradientAccumulationSteps: batchSize } : {};
+    batchSize > fewest ? { batchSize: fewest, gradientAccumulationSteps: batchSize / fewest } : {};
   list.push({
     change: { ...smallest.change, recompute: 'layer', ...oneByOne },
-    changed: { ...smallest.changed, recompute: 'layer', batchSize: 1, accumulateGradients: batchSize > 1 },
+    changed: {
+      ...smallest.changed,
+      recompute: 'layer',
+      batchSize: fewest,
+      accumulateGradients: batchSize > fewest,
+    },
   });
   return list;
 }
@@ -119,6 +126,9 @@ function lazyCompact({ method }: CompileOptions, rankRatio: number): Change {
     changed: { method: compact({ rankRatio, store: 'lazy', stateFormat }) },
   };
 }
+
+/** Those of one example. */
+const sequencesOf = ({ model }: CompileOptions): number => model.sequencesOfExample ?? 1;
 
 const checkMemory = (memoryBytes: number): number =>
   checkValue(memoryBytes, numberAbove(0), 'memoryBytes', 'ERR_COMPACT_ARGUMENT');

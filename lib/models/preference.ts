@@ -19,6 +19,7 @@ export function learningPreferences(model: Model, preference: PreferenceOptions)
   return {
     ...model,
     batchFields: [...model.batchFields, referenceLogProbabilities],
+    sequencesOfExample: 2,
     build(graph, options) {
       const result = model.build(graph, { ...options, preference });
       const { name } = referenceLogProbabilities;

@@ -27,7 +27,8 @@ export function trainedParts({
   gradientDtype,
 }: Pick<RunSettings, 'model' | 'method' | 'dtype' | 'gradientDtype'>): readonly TrainedPart[] {
   // Which parameters there are does not depend on the sizes of a batch.
-  const sizes = { batchSize: 1, sequenceLength: Math.min(64, model.maxSequenceLength) };
+  const { sequencesOfExample: batchSize = 1 } = model;
+  const sizes = { batchSize, sequenceLength: Math.min(64, model.maxSequenceLength) };
   const forward = buildForward('step', model, { ...sizes, dtype, purpose: 'train' }, method);
   const parameters = parametersOf(forward);
   const { gradients } = differentiate(forward, { method, gradientDtype, window: false });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
 import { compact, dense, lora, mesa, qlora, type Method } from '../../lib/methods/index.js';
 import { llama, modelFromPretrainedConfig } from '../../lib/models/index.js';
+import { largestBatch, remedies } from '../../lib/memory/index.js';
 import { learningPreferences } from '../../lib/models/preference.js';
 import { cpuTarget, cudaTarget, Engine } from '../../lib/runtime/index.js';
 import {
@@ -18,6 +19,7 @@ import {
 } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
 import { readJson } from '../helpers/fixtures.js';
+import { planTarget } from '../helpers/plan-target.js';
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
 import {
   asInFile,
@@ -227,6 +229,24 @@ test('gradients by rows and gradients whole make the same steps', async () => {
     await reportsOf(run({ ...change, method: dense() })),
   ];
   expect(rowsOfIt.map(({ loss }) => loss)).toEqual(whole.map(({ loss }) => loss));
+});
+
+test('what trains is told, and batches that would fit are of whole pairs', async () => {
+  await using trainer = await Trainer.create(run({ method: compact(tinyMethod) }));
+  expect(trainer.parts.find(({ part }) => part === 'query')).toMatchObject({ isTrained: true });
+  const plan = {
+    ...{ model: learningPreferences(llama(tinyConfig), {}), method: dense(), target: planTarget },
+    ...{ batchSize: 16, sequenceLength: 64, dtype: 'f32' as const },
+  };
+  const memory = compile({ ...plan, batchSize: 7 * 2 }).peakBytes - 1;
+  expect(largestBatch(plan, memory)!.batchSize).toBe(12);
+  for (const { change } of remedies(plan, memory)) expect(Number(change['batchSize'] ?? 2) % 2).toBe(0);
+  expect(() => compile({ ...plan, evaluateBatchSize: 3 })).toThrow(
+    expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'evaluateBatchSize' }),
+  );
+  await expect(Trainer.create(run({ memoryLimitBytes: 100_000 }))).rejects.toMatchObject({
+    code: 'ERR_COMPACT_DOES_NOT_FIT',
+  });
 });
 
 describe('a run that goes on', () => {

@@ -13,6 +13,7 @@ import {
   type Checked,
 } from '../../options.js';
 import { learningPreferences } from '../../models/preference.js';
+import { checkExamples } from '../../compile/compile.js';
 import { parseDevice } from '../../runtime/device.js';
 import type { EngineOptions } from '../../runtime/index.js';
 import { engineTable } from '../../runtime/options.js';
@@ -121,11 +122,10 @@ export function describeSettings(settings: RunSettings): CheckpointState['traini
 }
 
 /** A micro-batch is read whole, so what it would take is refused before anything else. */
-function checkSizes({ model, batchSize, sequenceLength, preference }: TrainerSettings): void {
+function checkSizes({ model, batchSize, sequenceLength }: TrainerSettings): void {
   checkValue(sequenceLength, wholeNumber(1, model.maxSequenceLength), 'sequenceLength');
   checkValue(batchSize, wholeNumber(1, Math.floor(maxBatchTokens / sequenceLength)), 'batchSize');
-  if (preference !== undefined)
-    check('batchSize', batchSize, batchSize % 2 === 0, 'an even number of sequences, two of each pair');
+  checkExamples(model, 'batchSize', batchSize);
 }
 
 function checkRunLength({ maxSteps, numTrainEpochs }: TrainerSettings): void {

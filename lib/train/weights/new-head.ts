@@ -15,7 +15,7 @@ export function checkNewHead(model: Model, method: Method, base: Base | undefine
   const names = base?.newParameters ?? [];
   if (names.length === 0) return;
   const sizes = {
-    batchSize: 1,
+    batchSize: model.sequencesOfExample ?? 1,
     sequenceLength: Math.min(64, model.maxSequenceLength),
     dtype: 'f32',
   } as const;
