@@ -11,9 +11,9 @@ export function referenceProgress(
   now?: () => number,
 ): NonNullable<TrainerOptions['onReference']> {
   const work = {
-    doing: 'reference of',
-    done: 'reference of',
-    amount: (count: number) => `${count.toLocaleString('en')} answers`,
+    doing: 'answers read by the reference:',
+    done: 'answers read by the reference:',
+    amount: (count: number) => count.toLocaleString('en'),
     object: (numDone: number, numAnswers: number) => ({ type: 'reference', numDone, numAnswers }),
   };
   // Other work comes before it.

@@ -172,7 +172,7 @@ test('the examples of docs/data.md give what stands there', async () => {
   for (const [name, content] of Object.entries(byteTokenizer.files()))
     await writeFile(join(folder, 'model', name), content);
   const examples = [...page.matchAll(/```sh\n([^]*?)```\n\n```text\n([^]*?)```/g)];
-  expect(examples).toHaveLength(3);
+  expect(examples).toHaveLength(4);
   for (const [, commands, expected] of examples) {
     const script = commands!.replaceAll('npx compact-train', `"${process.execPath}" "${main}"`);
     const output = execFileSync('sh', ['-ec', `exec 2>&1; ${script}`], { cwd: folder, encoding: 'utf8' });

@@ -20,7 +20,7 @@ const reported = ({ exitCode, signal, stdout, stderr }: ChildResult): unknown =>
 /** `tryLock` says 'locked', or the code of the refusal; what is started tries to lock, says the same, and stays. */
 async function withLock(body: string, env: Readonly<Record<string, string>> = {}): Promise<unknown> {
   const prelude = `
-    const { RunLock } = require(process.env.TEST_DISTRIBUTION + '/train/run-lock.js');
+    const { RunLock } = require(process.env.TEST_DISTRIBUTION + '/train/checkpoints/run-lock.js');
     const { spawn } = require('node:child_process');
     const { once } = require('node:events');
     const folder = process.env.TEST_FOLDER;
@@ -29,7 +29,7 @@ async function withLock(body: string, env: Readonly<Record<string, string>> = {}
       ({ code }) => code,
     );
     const source = \`
-      const { RunLock } = require(process.env.TEST_DISTRIBUTION + '/train/run-lock.js');
+      const { RunLock } = require(process.env.TEST_DISTRIBUTION + '/train/checkpoints/run-lock.js');
       const { parentPort } = require('node:worker_threads');
       const say = (text) => parentPort === null ? console.log(text) : parentPort.postMessage(text);
       globalThis.timer = setInterval(() => {}, 1000);
