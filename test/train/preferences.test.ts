@@ -222,6 +222,14 @@ test.each<[string, Method]>([
   expect(reports.at(-1)!.metrics!['rewardsMargin']).toBeGreaterThan(0.5);
 });
 
+test('bf16 and layers that are rebuilt in backward learn them, too', async () => {
+  const change = { dtype: 'bf16', recompute: 'layer', maxSteps: 40, learningRate: 0.005 } as const;
+  const reports = await reportsOf(run(change));
+  // The reference is what the same forward pass gave: also in bf16 there is nothing between them.
+  expect(reports[0]!.loss).toBeCloseTo(Math.log(2), 4);
+  expect(reports.at(-1)!.metrics!['rewardsMargin']).toBeGreaterThan(0.5);
+});
+
 test('gradients by rows and gradients whole make the same steps', async () => {
   const change = { method: dense({ embeddingChunk: 64 }), maxSteps: 3 };
   const [rowsOfIt, whole] = [
