@@ -10,6 +10,10 @@ export type ParityRow = (ModelParityRow | TokenizerParityRow) & {
   readonly date: string;
 };
 
+const commands = ['npm run docs:parity', 'scripts/bench tokenizer-parity']
+  .map((line) => `\`${line}\``)
+  .join(' and ');
+
 /** The newest of several rows of the same thing counts. */
 export function parityDocument(rows: readonly ParityRow[]): string {
   const newest = new Map(rows.map((row) => [keyOf(row), row]));
@@ -18,7 +22,7 @@ export function parityDocument(rows: readonly ParityRow[]): string {
   const tokenizers = all.filter((row): row is TokenizerParityRow & ParityRow => row.case !== 'model parity');
   return `# Parity
 
-Figures of the comparisons that the tests hold, written by \`npm run docs:parity\` and \`scripts/bench tokenizer-parity\` from
+Figures of the comparisons that the tests hold, written by ${commands} from
 [the ledger](../bench/results/parity.jsonl).
 
 ## Models

@@ -1,6 +1,6 @@
 /** What people are told of a run of preferences: the reference before it, and what its evaluations measure. */
 import { expect, test } from '@jest/globals';
-import { heldOutText } from '../../lib/cli/held-out.js';
+import { formatEvaluation } from '../../lib/cli/format.js';
 import { referenceProgress } from '../../lib/cli/reference-progress.js';
 import type { Terminal } from '../../lib/cli/terminal.js';
 
@@ -24,9 +24,9 @@ test('how far the reference is, from its first report on', () => {
   ]);
 });
 
-test('evaluations of pairs are told without a perplexity', () => {
-  const report = { step: 1, loss: 0.5, perplexity: 1.65, numTokens: 3, durationMs: 1 };
-  expect(heldOutText(report)).toBe('loss 0.5000, perplexity 1.65');
-  const metrics = { rewardsAccuracy: 0.75, rewardsMargin: 0.123456 };
-  expect(heldOutText({ ...report, metrics })).toBe('loss 0.5000, reward accuracy 0.75, margin 0.1235');
+test('evaluations of pairs are told by how the answers are told apart', () => {
+  expect(formatEvaluation({ loss: 0.5, perplexity: 1.65 })).toBe('loss 0.5000, perplexity 1.65');
+  const metrics = { rewardsChosen: 1, rewardsAccuracy: 0.75, rewardsMargin: 0.123456 };
+  const expected = 'loss 0.5000, rewardsAccuracy 0.7500, rewardsMargin 0.1235';
+  expect(formatEvaluation({ loss: 0.5, metrics })).toBe(expected);
 });
