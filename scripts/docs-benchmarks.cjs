@@ -1,5 +1,5 @@
-// Writes docs/benchmarks.md, its pictures, docs/parity.md, and the generated parts of docs/kernels.md and docs/methods/README.md from
-// the ledgers.
+// Writes docs/benchmarks.md, its pictures, docs/parity.md, and the generated parts of docs/kernels.md, docs/methods/README.md
+// and docs/recipes.md from the ledgers.
 'use strict';
 
 const fs = require('node:fs');
@@ -14,7 +14,12 @@ const usage = `usage: node scripts/docs-benchmarks.cjs [--check] [--ledger FILE]
   --output FOLDER   where docs/ is, instead of the repository`;
 
 require('../bench/typescript.cjs');
-const { generatedDocuments, methodDocuments, parityDocuments } = require('../bench/document/files.ts');
+const {
+  generatedDocuments,
+  methodDocuments,
+  parityDocuments,
+  recipeDocuments,
+} = require('../bench/document/files.ts');
 
 function options() {
   try {
@@ -30,7 +35,7 @@ const { check, ledger, output = root } = options();
 const stale = [];
 const documents = {
   ...generatedDocuments(ledger),
-  ...(ledger === undefined && { ...methodDocuments(), ...parityDocuments() }),
+  ...(ledger === undefined && { ...methodDocuments(), ...parityDocuments(), ...recipeDocuments() }),
 };
 for (const [name, contents] of Object.entries(documents)) {
   const file = path.join(output, name);

@@ -11,7 +11,7 @@ import { positiveInteger } from '../../lib/cli/options.js';
 import { renderTable } from '../../lib/cli/table.js';
 import type { Terminal } from '../../lib/cli/terminal.js';
 import { compactError, nearestName } from '../../lib/errors.js';
-import { measureRun, type MeasuredRun, type RunRecipe } from '../finetune/measured-run.js';
+import { measureRun, valueOf, type MeasuredRun, type RunRecipe } from '../finetune/measured-run.js';
 import { readSweep, runSweep, type Sweep, type SweepCell, type SweepResult } from '../finetune/sweep.js';
 
 const help = `
@@ -126,7 +126,7 @@ function printResults(terminal: Terminal, results: readonly SweepResult<Finetune
       values.includes(undefined) ? 'diverged' : spreadOf(values as number[]),
       formatBytes(run.plannedBytes),
       formatBytes(run.recomputedBytes),
-      `${run.msPerStep.p50.toFixed(1)} ms`,
+      `${run.cpuMsPerStep.p50.toFixed(1)} ms`,
       formatPercent(run.dataWaitShare),
     ];
   });
@@ -138,7 +138,7 @@ function printResults(terminal: Terminal, results: readonly SweepResult<Finetune
         { title: results[0]!.runs[0]!.metric },
         { title: 'planned', align: 'right' },
         { title: 'recompute cheap', align: 'right' },
-        { title: 'step', align: 'right' },
+        { title: 'step, CPU', align: 'right' },
         { title: 'data wait', align: 'right' },
       ],
       rows,
@@ -146,12 +146,6 @@ function printResults(terminal: Terminal, results: readonly SweepResult<Finetune
   );
   if (results.some(({ isAtEdge }) => isAtEdge))
     terminal.line('* the lowest or highest rate that was tried: a better one may lie beyond');
-}
-
-/** Accuracy where there is one, else the loss, of the test data where there is any; undefined of a run that diverged. */
-export function valueOf({ test, heldOut }: MeasuredRun): number | undefined {
-  const scores = test ?? heldOut;
-  return scores?.accuracy ?? scores?.loss;
 }
 
 /** Mean, and lowest to highest where there are several. */

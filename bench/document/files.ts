@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageDirectory } from '../../lib/cli/package-info.js';
+import type { FinetuneRow } from '../commands/finetune.js';
+import { readSweep } from '../finetune/sweep.js';
 import { benchmarksDocument, gpuFigures, kernelPredictionTable } from './document.js';
+import { finetunedPart } from './finetuned.js';
 import { readGpuRows } from './gpu-rows.js';
 import { learnedPart, type QualityRow, type StepTimeRow } from './learned.js';
 import { parityDocument, type ParityRow } from './parity.js';
@@ -25,6 +28,24 @@ export function generatedDocuments(
     ),
     ...Object.fromEntries(figures),
   };
+}
+
+/** What the ledger of `scripts/bench finetune` makes of the documents. */
+export function recipeDocuments(): Record<string, string> {
+  const name = 'docs/recipes.md';
+  const rows = rowsOf('finetune.jsonl') as FinetuneRow[];
+  const document = ['banking77', 'stories', 'gsm8k'].reduce(
+    (text, sweep) => {
+      const own = rows.filter((row) => row.case === sweep);
+      return replacePart(
+        text,
+        sweep,
+        finetunedPart(own, readSweep(at('bench', 'finetune', `${sweep}.yaml`))),
+      );
+    },
+    readFileSync(at(name), 'utf8'),
+  );
+  return { [name]: document };
 }
 
 /** What the ledgers of `bench quality` and `bench step-time` make of the documents. */

@@ -21,6 +21,8 @@ import { resolveOptions } from '../../lib/train/options/options.js';
 import { compileOptionsOf } from '../../lib/train/start.js';
 import type { Judged, Scores, Sweep } from './sweep.js';
 
+type Quantiles = ReturnType<typeof quantiles>;
+
 /** What one run came to; without `heldOut` and `test` where it diverged. */
 export interface MeasuredRun extends Judged {
   readonly dtype: string;
@@ -38,9 +40,17 @@ export interface MeasuredRun extends Judged {
   readonly seconds: number;
   /** Of all threads of the process, in the same time: other programs on the machine add nothing to it. */
   readonly cpuSeconds: number;
-  readonly msPerStep: { readonly p20: number; readonly p50: number; readonly p80: number };
+  readonly msPerStep: Quantiles;
+  /** The same in time of the processor. */
+  readonly cpuMsPerStep: Quantiles;
   /** Share of the time of steps that was spent waiting for batches. */
   readonly dataWaitShare: number;
+}
+
+/** Accuracy where there is one, else the loss, of the test data where there is any; undefined of a run that diverged. */
+export function valueOf({ test, heldOut }: Judged): number | undefined {
+  const scores = test ?? heldOut;
+  return scores?.accuracy ?? scores?.loss;
 }
 
 /** Everything that the outcome depends on, as plain values. */
@@ -77,13 +87,15 @@ async function measureIn(
   const start = { time: performance.now(), cpu: process.cpuUsage() };
   const where = { device: device.word, threads, signal };
   const options = await optionsOf(model, { ...given, outputDirectory: join(folder, 'run') });
-  const reports: StepReport[] = [];
+  const reports: TimedReport[] = [];
   const trainer = await Trainer.create({ ...options, ...where });
   let end: Awaited<ReturnType<Trainer['run']>> | undefined;
   try {
+    let before = process.cpuUsage();
     trainer.on('step', (report) => {
-      reports.push(report);
+      reports.push({ ...report, cpuMs: milliseconds(process.cpuUsage(before)) });
       onStep(report);
+      before = process.cpuUsage();
     });
     end = await trainer.run();
   } catch (error) {
@@ -91,7 +103,7 @@ async function measureIn(
   } finally {
     await trainer.close();
   }
-  const cpu = process.cpuUsage(start.cpu);
+  const cpuSeconds = milliseconds(process.cpuUsage(start.cpu)) / 1000;
   const seconds = (performance.now() - start.time) / 1000;
   const tested =
     end === undefined || test === undefined
@@ -112,7 +124,7 @@ async function measureIn(
       evaluation === undefined ? [] : [{ step, loss: evaluation.loss }],
     ),
     seconds,
-    cpuSeconds: (cpu.user + cpu.system) / 1e6,
+    cpuSeconds,
     ...timesOf(reports),
   };
 }
@@ -138,18 +150,28 @@ const scoresOf = ({ loss, metrics }: Pick<EvaluateReport, 'loss' | 'metrics'>): 
   return accuracy === undefined ? { loss } : { loss, accuracy };
 };
 
-/** Of the steps after the first, which also pays for what is done once. */
-function timesOf(reports: readonly StepReport[]): Pick<MeasuredRun, 'msPerStep' | 'dataWaitShare'> {
-  const times = reports.slice(1).map(({ time }) => ({
-    waiting: time.dataMs,
-    all: time.dataMs + time.computeMs + time.updateMs + time.refreshMs,
-  }));
-  const sum = (key: 'waiting' | 'all'): number => times.reduce((total, time) => total + time[key], 0);
+interface TimedReport extends StepReport {
+  /** Of the processor, since the step before. */
+  readonly cpuMs: number;
+}
+
+const milliseconds = ({ user, system }: NodeJS.CpuUsage): number => (user + system) / 1000;
+
+/** Of the steps after the first, which also pays for what is done once, that nothing was evaluated after. */
+function timesOf(
+  reports: readonly TimedReport[],
+): Pick<MeasuredRun, 'msPerStep' | 'cpuMsPerStep' | 'dataWaitShare'> {
+  const steps = reports.slice(1).filter(({ evaluation }) => evaluation === undefined);
+  const waiting = steps.map(({ time }) => time.dataMs);
+  const all = steps.map(({ time }) => time.dataMs + time.computeMs + time.updateMs + time.refreshMs);
   return {
-    msPerStep: quantiles(times.map(({ all }) => all)),
-    dataWaitShare: sum('waiting') / sum('all'),
+    msPerStep: quantiles(all),
+    cpuMsPerStep: quantiles(steps.map(({ cpuMs }) => cpuMs)),
+    dataWaitShare: sum(waiting) / sum(all),
   };
 }
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /** Means of ten equal parts, or of as many as there are values. */
 function tenths(values: readonly number[]): number[] {
@@ -159,6 +181,6 @@ function tenths(values: readonly number[]): number[] {
       Math.floor((i * values.length) / count),
       Math.floor(((i + 1) * values.length) / count),
     );
-    return part.reduce((a, b) => a + b, 0) / part.length;
+    return sum(part) / part.length;
   });
 }

@@ -94,24 +94,42 @@ export interface SweepResult<Run> {
 }
 
 /** Every rate with the first seed, the best with the others, one contender after the other. */
-export async function runSweep<Run extends Judged>(
+export async function runSweep<Run extends SweepCell & Judged>(
   { contenders, seeds }: Pick<Sweep, 'contenders' | 'seeds'>,
   runCell: (cell: SweepCell) => Promise<Run>,
 ): Promise<SweepResult<Run>[]> {
   const [firstSeed, ...otherSeeds] = seeds as [number, ...number[]];
-  const results: SweepResult<Run>[] = [];
+  const runs: Run[] = [];
   for (const [contender, { learningRates }] of Object.entries(contenders)) {
-    const tried: { readonly learningRate: number; readonly run: Run }[] = [];
+    const tried: Run[] = [];
     for (const learningRate of learningRates)
-      tried.push({ learningRate, run: await runCell({ contender, learningRate, seed: firstSeed }) });
-    const { learningRate, run } = tried.reduce((a, b) => (isBetter(b.run, a.run) ? b : a));
-    const runs = [run];
+      tried.push(await runCell({ contender, learningRate, seed: firstSeed }));
+    const { learningRate } = best(tried);
+    runs.push(...tried);
     for (const seed of otherSeeds) runs.push(await runCell({ contender, learningRate, seed }));
-    const isAtEdge = [Math.min(...learningRates), Math.max(...learningRates)].includes(learningRate);
-    results.push({ contender, learningRate, runs, isAtEdge });
   }
-  return results;
+  return resultsOf(runs);
 }
+
+/** What the runs of a sweep, in their order, have come to. */
+export function resultsOf<Run extends SweepCell & Judged>(runs: readonly Run[]): SweepResult<Run>[] {
+  const contenders = [...new Set(runs.map(({ contender }) => contender))];
+  return contenders.map((contender) => {
+    const own = runs.filter((run) => run.contender === contender);
+    const tried = own.filter(({ seed }) => seed === own[0]!.seed);
+    const { learningRate } = best(tried);
+    const rates = tried.map((run) => run.learningRate);
+    return {
+      contender,
+      learningRate,
+      runs: own.filter((run) => run.learningRate === learningRate),
+      isAtEdge: learningRate === Math.min(...rates) || learningRate === Math.max(...rates),
+    };
+  });
+}
+
+const best = <Run extends Judged>(runs: readonly Run[]): Run =>
+  runs.reduce((a, b) => (isBetter(b, a) ? b : a));
 
 /** By accuracy where there is one, else by loss. */
 function isBetter({ heldOut: a }: Judged, { heldOut: b }: Judged): boolean {

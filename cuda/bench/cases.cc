@@ -155,7 +155,7 @@ class Cases {
         const Shape x{s_.tokens, s_.hidden}, lse{s_.tokens, s_.hidden / s_.head};
         const std::vector<CpAttribute> attributes = {
             attribute("sequenceLength", s_.sequence), attribute("headSize", s_.head),
-            attribute("causal", 1),
+            attribute("causal", 1), attribute("window", 0),
             attribute("scale", 1.0 / std::sqrt(static_cast<double>(s_.head)))};
         const double product_flops = elements(x) * static_cast<double>(s_.sequence);
         const std::string shape = " sequence " + std::to_string(s_.sequence);

@@ -110,6 +110,7 @@ TEST(cuda_large_attention) {
             return run.attribute("sequenceLength", length)
                 .attribute("headSize", head_size)
                 .attribute("causal", 1)
+                .attribute("window", 0)
                 .attribute("scale", 0.125)
                 .agrees(tolerance);
         };

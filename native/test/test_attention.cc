@@ -220,6 +220,7 @@ TEST(attention_lets_nan_through) {
             call.attribute("sequenceLength", 4)
                 .attribute("headSize", 16)
                 .attribute("causal", 1)
+                .attribute("window", 0)
                 .attribute("scale", 0.25);
             CHECK(call.run(device) == CP_OK);
             CHECK(std::isnan(o.get(2 * 16)) && std::isnan(lse.get(2)));
@@ -237,6 +238,7 @@ TEST(attention_refuses_wrong_shapes) {
         call.attribute("sequenceLength", length, slot)
             .attribute("headSize", head_size)
             .attribute("causal", 1)
+            .attribute("window", 0)
             .attribute("scale", 1);
         return call.check() == CP_FAILED && std::strcmp(call.error().code, code) == 0;
     };

@@ -23,7 +23,7 @@ describe('the order of runs', () => {
     const cells: SweepCell[] = [];
     const results = await runSweep({ ...sweep, ...chosen }, async (cell) => {
       cells.push(cell);
-      return { ...judge(cell), cell };
+      return { ...judge(cell), ...cell };
     });
     return { cells, results };
   };
@@ -38,7 +38,7 @@ describe('the order of runs', () => {
       ...['full 0.1 1', 'full 0.2 1', 'full 0.4 1', 'full 0.2 2', 'full 0.2 3'],
       ...['lora 1 1', 'lora 2 1', 'lora 1 2', 'lora 1 3'],
     ]);
-    expect(results.map(({ runs }) => runs.map((run) => run.cell.seed))).toEqual([
+    expect(results.map(({ runs }) => runs.map(({ seed }) => seed))).toEqual([
       [1, 2, 3],
       [1, 2, 3],
     ]);
