@@ -15,7 +15,11 @@ mkdirSync(tokenizer);
 const { tokenizer: config } = JSON.parse(
   readFileSync(join(__dirname, '../fixtures/tokenizers/bert-uncased.json'), 'utf8'),
 ) as { tokenizer: object };
-writeFileSync(join(tokenizer, 'tokenizer.json'), JSON.stringify(config));
+const postProcessor = { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] };
+writeFileSync(
+  join(tokenizer, 'tokenizer.json'),
+  JSON.stringify({ ...config, post_processor: postProcessor }),
+);
 writeFileSync(join(tokenizer, 'tokenizer_config.json'), JSON.stringify({ mask_token: '[MASK]' }));
 const text = join(folder, 'text.txt');
 writeFileSync(text, 'the same words come again and again, in one order. '.repeat(120));
@@ -94,6 +98,11 @@ test('what has learnt hidden tokens starts a model for classes, and the new head
   const { checkpoint } = await first.run();
   const exported = join(folder, 'exported');
   await exportModel({ checkpoint: checkpoint!.path, folder: exported });
+  // Heads of other programs read the start token, too.
+  const { post_processor } = JSON.parse(readFileSync(join(exported, 'tokenizer.json'), 'utf8')) as {
+    post_processor: unknown;
+  };
+  expect(post_processor).toEqual(postProcessor);
   const records = join(folder, 'records.jsonl');
   const rows = ['the same words', 'one order'].map((text, label) => JSON.stringify({ text, label }));
   writeFileSync(records, rows.join('\n'));

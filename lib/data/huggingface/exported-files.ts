@@ -1,17 +1,19 @@
 import type { SpecialTokens } from './special-tokens.js';
 
 /**
- * The files of a tokenizer as training used it, for other programs: training puts no control token around a text, so
- * none is added when the files are opened elsewhere, and no space is tidied away. Exported files export as they are.
+ * The files of a tokenizer as training used it, for other programs: training on running text puts no control token around a text,
+ * so none is added when the files are opened elsewhere, and no space is tidied away. Exported files export as they are. A
+ * tokenizer with a mask token belongs to an encoder, whose heads read the start token: it keeps what stands around a text.
  */
 export function exportedFiles(
   json: string,
   config: Readonly<Record<string, unknown>>,
-  { eos }: SpecialTokens,
+  { eos, mask }: SpecialTokens,
 ): Readonly<Record<string, string>> {
   const parsed = JSON.parse(json) as Record<string, unknown>;
-  const postProcessor = withoutControlTokens(parsed['post_processor']);
-  const isSame = JSON.stringify(postProcessor) === JSON.stringify(parsed['post_processor'] ?? null);
+  const given = parsed['post_processor'] ?? null;
+  const postProcessor = mask === undefined ? withoutControlTokens(given) : given;
+  const isSame = JSON.stringify(postProcessor) === JSON.stringify(given);
   const { auto_map: _, ...kept } = config;
   const exportedConfig = {
     ...kept,
