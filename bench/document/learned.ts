@@ -78,7 +78,7 @@ export function learnedPart(rows: readonly QualityRow[], times: readonly StepTim
     `${formatCount(llama(model).numParameters)} parameters, ${steps} steps of ${batchSize} x ${sequenceLength} tokens ` +
       `(${tokens}), cells chosen by runs of ${rungs.join(', ')} steps with one seed. Marked *: a rate at the edge of what was ` +
       `tried, so a better one may lie beyond. Peaks: ${planned.model}, ${planned.batchSize} x ${planned.sequenceLength} tokens, ` +
-      `${planned.dtype}, GiB. Times: 60M model, 4 x 256 tokens, f32.`,
+      `${planned.dtype}, GiB. Times: 60M model, 4 x 256 tokens, f32, each beside dense steps of its own run, on one of two machines.`,
     markdownTable(heads, lines),
     verdicts(ordered, rows, results, dense),
   ].join('\n\n');

@@ -15,12 +15,24 @@ mkdirSync(tokenizer);
 const { tokenizer: config } = JSON.parse(
   readFileSync(join(__dirname, '../fixtures/tokenizers/bert-uncased.json'), 'utf8'),
 ) as { tokenizer: object };
-const postProcessor = { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] };
+const control = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
+const textOf = (id: string) => ({ Sequence: { id, type_id: 0 } });
+const postProcessor = {
+  type: 'TemplateProcessing',
+  single: [control('[CLS]'), textOf('A'), control('[SEP]')],
+  pair: [control('[CLS]'), textOf('A'), textOf('B'), control('[SEP]')],
+  special_tokens: Object.fromEntries(
+    ['[CLS]', '[SEP]'].map((id, i) => [id, { id, ids: [2 + i], tokens: [id] }]),
+  ),
+};
 writeFileSync(
   join(tokenizer, 'tokenizer.json'),
   JSON.stringify({ ...config, post_processor: postProcessor }),
 );
-writeFileSync(join(tokenizer, 'tokenizer_config.json'), JSON.stringify({ mask_token: '[MASK]' }));
+writeFileSync(
+  join(tokenizer, 'tokenizer_config.json'),
+  JSON.stringify({ mask_token: '[MASK]', cls_token: '[CLS]' }),
+);
 const text = join(folder, 'text.txt');
 writeFileSync(text, 'the same words come again and again, in one order. '.repeat(120));
 
@@ -103,6 +115,7 @@ test('what has learnt hidden tokens starts a model for classes, and the new head
     post_processor: unknown;
   };
   expect(post_processor).toEqual(postProcessor);
+  expect((await loadTokenizer(exported)).addsBos).toBe(true);
   const records = join(folder, 'records.jsonl');
   const rows = ['the same words', 'one order'].map((text, label) => JSON.stringify({ text, label }));
   writeFileSync(records, rows.join('\n'));

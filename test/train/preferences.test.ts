@@ -21,25 +21,10 @@ import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js'
 import { readJson } from '../helpers/fixtures.js';
 import { planTarget } from '../helpers/plan-target.js';
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
-import {
-  asInFile,
-  inputsOf,
-  readModel,
-  readParameters,
-  summaryOf,
-  type RecordedTraining,
-  type Summary,
-} from '../helpers/model-fixtures.js';
+import { inputsOf, readModel, readParameters, type RecordedTraining } from '../helpers/model-fixtures.js';
+import { expectNear, movedBy, summaryIn } from '../helpers/recorded-training.js';
 import { makeFolder, tinyConfig, tinyMethod, tinyRun } from '../helpers/tiny-run.js';
-import {
-  largestDifference,
-  type Machine,
-  parameterNames,
-  putWeights,
-  readValues,
-  trainTiny,
-} from '../helpers/whole-model.js';
-import type { Tensor } from '../reference/index.js';
+import { largestDifference, type Machine, putWeights, trainTiny } from '../helpers/whole-model.js';
 
 const recorded = readJson('preferences.json') as {
   readonly options: { readonly beta: number; readonly labelSmoothing: number };
@@ -55,6 +40,7 @@ describe.each(
   const plain = modelFromPretrainedConfig(readModel(name).config);
   const model = learningPreferences(plain, recorded.options);
   const parameters = readParameters(name, plain);
+  const weights = { model, parameters };
   const numSequences = 4;
   const sequenceLength = batches[0]!.tokens.length / numSequences;
   const method = dense(adam);
@@ -80,24 +66,6 @@ describe.each(
     }
   }
 
-  async function summary(engine: Machine, plan: Plan, suffix: string): Promise<Summary> {
-    const found = new Map<string, Tensor>();
-    for (const parameter of parameterNames(plan)) {
-      const { shape } = parameters.get(parameter)!;
-      found.set(parameter, { shape, data: await readValues(engine, plan, `${parameter}${suffix}`) });
-    }
-    return summaryOf(asInFile(model, found));
-  }
-
-  function expectNear(found: Summary, right: Summary, naive: number): void {
-    expect(Object.keys(found).sort()).toEqual(Object.keys(right).sort());
-    for (const [tensor, numbers] of Object.entries(right))
-      // Twice the error of the same program in float32, and the rounding of its storage.
-      expect([
-        tensor,
-        largestDifference(found[tensor]!, numbers) < 2 * naive + 2 ** -22 * numbers[1],
-      ]).toEqual([tensor, true]);
-  }
   // Four log-probabilities are rounded as they are stored, two of the model and two of the reference.
   const largest = Math.max(
     ...batches.flatMap(({ referenceLogProbabilities }) => referenceLogProbabilities!.map(Math.abs)),
@@ -122,7 +90,7 @@ describe.each(
       const scalars = { accumulate: 0, lossScale: 1 / 2 };
       const { outputs } = await engine.run('accumulate', { inputs: data[0]!.inputs, scalars });
       expect(Math.abs(outputs.loss![0]! - losses[0]!)).toBeLessThan(lossTolerance);
-      expectNear(await summary(engine, plan, '.gradient'), gradients, naiveErrors.gradients);
+      expectNear(await summaryIn(engine, plan, weights, '.gradient'), gradients, naiveErrors.gradients);
     });
   });
 
@@ -130,10 +98,8 @@ describe.each(
     await withModel({ entries: ['train'] }, async (engine, plan) => {
       const found = await trainTiny(engine, plan, method, { microBatches: 1, learningRates }, data);
       expect(largestDifference(found.losses, losses)).toBeLessThan(lossTolerance);
-      // The bias of a key shifts all scores of a query alike: its gradient is the rounding of zero, which Adam makes a step.
-      const isMoved = ([tensor]: readonly [string, unknown]) => gradients[tensor]![1] > 1e-12;
-      const movedOf = (all: Summary): Summary => Object.fromEntries(Object.entries(all).filter(isMoved));
-      expectNear(movedOf(await summary(engine, plan, '')), movedOf(after), naiveErrors.after);
+      const moved = movedBy(gradients, await summaryIn(engine, plan, weights));
+      expectNear(moved, movedBy(gradients, after), naiveErrors.after);
     });
   });
 });

@@ -4,26 +4,16 @@ import { compile, type CompileOptions, type Plan } from '../../lib/compile/index
 import { dense } from '../../lib/methods/index.js';
 import { modelFromPretrainedConfig } from '../../lib/models/index.js';
 import { cpuTarget, cudaTarget, Engine, type HostArray } from '../../lib/runtime/index.js';
-import type { Tensor } from '../reference/index.js';
 import { cudaDevice, isOnGpu } from '../helpers/machines.js';
 import type { ModelComparison } from '../../bench/parity/model-parity.js';
 import { tellParity } from '../helpers/parity-rows.js';
-import {
-  asInFile,
-  inputsOf,
-  readModel,
-  readParameters,
-  recordedModels,
-  type Summary,
-  summaryOf,
-} from '../helpers/model-fixtures.js';
+import { expectNear, movedBy, summaryIn } from '../helpers/recorded-training.js';
+import { inputsOf, readModel, readParameters, recordedModels } from '../helpers/model-fixtures.js';
 import {
   largestDifference,
   logitsOfTokens,
   type Machine,
-  parameterNames,
   putWeights,
-  readValues,
   trainTiny,
 } from '../helpers/whole-model.js';
 
@@ -41,6 +31,7 @@ describe.each(cases)('%s on %s', (name, device) => {
   const recorded = readModel(name);
   const model = modelFromPretrainedConfig(recorded.config);
   const parameters = readParameters(name, model);
+  const weights = { model, parameters };
   const { sequences = 1 } = recorded;
   const sequenceLength = recorded.tokens.length / sequences;
   const method = dense(recorded.training?.adam);
@@ -125,26 +116,6 @@ describe.each(cases)('%s on %s', (name, device) => {
   }));
   const batchSize = batches[0]!.tokens.length / sequenceLength;
 
-  async function summary(engine: Machine, plan: Plan, suffix: string): Promise<Summary> {
-    const found = new Map<string, Tensor>();
-    for (const parameter of parameterNames(plan)) {
-      const { shape } = parameters.get(parameter)!;
-      found.set(parameter, { shape, data: await readValues(engine, plan, `${parameter}${suffix}`) });
-    }
-    return summaryOf(asInFile(model, found));
-  }
-
-  function expectNear(compared: ModelComparison, found: Summary, right: Summary, naive: number): void {
-    expect(Object.keys(found).sort()).toEqual(Object.keys(right).sort());
-    const shares = Object.entries(right).map(([tensor, numbers]) => {
-      // Twice the error of the same program in float32, and the rounding of its storage.
-      const allowance = 2 * naive + 2 ** -22 * numbers[1];
-      return [tensor, largestDifference(found[tensor]!, numbers) / allowance] as const;
-    });
-    tell(compared, Math.max(...shares.map(([, share]) => share)));
-    expect(shares.filter(([, share]) => !(share < 1))).toEqual([]);
-  }
-
   test('gradients of every parameter', async () => {
     await withModel({ batchSize, accumulateGradients: true }, async (engine, plan) => {
       const { inputs, numCountedTokens } = data[0]!;
@@ -153,7 +124,8 @@ describe.each(cases)('%s on %s', (name, device) => {
       expect(Math.abs(outputs.loss![0]! - losses[0]!)).toBeLessThan(
         2 * naiveErrors.losses + 2 ** -22 * losses[0]!,
       );
-      expectNear('gradients', await summary(engine, plan, '.gradient'), gradients, naiveErrors.gradients);
+      const found = await summaryIn(engine, plan, weights, '.gradient');
+      tell('gradients', expectNear(found, gradients, naiveErrors.gradients));
     });
   });
 
@@ -163,10 +135,8 @@ describe.each(cases)('%s on %s', (name, device) => {
       expect(largestDifference(found.losses, losses)).toBeLessThan(
         2 * naiveErrors.losses + 2 ** -22 * losses[0]!,
       );
-      // The bias of a key shifts all scores of a query alike: its gradient is the rounding of zero, which Adam makes a step.
-      const isMoved = ([tensor]: readonly [string, unknown]) => gradients[tensor]![1] > 1e-12;
-      const movedOf = (all: Summary): Summary => Object.fromEntries(Object.entries(all).filter(isMoved));
-      expectNear('three steps', movedOf(await summary(engine, plan, '')), movedOf(after), naiveErrors.after);
+      const moved = movedBy(gradients, await summaryIn(engine, plan, weights));
+      tell('three steps', expectNear(moved, movedBy(gradients, after), naiveErrors.after));
     });
   });
 });

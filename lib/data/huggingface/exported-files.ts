@@ -12,7 +12,8 @@ export function exportedFiles(
 ): Readonly<Record<string, string>> {
   const parsed = JSON.parse(json) as Record<string, unknown>;
   const given = parsed['post_processor'] ?? null;
-  const postProcessor = mask === undefined ? withoutControlTokens(given) : given;
+  const isOfEncoder = mask !== undefined;
+  const postProcessor = isOfEncoder ? given : withoutControlTokens(given);
   const isSame = JSON.stringify(postProcessor) === JSON.stringify(given);
   const { auto_map: _, ...kept } = config;
   const exportedConfig = {
@@ -20,8 +21,7 @@ export function exportedFiles(
     ...(eos === undefined ? {} : { eos_token: eos }),
     // Takes tokenizer.json as it stands; classes of single models build parts of it anew.
     tokenizer_class: 'PreTrainedTokenizerFast',
-    add_bos_token: false,
-    add_eos_token: false,
+    ...(!isOfEncoder && { add_bos_token: false, add_eos_token: false }),
     clean_up_tokenization_spaces: false,
   };
   return {

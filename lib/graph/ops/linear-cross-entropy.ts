@@ -1,9 +1,10 @@
 import { defineOp } from '../define-op.js';
-import type { Attribute, Attributes, Node } from '../node.js';
+import type { Attribute, Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, softCapOf } from './checks.js';
+import { softCapOf } from './checks.js';
+import { logitFlops } from './logit-flops.js';
 import { requireGroups, type Quantized } from './quantize.js';
 
 /** Scale of the loss, what counts, and the size of a chunk. */
@@ -128,10 +129,6 @@ export function linearCrossEntropyInt8Backward(
 }
 
 const lossOutput = { loss: { kind: 'output' } } as const;
-
-/** tokens * hidden * vocabulary, twice: the product that gives the logits. */
-const logitFlops = ({ inputs }: Pick<Node, 'inputs'>): number =>
-  2 * firstInputElements({ inputs }) * inputs[1]!.shape[0]!;
 
 export const linearCrossEntropyOp: OpDefinition = defineOp({
   name: 'linearCrossEntropy',

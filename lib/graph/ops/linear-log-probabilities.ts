@@ -1,11 +1,12 @@
 import { compactError } from '../../errors.js';
 import { defineOp } from '../define-op.js';
-import type { Attributes, Node } from '../node.js';
+import type { Attributes } from '../node.js';
 import type { OpDefinition } from '../op.js';
 import type { DType, Value } from '../value.js';
 import { callOp } from './call-op.js';
-import { firstInputElements, requireArgument, requireMatrix, softCapOf } from './checks.js';
+import { requireArgument, requireMatrix, softCapOf } from './checks.js';
 import type { LinearCrossEntropyOptions } from './linear-cross-entropy.js';
+import { logitFlops } from './logit-flops.js';
 
 /** What counts, how long sequences are, and the size of a chunk. */
 export interface LinearLogProbabilitiesOptions extends Omit<LinearCrossEntropyOptions, 'lossScale'> {
@@ -77,10 +78,6 @@ export function linearLogProbabilitiesWeightBackward(
   });
   return dWeight!;
 }
-
-/** tokens * hidden * vocabulary, twice: the product that gives the logits. */
-const logitFlops = ({ inputs }: Pick<Node, 'inputs'>): number =>
-  2 * firstInputElements({ inputs }) * inputs[1]!.shape[0]!;
 
 export const linearLogProbabilitiesOp: OpDefinition = defineOp({
   name: 'linearLogProbabilities',
