@@ -29,6 +29,12 @@ const errorKinds = {
   ERR_COMPACT_CHECKPOINT_READ: Error,
   ERR_COMPACT_CHECKPOINT_WRITE: Error,
   ERR_COMPACT_OUTPUT_LOCKED: Error,
+  // Jobs, and the packages and the database that a server of them needs.
+  ERR_COMPACT_JOB_UNKNOWN: RangeError,
+  ERR_COMPACT_JOB_STATE: Error,
+  ERR_COMPACT_JOB_LOST: Error,
+  ERR_COMPACT_STORE: Error,
+  ERR_COMPACT_PACKAGE_MISSING: Error,
   // Devices and memory.
   ERR_COMPACT_ADDON_LOAD: Error,
   ERR_COMPACT_DEVICE_UNAVAILABLE: Error,

@@ -131,7 +131,18 @@ function checkModule(project, tarball) {
   run(commandOf(project), ['plan', '--model', 'llama-60m', '--device', 'cuda'], project);
 }
 
-/** The blocks of documents in a project of their own, with the files that a reader brings: a book, and a recipe. */
+/** What the page of recipes reads: a few records in the form of GSM8K. */
+function writeProblems(folder) {
+  fs.mkdirSync(folder);
+  const records = [1, 2, 3].map((n) => {
+    const answer = `${n} + ${n} = <<${n}+${n}=${2 * n}>>${2 * n} pears.\n#### ${2 * n}`;
+    return JSON.stringify({ question: `Ann has ${n} pears and buys as many. How many has she?`, answer });
+  });
+  for (const part of ['train', 'test'])
+    fs.writeFileSync(path.join(folder, `${part}.jsonl`), records.join('\n'));
+}
+
+/** The blocks of documents in a project of their own, with the files that a reader brings: a book, problems, a recipe. */
 function checkDocuments(work, tarball, cudaTarball) {
   const typeScript = ['typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`);
   const project = makeProject(work, 'reader', tarball, ...typeScript);
@@ -141,6 +152,7 @@ function checkDocuments(work, tarball, cudaTarball) {
   fs.copyFileSync(path.join(addresses, text), path.join(project, 'book.txt'));
   const recipe = fs.readFileSync(path.join(root, 'recipes', 'quickstart.yaml'), 'utf8');
   fs.writeFileSync(path.join(project, 'recipe.yaml'), recipe.replaceAll('runs/quickstart', 'runs/recipe'));
+  writeProblems(path.join(project, 'gsm8k'));
   const [compiler, nodeTypes] = typeScript;
   const packages = {
     'compact-train': tarball,

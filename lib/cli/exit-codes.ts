@@ -12,6 +12,8 @@ const others: Partial<Record<CompactErrorCode, ExitCode>> = {
   ERR_COMPACT_DEVICE_LOST: exitCodes.failed,
   ERR_COMPACT_CHECKPOINT_READ: exitCodes.failed,
   ERR_COMPACT_CHECKPOINT_WRITE: exitCodes.failed,
+  ERR_COMPACT_JOB_LOST: exitCodes.failed,
+  ERR_COMPACT_STORE: exitCodes.failed,
   ERR_COMPACT_ADDON_LOAD: exitCodes.failed,
   ERR_COMPACT_PLAN_INVALID: exitCodes.failed,
   ERR_COMPACT_PLAN_DEVICE: exitCodes.failed,

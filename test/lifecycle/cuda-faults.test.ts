@@ -313,21 +313,21 @@ describeEmulated('queued runs', () => {
   });
 
   test('are aborted one by one, and end with the engine', async () => {
-    const [outcomes, late] = (await onLazyGpu(`${steps}
-      const engine = await onGpu(small, { graphs: 'on' });
-      await run(engine, 0);
+    const [outcomes, late] = (await onLazyGpu(`
+      const engine = await onGpu(large, { graphs: 'on' });
+      await engine.run('busy');
       const controller = new AbortController();
-      // Enough of them that the last has not begun when it is aborted, however slow this thread is.
-      const numRuns = 200;
+      // Each fills megabytes, so that the last has not begun when it is aborted, however long this thread waits for a core.
+      const numRuns = 100;
       const runs = Array.from({ length: numRuns }, (_, n) =>
-        run(engine, n + 1, n + 1 === numRuns ? { signal: controller.signal } : {}));
+        engine.run('busy', n + 1 === numRuns ? { signal: controller.signal } : {}));
       controller.abort();
       const closed = engine.close();
       const outcomes = await Promise.allSettled(runs);
       await closed;
       report([
         outcomes.map(({ status, reason }) => reason?.code ?? status),
-        (await failure(run(engine, 1))).code,
+        (await failure(engine.run('busy'))).code,
       ]);`)) as [string[], string];
     expect(outcomes.at(-1)).toBe('ERR_COMPACT_ABORTED');
     expect(new Set(outcomes.slice(0, -1))).toEqual(new Set(['fulfilled']));
