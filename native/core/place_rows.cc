@@ -201,70 +201,108 @@ void turn_block(const uint32_t* block, int64_t block_stride, uint32_t* target, i
 }
 #endif
 
-// Rows whose columns are turned together, so that both sides stay in a cache.
+// Of both sides of a tile: cache lines of the target are filled by its rows, so that each is written
+// once and whole.
+constexpr int64_t kLineBytes = 64;
+constexpr int64_t kTileColumns = 32;
+// Rows whose columns are turned together: their lines stay in a cache until the last of their
+// numbers is read.
 constexpr int64_t kRowsTogether = 512;
-// Columns that are written side by side: a cache line of each is on its way while others are
-// filled.
-constexpr int64_t kStrip = 2 * kBlock;
 
-// Eight rows of a strip. Whether all are finite.
-template <class From, class To>
-bool place_strip(const typename From::Bits* source, int64_t source_stride,
-                 typename To::Bits* target, int64_t target_stride) {
-    typename From::Bits given[kBlock * kStrip];
-    typename To::Bits strip[kBlock * kStrip];
-    for (int64_t row = 0; row < kBlock; ++row) {
-        std::memcpy(given + row * kStrip, source + row * source_stride, sizeof(given) / kBlock);
-        __builtin_prefetch(source + row * source_stride + 2 * kStrip);  // for the next ones
+// A line that nobody reads soon goes past the caches: it need not be fetched to be written.
+#if defined(__SSE2__)
+void store_line(const void* line, void* target) {
+    const auto* from = static_cast<const __m128i*>(line);
+    auto* to = static_cast<__m128i*>(target);
+    for (int i = 0; i < 4; ++i) _mm_stream_si128(to + i, _mm_load_si128(from + i));
+}
+// What went past the caches is seen by other threads after this.
+void end_of_lines() { _mm_sfence(); }
+#else
+void store_line(const void* line, void* target) { std::memcpy(target, line, kLineBytes); }
+void end_of_lines() {}
+#endif
+
+// `kRows` rows of a tile's columns. Whether all are finite.
+template <class From, class To, int64_t kRows, bool kWholeLines>
+bool place_tile(const typename From::Bits* source, int64_t source_stride,
+                typename To::Bits* target, int64_t target_stride) {
+    typename From::Bits given[kRows * kTileColumns];
+    typename To::Bits tile[kRows * kTileColumns];
+    alignas(kLineBytes) typename To::Bits turned[kTileColumns * kRows];
+    for (int64_t row = 0; row < kRows; ++row) {
+        const auto* numbers = source + row * source_stride;
+        std::memcpy(given + row * kTileColumns, numbers, sizeof(given) / kRows);
+        __builtin_prefetch(numbers + kRows * source_stride);  // of the next tile
     }
-    const bool finite = place_run<From, To>(given, kBlock * kStrip, strip);
-    for (int64_t i = 0; i < kStrip; i += kBlock)
-        turn_block(strip + i, kStrip, target + i * target_stride, target_stride);
+    const bool finite = place_run<From, To>(given, kRows * kTileColumns, tile);
+    for (int64_t row = 0; row < kRows; row += kBlock) {
+        for (int64_t column = 0; column < kTileColumns; column += kBlock)
+            turn_block(tile + row * kTileColumns + column, kTileColumns,
+                       turned + column * kRows + row, kRows);
+    }
+    for (int64_t column = 0; column < kTileColumns; ++column) {
+        const auto* line = turned + column * kRows;
+        auto* place = target + column * target_stride;
+        if constexpr (kWholeLines)
+            store_line(line, place);
+        else
+            std::memcpy(place, line, sizeof(turned) / kTileColumns);
+    }
+    return finite;
+}
+
+// Tiles of `kRows` rows, of all columns but the last few.
+template <class From, class To, int64_t kRows, bool kWholeLines>
+bool place_tiles(const typename From::Bits* source, int64_t source_stride, int64_t row_begin,
+                 int64_t row_end, int64_t num_columns, typename To::Bits* target,
+                 int64_t target_stride) {
+    bool finite = true;
+    for (int64_t begin = row_begin; begin < row_end; begin += kRowsTogether) {
+        const int64_t end = std::min(row_end, begin + kRowsTogether);
+        for (int64_t column = 0; column < num_columns; column += kTileColumns) {
+            for (int64_t row = begin; row < end; row += kRows)
+                finite &= place_tile<From, To, kRows, kWholeLines>(
+                    source + row * source_stride + column, source_stride,
+                    target + column * target_stride + row, target_stride);
+        }
+    }
     return finite;
 }
 
 template <class From, class To>
 bool place_turned(const Rows& rows, typename To::Bits* target, int64_t target_stride) {
     using Target = typename To::Bits;
-    constexpr int64_t kLine = 64 / sizeof(Target);  // numbers of a cache line
+    constexpr int64_t kLine = kLineBytes / sizeof(Target);
     const auto* const source = static_cast<const typename From::Bits*>(rows.data);
-    const int64_t source_stride = rows.stride;
-    const int64_t whole_rows = rows.num_rows / kBlock * kBlock;
-    const int64_t whole_columns = rows.num_columns / kStrip * kStrip;
+    const int64_t stride = rows.stride, num_columns = rows.num_columns;
+    const int64_t whole_columns = num_columns / kTileColumns * kTileColumns;
+    const int64_t line_rows = rows.num_rows / kLine * kLine;
+    const int64_t block_rows = rows.num_rows / kBlock * kBlock;
+    const bool has_whole_lines =
+        reinterpret_cast<uintptr_t>(target) % kLineBytes == 0 && target_stride % kLine == 0;
     bool finite = true;
-    for (int64_t begin = 0; begin < whole_rows; begin += kRowsTogether) {
-        const int64_t end = std::min(whole_rows, begin + kRowsTogether);
-        for (int64_t column = 0; column < whole_columns; column += kStrip) {
-            for (int64_t row = begin; row < end; row += kBlock) {
-                if ((row - begin) % kLine == 0) {
-                    // Lines that are written next but one, of these columns or of those to the
-                    // right.
-                    int64_t next_row = row + 2 * kLine, next = column;
-                    if (next_row >= end) {
-                        next_row -= end - begin;
-                        next += kStrip;
-                    }
-                    if (next_row < end && next < whole_columns)
-                        for (int64_t i = 0; i < kStrip; ++i)
-                            __builtin_prefetch(target + (next + i) * target_stride + next_row, 1);
-                }
-                finite &=
-                    place_strip<From, To>(source + row * source_stride + column, source_stride,
-                                          target + column * target_stride + row, target_stride);
-            }
-        }
+    if (has_whole_lines) {
+        finite &= place_tiles<From, To, kLine, true>(source, stride, 0, line_rows, whole_columns,
+                                                     target, target_stride);
+        end_of_lines();
+    } else {
+        finite &= place_tiles<From, To, kLine, false>(source, stride, 0, line_rows, whole_columns,
+                                                      target, target_stride);
     }
+    finite &= place_tiles<From, To, kBlock, false>(source, stride, line_rows, block_rows,
+                                                   whole_columns, target, target_stride);
     const auto place_singly = [&](int64_t row_begin, int64_t row_end, int64_t column_begin) {
         for (int64_t row = row_begin; row < row_end; ++row) {
-            for (int64_t column = column_begin; column < rows.num_columns; ++column) {
-                const Target bits = Conversion<From, To>::of(source[row * source_stride + column]);
+            for (int64_t column = column_begin; column < num_columns; ++column) {
+                const Target bits = Conversion<From, To>::of(source[row * stride + column]);
                 target[column * target_stride + row] = bits;
                 finite &= !has_sign<To>(not_finite<To>(bits));
             }
         }
     };
-    place_singly(0, whole_rows, whole_columns);
-    place_singly(whole_rows, rows.num_rows, 0);
+    place_singly(0, block_rows, whole_columns);
+    place_singly(block_rows, rows.num_rows, 0);
     return finite;
 }
 
