@@ -201,8 +201,8 @@ void turn_block(const uint32_t* block, int64_t block_stride, uint32_t* target, i
 }
 #endif
 
-// Of both sides of a tile: cache lines of the target are filled by its rows, so that each is written
-// once and whole.
+// Of both sides of a tile: cache lines of the target are filled by its rows, so that each is
+// written once and whole.
 constexpr int64_t kLineBytes = 64;
 constexpr int64_t kTileColumns = 32;
 // Rows whose columns are turned together: their lines stay in a cache until the last of their
@@ -225,8 +225,8 @@ void end_of_lines() {}
 
 // `kRows` rows of a tile's columns. Whether all are finite.
 template <class From, class To, int64_t kRows, bool kWholeLines>
-bool place_tile(const typename From::Bits* source, int64_t source_stride,
-                typename To::Bits* target, int64_t target_stride) {
+bool place_tile(const typename From::Bits* source, int64_t source_stride, typename To::Bits* target,
+                int64_t target_stride) {
     typename From::Bits given[kRows * kTileColumns];
     typename To::Bits tile[kRows * kTileColumns];
     alignas(kLineBytes) typename To::Bits turned[kTileColumns * kRows];

@@ -101,14 +101,17 @@ const std::vector<Size> kPlacedSizes = {{1, 1, 0, 0},   {7, 5, 0, 0},    {8, 16,
                                         {64, 48, 0, 0}, {71, 37, 3, 2},  {16, 33, 0, 5},
                                         {3, 0, 1, 1},   {530, 19, 0, 1}, {1030, 50, 2, 0}};
 
-void check_placed(const Format& from, const Format& to, const Size& size, bool is_turned) {
+// Rows of the target begin at cache lines, or anywhere.
+void check_placed(const Format& from, const Format& to, const Size& size, bool is_turned,
+                  bool is_in_lines) {
     const int64_t stride = size.before + size.columns + size.behind;
     const auto given = numbers_of(static_cast<size_t>(size.rows * stride), from, to);
     const std::string source_bytes = packed(given, from);
     // Exactly as many bytes as there are: what is read behind them a sanitizer sees.
     const std::vector<char> source(source_bytes.begin(), source_bytes.end());
     const int64_t bytes = dtype_bytes(to.dtype);
-    const int64_t target_stride = is_turned ? size.rows + 3 : size.columns + 3;
+    const int64_t beside = 3 + (is_turned ? size.rows : size.columns);
+    const int64_t target_stride = is_in_lines ? (beside + 63) / 64 * 64 : beside;
     const int64_t target_rows = is_turned ? size.columns : size.rows;
     const int64_t target_columns = is_turned ? size.rows : size.columns;
     GuardedBytes target(target_rows * target_stride * bytes, kGuard);
@@ -157,7 +160,10 @@ TEST(placed_rows_of_every_type_order_and_size) {
     for (const Format& from : kSources) {
         for (const Format& to : kTargets) {
             for (const Size& size : kPlacedSizes) {
-                for (const bool is_turned : {false, true}) check_placed(from, to, size, is_turned);
+                for (const bool is_turned : {false, true}) {
+                    for (const bool is_in_lines : {false, true})
+                        check_placed(from, to, size, is_turned, is_in_lines);
+                }
             }
         }
     }
@@ -229,6 +235,15 @@ TEST(placed_rows_of_whole_numbers_stay_as_they_are) {
         std::string turned(6, '\0');
         CHECK(place_rows({codes.data(), dtype, 2, 3, 3, true}, dtype, turned.data(), 2));
         CHECK(turned == std::string("\x80\x01\xff\x02\x7f\x03"));
+    }
+    std::vector<uint8_t> bytes(130 * 70);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 7 + i / 256);
+    GuardedBytes target(70 * 192, kGuard);
+    CHECK(place_rows({bytes.data(), CP_U8, 130, 70, 70, true}, CP_U8, target.data(), 192));
+    for (size_t row = 0; row < 130; ++row) {
+        for (size_t column = 0; column < 70; ++column)
+            CHECK(static_cast<uint8_t>(target.data()[column * 192 + row]) ==
+                  bytes[row * 70 + column]);
     }
     for (const int32_t to : {CP_F32, CP_BF16, CP_I32, CP_U8, CP_I8}) {
         const bool is_float = to == CP_F32 || to == CP_BF16;

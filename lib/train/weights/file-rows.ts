@@ -8,7 +8,8 @@ import { isContiguous, type StoredShape } from './tensor-parts.js';
 
 /*
  * The way of a tensor from its file into a value of an engine: rows go as they lie in the file, and the engine converts
- * them and turns them round. While it does, the next ones are read.
+ * them and turns them round. Several pieces are on their way at a time, so that the disk, the engine and this thread do
+ * not wait for one another.
  */
 
 /** A value of an engine, and the rows of a file that it is made of. */
@@ -46,10 +47,11 @@ export function rowsIn(
   return { ...rowsOf(numElements(shape) / width, part.of), firstColumn: first, columns: width };
 }
 
-/** Bytes that are read at a time, twice: of one piece while the other is written. */
+/** Bytes that are read at a time, and how many pieces of them. */
 const pieceBytes = 4 * 2 ** 20;
-/** Rows that the engine turns round together. */
-const rowsTogether = 512;
+const piecesAtATime = 4;
+/** Rows that the engine turns round together, and of which it fills whole cache lines. */
+const rowsTogether = [512, 64];
 
 const elementBytes = ({ dtype }: FileRows): number =>
   Object.hasOwn(floatBytes, dtype) ? floatBytes[dtype as FloatDType] : dtypeBytes[dtype as DType];
@@ -58,13 +60,25 @@ const rowBytes = (rows: FileRows): number => rows.stride * elementBytes(rows);
 /** At least one; whole groups of those that are turned round together, where there are several. */
 function rowsOfPiece(rows: FileRows): number {
   const most = Math.max(1, Math.floor(pieceBytes / rowBytes(rows)));
-  return Math.min(rows.numRows, most > rowsTogether ? most - (most % rowsTogether) : most);
+  const together = rowsTogether.find((count) => count <= most) ?? 1;
+  return Math.min(rows.numRows, most - (most % together));
+}
+
+interface Piece {
+  readonly rows: FileRows;
+  readonly first: number;
+  readonly count: number;
+}
+
+function* piecesOf(all: readonly FileRows[]): Generator<Piece> {
+  for (const rows of all)
+    for (const { first, count } of pieces(rows.numRows, rowsOfPiece(rows))) yield { rows, first, count };
 }
 
 /**
  * Writes values from a file into an engine that has loaded their plan.
  * @throws ERR_COMPACT_CHECKPOINT_READ, _TRUNCATED, ERR_COMPACT_ABORTED; ERR_COMPACT_CHECKPOINT_INVALID for a number that is
- *   not finite, or not as the type of the value
+ *   not finite, or not as the type of the value; of several, the first in the order of the rows
  */
 export async function writeFileRows(
   engine: Pick<Engine, 'writeRows'>,
@@ -73,43 +87,45 @@ export async function writeFileRows(
   signal?: AbortSignal,
 ): Promise<void> {
   const bufferBytes = Math.max(0, ...all.map((rows) => rowsOfPiece(rows) * rowBytes(rows)));
-  let [next, other] = [sharedBytes(bufferBytes), sharedBytes(bufferBytes)];
-  let writing: Promise<void> = Promise.resolve();
-  try {
-    for (const rows of all) {
-      for (const { first, count } of pieces(rows.numRows, rowsOfPiece(rows))) {
+  const waiting = piecesOf(all);
+  const failures: { readonly place: number; readonly error: unknown }[] = [];
+  let numTaken = 0;
+  const lane = async (): Promise<void> => {
+    const buffer = new Uint8Array(new SharedArrayBuffer(bufferBytes));
+    for (;;) {
+      const { done, value: piece } = failures.length > 0 ? { done: true, value: undefined } : waiting.next();
+      if (done === true) return;
+      const place = numTaken++;
+      try {
         checkAborted(signal);
-        const bytes = next.subarray(0, count * rowBytes(rows));
-        const byteOffset = (rows.firstElement + first * rows.stride) * elementBytes(rows);
-        await file.readInto(rows.tensor, bytes, byteOffset);
-        await writing;
-        writing = writePiece(engine, file, rows, first, bytes);
-        writing.catch(() => undefined); // it is told where it is waited for
-        [next, other] = [other, next];
+        await writePiece(engine, file, piece!, buffer);
+      } catch (error) {
+        failures.push({ place, error });
       }
     }
-  } finally {
-    await writing;
-  }
+  };
+  await Promise.all(Array.from({ length: piecesAtATime }, lane));
+  const [earliest] = failures.sort((a, b) => a.place - b.place);
+  if (earliest !== undefined) throw earliest.error;
 }
-
-const sharedBytes = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length));
 
 async function writePiece(
   engine: Pick<Engine, 'writeRows'>,
-  { path }: TensorReader,
-  { value, tensor, dtype, stride, firstColumn, columns, isTransposed }: FileRows,
-  firstRow: number,
-  bytes: Uint8Array,
+  file: TensorReader,
+  { rows, first, count }: Piece,
+  buffer: Uint8Array,
 ): Promise<void> {
+  const { value, tensor, dtype, stride, firstColumn, columns, isTransposed } = rows;
+  const bytes = buffer.subarray(0, count * rowBytes(rows));
+  await file.readInto(tensor, bytes, (rows.firstElement + first * stride) * elementBytes(rows));
   try {
-    const layout = { dtype, stride, firstColumn, columns, firstRow, isTransposed };
+    const layout = { dtype, stride, firstColumn, columns, firstRow: first, isTransposed };
     await engine.writeRows(value.name, bytes, layout);
   } catch (error) {
     // The engine says that there is such a number, and this is who finds it.
     if (isCompactError(error, 'ERR_COMPACT_NOT_FINITE') && isFloat(dtype)) {
       const to = value.dtype as 'f32' | 'bf16';
-      checkedNumbers(bytes, dtype, to, notFinite(path, tensor, to));
+      checkedNumbers(bytes, dtype, to, notFinite(file.path, tensor, to));
     }
     throw error;
   }
