@@ -21,6 +21,10 @@ export type {
 export { loadModel } from './weights/load-model.js';
 export { Sampler } from './generation/sampler.js';
 export type { SamplerOptions } from './generation/sampler.js';
+export { TrainingSession } from './session/training-session.js';
+export type { SavedSession, SessionLoss, SessionStep } from './session/training-session.js';
+export type { SessionExample } from './session/session-examples.js';
+export type { SessionOptions, SessionRates } from './session/session-options.js';
 export type { TrainedPart } from './trained-parts.js';
 export { Trainer } from './trainer.js';
 export * from './options/types.js';

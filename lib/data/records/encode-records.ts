@@ -5,8 +5,9 @@ import { loadTokenizer } from '../tokenizer.js';
 import type { Tokenizer } from '../types.js';
 import type { EncodedRecord } from './encode/encoded-record.js';
 import { ExampleEncoder } from './encode/encode-example.js';
+import type { EncodeChoices } from './encode/encode-example.js';
 import { readExamples } from './kinds/index.js';
-import type { RecordKind } from './kinds/index.js';
+import type { KindOptions, RecordKind } from './kinds/index.js';
 import { readRecords } from './readers/index.js';
 import type { DataRecord, ReadOptions } from './readers/index.js';
 import { recordsTable } from './records-table.js';
@@ -42,9 +43,7 @@ export async function openRecords(given: RecordsOptions): Promise<RecordEncoder>
       remedy: 'Leave one of them out',
       details: { excluded: ['classes', 'regression'] },
     });
-  const tokenizer = await loadTokenizer(options.tokenizer);
-  const template = tokenizer === byteTokenizer ? undefined : await ChatTemplate.load(options.tokenizer);
-  const encoder = new ExampleEncoder(tokenizer, template, options);
+  const { tokenizer, encoder } = await openEncoder(options);
   return {
     tokenizer,
     async encodeAll(onRecord) {
@@ -64,6 +63,32 @@ export async function openRecords(given: RecordsOptions): Promise<RecordEncoder>
       return counter.statistics(kind);
     },
   };
+}
+
+async function openEncoder(
+  options: EncodeChoices & { readonly tokenizer: string },
+): Promise<{ readonly tokenizer: Tokenizer; readonly encoder: ExampleEncoder }> {
+  const tokenizer = await loadTokenizer(options.tokenizer);
+  const template = tokenizer === byteTokenizer ? undefined : await ChatTemplate.load(options.tokenizer);
+  return { tokenizer, encoder: new ExampleEncoder(tokenizer, template, options) };
+}
+
+/**
+ * Encodes records that are at hand, all of one kind, as those of a file are.
+ * @throws ERR_COMPACT_DATA_RECORD, ERR_COMPACT_TOKENIZER, ERR_COMPACT_CHAT_TEMPLATE, each with the number of the record
+ */
+export async function encodeRecords(
+  records: readonly Readonly<Record<string, unknown>>[],
+  options: EncodeChoices & KindOptions & { readonly tokenizer: string },
+): Promise<readonly EncodedRecord[]> {
+  const { encoder } = await openEncoder(options);
+  const placed = async function* (): AsyncGenerator<DataRecord> {
+    for (const [index, fields] of records.entries())
+      yield { place: { path: 'records', unit: 'item', number: index + 1 }, fields };
+  };
+  const encoded: EncodedRecord[] = [];
+  for await (const example of readExamples(placed(), options)) encoded.push(encoder.encode(example));
+  return encoded;
 }
 
 async function* readAll(files: readonly string[], options: ReadOptions): AsyncGenerator<DataRecord> {

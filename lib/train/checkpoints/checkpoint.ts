@@ -106,7 +106,7 @@ export async function openCheckpoint(
 export function checkResumable(
   path: string,
   state: CheckpointState,
-  settings: TrainerSettings,
+  settings: Pick<TrainerSettings, 'method' | 'sequenceLength' | 'dtype' | 'seed' | 'preference'>,
   dataFingerprint: string,
 ): void {
   checkSame(path, 'method', state.method, settings.method.describe());

@@ -24,6 +24,12 @@ export interface Window {
   readonly onOutputs?: (batch: Batch, outputs: RunResult['outputs']) => void;
 }
 
+/** The entry of a plan that is the step, or a half of it, in one of its forms. */
+export function stepEntry({ entries }: Pick<Plan, 'entries'>, name: string, variant?: string): string {
+  const ofVariant = `${name}:${variant}`;
+  return entries[ofVariant] === undefined ? name : ofVariant;
+}
+
 /**
  * One optimizer step over a window of micro-batches. Loss and gradients are divided by the number of counted tokens of
  * the whole window, so that a window cut into micro-batches, however unequal, gives what one large batch would.
@@ -41,10 +47,7 @@ export async function runOptimizerStep(
 ): Promise<OptimizerStepResult> {
   const lossScale = 1 / Math.max(1, numCountedTokens);
   const isOneRun = plan.entries['step'] !== undefined;
-  const entryOf = (name: string): string => {
-    const ofVariant = `${name}:${variant}`;
-    return plan.entries[ofVariant] === undefined ? name : ofVariant;
-  };
+  const entryOf = (name: string): string => stepEntry(plan, name, variant);
   const start = performance.now();
   const begin = async (
     index: number,
