@@ -5,7 +5,6 @@ import type { EngineOptions } from '../../runtime/index.js';
 import { engineTable } from '../../runtime/options.js';
 import { scheduleTable } from '../schedule/learning-rate-schedule.js';
 import type { TrainerOptions } from '../options/types.js';
-import type { LearningRates } from '../schedule/learning-rates.js';
 
 /** Options of `TrainingSession.open`. */
 export interface SessionOptions
@@ -42,7 +41,11 @@ export const sessionTable = {
 } satisfies OptionTable<SessionOptions>;
 
 /** Rates of one update. Those that are left out are `learningRate`. */
-export type SessionRates = Pick<LearningRates, 'learningRate'> & Partial<LearningRates>;
+export interface SessionRates extends Pick<TrainerOptions, 'learningRate'> {
+  readonly embeddingLearningRate?: number;
+  readonly headLearningRate?: number;
+  readonly normLearningRate?: number;
+}
 
 const rate = required(optional(scheduleTable.learningRate));
 
