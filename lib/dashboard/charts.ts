@@ -1,0 +1,95 @@
+import type uPlot from 'uplot';
+import { element } from './elements.js';
+import type { Line } from './types.js';
+
+const height = 260;
+
+/** The library is a package of its own, which may not be installed where the server runs. */
+const path = './uPlot.esm.js';
+const library = import(path).then(
+  (module: { default: typeof uPlot }) => module.default,
+  () => undefined,
+);
+
+const colourOf = (index: number): string =>
+  getComputedStyle(document.documentElement)
+    .getPropertyValue(`--line-${index % 6}`)
+    .trim();
+const ink = (): string => getComputedStyle(document.documentElement).getPropertyValue('--ink').trim();
+
+/** A chart over steps that is drawn anew whenever there is more to show. A table of its last values stands beside it for who cannot see it. */
+export class StepChart {
+  readonly node: HTMLElement;
+  readonly #frame = element('div', { class: 'chart' });
+  readonly #caption: HTMLElement;
+  readonly #title: string;
+  #plot: uPlot | undefined;
+  #shape = '';
+
+  constructor(title: string) {
+    this.#title = title;
+    this.#caption = element('figcaption');
+    this.node = element('figure', { role: 'group', 'aria-label': title }, this.#frame, this.#caption);
+    new ResizeObserver(() => this.#plot?.setSize({ width: this.#width, height })).observe(this.#frame);
+  }
+
+  async show(steps: readonly number[], lines: readonly Line[]): Promise<void> {
+    this.#caption.textContent = `${this.#title}: ${latest(steps, lines)}`;
+    const Plot = await library;
+    if (Plot === undefined) {
+      this.#frame.textContent = 'Charts need a package on the server: npm install uplot';
+      return;
+    }
+    const data = [steps, ...lines.map(({ values }) => values)] as uPlot.AlignedData;
+    const shape = JSON.stringify(lines.map(({ label, colour }) => [label, colour]));
+    if (this.#plot !== undefined && shape === this.#shape) {
+      this.#plot.setData(data);
+      return;
+    }
+    this.#plot?.destroy();
+    this.#shape = shape;
+    this.#plot = new Plot(this.#options(lines), data, this.#frame);
+  }
+
+  get #width(): number {
+    return Math.max(200, this.#frame.clientWidth);
+  }
+
+  #options(lines: readonly Line[]): uPlot.Options {
+    const grid = { stroke: () => `color-mix(in srgb, ${ink()} 15%, transparent)`, width: 1 };
+    const axis = { stroke: ink, grid };
+    return {
+      width: this.#width,
+      height,
+      scales: { x: { time: false } },
+      axes: [
+        { ...axis, label: 'step' },
+        { ...axis, size: 60 },
+        { ...axis, size: 70, side: 1, scale: 'right', grid: { show: false }, show: lines.some(onRight) },
+      ],
+      series: [
+        { label: 'step' },
+        ...lines.map((line) => ({
+          label: line.label,
+          scale: line.isOnRight === true ? 'right' : 'y',
+          stroke: () => colourOf(line.colour),
+          width: 2,
+          spanGaps: true,
+          points: { show: line.values.filter((value) => value !== null).length < 40 },
+          ...(line.isDashed === true && { dash: [6, 4] }),
+        })),
+      ],
+    };
+  }
+}
+
+const onRight = ({ isOnRight }: Line): boolean => isOnRight === true;
+
+function latest(steps: readonly number[], lines: readonly Line[]): string {
+  if (steps.length === 0) return 'nothing measured yet';
+  const values = lines.flatMap(({ label, values }) => {
+    const value = values.findLast((one) => one !== null);
+    return value === undefined || value === null ? [] : [`${label} ${value.toPrecision(4)}`];
+  });
+  return `step ${steps.at(-1)}, ${values.join(', ')}`;
+}

@@ -1,0 +1,78 @@
+import { getJson } from './api.js';
+import type { Job, Page } from './types.js';
+import { element } from './elements.js';
+import { formatDuration, formatTime } from './format.js';
+
+const refreshMs = 2000;
+
+/** All jobs of the key, the latest first, as they are now. */
+export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<void> {
+  const chosen = new Set<string>();
+  const rows = element('tbody');
+  const more = element('p');
+  const compare = element(
+    'button',
+    { type: 'button', disabled: true, click: () => (location.hash = `#compare=${[...chosen].join(',')}`) },
+    'Compare',
+  );
+  const heads = ['', 'Job', 'Model', 'Status', 'Steps', 'Created'].map((head) =>
+    element('th', { scope: 'col' }, head),
+  );
+  main.replaceChildren(
+    element('h2', {}, 'Jobs'),
+    element(
+      'div',
+      { class: 'scroll' },
+      element('table', { class: 'jobs' }, element('thead', {}, element('tr', {}, ...heads)), rows),
+    ),
+    element('p', { class: 'actions' }, compare, element('a', { class: 'button', href: '#new' }, 'New job')),
+    more,
+  );
+  const choose = (id: string, isChosen: boolean): void => {
+    if (isChosen) chosen.add(id);
+    else chosen.delete(id);
+    compare.disabled = chosen.size < 2;
+  };
+  while (!signal.aborted) {
+    const { data, has_more } = await getJson<Page<Job>>('v1/fine_tuning/jobs?limit=50', signal);
+    const focused = document.activeElement?.id;
+    rows.replaceChildren(...data.map((job) => row(job, chosen.has(job.id), choose)));
+    if (focused) document.getElementById(focused)?.focus();
+    if (data.length === 0) rows.append(element('tr', {}, element('td', { colspan: 6 }, 'No jobs yet.')));
+    more.textContent = has_more ? 'Older ones: GET /v1/fine_tuning/jobs' : '';
+    await new Promise((resolve) => setTimeout(resolve, refreshMs));
+  }
+}
+
+function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean) => void): HTMLElement {
+  const { step, max_steps: maxSteps } = job.compact;
+  const box = element('input', {
+    type: 'checkbox',
+    id: `choose-${job.id}`,
+    'aria-label': `compare ${job.id}`,
+    change: ({ target }) => choose(job.id, (target as HTMLInputElement).checked),
+  });
+  box.checked = isChosen;
+  return element(
+    'tr',
+    {},
+    element('td', {}, box),
+    element('td', {}, element('a', { href: `#job=${job.id}`, id: `open-${job.id}` }, job.id.slice(-12))),
+    element('td', {}, job.model),
+    element('td', {}, statusMark(job)),
+    element(
+      'td',
+      {},
+      element('progress', { max: maxSteps, value: step, 'aria-label': 'steps done' }),
+      ` ${step} of ${maxSteps}`,
+    ),
+    element('td', {}, formatTime(job.created_at)),
+  );
+}
+
+/** A word with a colour; where the end can be told, with what is left. */
+export function statusMark({ status, compact, estimated_finish: finish }: Job): HTMLElement {
+  const left = finish === null ? '' : `, ${formatDuration(finish - Date.now() / 1000)} left`;
+  const stop = compact.stop_request === null ? '' : ` (to be ${compact.stop_request})`;
+  return element('span', { class: `status ${status}` }, `${status}${stop}${left}`);
+}

@@ -1,0 +1,84 @@
+import type { JobPlan } from './types.js';
+import { element } from './elements.js';
+import { formatBytes } from './format.js';
+
+const words: Readonly<Record<string, string>> = {
+  parameter: 'weights',
+  optimizerState: 'optimizer states',
+  gradient: 'gradients',
+  saved: 'kept for backward',
+  activation: 'activations',
+  workspace: 'workspaces',
+};
+
+/** What stands in memory at the peak of a job by what it is for, and of the same job trained whole with AdamW. */
+export function memoryBars(plan: JobPlan): HTMLElement {
+  const own = plan.bytes_by_kind ?? { planned: plan.planned_bytes };
+  const baseline = plan.baseline_bytes_by_kind;
+  const kinds = [...new Set([...Object.keys(own), ...Object.keys(baseline ?? {})])];
+  const longest = Math.max(plan.planned_bytes, sum(baseline ?? {}));
+  return element(
+    'section',
+    { 'aria-label': 'Memory' },
+    element('h3', {}, 'Memory at the peak'),
+    bar('this job', own, kinds, longest),
+    baseline && bar('dense, AdamW', baseline, kinds, longest),
+    legend(kinds, own, baseline),
+  );
+}
+
+const sum = (bytes: Readonly<Record<string, number>>): number =>
+  Object.values(bytes).reduce((total, part) => total + part, 0);
+
+function bar(
+  name: string,
+  bytes: Readonly<Record<string, number>>,
+  kinds: readonly string[],
+  longest: number,
+): HTMLElement {
+  const parts = kinds.map((kind, index) => {
+    const part = element('span', {
+      class: `kind-${index % 8}`,
+      title: `${wordOf(kind)}: ${formatBytes(bytes[kind] ?? 0)}`,
+    });
+    part.style.inlineSize = `${(100 * (bytes[kind] ?? 0)) / longest}%`;
+    return part;
+  });
+  return element(
+    'div',
+    { class: 'bar' },
+    element('span', { class: 'bar-name' }, name),
+    element('span', { class: 'bar-parts', 'aria-hidden': 'true' }, ...parts),
+    element('span', { class: 'bar-peak' }, formatBytes(sum(bytes))),
+  );
+}
+
+function legend(
+  kinds: readonly string[],
+  own: Readonly<Record<string, number>>,
+  baseline: Readonly<Record<string, number>> | undefined,
+): HTMLElement {
+  const rows = kinds.map((kind, index) =>
+    element(
+      'tr',
+      {},
+      element(
+        'th',
+        { scope: 'row' },
+        element('span', { class: `swatch kind-${index % 8}` }),
+        ` ${wordOf(kind)}`,
+      ),
+      element('td', {}, formatBytes(own[kind] ?? 0)),
+      baseline && element('td', {}, formatBytes(baseline[kind] ?? 0)),
+    ),
+  );
+  const heads = ['', 'this job', ...(baseline === undefined ? [] : ['dense, AdamW'])];
+  return element(
+    'table',
+    { class: 'legend' },
+    element('thead', {}, element('tr', {}, ...heads.map((head) => element('th', { scope: 'col' }, head)))),
+    element('tbody', {}, ...rows),
+  );
+}
+
+const wordOf = (kind: string): string => words[kind] ?? kind;
