@@ -24,6 +24,12 @@ const weights: v.GenericSchema<WeightMap> = v.array(
   }),
 );
 
+const parts: Readonly<Record<keyof Model, true>> = {
+  ...{ name: true, vocabularySize: true, maxSequenceLength: true, numParameters: true, batchFields: true },
+  ...{ packedFields: true, weights: true, bodyPrefix: true, otherHeads: true, sequencesOfExample: true },
+  ...{ isCausal: true, build: true, constants: true, describe: true, pretrainedConfig: true },
+};
+
 /** A model is an object of functions, so beside its plain parts only its outline can be checked. */
 export const modelSchema = v.custom<Model>(isModel, "a model, e.g. llama('llama-demo')");
 
@@ -31,6 +37,7 @@ function isModel(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { name, vocabularySize, maxSequenceLength, numParameters, ...rest } = value as Partial<Model>;
   return (
+    Object.keys(value).every((key) => Object.hasOwn(parts, key)) &&
     typeof name === 'string' &&
     [vocabularySize, maxSequenceLength, numParameters].every(
       (count) => Number.isSafeInteger(count) && count! > 0,

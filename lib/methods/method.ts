@@ -59,19 +59,19 @@ const stepRules = {
   gradientRows: v.optional(rule),
   update: rule,
 };
-const clockRules = v.looseObject({
+const clockRules = v.strictObject({
   scalars: v.array(v.string()),
   entries: v.optional(v.record(v.string(), rule)),
   start: rule,
 });
-/** A method is an object of functions, so only its outline can be checked. */
-const outline = v.looseObject({
+/** A method is an object of functions, so only its outline can be checked; a rule by a name that nobody reads would be missed. */
+const outline = v.strictObject({
   name: v.string(),
   ...stepRules,
   rewriteForward: v.optional(rule),
-  saving: v.looseObject({ recompute: v.picklist(['none', 'cheap']), codec: v.optional(rule) }),
+  saving: v.strictObject({ recompute: v.picklist(['none', 'cheap']), codec: v.optional(rule) }),
   updatesInBackward: v.optional(v.literal(true)),
-  variants: v.optional(v.record(v.string(), v.partial(v.looseObject(stepRules)))),
+  variants: v.optional(v.record(v.string(), v.partial(v.strictObject(stepRules)))),
   clocks: v.optional(v.record(v.string(), clockRules)),
   published: v.optional(rule),
   describe: rule,

@@ -19,6 +19,7 @@ import { exportAdapters } from './interchange/export-adapters.js';
 import { exportModel } from './interchange/export-model.js';
 import { loadModel } from './weights/load-model.js';
 import { lengthFor, measureRecords } from './evaluation/measure-records.js';
+import { withTokenizer } from './options/given-data.js';
 import { resolveOptions } from './options/options.js';
 import { Trainer } from './trainer.js';
 import { trainerTable } from './options/trainer-table.js';
@@ -151,11 +152,8 @@ const trainsAdaptersAlone = (method: Method): boolean =>
   method.describe()['r'] !== undefined && method.name !== 'relora';
 
 function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptions {
-  const data =
-    typeof given === 'string' || Array.isArray(given)
-      ? { records: given as RecordDataOptions['records'] }
-      : given;
-  return { tokenizer: folder, ...(data as RecordDataOptions) };
+  const isAlone = typeof given === 'string' || Array.isArray(given);
+  return withTokenizer(isAlone ? { records: given } : given, folder) as RecordDataOptions;
 }
 
 /** A model that reads padded sequences learns a class, classes, or a number, where the data has them. */

@@ -658,6 +658,59 @@ describe('one wrong thing in the arguments of', () => {
   });
 });
 
+/** What longer runs of the tests above have found. */
+describe('also refused:', () => {
+  const thrower = (name: string): object =>
+    Object.defineProperty({}, name, {
+      enumerable: true,
+      get: () => {
+        throw new Error('a getter of the caller');
+      },
+    });
+  const pretrained = llama(config).pretrainedConfig('f32');
+  const sizes = { batchSize: 1, sequenceLength: 8, dtype: 'f32', target: cpuTarget() } as const;
+  test.each<[string, () => unknown, string]>([
+    [
+      'a getter of a part of a configuration',
+      () => modelFromPretrainedConfig({ ...pretrained, rope_parameters: thrower('rope_type') }),
+      'ERR_COMPACT_TYPE',
+    ],
+    [
+      'a rule of a method by another name',
+      () =>
+        compile({
+          model: llama(config),
+          method: { ...dense(), rewriteForwards: () => {} } as never,
+          ...sizes,
+        }),
+      'ERR_COMPACT_CONFIG_VALUE',
+    ],
+    [
+      'a part of a model by another name',
+      () => compile({ model: { ...llama(config), packedFieldss: [] } as never, method: dense(), ...sizes }),
+      'ERR_COMPACT_CONFIG_VALUE',
+    ],
+    [
+      'a path that no system has',
+      () => evaluateModel({ model: checkpoint, data: 'x'.repeat(5000) }),
+      'ERR_COMPACT_DATA_READ',
+    ],
+    [
+      'a getter of the data to evaluate on',
+      () => evaluateModel({ model: checkpoint, data: thrower('train') as never }),
+      'ERR_COMPACT_TYPE',
+    ],
+    [
+      'a getter of the data to fine-tune on',
+      () =>
+        fineTuneOptions({ model: checkpoint, data: thrower('records') as never, outputDirectory: 'output' }),
+      'ERR_COMPACT_TYPE',
+    ],
+  ])('%s', async (_, call, code) => {
+    expect(await outcome(call)).toMatchObject({ code });
+  });
+});
+
 test('letters of a recipe changed at random', () => {
   const text = () => stringify(recipe());
   const edit = fc.record({ at: fc.nat(2000), length: fc.nat(3), insert: fc.string({ maxLength: 3 }) });

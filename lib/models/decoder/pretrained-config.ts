@@ -1,5 +1,5 @@
 import type { ControlTokenIds, DType } from '../../graph/index.js';
-import { checkValue, numberAbove, oneOf, section, shown, type OptionSchema } from '../../options.js';
+import { checkValue, numberAbove, oneOf, ownValues, shown, type OptionSchema } from '../../options.js';
 import {
   checkFields,
   checkFixed,
@@ -157,7 +157,8 @@ function readRope<C extends DecoderConfig>(words: PretrainedWords<C>, given: Pre
   const scalings: (RopeScaling | undefined)[] = [];
   for (const form of ropeFields) {
     if (!given.has(form)) continue;
-    const rope = withoutNull(Object.entries(checkValue(given.get(form), section, form)));
+    const values = ownValues(given.get(form), { what: form, prefix: `${form}.` });
+    const rope = withoutNull([...values].map(([key, value]) => [String(key), value]));
     theta ??= rope.get('rope_theta');
     checkFixed(
       new Map([[`${form}.rope_theta`, rope.get('rope_theta') ?? theta]]),

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import * as v from 'valibot';
 import { dataTable } from '../../data/data-table.js';
 import { isPackedData, isRecordData, prepareData } from '../../data/index.js';
@@ -20,6 +20,7 @@ import { engineTable } from '../../runtime/options.js';
 import { compactError } from '../../errors.js';
 import { checkFields, vocabularyOf } from '../batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
+import { withTokenizer } from '../options/given-data.js';
 import { lengthFor, measureRecords } from './measure-records.js';
 import { exactMatch, numWithoutMark, tokenAccuracy } from './metrics/index.js';
 import { answerEnds, readReferences, type Reference } from './references.js';
@@ -211,17 +212,22 @@ async function dataOf(
   given: unknown,
   { model, tokenizerPath: tokenizer }: StoredModel,
 ): Promise<DataOptions | RecordDataOptions> {
-  if (typeof given !== 'string' && !Array.isArray(given))
-    return { tokenizer, ...(given as DataOptions | RecordDataOptions) };
-  const [first] = [given as string | readonly string[]].flat();
-  const isFile = statSync(first ?? '', { throwIfNoEntry: false })?.isFile() ?? false;
-  const kind = isFile ? await firstKind(first!) : undefined;
+  if (typeof given !== 'string' && !Array.isArray(given)) return withTokenizer(given, tokenizer);
+  const [first] = [given as string | readonly unknown[]].flat();
+  const kind = typeof first === 'string' && (await isFile(first)) ? await firstKind(first) : undefined;
   const hasParts = kind === 'messages' || kind === 'completion' || kind === 'preference';
   const isLabelled = kind === 'labels' && labelField(model.batchFields) !== undefined;
   return hasParts || isLabelled
     ? { tokenizer, records: given as string }
     : { tokenizer, train: given as string };
 }
+
+/** What the system says of paths that cannot be is said when they are opened. */
+const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (status) => status.isFile(),
+    () => false,
+  );
 
 async function usualSequenceLength(
   data: DataOptions | RecordDataOptions,
