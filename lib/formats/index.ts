@@ -2,7 +2,15 @@ export { AppendFile } from './append-file.js';
 export { removeAtomically, writeFileAtomically, writeFolderAtomically } from './atomic-write.js';
 export { scalarsRecord, sessionStartRecord, versionRecord } from './event-records.js';
 export { fileError, onPath, systemCode } from './file-error.js';
-export { closeQuietly, openRegular, readFully, withFile, writeFully, writeNewFile } from './files.js';
+export {
+  closeQuietly,
+  openRegular,
+  readFully,
+  syncFolder,
+  withFile,
+  writeFully,
+  writeNewFile,
+} from './files.js';
 export { makeFolders } from './make-folders.js';
 export { removeEmptyFolders } from './remove-empty-folders.js';
 export type { FileDType } from './file-dtype.js';

@@ -6,7 +6,9 @@ import type { CompactErrorFields } from '../errors.js';
  * queued -> running -> succeeded, failed or cancelled; a job that is paused has a checkpoint to go on from, and is queued
  * again when it is resumed.
  */
-export type JobStatus = 'queued' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
+export const jobStatuses = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
+
+export type JobStatus = (typeof jobStatuses)[number];
 
 export const finalStatuses: readonly JobStatus[] = ['succeeded', 'failed', 'cancelled'];
 

@@ -1,0 +1,27 @@
+import type { JobStatus, NewJobEvent } from './job.js';
+
+const event = (
+  message: string,
+  data: NewJobEvent['data'] = {},
+  level: NewJobEvent['level'] = 'info',
+): NewJobEvent => ({ level, type: 'message', message, data });
+
+const messages: Readonly<Record<JobStatus, string>> = {
+  queued: 'The job is in the queue',
+  running: 'The job runs',
+  paused: 'The job is paused',
+  succeeded: 'The job has succeeded',
+  failed: 'The job has failed',
+  cancelled: 'The job is cancelled',
+};
+
+/** Tells what has become of a job. */
+export const statusEvent = (status: JobStatus, data: NewJobEvent['data'] = {}): NewJobEvent =>
+  event(messages[status], { status, ...data });
+
+export const stopRequestEvents = {
+  paused: event('The job was asked to pause'),
+  cancelled: event('The job was asked to end'),
+} as const;
+
+export const lostEvent = event('The server that ran the job is gone', {}, 'warn');
