@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Database } from '../../lib/jobs/database.js';
@@ -10,6 +10,8 @@ import { PostgresServer } from './postgres-server.js';
 /** Databases of one kind, each new and empty, and gone after the test file. */
 export interface DatabaseKind {
   readonly name: string;
+  /** As processes of their own name it (`startStoreChild`). */
+  readonly driver: string;
   /** @returns undefined, and says why, where this machine has none */
   start(): Promise<DatabaseSource | undefined>;
 }
@@ -27,6 +29,7 @@ export const sqliteDrivers = isInNode() ? (['node', 'wasm'] as const) : (['wasm'
 export const databaseKinds: readonly DatabaseKind[] = [
   ...sqliteDrivers.map((driver) => ({
     name: `SQLite (${driver})`,
+    driver,
     start: async () => {
       const folder = mkdtempSync(join(tmpdir(), 'compact-jobs-'));
       let count = 0;
@@ -39,6 +42,7 @@ export const databaseKinds: readonly DatabaseKind[] = [
   })),
   {
     name: 'PostgreSQL',
+    driver: 'postgres',
     start: async () => {
       const server = await PostgresServer.start();
       if (typeof server === 'string') {
@@ -53,6 +57,3 @@ export const databaseKinds: readonly DatabaseKind[] = [
     },
   },
 ];
-
-/** Bytes of a database in a file, with its log. */
-export const filesOf = (path: string): string[] => [path, `${path}-wal`].filter((file) => existsSync(file));

@@ -47,11 +47,12 @@ export class PostgresServer {
   /** Runs the server, again where it was killed. */
   async run(): Promise<void> {
     for (let tries = 0; tries < 100; tries++) {
+      // No machine stops here, only processes, so nothing has to be on the disk itself.
       // The processes of a server that was killed hold its memory for a moment longer, and it is refused as long.
       const server = spawn(
         join(this.#binaries, 'postgres'),
         ['-D', join(this.#folder, 'data'), '-k', this.#folder, '-c', 'listen_addresses=']
-          .concat(['-c', 'shared_buffers=16MB', '-c', 'max_connections=60']),
+          .concat(['-c', 'shared_buffers=16MB', '-c', 'max_connections=60', '-c', 'fsync=off']),
         { ...user, cwd: this.#folder, stdio: 'ignore' },
       ); // prettier-ignore
       const ended = once(server, 'exit');

@@ -117,7 +117,7 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     } finally {
       Date.now = now;
     }
-    const ofAlice = created.filter(({ owner }) => owner === 'alice').reverse();
+    const ofAlice = created.filter(({ owner }) => owner === 'alice').toReversed();
     const first = await store.list({ owner: 'alice', limit: 4 });
     expect(first).toEqual({ items: ofAlice.slice(0, 4), hasMore: true });
     const second = await store.list({ owner: 'alice', after: first.items[3]!.id, limit: 2 });
