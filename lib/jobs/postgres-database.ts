@@ -7,7 +7,7 @@ import { optionalPackage } from './optional-package.js';
 import { isPassing, isRefusal, postgresError } from './postgres-errors.js';
 
 /** Tries of what the server gave up or was away for, and the wait before the second one, which doubles from then on. */
-const maxTries = 8;
+const defaultTries = 8;
 const firstWaitMs = 100;
 
 /**
@@ -27,22 +27,28 @@ const bigintType = 20;
 export class PostgresDatabase implements Database {
   readonly isShared = true;
   readonly #pool: postgres.Pool;
+  readonly #maxTries: number;
   readonly #begun = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  private constructor(pool: postgres.Pool) {
+  private constructor(pool: postgres.Pool, maxTries: number) {
     this.#pool = pool;
+    this.#maxTries = maxTries;
   }
 
   /**
    * @param url `postgresql://user:password@host:port/database`
+   * @param options.maxTries for tests
    * @throws ERR_COMPACT_CONFIG_VALUE for another URL, ERR_COMPACT_STORE when the server cannot be reached within some
    *   seconds, ERR_COMPACT_PACKAGE_MISSING
    */
-  static async open(url: string): Promise<PostgresDatabase> {
+  static async open(
+    url: string,
+    { maxTries = defaultTries }: { readonly maxTries?: number } = {},
+  ): Promise<PostgresDatabase> {
     checkUrl(url);
     const pg = optionalPackage('pg', 'a PostgreSQL database', () => require('pg') as typeof postgres);
-    const database = new PostgresDatabase(newPool(pg, url));
+    const database = new PostgresDatabase(newPool(pg, url), maxTries);
     try {
       await database.query('SELECT 1 AS one');
       return database;
@@ -77,7 +83,7 @@ export class PostgresDatabase implements Database {
       if (outcome.is === 'unanswered' && (await this.#wasCommitted(outcome.id))) return outcome.result;
       const { error } = outcome;
       const mayPass = isCompactError(error, 'ERR_COMPACT_STORE') && isPassing(error.cause);
-      if (!mayPass || tries === maxTries) throw error;
+      if (!mayPass || tries === this.#maxTries) throw error;
       await sleep(firstWaitMs * 2 ** (tries - 1));
     }
   }
@@ -98,7 +104,7 @@ export class PostgresDatabase implements Database {
   }
 
   async #wasCommitted(id: SqlValue): Promise<boolean> {
-    for (let tries = 1; tries <= maxTries; tries++) {
+    for (let tries = 1; tries <= this.#maxTries; tries++) {
       const [row] = await this.#persist((transaction) =>
         transaction.query('SELECT pg_xact_status(CAST($1 AS xid8)) AS status', [id]),
       );

@@ -12,13 +12,14 @@ const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
 
 /** A PostgreSQL server of a test's own, in a temporary folder, reached by a socket in it. */
 export class PostgresServer {
-  readonly #folder: string;
+  /** Where its socket is. */
+  readonly folder: string;
   readonly #binaries: string;
   #process: ChildProcess | undefined;
   #numDatabases = 0;
 
   private constructor(folder: string, binaries: string) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#binaries = binaries;
   }
 
@@ -51,9 +52,9 @@ export class PostgresServer {
       // The processes of a server that was killed hold its memory for a moment longer, and it is refused as long.
       const server = spawn(
         join(this.#binaries, 'postgres'),
-        ['-D', join(this.#folder, 'data'), '-k', this.#folder, '-c', 'listen_addresses=']
+        ['-D', join(this.folder, 'data'), '-k', this.folder, '-c', 'listen_addresses=']
           .concat(['-c', 'shared_buffers=16MB', '-c', 'max_connections=60', '-c', 'fsync=off']),
-        { ...user, cwd: this.#folder, stdio: 'ignore' },
+        { ...user, cwd: this.folder, stdio: 'ignore' },
       ); // prettier-ignore
       const ended = once(server, 'exit');
       while (server.exitCode === null && server.signalCode === null) {
@@ -98,11 +99,11 @@ export class PostgresServer {
       server.kill('SIGQUIT');
       await ended;
     }
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
 
   #url(database: string): string {
-    return `postgresql://postgres@localhost/${database}?host=${encodeURIComponent(this.#folder)}`;
+    return `postgresql://postgres@localhost/${database}?host=${encodeURIComponent(this.folder)}`;
   }
 
   async #ask(database: string, sql: string): Promise<void> {
