@@ -122,14 +122,17 @@ testWith(
     const through = new URL(url);
     through.port = '1';
     const database = await PostgresDatabase.open(through.href);
-    const store = await SqlJobStore.open(database);
-    const job = await claimed(store, 'a');
-    proxy.cutNext('after', 'before', 'after', 'after', 'before', 'before');
-    await tellSteps(store, job, 'a', (step) => step === 10);
-    expect(proxy.numCutsToCome).toBe(0);
-    await expectToldOnce(store, job, 10);
-    await database.close();
-    proxy.close();
+    try {
+      const store = await SqlJobStore.open(database);
+      const job = await claimed(store, 'a');
+      proxy.cutNext('after', 'before', 'after', 'after', 'before', 'before');
+      await tellSteps(store, job, 'a', (step) => step === 10);
+      expect(proxy.numCutsToCome).toBe(0);
+      await expectToldOnce(store, job, 10);
+    } finally {
+      await database.close();
+      proxy.close();
+    }
   },
 );
 
@@ -220,6 +223,22 @@ testWith(
     expect(await gone!.finish(jobs[0]!.id, 'gone', { status: 'queued' }, message('late'))).toBeUndefined();
   },
 );
+
+testWith('a server that renews at the last moment keeps its jobs', 2, async (databases) => {
+  const alive = await SqlJobStore.open(databases[0]!);
+  const job = await claimed(alive, 'alive');
+  const other = await SqlJobStore.open({
+    isShared: true,
+    query: (sql, parameters) => databases[1]!.query(sql, parameters),
+    transaction: async (work) => {
+      await alive.renew('alive');
+      return databases[1]!.transaction(work);
+    },
+    close: async () => undefined,
+  });
+  expect(await other.requeueLost('other', 0)).toEqual([]);
+  expect(await alive.get(job.id)).toMatchObject({ status: 'running' });
+});
 
 testWith('an error says what the server says, and never the password', 1, async ([database], url, server) => {
   const missing = url.replace(/test_\d+/, 'no_such_database').replace('postgres@', 'postgres:secret@');

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -38,6 +39,19 @@ const place = (): string => join(folder, 'data', 'jobs.sqlite');
 
 /** All that the folder holds, but for the lock. */
 const filesIn = (data: string): string[] => readdirSync(data).filter((name) => !name.endsWith('.lock'));
+
+/** Paths of this process's open files, where the system tells. */
+const openFiles = (): string[] => {
+  const numbers = '/proc/self/fd';
+  if (!existsSync(numbers)) return [];
+  return readdirSync(numbers).flatMap((number) => {
+    try {
+      return [readlinkSync(join(numbers, number))];
+    } catch {
+      return []; // that of the list itself
+    }
+  });
+};
 
 /** Whether a process may have file systems of its own here. */
 const canMount = spawnSync('unshare', ['-rm', 'true']).status === 0;
@@ -107,6 +121,7 @@ describe.each(sqliteDrivers)('SQLite (%s)', (driver) => {
     };
     await expect(read()).rejects.toMatchObject({ ...storeError, remedy: expect.stringContaining('copy') });
     expect(readFileSync(place()).equals(content)).toBe(true);
+    expect(openFiles().filter((path) => path.startsWith(folder))).toEqual([]);
     // Nothing holds the folder any more.
     writeFileSync(place(), '');
     await (await open()).close();
@@ -210,8 +225,7 @@ describe.each(sqliteDrivers)('SQLite (%s)', (driver) => {
     await database.query('PRAGMA synchronous = OFF');
     const used = (): { files: number; bytes: number } => {
       collect();
-      const files = existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0;
-      return { files, bytes: process.memoryUsage().heapUsed };
+      return { files: openFiles().length, bytes: process.memoryUsage().heapUsed };
     };
     const runJobs = async (count: number): Promise<void> => {
       for (let i = 0; i < count; i++) {
