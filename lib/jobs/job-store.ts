@@ -15,7 +15,11 @@ export interface Page<T> {
   readonly hasMore: boolean;
 }
 
-/** What is done of a running job; steps that are known already, from before its process was lost, change nothing. */
+/**
+ * What is done of a running job. Steps that are known already, from before its process was lost, change nothing: events of
+ * type 'metrics' are left out whose `data.step` comes before the last one that is recorded, or is that one and has no name
+ * that is not recorded of it.
+ */
 export interface JobProgress {
   readonly step: number;
   readonly trainedTokens: number;
@@ -31,12 +35,21 @@ export type JobEnd =
 /**
  * Jobs and what has happened to them, in a database. Every change is one transaction: a process that is killed at any moment
  * leaves a job as it was before or after it. Each change adds the events that tell of it.
+ *
+ * A `server` is a process, and has another name each time that it is started: what one of an earlier name ran is lost.
  */
 export interface JobStore {
-  /** The job of the same owner that was created with this key, where there is one, and not another. */
+  /**
+   * The job of the same owner that was created with this key, where there is one, and not another.
+   * @throws ERR_COMPACT_JOB_STATE when it was created with this key by another request
+   */
   create(request: JobRequest, plan: JobPlan, idempotencyKey?: string): Promise<Job>;
   /** Undefined for a job of somebody else as for one that does not exist. */
   get(id: string, owner?: string): Promise<Job | undefined>;
+  /**
+   * @param options.after id of the job that the page comes after
+   * @throws ERR_COMPACT_JOB_UNKNOWN where there is none, or it is another owner's
+   */
   list(options: { owner?: string; after?: string; limit: number }): Promise<Page<Job>>;
   /** How many of each status there are; of one owner, or of all. */
   count(owner?: string): Promise<Readonly<Record<Job['status'], number>>>;
@@ -47,22 +60,35 @@ export interface JobStore {
   claim(server: string, fits: (plan: JobPlan) => boolean): Promise<Job | undefined>;
   /** Tells that this server is alive, so that no other takes its jobs. */
   renew(server: string): Promise<void>;
-  /** Queues jobs whose server is gone: those of a database that is not shared, else those not renewed for `timeoutMs`. */
+  /**
+   * Queues jobs whose server is gone: all others' of a database that is not shared, else those of servers that have not
+   * renewed for `timeoutMs`, as far as this store has watched them, which begins with its first call. A job that was asked
+   * to end has come to that end.
+   * @returns what the jobs have become
+   */
   requeueLost(server: string, timeoutMs: number): Promise<readonly Job[]>;
   /** @returns whether the job is to go on: false when it is no longer this server's */
   progress(id: string, server: string, progress: JobProgress): Promise<boolean>;
-  /** The end of an attempt; nothing when the job is no longer this server's. */
+  /**
+   * The end of an attempt; nothing when the job is no longer this server's. One that is put back into the queue and was asked
+   * to end has come to that end, and one that is paused and was cancelled meanwhile is cancelled: see what is returned.
+   */
   finish(id: string, server: string, end: JobEnd, event: NewJobEvent): Promise<Job | undefined>;
   /**
    * Asks for an end: a queued or paused job has it at once, a running one when its process has come to it.
-   * @throws ERR_COMPACT_JOB_STATE when the job has ended, or is paused already
+   * @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE when the job has ended, is paused already, or is to be paused
+   *   while it is being cancelled
    */
   requestStop(id: string, status: 'paused' | 'cancelled'): Promise<Job>;
-  /** @throws ERR_COMPACT_JOB_STATE unless the job is paused, or has failed (it then goes on from its last checkpoint) */
+  /** @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE unless the job is paused, or has failed (it then goes on from its last checkpoint) */
   resume(id: string): Promise<Job>;
   /** Those after an id, the oldest first. */
   events(id: string, options: { after?: number; limit: number }): Promise<readonly JobEvent[]>;
   checkpoints(id: string): Promise<readonly JobCheckpoint[]>;
-  /** Forgets jobs that ended before a time, with their events; thins the metrics of those that ended to `maxEvents` a job. */
+  /**
+   * Forgets jobs that ended before a time, with their events and keys; thins the metrics of those that ended to `maxEvents` a
+   * job, so that ids of events are missing from then on. Some jobs at a time, so that nothing else waits for long.
+   * @returns ids of those that are forgotten
+   */
   compact(options: { endedBefore: number; maxEvents: number }): Promise<readonly string[]>;
 }
