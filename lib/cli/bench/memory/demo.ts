@@ -8,7 +8,7 @@ import {
   type DemoRates,
 } from '../training/demo-recipe.js';
 import type { DemoReport, DemoRun, NamedTimeline } from './report.js';
-import { runTraining, type TrainingMessage, type TrainingOutcome } from '../training/training-run.js';
+import { runTraining, type TrainingOutcome, type TrainingStep } from '../training/training-run.js';
 
 /**
  * Each method at its best cell of bench/results/quality.jsonl: `bench quality` tuned both over the same grid, three seeds
@@ -25,7 +25,7 @@ const prompt = 'Fellow citizens of the Senate and ';
 export async function runDemo(
   maxSteps: number,
   device: string,
-  onStep: (variant: string, progress: Extract<TrainingMessage, { type: 'step' }>) => void,
+  onStep: (variant: string, progress: TrainingStep) => void,
 ): Promise<{ readonly demo: DemoReport; readonly timelines: readonly NamedTimeline[] }> {
   const common = demoRecipe(maxSteps, demoSize);
   const outcomes: TrainingOutcome[] = [];

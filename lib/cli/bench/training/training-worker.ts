@@ -1,35 +1,23 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { serveTask, type TaskContext } from '../../../jobs/process/serve-task.js';
 import { memoryReport } from '../../../memory/index.js';
 import { Trainer } from '../../../train/index.js';
 import { trainerOptions } from '../../recipe.js';
 import { quantiles } from '../quantiles.js';
 import type { LossPoint } from '../memory/report.js';
 import { timelineOf } from './timeline.js';
-import type { TrainingJob, TrainingMessage, TrainingOutcome } from './training-run.js';
+import type { TrainingJob, TrainingOutcome, TrainingStep } from './training-run.js';
 
 /** The child process of `runTraining`: takes one job, reports steps, sends the outcome, ends. */
 
 const delayResolutionMs = 1;
 
-// The parent went away: nobody waits for the result.
-process.once('disconnect', () => process.exit(1));
-// A terminal sends them to the parent as well, which decides what becomes of this process.
-for (const name of ['SIGINT', 'SIGHUP'] as const) process.on(name, () => {});
-process.once('message', (job: TrainingJob) => {
-  void train(job)
-    .then((outcome) => send({ type: 'outcome', outcome }))
-    .catch((error: Error & Record<string, unknown>) => {
-      const { code, what, op, expected, received, remedy } = error;
-      return send({
-        type: 'error',
-        message: error.message,
-        fields: { code, what, op, expected, received, remedy },
-      });
-    })
-    .then(() => process.disconnect());
-});
+serveTask(train);
 
-async function train({ recipe, sample }: TrainingJob): Promise<TrainingOutcome> {
+async function train(
+  { recipe, sample }: TrainingJob,
+  { tell }: TaskContext<TrainingStep>,
+): Promise<TrainingOutcome> {
   const options = trainerOptions({ name: 'benchmark', values: { ...recipe }, locate: () => 'benchmark' });
   const baseProcessBytes = process.memoryUsage.rss();
   await using trainer = await Trainer.create(options);
@@ -42,7 +30,7 @@ async function train({ recipe, sample }: TrainingJob): Promise<TrainingOutcome> 
     if (evaluation !== undefined) evaluations.push({ step, loss: evaluation.loss, numTokens: numTokensSeen });
     rates.push(tokensPerSecond);
     processBytes = Math.max(processBytes, memory.processBytes);
-    void send({ type: 'step', step, maxSteps, loss });
+    tell({ step, maxSteps, loss });
   });
   const delay = monitorEventLoopDelay({ resolution: delayResolutionMs });
   delay.enable();
@@ -67,8 +55,3 @@ async function train({ recipe, sample }: TrainingJob): Promise<TrainingOutcome> 
     sample: { prompt: sample?.prompt ?? '', text: text?.text ?? '' },
   };
 }
-
-const send = (message: TrainingMessage): Promise<void> =>
-  new Promise((resolve) => {
-    process.send!(message, undefined, undefined, () => resolve());
-  });
