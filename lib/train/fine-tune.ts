@@ -1,7 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import * as v from 'valibot';
-import { recordDataTable } from '../data/records/record-data-options.js';
 import { isPackedData } from '../data/index.js';
 import {
   hasLabelLists,
@@ -12,7 +10,7 @@ import {
 import type { Model } from '../graph/index.js';
 import { compact } from '../methods/index.js';
 import type { Method } from '../methods/index.js';
-import { checkOptions, path, section, type OptionTable } from '../options.js';
+import { checkOptions } from '../options.js';
 import { computedDType, openBaseModel } from './weights/base-model.js';
 import { listCheckpoints } from './checkpoints/checkpoint-folder.js';
 import { exportAdapters } from './interchange/export-adapters.js';
@@ -22,7 +20,7 @@ import { lengthFor, measureRecords } from './evaluation/measure-records.js';
 import { withTokenizer } from './options/given-data.js';
 import { resolveOptions } from './options/options.js';
 import { Trainer } from './trainer.js';
-import { trainerTable } from './options/trainer-table.js';
+import { fineTuneTable } from './options/fine-tune-table.js';
 import type { TrainerOptions, TrainResult } from './options/types.js';
 
 /** Options of `fineTune`: those of a trainer, of which all but three have defaults for it. */
@@ -45,16 +43,6 @@ export interface FineTuneResult extends TrainResult {
   /** The adapters alone, as PEFT reads them, where the method trains nothing else. */
   readonly adapters: string | undefined;
 }
-
-const unchecked = Object.fromEntries(Object.keys(trainerTable).map((name) => [name, v.unknown()]));
-const { baseModel: _, ...ofTrainer } = unchecked as Record<keyof typeof trainerTable, v.UnknownSchema>;
-const expectedData = 'a path, a list of paths, or a plain object, { records: ... }';
-const fineTuneTable = {
-  ...(ofTrainer as unknown as OptionTable<Omit<FineTuneOptions, 'model' | 'data' | 'outputDirectory'>>),
-  model: path,
-  data: v.union([recordDataTable.records, section], expectedData),
-  outputDirectory: path,
-};
 
 const epochsOfTexts = 3;
 /** Preferences are learnt in less: what more of it adds goes away from the reference. */

@@ -1,5 +1,6 @@
 export { listCheckpoints } from './checkpoints/checkpoint-folder.js';
 export type { FoundCheckpoint } from './checkpoints/checkpoint-folder.js';
+export { fineTuneFromRecipe } from './options/fine-tune-recipe.js';
 export { optionsFromRecipe } from './options/recipe.js';
 export type { BestModelMetric } from './evaluation/best-metric.js';
 export { evaluateModel } from './evaluation/evaluator.js';

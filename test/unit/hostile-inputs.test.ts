@@ -41,6 +41,7 @@ import {
   evaluateModel,
   exportAdapters,
   exportGguf,
+  fineTuneFromRecipe,
   fineTuneOptions,
   exportModel,
   listCheckpoints,
@@ -506,6 +507,19 @@ const entries: readonly Entry[] = [
     ],
     share: 0.5,
     alternatives: /^0\.(memoryLimitBytes|data)$/,
+  },
+  {
+    name: 'fineTuneFromRecipe',
+    call: fineTuneFromRecipe,
+    args: () => [
+      {
+        ...{ model: 'base', data: 'pairs.jsonl', outputDirectory: 'fine-tuned', learningRate: 0.01 },
+        method: { name: 'compact', rank: 4, refreshInterval: 7 },
+        ...{ batchSize: 2, memoryLimitBytes: '1GiB', loggingSteps: 3, evalSteps: 0.5 },
+      },
+    ],
+    alternatives: /^0\.(memoryLimitBytes|data|method)$/,
+    share: 1,
   },
   {
     name: 'fineTuneOptions',

@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
 import type { WeightedFile } from '../../data/records/index.js';
 import { compactError } from '../../errors.js';
-import { methodFromDescription } from '../../methods/index.js';
-import { expandShorthand } from '../../train/options/recipe.js';
 import { exportTrained } from '../../train/fine-tune.js';
-import { fineTuneOptions, type FineTuneOptions } from '../../train/index.js';
+import { fineTuneFromRecipe, fineTuneOptions, type FineTuneOptions } from '../../train/index.js';
 import type { Trainer } from '../../train/index.js';
 import type { CommandContext } from '../command-context.js';
 import { formatCount } from '../format.js';
@@ -85,18 +83,15 @@ function optionsOf(model: string, flags: FinetuneFlags & RecipeFlags): FineTuneO
   const { data: paths, dataWeights: given, validation, packing, ...others } = flags;
   const records = given === undefined ? paths : weightedFiles(paths, given);
   const file = { name: 'the command line', values: {}, locate: () => 'the command line' };
-  const { method, data, ...options } = withRecipeFlags(file, { ...others, textField: undefined }).values;
-  return {
-    ...(options as Partial<FineTuneOptions> & Pick<FineTuneOptions, 'outputDirectory'>),
+  const { data, ...values } = withRecipeFlags(file, { ...others, textField: undefined }).values;
+  return fineTuneFromRecipe({
+    ...values,
     model,
-    ...(method !== undefined && {
-      method: methodFromDescription(expandShorthand('method', method) as Readonly<Record<string, unknown>>),
-    }),
     data: {
       ...{ records, validation, ...recordOptions(flags), ...(data as object) },
       ...(!packing && { packing }),
     },
-  };
+  });
 }
 
 /** The weights of a flag that is given once with several, or several times. */

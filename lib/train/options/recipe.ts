@@ -7,7 +7,13 @@ import { checkDataOptions, resolveOptions } from './options.js';
 import { trainerTable } from './trainer-table.js';
 import type { TrainerOptions } from './types.js';
 
-const { signal: _signal, onTokenize: _onTokenize, onReference: _onReference, ...plainRows } = trainerTable;
+/** The options of a trainer that are values. */
+export const {
+  signal: _signal,
+  onTokenize: _onTokenize,
+  onReference: _onReference,
+  ...plainRows
+} = trainerTable;
 
 /** What a recipe may say: the options of a trainer, with model, method and data as mappings of plain values. */
 export const recipeTable = { ...plainRows, model: section, method: section, data: section };
@@ -54,7 +60,7 @@ function modelFromSection(section: Readonly<Record<string, unknown>>): Model {
 }
 
 /** Adds the section to the name of the key that a model or a method complains of. */
-function inSection<T>(section: string, build: () => T): T {
+export function inSection<T>(section: string, build: () => T): T {
   try {
     return build();
   } catch (error) {
