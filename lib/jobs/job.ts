@@ -26,11 +26,11 @@ export interface JobRequest {
 
 /** What a job takes of the device that it is planned for. */
 export interface JobPlan {
-  /** Kind and number of the device: 'cpu', 'cuda:0'. */
+  /** Kind and number of the device: 'cpu', 'cuda:0'; without a number any GPU, of which the queue takes one that has room. */
   readonly device: string;
   /** Bytes that the engine allocates: the peak of the plan. */
   readonly plannedBytes: number;
-  /** Bytes beside: context and code of a GPU. */
+  /** Bytes beside: of the process itself, or on a GPU of its context and code. */
   readonly overheadBytes: number;
   readonly numParameters: number;
   readonly maxSteps: number;

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { compile } from '../compile/index.js';
 import type { CompileOptions, Plan, Target } from '../compile/index.js';
-import { isPackedData, prepareData, type RunData } from '../data/index.js';
+import { isPackedData, prepareData, type DatasetOptions, type RunData } from '../data/index.js';
 import { compactError } from '../errors.js';
 import { removeLeftovers } from '../formats/index.js';
 import { deviceTarget, Engine } from '../runtime/index.js';
@@ -72,21 +72,14 @@ export async function startTrainer(options: TrainerOptions): Promise<TrainerPart
 }
 
 async function start(settings: TrainerSettings, resources: Resources): Promise<TrainerParts> {
-  const { model, sequenceLength, seed, outputDirectory, signal } = settings;
+  const { model, sequenceLength, outputDirectory, signal } = settings;
   checkAborted(signal);
   // Of a run that goes on from a checkpoint they are not asked for.
   await using found = (await goesOn(settings)) ? undefined : await openStartingWeights(settings);
   checkAborted(signal);
   checkNewHead(model, settings.method, found?.base);
   checkFields(model, settings.data);
-  const reading = {
-    sequenceLength,
-    vocabularySize: vocabularyOf(model),
-    seed,
-    sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
-    needsValidation: settings.evalSteps > 0,
-  };
-  const prepared = await prepareData(settings.data, reading, model.batchFields);
+  const prepared = await prepareData(settings.data, readingOf(settings), model.batchFields);
   checkAborted(signal);
   const engine = resources.use(await Engine.open(engineOptionsOf(settings)));
   checkAborted(signal);
@@ -137,6 +130,15 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
     ...{ plan, engine, dataset, state, logs, lock, resumed, present, baseModel, resources },
   };
 }
+
+/** How a run reads its data. */
+export const readingOf = (settings: TrainerSettings): DatasetOptions => ({
+  sequenceLength: settings.sequenceLength,
+  vocabularySize: vocabularyOf(settings.model),
+  seed: settings.seed,
+  sequencesPerStep: settings.batchSize * settings.gradientAccumulationSteps,
+  needsValidation: settings.evalSteps > 0,
+});
 
 /** Of preference pairs: what the model that the run starts from gives them, as it was kept or once more. */
 async function tellReference({

@@ -1,0 +1,47 @@
+import type { JobPlan } from './job.js';
+
+/** A device for jobs. */
+export interface JobDevice {
+  /** Kind and number: 'cpu', 'cuda:0'. */
+  readonly name: string;
+  /** What all jobs may take of it at a time. */
+  readonly memoryBytes: number;
+}
+
+/** Whether a device is what a plan calls by a name: 'cuda' is any GPU. */
+export const isNamed = ({ name }: JobDevice, wanted: string): boolean =>
+  name === wanted || name.startsWith(`${wanted}:`);
+
+/** What a plan takes of its device. */
+export const bytesOf = ({ plannedBytes, overheadBytes }: JobPlan): number => plannedBytes + overheadBytes;
+
+/** Memory of the devices for jobs, and who has how much of it. */
+export class DeviceMemory {
+  readonly devices: readonly JobDevice[];
+  readonly #takenBytes = new Map<string, number>();
+
+  constructor(devices: readonly JobDevice[]) {
+    this.devices = devices;
+  }
+
+  /** The device on which a plan fits beside what is there: of several the one with most room. */
+  find(plan: JobPlan): JobDevice | undefined {
+    const roomOf = (device: JobDevice): number => device.memoryBytes - this.#takenOf(device);
+    const [roomiest] = this.devices
+      .filter((device) => isNamed(device, plan.device))
+      .toSorted((a, b) => roomOf(b) - roomOf(a));
+    return roomiest !== undefined && bytesOf(plan) <= roomOf(roomiest) ? roomiest : undefined;
+  }
+
+  /** Takes what a plan needs of a device, until that is disposed of. */
+  take(device: JobDevice, plan: JobPlan): Disposable {
+    const take = (bytes: number): void =>
+      void this.#takenBytes.set(device.name, this.#takenOf(device) + bytes);
+    take(bytesOf(plan));
+    return { [Symbol.dispose]: () => take(-bytesOf(plan)) };
+  }
+
+  #takenOf({ name }: JobDevice): number {
+    return this.#takenBytes.get(name) ?? 0;
+  }
+}

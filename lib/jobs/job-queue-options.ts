@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import * as v from 'valibot';
+import {
+  byteCount,
+  checkOptions,
+  functionOf,
+  namedText,
+  optional,
+  path,
+  wholeNumber,
+  type Checked,
+  type OptionTable,
+} from '../options.js';
+import type { JobDevice } from './device-memory.js';
+import type { JobStore } from './job-store.js';
+
+/** Options of `JobQueue.open`. */
+export interface JobQueueOptions {
+  readonly store: JobStore;
+  /** Files of jobs go to `jobs` in it, models that are made of presets to `presets`. */
+  readonly directory: string;
+  /** What jobs may take of the CPU's memory together; a number, or text with a unit. Default: 80 % of what is free. */
+  readonly memoryLimitBytes?: number | string;
+  /** Devices for jobs. Default: the CPU and every GPU that can be used, with what of their memory is free. */
+  readonly devices?: readonly JobDevice[];
+  /** Jobs side by side at most. Default: as many as there are cores, or devices where those are more. */
+  readonly maxRunning?: number;
+  /** Name of this server among those that share a database; another one each time. Default: a random one. */
+  readonly server?: string;
+  /** How often others are told that this server is alive, and the queue is looked into. Default 5000 ms. */
+  readonly renewMs?: number;
+  /** After what silence another server's jobs are taken over. Default 60,000 ms. */
+  readonly lostAfterMs?: number;
+  /** What a job that is to be paused may take for its step and its checkpoint before it is killed. Default 600,000 ms. */
+  readonly pauseGraceMs?: number;
+  /** Told what goes wrong and is tried again. Default: a warning of the process. */
+  readonly onProblem?: (problem: unknown) => void;
+}
+
+const store = v.custom<JobStore>(
+  (value) => typeof (value as Partial<JobStore> | null)?.claim === 'function',
+  'a store of jobs',
+);
+const device = v.strictObject({ name: namedText('a device'), memoryBytes: wholeNumber(1) });
+const deviceList = v.pipe(
+  v.array(device, 'a list of devices, { name, memoryBytes }'),
+  v.nonEmpty('a device'),
+);
+
+const table = {
+  store,
+  directory: path,
+  memoryLimitBytes: optional(byteCount),
+  devices: optional(deviceList),
+  maxRunning: optional(wholeNumber(1)),
+  server: optional(namedText('a name'), () => `server-${randomUUID()}`),
+  renewMs: optional(wholeNumber(1), 5000),
+  lostAfterMs: optional(wholeNumber(1), 60_000),
+  pauseGraceMs: optional(wholeNumber(1), 600_000),
+  onProblem: optional(
+    functionOf<NonNullable<JobQueueOptions['onProblem']>>('a function'),
+    () => (problem: unknown) => process.emitWarning(problem as Error),
+  ),
+} satisfies OptionTable<JobQueueOptions>;
+
+/** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE */
+export const checkJobQueueOptions = (given: JobQueueOptions): Checked<typeof table> =>
+  checkOptions(given, table, { what: 'JobQueue.open' });

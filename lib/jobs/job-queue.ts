@@ -1,0 +1,305 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { compactError, isCompactError } from '../errors.js';
+import { physicalCores } from '../runtime/cpu.js';
+import { DeviceMemory, type JobDevice } from './device-memory.js';
+import { endOfAttempt, isLost, type Attempt } from './end-of-attempt.js';
+import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest } from './job.js';
+import { checkJobQueueOptions, type JobQueueOptions } from './job-queue-options.js';
+import { JobRun, type Wish } from './job-run.js';
+import type { JobService } from './job-service.js';
+import type { Page } from './job-store.js';
+import type { JobTask } from './job-task.js';
+import { measureDevices } from './measure-devices.js';
+import { Planner } from './planner.js';
+
+type Settings = Omit<
+  ReturnType<typeof checkJobQueueOptions>,
+  'devices' | 'maxRunning' | 'memoryLimitBytes'
+> & {
+  readonly devices: readonly JobDevice[];
+  readonly maxRunning: number;
+};
+
+const storeRetryMs = 1000;
+
+/** Processes of a job that were lost since one checkpoint. */
+interface Losses {
+  readonly checkpoint: number;
+  readonly count: number;
+}
+
+/**
+ * Does jobs, each in a process of its own: as many side by side as fit into memory, in the order that the store gives. What a
+ * job does is in the store before anybody hears of it, and what it has learnt in checkpoints in its folder, so that jobs go
+ * on whatever ends: their processes, this one, or the machine.
+ */
+export class JobQueue implements JobService, AsyncDisposable {
+  readonly #options: Settings;
+  readonly #memory: DeviceMemory;
+  readonly #planner: Planner;
+  readonly #runs = new Map<string, { readonly run: JobRun; readonly ended: Promise<void> }>();
+  readonly #losses = new Map<string, Losses>();
+  readonly #listeners = new Map<string, Set<() => void>>();
+  /** No more is asked of a store that does not answer. */
+  readonly #givingUp = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #claiming: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: Settings) {
+    this.#options = options;
+    this.#memory = new DeviceMemory(options.devices);
+    this.#planner = new Planner({ devices: options.devices, presetDirectory: this.#presetDirectory });
+    this.#timer = setInterval(() => void this.#renew(), options.renewMs);
+  }
+
+  /**
+   * Opens the queue of a store: jobs of a server that is gone are queued again, and the first ones begin.
+   * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_STORE
+   */
+  static async open(given: JobQueueOptions): Promise<JobQueue> {
+    const checked = checkJobQueueOptions(given);
+    const { devices = await measureDevices(checked.memoryLimitBytes) } = checked;
+    const { maxRunning = Math.max(physicalCores(), devices.length) } = checked;
+    const options = { ...checked, devices, maxRunning };
+    await options.store.requeueLost(options.server, options.lostAfterMs);
+    const queue = new JobQueue(options);
+    void queue.#claim();
+    return queue;
+  }
+
+  /** @throws what `planJob` throws, ERR_COMPACT_DISPOSED */
+  plan(recipe: JobRequest['recipe']): Promise<JobPlan> {
+    return this.#planner.plan(recipe);
+  }
+
+  /** @throws what `plan` throws, ERR_COMPACT_STORE */
+  async create(request: JobRequest, idempotencyKey?: string): Promise<Job> {
+    const plan = await this.plan(request.recipe);
+    const job = await this.#options.store.create(request, plan, idempotencyKey);
+    void this.#claim();
+    return job;
+  }
+
+  get(id: string, owner: string): Promise<Job | undefined> {
+    return this.#options.store.get(id, owner);
+  }
+
+  list(owner: string, options: { after?: string; limit: number }): Promise<Page<Job>> {
+    return this.#options.store.list({ owner, ...options });
+  }
+
+  /** A running job is killed; a queued or paused one is cancelled when this returns. */
+  cancel(id: string, owner: string): Promise<Job> {
+    return this.#requestStop(id, owner, 'cancelled', 0);
+  }
+
+  /** A running job ends after its step, with a checkpoint. */
+  pause(id: string, owner: string): Promise<Job> {
+    return this.#requestStop(id, owner, 'paused', this.#options.pauseGraceMs);
+  }
+
+  async resume(id: string, owner: string): Promise<Job> {
+    await this.#checkOwner(id, owner);
+    const job = await this.#options.store.resume(id);
+    this.#losses.delete(id);
+    this.#tell(id);
+    void this.#claim();
+    return job;
+  }
+
+  async events(
+    id: string,
+    owner: string,
+    options: { after?: number; limit: number },
+  ): Promise<readonly JobEvent[]> {
+    await this.#checkOwner(id, owner);
+    return this.#options.store.events(id, options);
+  }
+
+  /** Those that are still there: of a run all but the latest are removed, as its `saveTotalLimit` says. */
+  async checkpoints(id: string, owner: string): Promise<readonly JobCheckpoint[]> {
+    await this.#checkOwner(id, owner);
+    const known = await this.#options.store.checkpoints(id);
+    return known.filter(({ path }) => existsSync(join(this.folder(id), path)));
+  }
+
+  watch(id: string, listener: () => void): () => void {
+    const listeners = this.#listeners.get(id) ?? new Set();
+    this.#listeners.set(id, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#listeners.get(id) === listeners) this.#listeners.delete(id);
+    };
+  }
+
+  /** @throws ERR_COMPACT_JOB_UNKNOWN for what cannot be an id */
+  folder(id: string): string {
+    if (!/^[\w-]+$/.test(id)) throw unknownJob(id);
+    return join(this.#options.directory, 'jobs', id);
+  }
+
+  /**
+   * Admits nothing more, asks all that run for a checkpoint, and waits; what has not ended after `graceMs` is killed. Jobs that
+   * are not done are in the queue afterwards. Safe to call twice.
+   */
+  close({ graceMs = 30_000 }: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    await this.#planner.close();
+    await this.#claiming;
+    const runs = [...this.#runs.values()];
+    for (const { run } of runs) run.end('queued', graceMs);
+    const deadline = setTimeout(() => this.#givingUp.abort(), graceMs + 10 * storeRetryMs);
+    await Promise.all(runs.map(({ ended }) => ended));
+    clearTimeout(deadline);
+    clearInterval(this.#timer);
+  }
+
+  get #presetDirectory(): string {
+    return join(this.#options.directory, 'presets');
+  }
+
+  /** Begins what fits, one claim after the other, so that each knows what those before it took. */
+  #claim(): Promise<void> {
+    this.#claiming = this.#claiming.then(() => this.#claimFitting()).catch(this.#options.onProblem);
+    return this.#claiming;
+  }
+
+  async #claimFitting(): Promise<void> {
+    const { store, server, maxRunning } = this.#options;
+    while (this.#closing === undefined && this.#runs.size < maxRunning) {
+      const job = await store.claim(server, (plan) => this.#memory.find(plan) !== undefined);
+      if (job === undefined) return;
+      const run = new JobRun(job);
+      if (job.stopRequest !== undefined) run.end(job.stopRequest, 0);
+      // It fits as it did: others only gave something back meanwhile.
+      this.#runs.set(job.id, { run, ended: this.#work(run, this.#memory.find(job.plan)!) });
+      this.#tell(job.id);
+    }
+  }
+
+  /** Never rejects: what goes wrong is the end of the job, or a problem of the store. */
+  async #work(run: JobRun, device: JobDevice): Promise<void> {
+    const { store, server, onProblem } = this.#options;
+    const { id, plan } = run.job;
+    const taken = this.#memory.take(device, plan);
+    try {
+      const attempt = await this.#attempt(run, device);
+      const numLosses = isLost(attempt) ? this.#countLoss(run) : 0;
+      const { end, event } = endOfAttempt(attempt, run.wish, numLosses);
+      await this.#persistently(() => store.finish(id, server, end, event));
+      if (end.status !== 'queued') this.#losses.delete(id);
+    } catch (error) {
+      onProblem(error);
+    }
+    taken[Symbol.dispose]();
+    this.#runs.delete(id);
+    this.#tell(id);
+    void this.#claim();
+  }
+
+  async #attempt(run: JobRun, device: JobDevice): Promise<Attempt> {
+    const { store, server } = this.#options;
+    const { id } = run.job;
+    try {
+      const task = await this.#taskOf(run.job, device);
+      const outcome = await run.train(task, async (progress) => {
+        const isOurs = await this.#persistently(() => store.progress(id, server, progress));
+        this.#tell(id);
+        return isOurs;
+      });
+      return { outcome };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  async #taskOf(job: Job, device: JobDevice): Promise<JobTask> {
+    const { id, recipe, step, trainedTokens, attempts, plan } = job;
+    const checkpoints = await this.#persistently(() => this.#options.store.checkpoints(id));
+    return {
+      recipe,
+      folder: this.folder(id),
+      presetDirectory: this.#presetDirectory,
+      device: device.name,
+      threads: Math.max(1, Math.floor(physicalCores() / Math.max(1, this.#runs.size))),
+      maxSteps: plan.maxSteps,
+      known: { step, trainedTokens, attempts, checkpoints: checkpoints.map((checkpoint) => checkpoint.step) },
+    };
+  }
+
+  #countLoss({ job, latestCheckpoint }: JobRun): number {
+    const before = this.#losses.get(job.id);
+    const count = before?.checkpoint === latestCheckpoint ? before.count + 1 : 1;
+    this.#losses.set(job.id, { checkpoint: latestCheckpoint, count });
+    return count;
+  }
+
+  async #requestStop(id: string, owner: string, wish: 'paused' | 'cancelled', graceMs: number): Promise<Job> {
+    await this.#checkOwner(id, owner);
+    const job = await this.#options.store.requestStop(id, wish);
+    this.#tell(id);
+    await this.#claim(); // one that was claimed a moment ago runs by then, and one that is gone may let others pass
+    this.#end(job, wish, graceMs);
+    return job;
+  }
+
+  #end({ id, status }: Job, wish: Wish, graceMs: number): void {
+    if (status === 'running') this.#runs.get(id)?.run.end(wish, graceMs);
+  }
+
+  /** Tells others that this server is alive, and looks for what others have done. */
+  async #renew(): Promise<void> {
+    const { store, server, lostAfterMs, pauseGraceMs, onProblem } = this.#options;
+    try {
+      await store.renew(server);
+      if (this.#closing !== undefined) return;
+      await store.requeueLost(server, lostAfterMs);
+      for (const id of this.#runs.keys()) {
+        const job = await store.get(id);
+        if (job?.stopRequest !== undefined)
+          this.#end(job, job.stopRequest, job.stopRequest === 'paused' ? pauseGraceMs : 0);
+      }
+      // Nobody tells what jobs of other servers do.
+      for (const id of this.#listeners.keys()) if (!this.#runs.has(id)) this.#tell(id);
+      await this.#claim();
+    } catch (error) {
+      onProblem(error);
+    }
+  }
+
+  /** Tries again while the store cannot be reached: what has been done must not be lost. */
+  async #persistently<T>(work: () => Promise<T>): Promise<T> {
+    const { signal } = this.#givingUp;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isCompactError(error, 'ERR_COMPACT_STORE') || signal.aborted) throw error;
+        this.#options.onProblem(error);
+        await wait(storeRetryMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #checkOwner(id: string, owner: string): Promise<void> {
+    if ((await this.#options.store.get(id, owner)) === undefined) throw unknownJob(id);
+  }
+
+  #tell(id: string): void {
+    for (const listener of this.#listeners.get(id) ?? []) listener();
+  }
+}
+
+const unknownJob = (id: string): Error =>
+  compactError('ERR_COMPACT_JOB_UNKNOWN', 'there is no such job', { op: 'id', received: id });

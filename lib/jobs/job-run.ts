@@ -1,0 +1,75 @@
+import { compactError } from '../errors.js';
+import type { Job } from './job.js';
+import type { JobProgress } from './job-store.js';
+import { jobWorkerFile, type JobOutcome, type JobTask } from './job-task.js';
+import { runProcess } from './process/run-process.js';
+import { ProgressBuffer } from './progress-buffer.js';
+
+/** What a job is to become when its process ends before all steps are done. */
+export type Wish = 'queued' | 'paused' | 'cancelled';
+const wishes: readonly (Wish | undefined)[] = [undefined, 'queued', 'paused', 'cancelled'];
+
+/** One attempt at a job: its process, and how that is ended. */
+export class JobRun {
+  readonly job: Job;
+  readonly #stop = new AbortController();
+  readonly #kill = new AbortController();
+  #grace: NodeJS.Timeout | undefined;
+  #wish: Wish | undefined;
+  #latestCheckpoint = 0;
+
+  constructor(job: Job) {
+    this.job = job;
+  }
+
+  /** The strongest of what was asked for. */
+  get wish(): Wish | undefined {
+    return this.#wish;
+  }
+
+  /** Step of the latest checkpoint that is known. */
+  get latestCheckpoint(): number {
+    return this.#latestCheckpoint;
+  }
+
+  /**
+   * @param write what is done; it gives whether the job is to go on
+   * @throws what `runProcess` and `write` throw, ERR_COMPACT_ABORTED when the process was killed by `end`
+   */
+  async train(task: JobTask, write: (progress: JobProgress) => Promise<boolean>): Promise<JobOutcome> {
+    this.#latestCheckpoint = Math.max(0, ...task.known.checkpoints);
+    const buffer = new ProgressBuffer(async (progress) => {
+      try {
+        if (!(await write(progress))) this.#killFor("the job is another server's by now");
+      } catch (error) {
+        this.#kill.abort(error);
+        throw error;
+      }
+    });
+    const onMessage = (progress: JobProgress): void => {
+      this.#latestCheckpoint = Math.max(this.#latestCheckpoint, progress.checkpoint?.step ?? 0);
+      buffer.add(progress);
+    };
+    try {
+      const signals = { stop: this.#stop.signal, signal: this.#kill.signal };
+      return await runProcess<JobOutcome, JobProgress>(jobWorkerFile, task, { onMessage, ...signals });
+    } finally {
+      clearTimeout(this.#grace);
+      await buffer.flush();
+    }
+  }
+
+  /** Asks the process to end after its step, with a checkpoint, and kills it when it has not after a time. */
+  end(wish: Wish, graceMs: number): void {
+    if (wishes.indexOf(wish) > wishes.indexOf(this.#wish)) this.#wish = wish;
+    this.#stop.abort();
+    clearTimeout(this.#grace);
+    const kill = (): void => this.#killFor(`it was asked to end, and had not after ${graceMs} ms`);
+    if (graceMs === 0) kill();
+    else this.#grace = setTimeout(kill, graceMs).unref();
+  }
+
+  #killFor(reason: string): void {
+    this.#kill.abort(compactError('ERR_COMPACT_ABORTED', `the process of the job was killed: ${reason}`));
+  }
+}
