@@ -1,8 +1,9 @@
 /** Jobs as a server asks for them, each in a process of its own. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { JobEvent } from '../../lib/jobs/index.js';
 import {
   allEvents,
   become,
@@ -13,6 +14,7 @@ import {
   owner,
   weightsOf,
 } from '../helpers/job-fixture.js';
+import { killAt, type Moment } from '../helpers/killed-processes.js';
 import { MemoryJobStore } from '../helpers/memory-job-store.js';
 
 let fixture: JobFixture;
@@ -40,6 +42,14 @@ const request = (change?: Readonly<Record<string, unknown>>) => ({
   details: {},
 });
 
+/** Every step once, and ids without a gap. @returns what was measured, step by step */
+function wholeMetrics(events: readonly JobEvent[]): readonly JobEvent['data'][] {
+  expect(events.map(({ id }) => id)).toEqual(events.map((_, i) => i + 1));
+  const metrics = events.filter(({ type }) => type === 'metrics').map(({ data }) => data);
+  expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: numSteps }, (_, i) => i + 1));
+  return metrics;
+}
+
 describe('a job', () => {
   test('trains the bits that the command line trains, and tells every step once', async () => {
     await using queue = await open();
@@ -50,9 +60,7 @@ describe('a job', () => {
     expect(weightsOf(join(folder, job.result!.folder!))).toEqual(expected);
     const lines = (await readFile(join(folder, 'metrics.jsonl'), 'utf8')).trim().split('\n');
     const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-    const events = await allEvents(queue, job.id);
-    const metrics = events.filter(({ type }) => type === 'metrics').map(({ data }) => data);
-    expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: numSteps }, (_, i) => i + 1));
+    const metrics = wholeMetrics(await allEvents(queue, job.id));
     // Evaluations have lines of their own.
     for (const line of logged)
       expect(metrics[Number(line['step']) - 1]).toMatchObject({
@@ -71,10 +79,32 @@ describe('a job', () => {
         evalLoss: metrics.at(-1)!['evalLoss'],
       },
     });
-    expect(events.map(({ id }) => id)).toEqual(events.map((_, i) => i + 1));
     const checkpoints = await queue.checkpoints(job.id, owner);
     expect(checkpoints.map(({ step }) => step)).toEqual([35, 40]);
     expect(checkpoints.at(-1)!.metrics).toMatchObject({ evalLoss: job.result!.evalLoss });
     for (const { path } of checkpoints) expect(existsSync(join(folder, path))).toBe(true);
+  });
+
+  const step = (number: number): Moment => ({ step: number, what: 'step' });
+  const checkpoint = (number: number): Moment => ({ step: number, what: 'checkpoint' });
+  test.each<[string, readonly Moment[]]>([
+    ['before its first checkpoint, and at it', [step(3), step(7)]],
+    ['behind a checkpoint that nobody heard of', [checkpoint(14), step(16)]],
+    ['at the last step, and when only the model is left to be written', [step(40), checkpoint(40)]],
+  ])('whose process is killed %s goes on to the same bits', async (_, moments) => {
+    await using queue = await open();
+    using kills = killAt(mkdtempSync(join(fixture.folder, 'kills-')), moments);
+    const { id } = await queue.create(request());
+    const job = await become(queue, id, isStatus('succeeded'));
+    expect(kills.killed()).toEqual(moments.map(({ what, step: at }) => `${what} ${at}`));
+    expect(job.attempts).toBe(moments.length + 1);
+    expect(weightsOf(join(queue.folder(id), job.result!.folder!))).toEqual(expected);
+    const events = await allEvents(queue, id);
+    const { loss, evalLoss } = wholeMetrics(events).at(-1)!;
+    expect(job.result).toMatchObject({ loss, evalLoss });
+    const saved = events
+      .filter(({ message }) => message.startsWith('Checkpoint'))
+      .map(({ data }) => data['step']);
+    expect(saved).toEqual([7, 14, 21, 28, 35, 40]);
   });
 });
