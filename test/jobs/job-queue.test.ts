@@ -107,4 +107,15 @@ describe('a job', () => {
       .map(({ data }) => data['step']);
     expect(saved).toEqual([7, 14, 21, 28, 35, 40]);
   });
+
+  test('that is paused before its first step, and resumed, comes to the same bits', async () => {
+    await using queue = await open();
+    const { id } = await queue.create(request());
+    await become(queue, id, isStatus('running'));
+    await queue.pause(id, owner);
+    expect(await become(queue, id, isStatus('paused'))).toMatchObject({ step: 0, attempts: 1 });
+    await queue.resume(id, owner);
+    const { result } = await become(queue, id, isStatus('succeeded'));
+    expect(weightsOf(join(queue.folder(id), result!.folder!))).toEqual(expected);
+  });
 });

@@ -1,0 +1,205 @@
+/** What becomes of jobs beside each other, and of those that are asked to end. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Job } from '../../lib/jobs/index.js';
+import { allEvents, become, isStatus, JobFixture, JobQueue, owner } from '../helpers/job-fixture.js';
+import { killAt } from '../helpers/killed-processes.js';
+import { MemoryJobStore } from '../helpers/memory-job-store.js';
+
+const GiB = 2 ** 30;
+const patienceMs = 600_000;
+
+let fixture: JobFixture;
+beforeAll(async () => {
+  fixture = await JobFixture.make();
+});
+afterAll(() => fixture.remove());
+
+const newDirectory = (): string => mkdtempSync(join(fixture.folder, 'queue-'));
+const open = (change: object = {}): Promise<JobQueue> =>
+  JobQueue.open({
+    store: new MemoryJobStore(),
+    directory: newDirectory(),
+    devices: [{ name: 'cpu', memoryBytes: 4 * GiB }],
+    ...change,
+  });
+const request = (change?: Readonly<Record<string, unknown>>) => ({
+  recipe: fixture.recipe(change),
+  owner,
+  priority: 0,
+  details: {},
+});
+/** Trains until it is stopped. */
+const endless = { maxSteps: 1_000_000, loggingSteps: 1000, evalSteps: 0, saveSteps: 0 };
+const failureOf = (work: Promise<unknown>): Promise<Record<string, unknown>> =>
+  work.then(
+    () => Promise.reject(new Error('it did not fail')),
+    (error: Record<string, unknown>) => error,
+  );
+const isTraining = ({ status, step }: Job): boolean => status === 'running' && step > 0;
+
+describe('jobs', () => {
+  test('run side by side while they fit, and wait while they do not', async () => {
+    await using probe = await open();
+    const { plannedBytes, overheadBytes } = await probe.plan(fixture.recipe(endless));
+    const memoryBytes = 2 * (plannedBytes + overheadBytes);
+    await using queue = await open({ devices: [{ name: 'cpu', memoryBytes }], maxRunning: 3 });
+    const [first, second, third] = [
+      await queue.create(request(endless)),
+      await queue.create(request(endless)),
+      await queue.create(request({ ...endless, maxSteps: 3 })),
+    ];
+    await Promise.all([first, second].map(({ id }) => become(queue, id, isTraining)));
+    expect(await queue.get(third.id, owner)).toMatchObject({ status: 'queued', attempts: 0 });
+    await queue.cancel(first.id, owner);
+    await become(queue, third.id, isStatus('succeeded'));
+    expect(await queue.get(first.id, owner)).toMatchObject({ status: 'cancelled' });
+    expect(await queue.get(second.id, owner)).toMatchObject({ status: 'running', attempts: 1 });
+  });
+
+  test('run no more at a time than they may', async () => {
+    await using queue = await open({ maxRunning: 1 });
+    const first = await queue.create(request(endless));
+    const second = await queue.create(request(endless));
+    await become(queue, first.id, isTraining);
+    expect((await queue.get(second.id, owner))!.status).toBe('queued');
+  });
+
+  test('that never fit are refused, with plan and remedies, and nothing is queued', async () => {
+    await using queue = await open({ devices: [{ name: 'cpu', memoryBytes: 161 * 2 ** 20 }] });
+    const error = await failureOf(queue.create(request({ batchSize: 64 })));
+    expect(error).toMatchObject({
+      name: 'CompactError',
+      code: 'ERR_COMPACT_DOES_NOT_FIT',
+      details: {
+        plan: { device: 'cpu', plannedBytes: expect.any(Number) },
+        remedies: expect.arrayContaining([expect.objectContaining({ fits: expect.any(Boolean) })]),
+      },
+    });
+    expect((await queue.list(owner, { limit: 10 })).items).toEqual([]);
+  });
+
+  test.each<[string, object, string, string]>([
+    ['a key that is unknown', { batchsize: 3 }, 'ERR_COMPACT_CONFIG_UNKNOWN_KEY', 'batchsize'],
+    ['a model that is not there', { model: 'none' }, 'ERR_COMPACT_MODEL_UNKNOWN', 'preset'],
+    ['no model', { model: undefined }, 'ERR_COMPACT_CONFIG_VALUE', 'model'],
+    ['a preset that is none', { model: { preset: '/etc' } }, 'ERR_COMPACT_CONFIG_VALUE', 'model.preset'],
+    ['a folder of its own', { outputDirectory: 'x' }, 'ERR_COMPACT_CONFIG_VALUE', 'outputDirectory'],
+    ['a device that is not for jobs', { device: 'cuda:0' }, 'ERR_COMPACT_DEVICE_UNAVAILABLE', 'device'],
+    ['what is no value', { signal: () => {} }, 'ERR_COMPACT_TYPE', 'recipe'],
+    ['records that are too long', { sequenceLength: 4 }, 'ERR_COMPACT_DATA_RECORD', 'data'],
+  ])('with %s are refused', async (_, change, code, op) => {
+    await using queue = await open();
+    expect(await failureOf(queue.create(request({ ...change })))).toMatchObject({
+      name: 'CompactError',
+      code,
+      op,
+    });
+  });
+
+  test('whose data has gone meanwhile fail with the typed error, and the others go on', async () => {
+    await using queue = await open({ maxRunning: 1 });
+    const first = await queue.create(request(endless));
+    const records = join(fixture.folder, 'gone.jsonl');
+    writeFileSync(records, '{"text":"one"}\n{"text":"two"}\n');
+    const second = await queue.create(request({ data: { records } }));
+    const third = await queue.create(request({ maxSteps: 1 }));
+    rmSync(records);
+    await queue.cancel(first.id, owner);
+    const failed = await become(queue, second.id, isStatus('failed'));
+    expect(failed.error).toMatchObject({ code: 'ERR_COMPACT_DATA_READ', what: expect.any(String) });
+    expect((await allEvents(queue, second.id)).at(-1)).toMatchObject({ level: 'error', data: failed.error });
+    await become(queue, third.id, isStatus('succeeded'));
+  });
+});
+
+describe('a job', () => {
+  test('is paused with a checkpoint, from which it goes on', async () => {
+    await using queue = await open();
+    const { id } = await queue.create(request(endless));
+    await become(queue, id, isTraining);
+    await queue.pause(id, owner);
+    const { step } = await become(queue, id, isStatus('paused'));
+    expect((await queue.checkpoints(id, owner)).map((checkpoint) => checkpoint.step)).toEqual([step]);
+    expect(existsSync(join(queue.folder(id), `checkpoint-${step}`))).toBe(true);
+    await queue.resume(id, owner);
+    await become(queue, id, (job) => isTraining(job) && job.step > step);
+    const messages = (await allEvents(queue, id)).map(({ message }) => message);
+    expect(messages.some((message) => message.startsWith(`Training goes on after step ${step} `))).toBe(true);
+    await queue.cancel(id, owner);
+    await become(queue, id, isStatus('cancelled'));
+  });
+
+  test('is cancelled while it waits, runs, or is paused, and not after its end', async () => {
+    await using queue = await open({ maxRunning: 1 });
+    const running = await queue.create(request(endless));
+    const waiting = await queue.create(request(endless));
+    expect((await queue.cancel(waiting.id, owner)).status).toBe('cancelled');
+    await queue.pause(running.id, owner);
+    await become(queue, running.id, isStatus('paused'));
+    expect((await queue.cancel(running.id, owner)).status).toBe('cancelled');
+    const done = await queue.create(request({ maxSteps: 1 }));
+    await become(queue, done.id, isStatus('succeeded'));
+    for (const { id } of [done, waiting])
+      expect(await failureOf(queue.cancel(id, owner))).toMatchObject({ code: 'ERR_COMPACT_JOB_STATE' });
+  });
+
+  test("is nobody else's", async () => {
+    await using queue = await open();
+    const { id } = await queue.create(request(endless));
+    const other = 'somebody else';
+    expect(await queue.get(id, other)).toBeUndefined();
+    expect((await queue.list(other, { limit: 10 })).items).toEqual([]);
+    const calls = [
+      queue.cancel(id, other),
+      queue.pause(id, other),
+      queue.resume(id, other),
+      queue.events(id, other, { limit: 1 }),
+      queue.checkpoints(id, other),
+      queue.cancel('job-none', owner),
+    ];
+    for (const call of calls)
+      expect(await failureOf(call)).toMatchObject({ code: 'ERR_COMPACT_JOB_UNKNOWN' });
+    expect(() => queue.folder('../elsewhere')).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_JOB_UNKNOWN' }),
+    );
+  });
+
+  test('whose process is lost again and again fails, and goes on when it is asked to', async () => {
+    await using queue = await open();
+    const moment = { step: 3, what: 'step' } as const;
+    using kills = killAt(newDirectory(), [moment, moment, moment]);
+    const { id } = await queue.create(request());
+    const failed = await become(queue, id, isStatus('failed'));
+    expect(kills.killed()).toHaveLength(3);
+    expect(failed).toMatchObject({ attempts: 3, error: { code: 'ERR_COMPACT_JOB_LOST' } });
+    expect(failed.error!.what).toContain('SIGKILL');
+    await queue.resume(id, owner);
+    await become(queue, id, isStatus('succeeded'));
+  });
+});
+
+describe('a queue that is closed', () => {
+  test('leaves jobs in the queue with their checkpoints, from which another goes on', async () => {
+    const store = new MemoryJobStore();
+    const directory = newDirectory();
+    const queue = await open({ store, directory, maxRunning: 1 });
+    const { id } = await queue.create(request(endless));
+    const waiting = await queue.create(request(endless));
+    await become(queue, id, isTraining);
+    await queue.close({ graceMs: patienceMs });
+    const { step } = (await store.get(id))!;
+    expect((await store.list({ limit: 10 })).items).toMatchObject([
+      { id: waiting.id, status: 'queued', attempts: 0 },
+      { id, status: 'queued', attempts: 1, stopRequest: undefined },
+    ]);
+    expect((await store.checkpoints(id)).map((checkpoint) => checkpoint.step)).toEqual([step]);
+    expect(await failureOf(queue.create(request()))).toMatchObject({ code: 'ERR_COMPACT_DISPOSED' });
+    const next = await open({ store, directory, maxRunning: 1 });
+    await become(next, id, (job) => job.step > step);
+    await next.close({ graceMs: 0 }); // killed: it goes on from where it was
+    expect(await store.get(id)).toMatchObject({ status: 'queued', attempts: 2 });
+    expect((await store.checkpoints(id)).map((checkpoint) => checkpoint.step)).toEqual([step]);
+  });
+});
