@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
+import { compactError } from '../errors.js';
 import {
   byteCount,
   checkOptions,
@@ -19,7 +20,10 @@ export interface JobQueueOptions {
   readonly store: JobStore;
   /** Files of jobs go to `jobs` in it, models that are made of presets to `presets`. */
   readonly directory: string;
-  /** What jobs may take of the CPU's memory together; a number, or text with a unit. Default: 80 % of what is free. */
+  /**
+   * What jobs may take of the CPU's memory together; a number, or text with a unit. Default: 80 % of what is free when the queue
+   * is opened. Where `devices` are given it stands there.
+   */
   readonly memoryLimitBytes?: number | string;
   /** Devices for jobs. Default: the CPU and every GPU that can be used, with what of their memory is free. */
   readonly devices?: readonly JobDevice[];
@@ -64,5 +68,14 @@ const table = {
 } satisfies OptionTable<JobQueueOptions>;
 
 /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE */
-export const checkJobQueueOptions = (given: JobQueueOptions): Checked<typeof table> =>
-  checkOptions(given, table, { what: 'JobQueue.open' });
+export function checkJobQueueOptions(given: JobQueueOptions): Checked<typeof table> {
+  const options = checkOptions(given, table, { what: 'JobQueue.open' });
+  const { memoryLimitBytes, devices } = options;
+  if (memoryLimitBytes === undefined || devices === undefined) return options;
+  throw compactError('ERR_COMPACT_CONFIG_VALUE', 'memoryLimitBytes and devices exclude each other', {
+    op: 'memoryLimitBytes',
+    expected: 'memoryLimitBytes, or the memory of each device in devices',
+    received: 'both',
+    remedy: 'Leave one of them out',
+  });
+}

@@ -296,8 +296,15 @@ export class JobQueue implements JobService, AsyncDisposable {
     if ((await this.#options.store.get(id, owner)) === undefined) throw unknownJob(id);
   }
 
+  /** What a listener throws is none of the queue's affairs. */
   #tell(id: string): void {
-    for (const listener of this.#listeners.get(id) ?? []) listener();
+    for (const listener of this.#listeners.get(id) ?? []) {
+      try {
+        listener();
+      } catch (error) {
+        this.#options.onProblem(error);
+      }
+    }
   }
 }
 

@@ -2,8 +2,18 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { compactError } from '../../lib/errors.js';
 import type { Job } from '../../lib/jobs/index.js';
-import { allEvents, become, isStatus, JobFixture, JobQueue, owner } from '../helpers/job-fixture.js';
+import {
+  allEvents,
+  become,
+  isStatus,
+  JobFixture,
+  JobQueue,
+  numSteps,
+  owner,
+  processOf,
+} from '../helpers/job-fixture.js';
 import { killAt } from '../helpers/killed-processes.js';
 import { MemoryJobStore } from '../helpers/memory-job-store.js';
 
@@ -37,6 +47,13 @@ const failureOf = (work: Promise<unknown>): Promise<Record<string, unknown>> =>
     () => Promise.reject(new Error('it did not fail')),
     (error: Record<string, unknown>) => error,
   );
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
 const isTraining = ({ status, step }: Job): boolean => status === 'running' && step > 0;
 
 describe('jobs', () => {
@@ -178,6 +195,73 @@ describe('a job', () => {
     await queue.resume(id, owner);
     await become(queue, id, isStatus('succeeded'));
   });
+});
+
+describe('a store', () => {
+  test('that cannot be reached for a while is asked again, and hears everything once', async () => {
+    const store = new MemoryJobStore();
+    const problems: unknown[] = [];
+    const failing = new Set(['checkpoints', 'progress', 'finish']);
+    const unreliable = new Proxy(store, {
+      get(target, name: keyof MemoryJobStore) {
+        const method = target[name].bind(target) as (...args: readonly unknown[]) => unknown;
+        return (...args: readonly unknown[]) =>
+          failing.delete(name)
+            ? Promise.reject(compactError('ERR_COMPACT_STORE', 'the database is away'))
+            : method(...args);
+      },
+    });
+    const onProblem = (problem: unknown): void => void problems.push(problem);
+    await using queue = await open({ store: unreliable, onProblem });
+    const { id } = await queue.create(request());
+    await become(queue, id, isStatus('succeeded'));
+    expect(problems).toMatchObject(Array.from({ length: 3 }, () => ({ code: 'ERR_COMPACT_STORE' })));
+    const metrics = (await allEvents(queue, id)).filter(({ type }) => type === 'metrics');
+    expect(metrics.map(({ data }) => data['step'])).toEqual(
+      Array.from({ length: numSteps }, (_, i) => i + 1),
+    );
+  });
+
+  test('that has given a job to another server ends it here, and only here', async () => {
+    const store = new MemoryJobStore();
+    await using queue = await open({ store });
+    const { id } = await queue.create(request({ ...endless, loggingSteps: 1 }));
+    await become(queue, id, isTraining);
+    const pid = processOf(queue, id);
+    await store.requeueLost('other');
+    await store.claim('other', () => true);
+    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await store.get(id)).toMatchObject({ status: 'running', attempts: 2 });
+  });
+
+  test('tells listeners of every change, whatever they throw', async () => {
+    const problems: unknown[] = [];
+    await using queue = await open({ onProblem: (problem: unknown) => problems.push(problem) });
+    const { id } = await queue.create(request({ maxSteps: 1 }));
+    const end = queue.watch(id, () => {
+      throw new Error('not mine');
+    });
+    await become(queue, id, isStatus('succeeded'));
+    end();
+    expect(problems).not.toHaveLength(0);
+    expect(problems).toEqual(problems.map(() => new Error('not mine')));
+  });
+});
+
+test.each<[object, string]>([
+  [{ store: {} }, 'store'],
+  [{ directory: '' }, 'directory'],
+  [{ devices: [] }, 'devices'],
+  [{ maxRunning: 0 }, 'maxRunning'],
+  [{ memoryLimitBytes: '1GiB' }, 'memoryLimitBytes'],
+])('a queue with %j is refused', async (change, op) => {
+  const refused = { name: 'CompactError', code: 'ERR_COMPACT_CONFIG_VALUE', op };
+  expect(await failureOf(open(change))).toMatchObject(refused);
+});
+
+test('without a word the devices are measured', async () => {
+  await using queue = await open({ devices: undefined, memoryLimitBytes: undefined });
+  expect(await queue.plan(fixture.recipe())).toMatchObject({ device: 'cpu' });
 });
 
 describe('a queue that is closed', () => {
