@@ -5,7 +5,7 @@ import { compactError, isCompactError } from '../errors.js';
 import { physicalCores } from '../runtime/cpu.js';
 import { DeviceMemory, type JobDevice } from './device-memory.js';
 import { endOfAttempt, isLost, type Attempt } from './end-of-attempt.js';
-import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest } from './job.js';
+import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } from './job.js';
 import { checkJobQueueOptions, type JobQueueOptions } from './job-queue-options.js';
 import { JobRun, type Wish } from './job-run.js';
 import type { JobService } from './job-service.js';
@@ -91,6 +91,10 @@ export class JobQueue implements JobService, AsyncDisposable {
     return this.#options.store.list({ owner, ...options });
   }
 
+  count(owner: string): Promise<Readonly<Record<JobStatus, number>>> {
+    return this.#options.store.count(owner);
+  }
+
   /** A running job is killed; a queued or paused one is cancelled when this returns. */
   cancel(id: string, owner: string): Promise<Job> {
     return this.#requestStop(id, owner, 'cancelled', 0);
@@ -117,6 +121,15 @@ export class JobQueue implements JobService, AsyncDisposable {
   ): Promise<readonly JobEvent[]> {
     await this.#checkOwner(id, owner);
     return this.#options.store.events(id, options);
+  }
+
+  async latestEvents(
+    id: string,
+    owner: string,
+    options: { before?: number; limit: number },
+  ): Promise<readonly JobEvent[]> {
+    await this.#checkOwner(id, owner);
+    return this.#options.store.latestEvents(id, options);
   }
 
   /** Those that are still there: of a run all but the latest are removed, as its `saveTotalLimit` says. */

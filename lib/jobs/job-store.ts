@@ -84,6 +84,8 @@ export interface JobStore {
   resume(id: string): Promise<Job>;
   /** Those after an id, the oldest first. */
   events(id: string, options: { after?: number; limit: number }): Promise<readonly JobEvent[]>;
+  /** The latest ones, of those before an id where one is given, the newest first. */
+  latestEvents(id: string, options: { before?: number; limit: number }): Promise<readonly JobEvent[]>;
   checkpoints(id: string): Promise<readonly JobCheckpoint[]>;
   /**
    * Forgets jobs that ended before a time, with their events and keys; thins the metrics of those that ended to `maxEvents` a

@@ -147,6 +147,16 @@ export class MemoryJobStore implements JobStore {
       .slice(0, limit);
   }
 
+  async latestEvents(
+    id: string,
+    { before = Infinity, limit }: { before?: number; limit: number },
+  ): Promise<readonly JobEvent[]> {
+    return this.#row(id)
+      .events.filter((event) => event.id < before)
+      .toReversed()
+      .slice(0, limit);
+  }
+
   async checkpoints(id: string): Promise<readonly JobCheckpoint[]> {
     return [...this.#row(id).checkpoints];
   }

@@ -140,6 +140,12 @@ describe('a job', () => {
     const { step } = await become(queue, id, isStatus('paused'));
     expect((await queue.checkpoints(id, owner)).map((checkpoint) => checkpoint.step)).toEqual([step]);
     expect(existsSync(join(queue.folder(id), `checkpoint-${step}`))).toBe(true);
+    expect(await queue.count(owner)).toMatchObject({ paused: 1, running: 0 });
+    const events = await allEvents(queue, id);
+    const before = events.at(-1)!.id;
+    expect(await queue.latestEvents(id, owner, { before, limit: 2 })).toEqual(
+      events.slice(-3, -1).toReversed(),
+    );
     await queue.resume(id, owner);
     await become(queue, id, (job) => isTraining(job) && job.step > step);
     const messages = (await allEvents(queue, id)).map(({ message }) => message);
@@ -173,6 +179,7 @@ describe('a job', () => {
       queue.pause(id, other),
       queue.resume(id, other),
       queue.events(id, other, { limit: 1 }),
+      queue.latestEvents(id, other, { limit: 1 }),
       queue.checkpoints(id, other),
       queue.cancel('job-none', owner),
     ];
