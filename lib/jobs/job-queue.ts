@@ -44,7 +44,8 @@ export class JobQueue implements JobService, AsyncDisposable {
   readonly #listeners = new Map<string, Set<() => void>>();
   /** No more is asked of a store that does not answer. */
   readonly #givingUp = new AbortController();
-  readonly #timer: NodeJS.Timeout;
+  readonly #ended = new AbortController();
+  readonly #renewing: Promise<void>;
   #claiming: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -52,7 +53,7 @@ export class JobQueue implements JobService, AsyncDisposable {
     this.#options = options;
     this.#memory = new DeviceMemory(options.devices);
     this.#planner = new Planner({ devices: options.devices, presetDirectory: this.#presetDirectory });
-    this.#timer = setInterval(() => void this.#renew(), options.renewMs);
+    this.#renewing = this.#renewUntilEnded();
   }
 
   /**
@@ -175,7 +176,8 @@ export class JobQueue implements JobService, AsyncDisposable {
     const deadline = setTimeout(() => this.#givingUp.abort(), graceMs + 10 * storeRetryMs);
     await Promise.all(runs.map(({ ended }) => ended));
     clearTimeout(deadline);
-    clearInterval(this.#timer);
+    this.#ended.abort();
+    await this.#renewing; // the store is its owner's again
   }
 
   get #presetDirectory(): string {
@@ -269,6 +271,15 @@ export class JobQueue implements JobService, AsyncDisposable {
 
   #end({ id, status }: Job, wish: Wish, graceMs: number): void {
     if (status === 'running') this.#runs.get(id)?.run.end(wish, graceMs);
+  }
+
+  async #renewUntilEnded(): Promise<void> {
+    const { signal } = this.#ended;
+    for (;;) {
+      await wait(this.#options.renewMs, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      await this.#renew();
+    }
   }
 
   /** Tells others that this server is alive, and looks for what others have done. */

@@ -22,11 +22,13 @@ const ofTheQueue = ['outputDirectory', 'resumeFromCheckpoint'];
  * The options of `fineTune` that a job's recipe stands for: in the job's folder, from the latest checkpoint there. `model` may
  * also be `{ preset, seed }`, a model that is trained from scratch. Where nothing is said of it, a checkpoint is written
  * after each tenth of the run.
+ * @param memoryLimitBytes what making the model of a preset may take. Default: what there is
  * @throws what `fineTuneFromRecipe` and `presetModelFolder` throw
  */
 export async function jobOptions(
   recipe: unknown,
   { folder, presetDirectory }: JobFolders,
+  memoryLimitBytes?: number,
 ): Promise<FineTuneOptions> {
   const { model, ...values } = Object.fromEntries(ownValues(recipe, { what: 'a recipe of a job' }));
   for (const name of ofTheQueue) if (values[name] !== undefined) throw decidedByTheQueue(name);
@@ -35,7 +37,7 @@ export async function jobOptions(
     ...fineTuneFromRecipe({
       ...values,
       model: isSection(model)
-        ? await presetModelFolder(presetDirectory, model)
+        ? await presetModelFolder(presetDirectory, model, memoryLimitBytes)
         : checkValue(model, path, 'model'),
       outputDirectory: folder,
     }),

@@ -31,7 +31,9 @@ export async function planJob(
   { presetDirectory, devices }: PlanningOptions,
 ): Promise<JobPlan> {
   // Nothing is written there: the job has no folder yet.
-  const given = await jobOptions(recipe, { presetDirectory, folder: 'the folder of the job' });
+  const folders = { presetDirectory, folder: 'the folder of the job' };
+  const memoryLimitBytes = devices.find(({ name }) => name === 'cpu')?.memoryBytes;
+  const given = await jobOptions(recipe, folders, memoryLimitBytes);
   const options = await fineTuneOptions({ ...given, resumeFromCheckpoint: undefined });
   const device = deviceOf(options, devices);
   const target = deviceTarget(device.kind, { threads: options.threads });
@@ -67,10 +69,7 @@ interface NamedDevice {
 
 /** A GPU that no number names is any of its kind: the queue takes one that has room. */
 function deviceOf({ device: word = 'auto' }: TrainerOptions, devices: readonly JobDevice[]): NamedDevice {
-  if (word === 'auto')
-    return devices.some((device) => isNamed(device, 'cuda')) ? nameless('cuda') : nameless('cpu');
-  const { kind, index } = parseDevice(word);
-  const named = word.includes(':') && kind !== 'cpu' ? { kind, name: `${kind}:${index}` } : nameless(kind);
+  const named = word === 'auto' ? chosenOf(devices) : namedBy(word);
   if (devices.some((device) => isNamed(device, named.name))) return named;
   throw compactError('ERR_COMPACT_DEVICE_UNAVAILABLE', `no job is done on the device ${named.name}`, {
     op: 'device',
@@ -80,7 +79,13 @@ function deviceOf({ device: word = 'auto' }: TrainerOptions, devices: readonly J
   });
 }
 
-const nameless = (kind: DeviceKind): NamedDevice => ({ kind, name: kind });
+const chosenOf = (devices: readonly JobDevice[]): NamedDevice =>
+  namedBy(devices.some((device) => isNamed(device, 'cuda')) ? 'cuda' : 'cpu');
+
+function namedBy(word: string): NamedDevice {
+  const { kind, index } = parseDevice(word);
+  return { kind, name: word.includes(':') && kind !== 'cpu' ? `${kind}:${index}` : kind };
+}
 
 /** What a plan may have at most: on an empty device, and by its recipe. */
 function limitBytesOf(
@@ -89,5 +94,5 @@ function limitBytesOf(
   devices: readonly JobDevice[],
 ): number {
   const own = devices.filter((one) => isNamed(one, device)).map(({ memoryBytes }) => memoryBytes - beside);
-  return Math.min(Math.max(...own), memoryLimitBytes);
+  return Math.min(Math.max(1, ...own), memoryLimitBytes);
 }

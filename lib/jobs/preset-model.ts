@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { byteTokenizer } from '../data/byte-tokenizer.js';
 import { isCompactError } from '../errors.js';
 import { makeFolders } from '../formats/index.js';
@@ -42,14 +42,18 @@ const chatTemplate = `{%- for message in messages -%}
  * by a seed, the tokenizer of bytes, and a chat template, so that conversations can be learnt. It is made once and then found.
  *
  * @param parent where the folder is made
+ * @param memoryLimitBytes what making it may take. Default: what there is
  * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_*, ERR_COMPACT_DOES_NOT_FIT, ERR_COMPACT_CHECKPOINT_WRITE
  */
-export async function presetModelFolder(parent: string, given: PresetModel): Promise<string> {
+export async function presetModelFolder(
+  parent: string,
+  given: PresetModel,
+  memoryLimitBytes?: number,
+): Promise<string> {
   const { preset, seed } = checkOptions(given, presetTable, { what: 'model', prefix: 'model.' });
   const model = loadModel(preset);
   const folder = join(parent, `${preset}-${seed}`);
   if (existsSync(folder)) return folder;
-  await makeFolders(dirname(folder));
   const outputDirectory = await mkdtemp(join(tmpdir(), 'compact-preset-'));
   try {
     await using trainer = await Trainer.create({
@@ -64,10 +68,12 @@ export async function presetModelFolder(parent: string, given: PresetModel): Pro
         seed,
         outputDirectory,
         device: 'cpu',
+        ...(memoryLimitBytes !== undefined && { memoryLimitBytes }),
       },
     });
     const { path: checkpoint } = await trainer.save();
     await writeFile(join(checkpoint, 'chat_template.jinja'), chatTemplate);
+    await makeFolders(parent);
     await exportModel({ checkpoint, folder });
   } catch (error) {
     // Another process may have made the same one meanwhile.

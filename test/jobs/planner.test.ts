@@ -1,5 +1,5 @@
 /** Planning on a thread of its own. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -106,6 +106,22 @@ describe('a planner', () => {
     const limited = { ...recipe, memoryLimitBytes: plan.plannedBytes - 1 };
     await expect(planJob(limited, options())).rejects.toMatchObject(refused);
   });
+});
+
+test('where jobs have no CPU, none is planned for it; where they have next to nothing of it, none fits', async () => {
+  const gpuAlone = { ...options(), devices: [{ name: 'cuda-none:0', memoryBytes: 1 }] };
+  for (const device of ['cpu', 'auto'])
+    await expect(planJob({ ...recipe, device }, gpuAlone)).rejects.toMatchObject({
+      code: 'ERR_COMPACT_DEVICE_UNAVAILABLE',
+      expected: 'one of cuda-none:0',
+    });
+  await expect(planJob(recipe, options(1))).rejects.toMatchObject({ code: 'ERR_COMPACT_DOES_NOT_FIT' });
+});
+
+test('a preset that no device could hold is refused, and not made', async () => {
+  const large = { ...recipe, model: { preset: 'llama-7b' } };
+  await expect(planJob(large, options())).rejects.toMatchObject({ code: 'ERR_COMPACT_DOES_NOT_FIT' });
+  expect(existsSync(options().presetDirectory)).toBe(false);
 });
 
 describe('memory of devices', () => {
