@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { devices } from '../../lib/runtime/index.js';
 import type { JobEvent } from '../../lib/jobs/index.js';
 import {
   allEvents,
@@ -26,6 +27,10 @@ beforeAll(async () => {
   expected = weightsOf(await fixture.trainByCommand());
 });
 afterAll(() => fixture.remove());
+
+const isEmulated = devices().some(({ kind }) => kind === 'cuda-emulated');
+if (!isEmulated) console.log('skipped: the emulated device is built on Linux x64 only');
+const testEmulated = isEmulated ? test : test.skip;
 
 const GiB = 2 ** 30;
 const open = (change: object = {}): Promise<JobQueue> =>
@@ -117,5 +122,28 @@ describe('a job', () => {
     await queue.resume(id, owner);
     const { result } = await become(queue, id, isStatus('succeeded'));
     expect(weightsOf(join(queue.folder(id), result!.folder!))).toEqual(expected);
+  });
+
+  test('of adapters ends with them and with the model that they make', async () => {
+    await using queue = await open();
+    const { id } = await queue.create(request({ method: { name: 'lora', r: 2 }, maxSteps: 3 }));
+    const { result } = await become(queue, id, isStatus('succeeded'));
+    expect(result).toMatchObject({ folder: 'model-3', adapters: 'adapters-3', checkpoint: 'checkpoint-3' });
+    for (const path of [result!.folder!, result!.adapters!, result!.checkpoint!])
+      expect(existsSync(join(queue.folder(id), path))).toBe(true);
+  });
+
+  testEmulated('for any GPU is done on one that has room, under its number', async () => {
+    const gpus = [
+      { name: 'cuda-emulated:7', memoryBytes: 1 },
+      { name: 'cuda-emulated:0', memoryBytes: 4 * GiB },
+    ];
+    await using queue = await open({ devices: gpus });
+    const { id, plan } = await queue.create(request({ device: 'cuda-emulated', maxSteps: 2 }));
+    expect(plan.device).toBe('cuda-emulated');
+    const job = await become(queue, id, isStatus('succeeded'));
+    expect(job.step).toBe(2);
+    const starts = (await allEvents(queue, id)).map(({ data }) => data['device']);
+    expect(starts.filter((device) => device !== undefined)).toEqual(['cuda-emulated:0']);
   });
 });

@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { isCompactError } from '../../lib/errors.js';
+import type { JobDevice } from '../../lib/jobs/index.js';
 import type * as source from '../../lib/jobs/process/run-process.js';
+import { cudaReport } from '../../lib/runtime/index.js';
 import { built, distribution } from '../helpers/built.js';
 
 const { runProcess } = built('jobs/process/run-process') as typeof source;
@@ -153,4 +155,12 @@ describe('a task', () => {
     await once(parent, 'close');
     expect(await isGone(Number(line))).toBe(true);
   });
+});
+
+test('GPUs are asked in a process of its own, with what of their memory is free', async () => {
+  const found = await runProcess<readonly JobDevice[]>(join(distribution, 'jobs/measure-gpus-worker.js'), {});
+  const usable = cudaReport().devices.filter(({ problem }) => problem === null);
+  expect(found.map(({ name }) => name)).toEqual(usable.map(({ index }) => `cuda:${index}`));
+  for (const [i, { memoryBytes }] of found.entries())
+    expect(memoryBytes).toBeLessThanOrEqual(usable[i]!.totalBytes);
 });
