@@ -20,6 +20,7 @@ import { insertJob, keepCheckpoint, newJob, saveJob } from './write-jobs.js';
 const forgottenAtOnce = 16;
 
 const inFinalStatus = `status IN (${finalStatuses.map((status) => `'${status}'`).join(', ')})`;
+
 /** Jobs in the tables of schema.ts. Whoever changes a job holds its row, so the ids of its events have no gaps. */
 export class SqlJobStore implements JobStore {
   readonly #database: Database;

@@ -1,5 +1,5 @@
 import { rmdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { compactError, isCompactError } from '../errors.js';
 import { syncFolder, systemCode } from '../formats/index.js';
 import { FolderLock } from '../train/checkpoints/folder-lock.js';
@@ -33,6 +33,9 @@ const settings = [
   'auto_vacuum = FULL',
   'journal_mode = WAL',
   'synchronous = FULL',
+  // On macOS alone: waits for the disk itself, not only for its memory.
+  'fullfsync = ON',
+  'checkpoint_fullfsync = ON',
   `journal_size_limit = ${2 ** 22}`,
   'foreign_keys = ON',
 ];
@@ -62,11 +65,11 @@ export class SqliteDatabase implements Database {
    * @throws ERR_COMPACT_STORE, ERR_COMPACT_OUTPUT_LOCKED when another process uses the folder, ERR_COMPACT_PACKAGE_MISSING
    */
   static async open(
-    path: string,
+    file: string,
     { driver = isInNode() ? 'node' : 'wasm' }: { readonly driver?: SqliteDriverName } = {},
   ): Promise<SqliteDatabase> {
-    const folder = dirname(path);
-    const lock = await FolderLock.acquire(folder, dataFolder);
+    const path = resolve(file);
+    const lock = await FolderLock.acquire(dirname(path), dataFolder);
     try {
       const opened = await openFile(path, driver);
       lock.keep();
@@ -149,10 +152,21 @@ async function openFile(path: string, name: SqliteDriverName): Promise<SqliteDri
       for (const statement of ['BEGIN IMMEDIATE', 'COMMIT']) driver.query(statement, []);
     });
     await syncFolder(dirname(path));
+    // That of a new folder, too. One above that cannot be read was there before.
+    await syncFolder(dirname(dirname(path))).catch(() => undefined);
     return driver;
   } catch (error) {
+    closeQuietly(driver);
+    throw isCompactError(error) ? error : storeError(path, error);
+  }
+}
+
+/** After a failure, which is told instead. */
+function closeQuietly(driver: SqliteDriver): void {
+  try {
     driver.close();
-    throw error instanceof Error && isCompactError(error) ? error : storeError(path, error);
+  } catch {
+    // What could not be opened may not be closed in order, either.
   }
 }
 
