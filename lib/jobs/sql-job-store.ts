@@ -206,6 +206,20 @@ export class SqlJobStore implements JobStore {
     return rows.map(eventOf);
   }
 
+  async latestEvents(
+    id: string,
+    { before = Number.MAX_SAFE_INTEGER, limit }: { before?: number; limit: number },
+  ): Promise<readonly JobEvent[]> {
+    checkLimit(limit);
+    const rows = await this.#rowsOf(
+      id,
+      `SELECT rows.* FROM compact_job_events rows JOIN compact_jobs ON job = sequence
+       WHERE compact_jobs.id = $1 AND rows.id < $2 ORDER BY rows.id DESC LIMIT $3`,
+      [before, limit],
+    );
+    return rows.map(eventOf);
+  }
+
   async checkpoints(id: string): Promise<readonly JobCheckpoint[]> {
     const rows = await this.#rowsOf(
       id,

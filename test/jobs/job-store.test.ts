@@ -60,6 +60,7 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     for (const id of [unknownId, '', `${job.id}'`, `${job.id}\0`, "' OR 1 = 1 --"]) {
       expect(await store.get(id)).toBeUndefined();
       expect(await store.events(id, { limit: 1 })).toEqual([]);
+      expect(await store.latestEvents(id, { limit: 1 })).toEqual([]);
       await expect(store.resume(id)).rejects.toMatchObject(unknownError);
     }
     expect(await allEvents(store, job)).toMatchObject([
@@ -202,6 +203,11 @@ describe.each(databaseKinds)('$name', ({ start }) => {
       await expectNoGaps(store, job);
       expect(await store.events(id, { after: 2, limit: 2 })).toEqual(events.slice(2, 4));
       expect(await store.events(id, { after: 1000, limit: 2 })).toEqual([]);
+      expect(await store.latestEvents(id, { limit: 2 })).toEqual(events.toReversed().slice(0, 2));
+      expect(await store.latestEvents(id, { before: 3, limit: 10 })).toEqual(
+        events.slice(0, 2).toReversed(),
+      );
+      expect(await store.latestEvents(id, { before: 1, limit: 1 })).toEqual([]);
     },
   );
 
