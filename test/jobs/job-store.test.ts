@@ -204,9 +204,7 @@ describe.each(databaseKinds)('$name', ({ start }) => {
       expect(await store.events(id, { after: 2, limit: 2 })).toEqual(events.slice(2, 4));
       expect(await store.events(id, { after: 1000, limit: 2 })).toEqual([]);
       expect(await store.latestEvents(id, { limit: 2 })).toEqual(events.toReversed().slice(0, 2));
-      expect(await store.latestEvents(id, { before: 3, limit: 10 })).toEqual(
-        events.slice(0, 2).toReversed(),
-      );
+      expect(await store.latestEvents(id, { before: 3, limit: 10 })).toEqual(events.slice(0, 2).toReversed());
       expect(await store.latestEvents(id, { before: 1, limit: 1 })).toEqual([]);
     },
   );
