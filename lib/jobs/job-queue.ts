@@ -1,17 +1,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { compactError, isCompactError } from '../errors.js';
+import { compactError } from '../errors.js';
 import { physicalCores } from '../runtime/cpu.js';
 import { DeviceMemory, type JobDevice } from './device-memory.js';
 import { endOfAttempt, isLost, type Attempt } from './end-of-attempt.js';
 import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } from './job.js';
+import { JobListeners } from './job-listeners.js';
 import { checkJobQueueOptions, type JobQueueOptions } from './job-queue-options.js';
 import { JobRun, type Wish } from './job-run.js';
 import type { JobService } from './job-service.js';
 import type { Page } from './job-store.js';
 import type { JobTask } from './job-task.js';
 import { measureDevices } from './measure-devices.js';
+import { persistently, storeRetryMs } from './persistent-store.js';
 import { Planner } from './planner.js';
 
 type Settings = Omit<
@@ -21,8 +23,6 @@ type Settings = Omit<
   readonly devices: readonly JobDevice[];
   readonly maxRunning: number;
 };
-
-const storeRetryMs = 1000;
 
 /** Processes of a job that were lost since one checkpoint. */
 interface Losses {
@@ -41,7 +41,7 @@ export class JobQueue implements JobService, AsyncDisposable {
   readonly #planner: Planner;
   readonly #runs = new Map<string, { readonly run: JobRun; readonly ended: Promise<void> }>();
   readonly #losses = new Map<string, Losses>();
-  readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #listeners: JobListeners;
   /** No more is asked of a store that does not answer. */
   readonly #givingUp = new AbortController();
   readonly #ended = new AbortController();
@@ -52,6 +52,7 @@ export class JobQueue implements JobService, AsyncDisposable {
   private constructor(options: Settings) {
     this.#options = options;
     this.#memory = new DeviceMemory(options.devices);
+    this.#listeners = new JobListeners(options.onProblem);
     this.#planner = new Planner({ devices: options.devices, presetDirectory: this.#presetDirectory });
     this.#renewing = this.#renewUntilEnded();
   }
@@ -110,7 +111,7 @@ export class JobQueue implements JobService, AsyncDisposable {
     await this.#checkOwner(id, owner);
     const job = await this.#options.store.resume(id);
     this.#losses.delete(id);
-    this.#tell(id);
+    this.#listeners.tell(id);
     void this.#claim();
     return job;
   }
@@ -141,12 +142,7 @@ export class JobQueue implements JobService, AsyncDisposable {
   }
 
   watch(id: string, listener: () => void): () => void {
-    const listeners = this.#listeners.get(id) ?? new Set();
-    this.#listeners.set(id, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#listeners.get(id) === listeners) this.#listeners.delete(id);
-    };
+    return this.#listeners.add(id, listener);
   }
 
   /** @throws ERR_COMPACT_JOB_UNKNOWN for what cannot be an id */
@@ -197,29 +193,34 @@ export class JobQueue implements JobService, AsyncDisposable {
       if (job === undefined) return;
       const run = new JobRun(job);
       if (job.stopRequest !== undefined) run.end(job.stopRequest, 0);
+      // It comes back from another server, which had taken it while this one stood still.
+      const before = this.#runs.get(job.id);
+      before?.run.disown();
       // It fits as it did: others only gave something back meanwhile.
-      this.#runs.set(job.id, { run, ended: this.#work(run, this.#memory.find(job.plan)!) });
-      this.#tell(job.id);
+      const ended = this.#work(run, this.#memory.find(job.plan)!, before?.ended);
+      this.#runs.set(job.id, { run, ended });
+      this.#listeners.tell(job.id);
     }
   }
 
   /** Never rejects: what goes wrong is the end of the job, or a problem of the store. */
-  async #work(run: JobRun, device: JobDevice): Promise<void> {
+  async #work(run: JobRun, device: JobDevice, before: Promise<void> | undefined): Promise<void> {
     const { store, server, onProblem } = this.#options;
     const { id, plan } = run.job;
     const taken = this.#memory.take(device, plan);
+    await before;
     try {
       const attempt = await this.#attempt(run, device);
       const numLosses = isLost(attempt) ? this.#countLoss(run) : 0;
       const { end, event } = endOfAttempt(attempt, run.wish, numLosses);
-      await this.#persistently(() => store.finish(id, server, end, event));
+      if (!run.isDisowned) await this.#persistently(() => store.finish(id, server, end, event));
       if (end.status !== 'queued') this.#losses.delete(id);
     } catch (error) {
       onProblem(error);
     }
     taken[Symbol.dispose]();
-    this.#runs.delete(id);
-    this.#tell(id);
+    if (this.#runs.get(id)?.run === run) this.#runs.delete(id);
+    this.#listeners.tell(id);
     void this.#claim();
   }
 
@@ -230,7 +231,7 @@ export class JobQueue implements JobService, AsyncDisposable {
       const task = await this.#taskOf(run.job, device);
       const outcome = await run.train(task, async (progress) => {
         const isOurs = await this.#persistently(() => store.progress(id, server, progress));
-        this.#tell(id);
+        this.#listeners.tell(id);
         return isOurs;
       });
       return { outcome };
@@ -263,7 +264,7 @@ export class JobQueue implements JobService, AsyncDisposable {
   async #requestStop(id: string, owner: string, wish: 'paused' | 'cancelled', graceMs: number): Promise<Job> {
     await this.#checkOwner(id, owner);
     const job = await this.#options.store.requestStop(id, wish);
-    this.#tell(id);
+    this.#listeners.tell(id);
     await this.#claim(); // one that was claimed a moment ago runs by then, and one that is gone may let others pass
     this.#end(job, wish, graceMs);
     return job;
@@ -295,40 +296,19 @@ export class JobQueue implements JobService, AsyncDisposable {
           this.#end(job, job.stopRequest, job.stopRequest === 'paused' ? pauseGraceMs : 0);
       }
       // Nobody tells what jobs of other servers do.
-      for (const id of this.#listeners.keys()) if (!this.#runs.has(id)) this.#tell(id);
+      for (const id of this.#listeners.jobs) if (!this.#runs.has(id)) this.#listeners.tell(id);
       await this.#claim();
     } catch (error) {
       onProblem(error);
     }
   }
 
-  /** Tries again while the store cannot be reached: what has been done must not be lost. */
-  async #persistently<T>(work: () => Promise<T>): Promise<T> {
-    const { signal } = this.#givingUp;
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
-        if (!isCompactError(error, 'ERR_COMPACT_STORE') || signal.aborted) throw error;
-        this.#options.onProblem(error);
-        await wait(storeRetryMs, undefined, { signal }).catch(() => {});
-      }
-    }
+  #persistently<T>(work: () => Promise<T>): Promise<T> {
+    return persistently(work, this.#givingUp.signal, this.#options.onProblem);
   }
 
   async #checkOwner(id: string, owner: string): Promise<void> {
     if ((await this.#options.store.get(id, owner)) === undefined) throw unknownJob(id);
-  }
-
-  /** What a listener throws is none of the queue's affairs. */
-  #tell(id: string): void {
-    for (const listener of this.#listeners.get(id) ?? []) {
-      try {
-        listener();
-      } catch (error) {
-        this.#options.onProblem(error);
-      }
-    }
   }
 }
 

@@ -15,8 +15,11 @@ export class JobRun {
   readonly #stop = new AbortController();
   readonly #kill = new AbortController();
   #grace: NodeJS.Timeout | undefined;
+  /** When that is over. */
+  #graceEnds = Infinity;
   #wish: Wish | undefined;
   #latestCheckpoint = 0;
+  #isDisowned = false;
 
   constructor(job: Job) {
     this.job = job;
@@ -25,6 +28,11 @@ export class JobRun {
   /** The strongest of what was asked for. */
   get wish(): Wish | undefined {
     return this.#wish;
+  }
+
+  /** Whether the job is no longer this server's: what becomes of it is for others to say. */
+  get isDisowned(): boolean {
+    return this.#isDisowned;
   }
 
   /** Step of the latest checkpoint that is known. */
@@ -40,7 +48,7 @@ export class JobRun {
     this.#latestCheckpoint = Math.max(0, ...task.known.checkpoints);
     const buffer = new ProgressBuffer(async (progress) => {
       try {
-        if (!(await write(progress))) this.#killFor("the job is another server's by now");
+        if (!(await write(progress))) this.disown();
       } catch (error) {
         this.#kill.abort(error);
         throw error;
@@ -63,10 +71,20 @@ export class JobRun {
   end(wish: Wish, graceMs: number): void {
     if (wishes.indexOf(wish) > wishes.indexOf(this.#wish)) this.#wish = wish;
     this.#stop.abort();
+    // Who asks again does not give more time.
+    const graceEnds = performance.now() + graceMs;
+    if (graceEnds >= this.#graceEnds) return;
+    this.#graceEnds = graceEnds;
     clearTimeout(this.#grace);
     const kill = (): void => this.#killFor(`it was asked to end, and had not after ${graceMs} ms`);
     if (graceMs === 0) kill();
     else this.#grace = setTimeout(kill, graceMs).unref();
+  }
+
+  /** Kills the process of a job that another server has by now. */
+  disown(): void {
+    this.#isDisowned = true;
+    this.#killFor('another server has the job');
   }
 
   #killFor(reason: string): void {

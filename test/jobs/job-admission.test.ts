@@ -154,6 +154,16 @@ describe('a job', () => {
     await become(queue, id, isStatus('cancelled'));
   });
 
+  test('that does not stop is killed when its time is over, however often it is asked', async () => {
+    await using queue = await open({ renewMs: 20, pauseGraceMs: 400 });
+    const { id } = await queue.create(request(endless));
+    await become(queue, id, isTraining);
+    process.kill(processOf(queue, id), 'SIGSTOP');
+    await queue.pause(id, owner);
+    await become(queue, id, isStatus('paused'));
+    expect(await queue.checkpoints(id, owner)).toEqual([]);
+  });
+
   test('is cancelled while it waits, runs, or is paused, and not after its end', async () => {
     await using queue = await open({ maxRunning: 1 });
     const running = await queue.create(request(endless));
@@ -239,6 +249,21 @@ describe('a store', () => {
     await store.claim('other', () => true);
     while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await store.get(id)).toMatchObject({ status: 'running', attempts: 2 });
+  });
+
+  test('that gives a job back begins it anew, once the process of before is gone', async () => {
+    const store = new MemoryJobStore();
+    await using queue = await open({ store, renewMs: 20 });
+    const { id } = await queue.create(request({ ...endless, saveSteps: 50 }));
+    await become(queue, id, isTraining);
+    const pid = processOf(queue, id);
+    await store.requeueLost('other');
+    await become(queue, id, ({ attempts, ...job }) => attempts === 2 && isTraining({ ...job, attempts }));
+    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+    const { step } = (await queue.get(id, owner))!;
+    await become(queue, id, (job) => job.step > step + 100);
+    expect(await queue.get(id, owner)).toMatchObject({ status: 'running', attempts: 2 });
+    expect(processOf(queue, id)).not.toBe(pid);
   });
 
   test('tells listeners of every change, whatever they throw', async () => {
