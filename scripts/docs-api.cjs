@@ -13,6 +13,7 @@ const entries = [
   { source: 'lib/index.ts', page: 'api.md', title: 'compact-train' },
   { source: 'lib/entries/graph.ts', page: 'api-graph.md', title: 'compact-train/graph' },
   { source: 'lib/entries/runtime.ts', page: 'api-runtime.md', title: 'compact-train/runtime' },
+  { source: 'lib/entries/server.ts', page: 'api-server.md', title: 'compact-train/server' },
 ];
 
 /**

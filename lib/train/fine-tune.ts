@@ -161,7 +161,7 @@ async function modelFor(folder: string, data: RecordDataOptions): Promise<Model>
  * Adapters take ten times the rate of whole weights; what a method scales its updates by is made up for. Rates for preferences
  * are those of TRL's DPO script: 5e-7, and 5e-6 for adapters.
  */
-function usualRate(method: Method, isPaired: boolean): number {
+export function usualRate(method: Method, isPaired: boolean): number {
   const { r, updateScale = 1 } = method.describe() as { readonly r?: number; readonly updateScale?: number };
   const [ofWeights, ofAdapters] = isPaired ? [5e-7, 5e-6] : [2e-5, 2e-4];
   return (r === undefined ? ofWeights : ofAdapters) / updateScale;

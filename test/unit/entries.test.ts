@@ -5,6 +5,7 @@ import * as compile from '../../lib/compile/index.js';
 import * as data from '../../lib/data/index.js';
 import * as graphEntry from '../../lib/entries/graph.js';
 import * as runtimeEntry from '../../lib/entries/runtime.js';
+import * as serverEntry from '../../lib/entries/server.js';
 import * as graph from '../../lib/graph/index.js';
 import * as main from '../../lib/index.js';
 import * as memory from '../../lib/memory/index.js';
@@ -12,9 +13,10 @@ import * as methods from '../../lib/methods/index.js';
 import * as presets from '../../lib/methods/presets/index.js';
 import * as models from '../../lib/models/index.js';
 import * as runtime from '../../lib/runtime/index.js';
+import * as server from '../../lib/server/index.js';
 import * as train from '../../lib/train/index.js';
 
-const entries = { '.': main, './graph': graphEntry, './runtime': runtimeEntry };
+const entries = { '.': main, './graph': graphEntry, './runtime': runtimeEntry, './server': serverEntry };
 
 test('the main entry has what trains, samples and plans, and no ops or engines', () => {
   const names = Object.keys(main);
@@ -28,7 +30,7 @@ test('the main entry has what trains, samples and plans, and no ops or engines',
 
 test('whatever a folder exports is in an entry', () => {
   const exported = new Set(Object.values(entries).flatMap((entry) => Object.keys(entry)));
-  const folders = { compile, data, graph, memory, methods, models, runtime, train };
+  const folders = { compile, data, graph, memory, methods, models, runtime, server, train };
   for (const [folder, values] of Object.entries(folders))
     expect([folder, Object.keys(values).filter((name) => !exported.has(name))]).toEqual([folder, []]);
 });

@@ -1,0 +1,72 @@
+import type { Job, JobPlan, JobRequest } from '../../jobs/job.js';
+import { ApiError, notFound } from '../api-error.js';
+import type { ServerContext } from '../context.js';
+import type { ApiKey } from '../keys/key-store.js';
+import type { JobBody } from './job-body.js';
+import { jobRecipe, type JobFile } from './job-recipe.js';
+
+/** Creates jobs, and plans them, from what clients send. */
+export class JobRequests {
+  readonly #context: Pick<ServerContext, 'jobs' | 'files' | 'models' | 'jobChanges' | 'slots'>;
+
+  constructor(context: Pick<ServerContext, 'jobs' | 'files' | 'models' | 'jobChanges' | 'slots'>) {
+    this.#context = context;
+  }
+
+  /**
+   * What a job would take.
+   * @throws ApiError, and what `JobService.plan` throws
+   */
+  async plan(body: JobBody, key: ApiKey): Promise<JobPlan> {
+    using _ = this.#context.slots.plans.take(key.id);
+    return this.#context.jobs.plan((await this.#request(body, key)).recipe);
+  }
+
+  /** @throws ApiError, and what `JobService.create` throws */
+  async create(body: JobBody, key: ApiKey, idempotencyKey: string | undefined): Promise<Job> {
+    const { slots, jobChanges, jobs } = this.#context;
+    using _ = slots.plans.take(key.id);
+    // Meanwhile no file of the owner goes away, and no other job is counted.
+    return jobChanges.do(key.owner, async () => {
+      const request = await this.#request(body, key);
+      await this.#checkRoom(key);
+      return jobs.create(request, idempotencyKey);
+    });
+  }
+
+  async #request(body: JobBody, { owner }: ApiKey): Promise<JobRequest> {
+    const model = await this.#context.models.find(body.model, owner);
+    if (model === undefined) throw notFound('model', body.model, 'model');
+    const training = await this.#file(body.training_file, owner, 'training_file');
+    const validationId = body.validation_file ?? undefined;
+    const validation =
+      validationId === undefined ? undefined : await this.#file(validationId, owner, 'validation_file');
+    if (validation !== undefined && validation.file.kind !== training.file.kind)
+      throw new ApiError(
+        'invalid_file_format',
+        `The validation file holds records of the kind ${validation.file.kind}, the training file of the kind ${training.file.kind}`,
+        { param: 'validation_file' },
+      );
+    const { recipe, details } = jobRecipe(body, { model, training, validation });
+    return { recipe, owner, priority: 0, details: { ...details } };
+  }
+
+  async #file(id: string, owner: string, param: string): Promise<JobFile> {
+    const { files } = this.#context;
+    const file = await files.get(id, owner);
+    if (file === undefined) throw notFound('file', id, param);
+    return { file, path: files.path(file) };
+  }
+
+  /** @throws ApiError jobs_limit */
+  async #checkRoom({ owner, maxJobs }: ApiKey): Promise<void> {
+    const { queued, running, paused } = await this.#context.jobs.count(owner);
+    const numJobs = queued + running + paused;
+    if (numJobs >= maxJobs)
+      throw new ApiError(
+        'jobs_limit',
+        `This key may have ${maxJobs} jobs that have not ended, and has ${numJobs}. Cancel one first, or wait`,
+        { details: { numJobs, maxJobs } },
+      );
+  }
+}
