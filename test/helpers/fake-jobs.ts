@@ -35,6 +35,10 @@ const plan: JobPlan = {
 export class FakeJobs implements JobService {
   /** What a plan throws instead of being made. */
   refusal: Error | undefined;
+  /** What plans wait for. */
+  gate: Promise<void> | undefined;
+  /** Plans that have begun. */
+  numPlans = 0;
   readonly #directory: string;
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Map<string, Set<() => void>>();
@@ -46,6 +50,8 @@ export class FakeJobs implements JobService {
   }
 
   async plan(): Promise<JobPlan> {
+    this.numPlans++;
+    await this.gate;
     if (this.refusal !== undefined) throw this.refusal;
     return plan;
   }

@@ -1,6 +1,6 @@
 import { compact, methodFromDescription } from '../../methods/index.js';
 import type { Method } from '../../methods/index.js';
-import { expandShorthand } from '../../train/options/recipe.js';
+import { expandShorthand, inSection } from '../../train/options/recipe.js';
 import { usualRate } from '../../train/fine-tune.js';
 import { ApiError } from '../api-error.js';
 import type { StoredFile } from '../files/file-store.js';
@@ -136,5 +136,7 @@ const isNumber = (value: unknown): value is number => typeof value === 'number';
 /** Compact, unless another is chosen: as `fineTune` has it. */
 function chosenMethod(method: unknown): Method {
   if (method === undefined) return compact();
-  return methodFromDescription(expandShorthand('method', method) as Values);
+  return inSection('compact.method', () =>
+    methodFromDescription(expandShorthand('method', method) as Values),
+  );
 }

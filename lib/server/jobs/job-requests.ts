@@ -19,7 +19,7 @@ export class JobRequests {
    */
   async plan(body: JobBody, key: ApiKey): Promise<JobPlan> {
     using _ = this.#context.slots.plans.take(key.id);
-    return this.#context.jobs.plan((await this.#request(body, key)).recipe);
+    return await this.#context.jobs.plan((await this.#request(body, key)).recipe);
   }
 
   /** @throws ApiError, and what `JobService.create` throws */
@@ -27,7 +27,7 @@ export class JobRequests {
     const { slots, jobChanges, jobs } = this.#context;
     using _ = slots.plans.take(key.id);
     // Meanwhile no file of the owner goes away, and no other job is counted.
-    return jobChanges.do(key.owner, async () => {
+    return await jobChanges.do(key.owner, async () => {
       const request = await this.#request(body, key);
       await this.#checkRoom(key);
       return jobs.create(request, idempotencyKey);
