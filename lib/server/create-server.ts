@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { ApiError } from './api-error.js';
+import { closeWithLastRequest } from './hooks/close-with-last-request.js';
 import { replyWithError } from './hooks/error-reply.js';
 import { logRedaction } from './hooks/log-options.js';
 import { loadPackage } from './load-package.js';
@@ -39,6 +40,7 @@ export async function createServer(options: ServerOptions, log?: LogOptions): Pr
     genReqId: () => `req_${randomUUID()}`,
     frameworkErrors: (error, request, reply) => replyWithError(error, request, reply, folder),
   } satisfies FastifyServerOptions) as unknown as FastifyInstance;
+  closeWithLastRequest(app);
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, folder));
   app.setNotFoundHandler((request, reply) =>
     replyWithError(

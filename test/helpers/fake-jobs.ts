@@ -39,6 +39,8 @@ export class FakeJobs implements JobService {
   gate: Promise<void> | undefined;
   /** Plans that have begun. */
   numPlans = 0;
+  /** Events that were read, in their order. */
+  numEventsRead = 0;
   readonly #directory: string;
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Map<string, Set<() => void>>();
@@ -113,9 +115,9 @@ export class FakeJobs implements JobService {
   }
 
   async events(id: string, owner: string, { after = 0, limit }: { after?: number; limit: number }) {
-    return this.#known(id, owner)
-      .events.filter((event) => event.id > after)
-      .slice(0, limit);
+    const events = this.#known(id, owner).events.filter((event) => event.id > after);
+    this.numEventsRead += Math.min(limit, events.length);
+    return events.slice(0, limit);
   }
 
   async latestEvents(

@@ -79,6 +79,11 @@ describe('what is refused leaves nothing behind', () => {
     expect(server.storedNames).toEqual([]);
   });
 
+  test('what is no form', async () => {
+    const { status, body } = await ask(server, 'POST /v1/files', { key, json: {} });
+    expect({ status, code: body.error?.code }).toEqual({ status: 415, code: 'unsupported_media_type' });
+  });
+
   test('a client that goes away in the middle', async () => {
     const { port } = new URL(server.url);
     const upload = request({

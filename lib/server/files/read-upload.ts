@@ -1,6 +1,7 @@
 import type { Multipart } from '@fastify/multipart';
 import type { Readable } from 'node:stream';
 import { ApiError } from '../api-error.js';
+import { fromClient } from './from-client.js';
 
 /** What is needed of the store. */
 type Receive<T> = (stream: Readable, filename: string) => Promise<T>;
@@ -20,7 +21,7 @@ export async function readUpload<T extends AsyncDisposable>(
   let filename = '';
   let purpose: unknown;
   try {
-    for await (const part of parts) {
+    for await (const part of fromClient(parts)) {
       if (part.type === 'file') {
         if (part.fieldname !== 'file' || file !== undefined) throw unknownPart(part.fieldname);
         filename = checkName(part.filename);

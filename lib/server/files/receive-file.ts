@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../api-error.js';
+import { fromClient } from './from-client.js';
 import type { Limits } from '../server-options.js';
 
 /** What a file must not exceed. */
@@ -23,9 +24,9 @@ export interface ReceivedFile {
 export async function receiveFile(path: string, stream: Readable, limits: FileLimits): Promise<ReceivedFile> {
   const hash = createHash('sha256');
   let numBytes = 0;
-  const checked = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const checked = async function* (): AsyncGenerator<Buffer> {
     const lines = new LineCounter(limits);
-    for await (const chunk of chunks) {
+    for await (const chunk of fromClient<Buffer>(stream)) {
       if (numBytes === 0) refuseCompressed(chunk);
       numBytes += chunk.length;
       if (numBytes > limits.fileBytes)
@@ -38,7 +39,7 @@ export async function receiveFile(path: string, stream: Readable, limits: FileLi
       yield chunk;
     }
   };
-  await pipeline(stream, checked, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }));
+  await pipeline(checked, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }));
   return { numBytes, sha256: hash.digest('hex') };
 }
 
