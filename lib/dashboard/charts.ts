@@ -11,11 +11,17 @@ const library = import(path).then(
   () => undefined,
 );
 
-const colourOf = (index: number): string =>
-  getComputedStyle(document.documentElement)
-    .getPropertyValue(`--line-${index % 6}`)
-    .trim();
-const ink = (): string => getComputedStyle(document.documentElement).getPropertyValue('--ink').trim();
+/** A colour of the style sheet as a canvas knows it, which is the one of the light or the dark page. */
+function resolved(name: string): string {
+  const probe = element('span', { hidden: true });
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
+const ink = (): string => resolved('ink');
+const edge = (): string => resolved('edge');
 
 /** A chart over steps that is drawn anew whenever there is more to show. A table of its last values stands beside it for who cannot see it. */
 export class StepChart {
@@ -56,8 +62,8 @@ export class StepChart {
   }
 
   #options(lines: readonly Line[]): uPlot.Options {
-    const grid = { stroke: () => `color-mix(in srgb, ${ink()} 15%, transparent)`, width: 1 };
-    const axis = { stroke: ink, grid };
+    const grid = { stroke: edge, width: 1 };
+    const axis = { stroke: ink, grid, ticks: grid };
     return {
       width: this.#width,
       height,
@@ -65,14 +71,22 @@ export class StepChart {
       axes: [
         { ...axis, label: 'step' },
         { ...axis, size: 60 },
-        { ...axis, size: 70, side: 1, scale: 'right', grid: { show: false }, show: lines.some(onRight) },
+        {
+          ...axis,
+          size: 70,
+          side: 1,
+          scale: 'right',
+          grid: { show: false },
+          show: lines.some(onRight),
+          values: small,
+        },
       ],
       series: [
         { label: 'step' },
         ...lines.map((line) => ({
           label: line.label,
           scale: line.isOnRight === true ? 'right' : 'y',
-          stroke: () => colourOf(line.colour),
+          stroke: () => resolved(`line-${line.colour % 6}`),
           width: 2,
           spanGaps: true,
           points: { show: line.values.filter((value) => value !== null).length < 40 },
@@ -83,6 +97,7 @@ export class StepChart {
   }
 }
 
+const small = (_: uPlot, ticks: number[]): string[] => ticks.map((tick) => tick.toExponential(1));
 const onRight = ({ isOnRight }: Line): boolean => isOnRight === true;
 
 function latest(steps: readonly number[], lines: readonly Line[]): string {

@@ -6,23 +6,27 @@ const words: Readonly<Record<string, string>> = {
   parameter: 'weights',
   optimizerState: 'optimizer states',
   gradient: 'gradients',
-  saved: 'kept for backward',
   activation: 'activations',
+  compressedActivation: 'compressed activations',
+  keyValueCache: 'keys and values',
+  logits: 'logits',
+  input: 'inputs',
+  output: 'outputs',
   workspace: 'workspaces',
+  projectionScratch: 'projections',
+  unused: 'alignment and gaps',
 };
 
 /** What stands in memory at the peak of a job by what it is for, and of the same job trained whole with AdamW. */
-export function memoryBars(plan: JobPlan): HTMLElement {
-  const own = plan.bytes_by_kind ?? { planned: plan.planned_bytes };
-  const baseline = plan.baseline_bytes_by_kind;
-  const kinds = [...new Set([...Object.keys(own), ...Object.keys(baseline ?? {})])];
-  const longest = Math.max(plan.planned_bytes, sum(baseline ?? {}));
+export function memoryBars({ bytes_by_kind: own, dense_bytes_by_kind: baseline }: JobPlan): HTMLElement {
+  const kinds = Object.keys(words).filter((kind) => (own[kind] ?? 0) + (baseline[kind] ?? 0) > 0);
+  const longest = Math.max(sum(own), sum(baseline));
   return element(
     'section',
     { 'aria-label': 'Memory' },
     element('h3', {}, 'Memory at the peak'),
     bar('this job', own, kinds, longest),
-    baseline && bar('dense, AdamW', baseline, kinds, longest),
+    bar('dense, AdamW', baseline, kinds, longest),
     legend(kinds, own, baseline),
   );
 }
@@ -38,7 +42,7 @@ function bar(
 ): HTMLElement {
   const parts = kinds.map((kind, index) => {
     const part = element('span', {
-      class: `kind-${index % 8}`,
+      class: `kind-${index % 12}`,
       title: `${wordOf(kind)}: ${formatBytes(bytes[kind] ?? 0)}`,
     });
     part.style.inlineSize = `${(100 * (bytes[kind] ?? 0)) / longest}%`;
@@ -56,7 +60,7 @@ function bar(
 function legend(
   kinds: readonly string[],
   own: Readonly<Record<string, number>>,
-  baseline: Readonly<Record<string, number>> | undefined,
+  baseline: Readonly<Record<string, number>>,
 ): HTMLElement {
   const rows = kinds.map((kind, index) =>
     element(
@@ -65,14 +69,14 @@ function legend(
       element(
         'th',
         { scope: 'row' },
-        element('span', { class: `swatch kind-${index % 8}` }),
+        element('span', { class: `swatch kind-${index % 12}` }),
         ` ${wordOf(kind)}`,
       ),
       element('td', {}, formatBytes(own[kind] ?? 0)),
-      baseline && element('td', {}, formatBytes(baseline[kind] ?? 0)),
+      element('td', {}, formatBytes(baseline[kind] ?? 0)),
     ),
   );
-  const heads = ['', 'this job', ...(baseline === undefined ? [] : ['dense, AdamW'])];
+  const heads = ['', 'this job', 'dense, AdamW'];
   return element(
     'table',
     { class: 'legend' },

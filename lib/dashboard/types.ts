@@ -8,8 +8,8 @@ export interface JobPlan {
   readonly max_steps: number;
   readonly num_tokens: number;
   /** Bytes by what they are for, of this job and of the same one trained whole with AdamW. */
-  readonly bytes_by_kind?: Readonly<Record<string, number>>;
-  readonly baseline_bytes_by_kind?: Readonly<Record<string, number>>;
+  readonly bytes_by_kind: Readonly<Record<string, number>>;
+  readonly dense_bytes_by_kind: Readonly<Record<string, number>>;
 }
 
 export interface Job {

@@ -36,6 +36,10 @@ export interface JobPlan {
   readonly maxSteps: number;
   /** Tokens that all steps learn from, about. */
   readonly numTokens: number;
+  /** The bytes of the peak by what they are for (`memoryReport`). */
+  readonly bytesByKind: Readonly<Record<string, number>>;
+  /** The same of the same run with every weight trained by AdamW, and nothing compressed. */
+  readonly denseBytesByKind: Readonly<Record<string, number>>;
 }
 
 /** Why a job failed: the parts of a typed error, or what is known of a process that died. */

@@ -1,4 +1,7 @@
+import { compile } from '../compile/index.js';
 import { compactError, isCompactError } from '../errors.js';
+import { memoryReport } from '../memory/index.js';
+import { dense } from '../methods/index.js';
 import { parseDevice } from '../runtime/device.js';
 import { deviceTarget } from '../runtime/index.js';
 import type { DeviceKind } from '../runtime/types.js';
@@ -45,6 +48,8 @@ export async function planJob(
     numParameters: options.model.numParameters,
     maxSteps,
     numTokens,
+    bytesByKind: memoryReport(plan).byKind,
+    denseBytesByKind: memoryReport(compile({ ...compileOptions, method: dense() })).byKind,
   };
   try {
     checkFits(plan, compileOptions, limitBytesOf(planned, settings, devices));

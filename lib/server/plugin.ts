@@ -13,6 +13,7 @@ import { migrateServer } from './migrate.js';
 import { ModelCatalogue } from './models/model-catalogue.js';
 import { OpenSamplers } from './models/open-samplers.js';
 import { OneAtATime } from './one-at-a-time.js';
+import { registerDashboard } from './routes/dashboard.js';
 import { registerCompletions } from './routes/completions.js';
 import { registerFiles } from './routes/files.js';
 import { registerHealth } from './routes/health.js';
@@ -50,7 +51,7 @@ export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, give
   app.addHook('onClose', () => context.samplers[Symbol.asyncDispose]());
   const groups = [
     ...[registerHealth, registerModels, registerFiles, registerJobs, registerJobStream],
-    ...[registerJobExport, registerCompletions, registerKeys],
+    ...[registerJobExport, registerCompletions, registerKeys, registerDashboard],
   ];
   for (const register of groups) register(app, context);
 };

@@ -30,6 +30,8 @@ const plan: JobPlan = {
   numParameters: 1234,
   maxSteps: 10,
   numTokens: 5000,
+  bytesByKind: {},
+  denseBytesByKind: {},
 };
 
 export class FakeJobs implements JobService {

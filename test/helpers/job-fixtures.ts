@@ -8,6 +8,8 @@ export const plan: JobPlan = {
   numParameters: 100,
   maxSteps: 10,
   numTokens: 5000,
+  bytesByKind: {},
+  denseBytesByKind: {},
 };
 
 export const request = (changes: Partial<JobRequest> = {}): JobRequest => ({

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { memoryReport } from '../../lib/memory/index.js';
 import { DeviceMemory } from '../../lib/jobs/device-memory.js';
 import { planJob } from '../../lib/jobs/plan-job.js';
 import type * as source from '../../lib/jobs/planner.js';
@@ -59,6 +60,8 @@ describe('a planner', () => {
       numParameters: loadModel(recipe['model'] as string).numParameters,
       maxSteps: step,
       numTokens: expect.any(Number),
+      bytesByKind: memoryReport(trainer.plan).byKind,
+      denseBytesByKind: expect.objectContaining({ parameter: plan.bytesByKind['parameter'] }),
     });
     expect(Math.abs(plan.numTokens / numTokensSeen - 1)).toBeLessThan(0.05);
   });
@@ -127,6 +130,7 @@ test('a preset that no device could hold is refused, and not made', async () => 
 describe('memory of devices', () => {
   const planOf = (device: string, plannedBytes: number) => ({
     ...{ device, plannedBytes, overheadBytes: 10, numParameters: 1, maxSteps: 1, numTokens: 1 },
+    ...{ bytesByKind: {}, denseBytesByKind: {} },
   });
 
   test('is given to plans that fit beside the others, on the GPU with most room where any will do', () => {

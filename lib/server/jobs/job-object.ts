@@ -78,6 +78,8 @@ export const planObject = (plan: JobPlan): object => ({
   num_parameters: plan.numParameters,
   max_steps: plan.maxSteps,
   num_tokens: plan.numTokens,
+  bytes_by_kind: plan.bytesByKind,
+  dense_bytes_by_kind: plan.denseBytesByKind,
 });
 
 const eventPrefix = (jobId: string): string => `ftevent-${jobId}-`;

@@ -25,6 +25,8 @@ type Values = Readonly<Record<string, unknown>>;
 
 /** Of a job that does not say one. */
 const usualSeed = 42;
+/** How much faster a preset, which has learnt nothing yet, learns than what is trained further. */
+const scratchFactor = 50;
 
 /**
  * What a job's body says in the words of a recipe, and what of it the job keeps.
@@ -41,7 +43,7 @@ export function jobRecipe(
   const seed = body.seed ?? usualSeed;
   const recipe = {
     ...chosen,
-    ...fromHyperparameters(hyperparameters, chosen, { isPaired, method }),
+    ...fromHyperparameters(hyperparameters, chosen, { isPaired, method, isNew: 'preset' in model.source }),
     model: 'folder' in model.source ? model.source.folder : model.source,
     seed,
     data: {
@@ -100,9 +102,14 @@ function methodOf(
 function fromHyperparameters(
   { n_epochs: numEpochs, batch_size: batchSize, learning_rate_multiplier: multiplier, beta }: Hyperparameters,
   chosen: Values,
-  { isPaired, method }: { readonly isPaired: boolean; readonly method: Method },
+  {
+    isPaired,
+    method,
+    isNew,
+  }: { readonly isPaired: boolean; readonly method: Method; readonly isNew: boolean },
 ): Values {
-  const values: Record<string, unknown> = {};
+  const rate = (isNew ? scratchFactor : 1) * usualRate(method, isPaired);
+  const values: Record<string, unknown> = isNew ? { learningRate: chosen['learningRate'] ?? rate } : {};
   if (isNumber(numEpochs)) {
     sayOnce('n_epochs', ['numTrainEpochs', 'maxSteps'], chosen);
     values['numTrainEpochs'] = numEpochs;
@@ -114,7 +121,7 @@ function fromHyperparameters(
   }
   if (isNumber(multiplier)) {
     sayOnce('learning_rate_multiplier', ['learningRate'], chosen);
-    values['learningRate'] = multiplier * usualRate(method, isPaired);
+    values['learningRate'] = multiplier * rate;
   }
   if (isNumber(beta)) {
     sayOnce('beta', ['preference'], chosen);
