@@ -145,6 +145,7 @@ describe('jobs', () => {
     await create({ model: 'llama-demo', hyperparameters: { n_epochs: 'auto' } });
     expect(server.jobs.latest.recipe).toEqual({
       model: { preset: 'llama-demo' },
+      learningRate: 0.004, // it begins from scratch
       seed: 42,
       data: { records: join(server.directory, 'files', chatFile), format: 'jsonl' },
     });
@@ -269,6 +270,8 @@ describe('jobs', () => {
     const plan = await client.post('/fine_tuning/plan', { body: { model: 'tiny', training_file: chatFile } });
     expect(plan).toEqual({
       object: 'fine_tuning.plan',
+      bytes_by_kind: {},
+      dense_bytes_by_kind: {},
       device: 'cpu',
       planned_bytes: 1_000_000,
       overhead_bytes: 0,
