@@ -49,6 +49,8 @@ function isModel(value: unknown): boolean {
     v.is(v.optional(batchFields), rest.packedFields) &&
     v.is(v.optional(wholeNumber(1)), rest.sequencesOfExample) &&
     v.is(v.optional(v.literal(true)), rest.isCausal) &&
+    v.is(v.optional(v.string()), rest.bodyPrefix) &&
+    v.is(v.optional(v.array(v.string())), rest.otherHeads) &&
     v.is(weights, rest.weights)
   );
 }

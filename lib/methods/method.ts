@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { recordOf } from '../options.js';
 import type { DType, Graph, LinearLayer, Program, Value } from '../graph/index.js';
 import type { ClockRules } from './clock.js';
 import type { Saving } from './saving/saving.js';
@@ -61,7 +62,7 @@ const stepRules = {
 };
 const clockRules = v.strictObject({
   scalars: v.array(v.string()),
-  entries: v.optional(v.record(v.string(), rule)),
+  entries: v.optional(recordOf(rule, 'rules by name')),
   start: rule,
 });
 /** A method is an object of functions, so only its outline can be checked; a rule by a name that nobody reads would be missed. */
@@ -71,8 +72,8 @@ const outline = v.strictObject({
   rewriteForward: v.optional(rule),
   saving: v.strictObject({ recompute: v.picklist(['none', 'cheap']), codec: v.optional(rule) }),
   updatesInBackward: v.optional(v.literal(true)),
-  variants: v.optional(v.record(v.string(), v.partial(v.strictObject(stepRules)))),
-  clocks: v.optional(v.record(v.string(), clockRules)),
+  variants: v.optional(recordOf(v.partial(v.strictObject(stepRules)), 'rules of variants by name')),
+  clocks: v.optional(recordOf(clockRules, 'clocks by name')),
   published: v.optional(rule),
   describe: rule,
 });

@@ -705,6 +705,17 @@ describe('also refused:', () => {
       'ERR_COMPACT_CONFIG_VALUE',
     ],
     [
+      'a prefix of a model that is no text',
+      () => compile({ model: { ...llama(config), bodyPrefix: null } as never, method: dense(), ...sizes }),
+      'ERR_COMPACT_CONFIG_VALUE',
+    ],
+    [
+      'variants of a method that are a date',
+      () =>
+        compile({ model: llama(config), method: { ...dense(), variants: new Date() } as never, ...sizes }),
+      'ERR_COMPACT_CONFIG_VALUE',
+    ],
+    [
       'a path that no system has',
       () => evaluateModel({ model: checkpoint, data: 'x'.repeat(5000) }),
       'ERR_COMPACT_DATA_READ',
