@@ -5,7 +5,7 @@
 // code blocks of README.md and the programs of docs/.
 'use strict';
 
-const { execFileSync } = require('node:child_process');
+const { execFileSync, spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -142,6 +142,33 @@ function writeProblems(folder) {
     fs.writeFileSync(path.join(folder, `${part}.jsonl`), records.join('\n'));
 }
 
+/** What a server needs beside this package, and what its clients do. */
+const serverPackages = [
+  'fastify',
+  '@fastify/multipart',
+  'tar-stream',
+  'uplot',
+  'node-sqlite3-wasm',
+  'openai',
+];
+
+/** A server for the page about it: its blocks are told where it is by the environment. */
+function startServer(project) {
+  install(project, ...serverPackages.map((name) => `${name}@${devDependencies[name]}`));
+  const output = path.join(project, 'server.out');
+  const words = ['serve', '--data-directory', 'server-data', '--port', '0', '--json'];
+  const stdio = ['ignore', fs.openSync(output, 'w'), 'inherit'];
+  const server = spawn(commandOf(project), words, { cwd: project, stdio });
+  for (let waits = 0; !fs.readFileSync(output, 'utf8').includes('\n'); waits++) {
+    if (waits > 600) throw new Error('the server did not start within a minute');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  }
+  const { url, key } = JSON.parse(fs.readFileSync(output, 'utf8'));
+  process.env.COMPACT_TRAIN_URL = `${url}/v1`;
+  process.env.COMPACT_TRAIN_API_KEY = key;
+  return server;
+}
+
 /** The blocks of documents in a project of their own, with the files that a reader brings: a book, problems, a recipe. */
 function checkDocuments(work, tarball, cudaTarball) {
   const typeScript = ['typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`);
@@ -162,8 +189,13 @@ function checkDocuments(work, tarball, cudaTarball) {
   };
   runBlocks(path.join(root, 'README.md'), project, { packages });
   const pages = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md'));
-  for (const page of pages)
-    runBlocks(path.join(root, 'docs', page), project, { packages, only: ['ts', 'js'] });
+  const server = startServer(project);
+  try {
+    for (const page of pages)
+      runBlocks(path.join(root, 'docs', page), project, { packages, only: ['ts', 'js'] });
+  } finally {
+    server.kill('SIGTERM');
+  }
 }
 
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'compact-train-package-'));
