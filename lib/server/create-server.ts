@@ -5,6 +5,7 @@ import { ApiError } from './api-error.js';
 import { closeWithLastRequest } from './hooks/close-with-last-request.js';
 import { replyWithError } from './hooks/error-reply.js';
 import { logRedaction } from './hooks/log-options.js';
+import { refuseMalformed } from './hooks/malformed-request.js';
 import { loadPackage } from './load-package.js';
 import { fineTuningApi } from './plugin.js';
 import { checkServerOptions, type ServerOptions } from './server-options.js';
@@ -38,6 +39,7 @@ export async function createServer(options: ServerOptions, log?: LogOptions): Pr
     requestTimeout: requestTimeoutMs,
     routerOptions: { maxParamLength },
     genReqId: () => `req_${randomUUID()}`,
+    clientErrorHandler: refuseMalformed,
     frameworkErrors: (error, request, reply) => replyWithError(error, request, reply, folder),
   } satisfies FastifyServerOptions) as unknown as FastifyInstance;
   closeWithLastRequest(app);
