@@ -11,6 +11,7 @@ import { registerMerge } from './commands/merge.js';
 import { registerMethods } from './commands/methods.js';
 import { registerPlan } from './commands/plan.js';
 import { registerSample } from './commands/sample.js';
+import { registerServe } from './commands/serve.js';
 import { registerTrain } from './commands/train.js';
 import type { CommandContext } from './command-context.js';
 import type { ExitCode } from './exit-codes.js';
@@ -52,6 +53,7 @@ export function createProgram(context: CommandContext): Command {
   registerFinetune(program, context);
   registerData(program, terminal);
   registerEvaluate(program, terminal);
+  registerServe(program, context);
   registerSample(program, terminal);
   registerChat(program, terminal);
   registerConvert(program, terminal);

@@ -1,12 +1,13 @@
+import type * as Fastify from 'fastify';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
+import { optionalPackage } from '../jobs/optional-package.js';
 import { ApiError } from './api-error.js';
 import { closeWithLastRequest } from './hooks/close-with-last-request.js';
 import { replyWithError } from './hooks/error-reply.js';
 import { logRedaction } from './hooks/log-options.js';
 import { refuseMalformed } from './hooks/malformed-request.js';
-import { loadPackage } from './load-package.js';
 import { fineTuningApi } from './plugin.js';
 import { checkServerOptions, type ServerOptions } from './server-options.js';
 
@@ -30,7 +31,7 @@ export interface LogOptions {
  */
 export async function createServer(options: ServerOptions, log?: LogOptions): Promise<FastifyInstance> {
   const { dataDirectory, limits } = checkServerOptions(options);
-  const { fastify } = loadPackage('fastify');
+  const { fastify } = optionalPackage('fastify', 'a server', () => require('fastify') as typeof Fastify);
   const folder = resolve(dataDirectory);
   const app = fastify({
     logger:

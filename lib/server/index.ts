@@ -15,6 +15,6 @@ export { type ApiErrorCode, apiErrors } from './api-error.js';
 export { createServer, type LogOptions } from './create-server.js';
 export { type ApiKey, type KeyOptions, KeyStore } from './keys/key-store.js';
 export type { Scope } from './keys/scopes.js';
-export { migrateServer } from './migrate.js';
+export { migrateServer } from './schema.js';
 export { fineTuningApi } from './plugin.js';
 export type { ServerLimits, ServerOptions } from './server-options.js';

@@ -1,5 +1,7 @@
+import type multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import { join, resolve } from 'node:path';
+import { optionalPackage } from '../jobs/optional-package.js';
 import { AuditLog } from './audit-log.js';
 import type { ServerContext } from './context.js';
 import { FileStore } from './files/file-store.js';
@@ -8,8 +10,7 @@ import { replyWithError } from './hooks/error-reply.js';
 import { securityHeaders } from './hooks/security-headers.js';
 import { strictValidation } from './hooks/strict-validation.js';
 import { KeyStore } from './keys/key-store.js';
-import { loadPackage } from './load-package.js';
-import { migrateServer } from './migrate.js';
+import { migrateServer } from './schema.js';
 import { ModelCatalogue } from './models/model-catalogue.js';
 import { OpenSamplers } from './models/open-samplers.js';
 import { OneAtATime } from './one-at-a-time.js';
@@ -43,9 +44,12 @@ export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, give
   });
   const closing = new AbortController();
   const context = await openContext(options, closing.signal);
-  await app.register(loadPackage('@fastify/multipart'), {
-    throwFileSizeLimit: false,
-  });
+  const forms = optionalPackage(
+    '@fastify/multipart',
+    'a server',
+    () => require('@fastify/multipart') as typeof multipart,
+  );
+  await app.register(forms, { throwFileSizeLimit: false });
   addHooks(app, context);
   app.addHook('preClose', () => closing.abort());
   app.addHook('onClose', () => context.samplers[Symbol.asyncDispose]());

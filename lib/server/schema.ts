@@ -1,14 +1,8 @@
-/**
- * Tables of a server, beside those of its jobs. A migration that was published is never changed: another one follows it.
- * Times are milliseconds since 1970.
- */
-export interface Migration {
-  /** From 1, without gaps. */
-  readonly version: number;
-  readonly statements: readonly string[];
-}
+import type { Database } from '../jobs/database.js';
+import { migrate, type Migration } from '../jobs/migrate.js';
 
-export const serverMigrations: readonly Migration[] = [
+/** Tables of a server, beside those of its jobs; times are milliseconds since 1970. Once released, statements stay. */
+const migrations: readonly Migration[] = [
   {
     version: 1,
     statements: [
@@ -50,3 +44,9 @@ export const serverMigrations: readonly Migration[] = [
     ],
   },
 ];
+
+/**
+ * Makes the tables of a server, or brings those that are there up to date.
+ * @throws ERR_COMPACT_STORE where they are of a newer version, or the database cannot be used
+ */
+export const migrateServer = (database: Database): Promise<void> => migrate(database, 'server', migrations);

@@ -3,14 +3,19 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { loadPackage } from '../load-package.js';
+import type * as TarStream from 'tar-stream';
+import { optionalPackage } from '../../jobs/optional-package.js';
 
 /**
  * All files of a folder as a tar archive, made while it is read, below a folder of one name.
  * @throws ERR_COMPACT_PACKAGE_MISSING; the stream fails with what reading throws
  */
 export function folderArchive(folder: string, name: string): Readable {
-  const { pack } = loadPackage('tar-stream');
+  const { pack } = optionalPackage(
+    'tar-stream',
+    'an archive',
+    () => require('tar-stream') as typeof TarStream,
+  );
   const archive = pack();
   const write = async (): Promise<void> => {
     for (const file of await filesBelow(folder)) {

@@ -29,6 +29,8 @@ const codes: Partial<Record<CompactErrorCode, ApiErrorCode>> = {
   ERR_COMPACT_JOB_UNKNOWN: 'job_not_found',
   ERR_COMPACT_JOB_STATE: 'job_state',
   ERR_COMPACT_STORE: 'unavailable',
+  ERR_COMPACT_DISPOSED: 'unavailable',
+  ERR_COMPACT_ABORTED: 'unavailable',
   ERR_COMPACT_CHECKPOINT_WRITE: 'unavailable',
   ERR_COMPACT_DEVICE_UNAVAILABLE: 'unavailable',
 };
