@@ -7,8 +7,10 @@ import { shown } from '../options.js';
  * changes rows has to tell it tells by RETURNING.
  */
 export type SqlValue = number | string | null;
+/** Of a statement: values by the names of their columns. */
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
+/** Statements that are done together, or not at all. */
 export interface Transaction {
   /**
    * Rows of one statement; none where it returns none.
@@ -17,6 +19,7 @@ export interface Transaction {
   query(sql: string, parameters?: readonly SqlValue[]): Promise<readonly SqlRow[]>;
 }
 
+/** SQLite or PostgreSQL. */
 export interface Database extends Transaction {
   /** Whether other servers may be joined to the same database: each row is claimed by one of them alone. */
   readonly isShared: boolean;

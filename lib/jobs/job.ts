@@ -8,6 +8,7 @@ import type { CompactErrorFields } from '../errors.js';
  */
 export const jobStatuses = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
 
+/** One of `jobStatuses`. */
 export type JobStatus = (typeof jobStatuses)[number];
 
 export const finalStatuses: readonly JobStatus[] = ['succeeded', 'failed', 'cancelled'];
@@ -48,6 +49,7 @@ export interface JobError extends Pick<CompactErrorFields, 'op' | 'expected' | '
   readonly what: string;
 }
 
+/** What a job has trained. */
 export interface JobResult {
   /** The trained model in Hugging Face's layout, adapters alone, and the last checkpoint: paths below the job's folder. */
   readonly folder?: string | undefined;
@@ -58,6 +60,7 @@ export interface JobResult {
   readonly evalLoss?: number | undefined;
 }
 
+/** What was asked for, and how far it is. */
 export interface Job extends JobRequest {
   readonly id: string;
   readonly status: JobStatus;

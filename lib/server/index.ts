@@ -1,3 +1,4 @@
+export { JobQueue, type JobDevice, type JobQueueOptions } from '../jobs/index.js';
 export type { Database, SqlRow, SqlValue, Transaction } from '../jobs/database.js';
 export type { JobService } from '../jobs/job-service.js';
 export type {
@@ -9,12 +10,13 @@ export type {
   JobRequest,
   JobResult,
   JobStatus,
+  NewJobEvent,
 } from '../jobs/job.js';
-export type { Page } from '../jobs/job-store.js';
+export type { JobEnd, JobProgress, JobStore, Page } from '../jobs/job-store.js';
 export { type ApiErrorCode, apiErrors } from './api-error.js';
 export { createServer, type LogOptions } from './create-server.js';
 export { type ApiKey, type KeyOptions, KeyStore } from './keys/key-store.js';
 export type { Scope } from './keys/scopes.js';
-export { migrateServer } from './schema.js';
+export { openJobService, openServerDatabase } from './open.js';
 export { fineTuningApi } from './plugin.js';
 export type { ServerLimits, ServerOptions } from './server-options.js';

@@ -12,6 +12,8 @@ const sections = [
   ['Data', 'data/'],
   ['Planning', 'compile/', 'memory/'],
   ['Runtime', 'runtime/'],
+  ['Server', 'server/'],
+  ['Jobs', 'jobs/'],
   ['Ops', 'graph/ops/'],
   ['Graphs', 'graph/'],
   ['Errors', 'errors.ts'],

@@ -32,7 +32,7 @@ function start(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Prom
   return new Promise((resolve, reject) => {
     let output = '';
     let child: ChildProcess | undefined;
-    const args = ['serve', '-d', directory, '--port', '0', '--memory-limit', '1GiB', '--json', ...flags];
+    const args = ['serve', '--data-directory', directory, '--port', '0', '--memory-limit', '1GiB', '--json', ...flags];
     const outcome = runCommand(args, {
       env,
       onStart: (process) => started.push((child = process)),
@@ -104,7 +104,7 @@ describe('serve', () => {
 
   test('other machines reach it with a key of ones own alone', async () => {
     const empty = join(directory, 'empty');
-    const args = ['serve', '-d', empty, '--port', '0', '--host', '0.0.0.0', '--json'];
+    const args = ['serve', '--data-directory', empty, '--port', '0', '--host', '0.0.0.0', '--json'];
     const refused = await runCommand(args);
     expect(refused.code).toBe(2);
     expect(refused.stdout).toContain('Set COMPACT_TRAIN_API_KEY');
@@ -119,7 +119,7 @@ describe('serve', () => {
 
   test('of two on one folder the second is refused', async () => {
     const server = await start();
-    const second = await runCommand(['serve', '-d', directory, '--port', '0', '--json']);
+    const second = await runCommand(['serve', '--data-directory', directory, '--port', '0', '--json']);
     expect(second.code).toBe(2);
     expect(second.stdout).toContain('ERR_COMPACT_OUTPUT_LOCKED');
     await server.end();
@@ -128,10 +128,10 @@ describe('serve', () => {
   test('a folder that is a file, and a port that is taken, are refused', async () => {
     const file = join(directory, 'file');
     writeFileSync(file, '');
-    expect((await runCommand(['serve', '-d', file, '--json'])).code).not.toBe(0);
+    expect((await runCommand(['serve', '--data-directory', file, '--json'])).code).not.toBe(0);
     const server = await start();
     const { port } = new URL(server.url);
-    const other = await runCommand(['serve', '-d', join(directory, 'other'), '--port', port]);
+    const other = await runCommand(['serve', '--data-directory', join(directory, 'other'), '--port', port]);
     expect(other).toMatchObject({ code: 2, stdout: '' });
     expect(other.stderr).toContain(`port ${port}`);
     await server.end();

@@ -19,6 +19,7 @@ test('every public name has a docstring', () => {
 test('no type is named that nobody can import', () => {
   const language = new Set([
     ...['AbortSignal', 'ArrayLike', 'AsyncGenerator', 'Error', 'EventEmitter', 'Promise', 'Symbol'],
+    ...['FastifyInstance'], // of the package that a server needs
     ...['Omit', 'Partial', 'Pick', 'Readonly', 'ReadonlyMap', 'ReadonlySet', 'Record'],
   ]);
   const all = [...pages.values()].join('\n');

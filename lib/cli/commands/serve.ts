@@ -29,9 +29,9 @@ It needs packages of its own: npm install fastify @fastify/multipart tar-stream,
 
 --json prints one object when the server is ready: "url", and "key" where a new one was made.`,
   examples: [
-    ['compact-train serve -d data'],
-    ['compact-train serve -d data --port 0 --json'],
-    ['COMPACT_TRAIN_API_KEY=$(cat key) compact-train serve -d data --host 0.0.0.0 --port 8080'],
+    ['compact-train serve --data-directory data'],
+    ['compact-train serve --data-directory data --port 0 --json'],
+    ['COMPACT_TRAIN_API_KEY=$(cat key) compact-train serve --data-directory data --host 0.0.0.0 --port 8080'],
   ],
 } as const;
 
@@ -50,7 +50,7 @@ export function registerServe(program: Command, { terminal, finish }: CommandCon
     .command('serve')
     .summary('fine-tune over HTTP')
     .description("Serves OpenAI's API of fine-tuning, in front of jobs on this machine.")
-    .requiredOption('-d, --data-directory <folder>', 'models, files, jobs and keys; made where there is none')
+    .requiredOption('--data-directory <folder>', 'models, files, jobs and keys; made where there is none')
     .option('--host <address>', 'where it listens', '127.0.0.1')
     .option('--port <number>', 'where it listens; 0 takes a free one', wholeNumber, 8080)
     .option(

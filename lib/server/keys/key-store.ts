@@ -21,6 +21,7 @@ export interface ApiKey {
   readonly createdAt: number;
 }
 
+/** What a new key may do, and how much its owner may have. */
 export interface KeyOptions {
   /** Default: an owner of its own. */
   readonly owner?: string;
