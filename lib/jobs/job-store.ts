@@ -27,6 +27,7 @@ export interface JobProgress {
   readonly checkpoint?: Omit<JobCheckpoint, 'createdAt'> | undefined;
 }
 
+/** What becomes of a job when its process has ended. */
 export type JobEnd =
   | { readonly status: 'succeeded'; readonly result: JobResult }
   | { readonly status: 'failed'; readonly error: JobError }

@@ -91,6 +91,7 @@ export interface JobEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
+/** An event before it is kept. */
 export type NewJobEvent = Omit<JobEvent, 'id' | 'createdAt'>;
 
 /** A state of a job that it can go on from, and what was measured there. */
