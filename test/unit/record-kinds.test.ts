@@ -240,7 +240,13 @@ describe('preference pairs', () => {
     // As published data sets have it: the first question once more as a text.
     expect(await readOne({ prompt: user.content, ...whole })).toEqual(pair);
     expect(await readOne({ prompt: begun, chosen: [assistant], rejected: [worse] })).toEqual(pair);
+    const hosted = { preferred_output: [assistant], non_preferred_output: [worse] };
+    expect(await readOne({ input: { messages: begun, tools: [] }, ...hosted })).toEqual(pair);
     const tools = [{ type: 'function', function: { name: 'add' } }];
+    expect(await readOne({ input: { messages: begun, tools }, ...hosted })).toMatchObject({
+      chosen: { tools },
+      rejected: { tools },
+    });
     expect(await readOne({ ...whole, tools })).toMatchObject({ chosen: { tools }, rejected: { tools } });
   });
 
@@ -252,6 +258,11 @@ describe('preference pairs', () => {
     [{ chosen: 'ab', rejected: 'ac' }, ['no `prompt`', 'Write what both texts begin with']],
     [{ chosen: [user, assistant], rejected: [user] }, ['no answer in `rejected`', 'user']],
     [{ chosen: [user, assistant], rejected: 'c' }, ['`rejected`', 'list']],
+    [{ preferred_output: [assistant], non_preferred_output: [worse] }, ['no `input.messages`']],
+    [
+      { input: { messages: [user] }, preferred_output: [assistant], non_preferred_output: [user] },
+      ['no answer in `non_preferred_output`'],
+    ],
     [
       { chosen: [user, assistant], rejected: [user, { role: 'judge', content: '' }] },
       ['`rejected[1]`', 'judge'],
