@@ -8,6 +8,7 @@ import { registerGenerationBench } from './commands/generation.js';
 import { registerKernelsBench } from './commands/kernels.js';
 import { registerLoadBench } from './commands/load.js';
 import { registerLossesBench } from './commands/losses.js';
+import { registerServerBench } from './commands/server.js';
 import { registerTokenizeBench } from './commands/tokenize.js';
 import { registerTokenizerParity } from './commands/tokenizer-parity.js';
 
@@ -25,6 +26,7 @@ export function createProgram({ terminal }: CommandContext): Command {
   registerCellBench(program, terminal);
   registerLossesBench(program, terminal);
   registerLoadBench(program, terminal);
+  registerServerBench(program, terminal);
   registerTokenizeBench(program, terminal);
   registerTokenizerParity(program, terminal);
   return program;
