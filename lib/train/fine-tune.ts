@@ -17,7 +17,7 @@ import { exportAdapters } from './interchange/export-adapters.js';
 import { exportModel } from './interchange/export-model.js';
 import { loadModel } from './weights/load-model.js';
 import { lengthFor, measureRecords } from './evaluation/measure-records.js';
-import { withTokenizer } from './options/given-data.js';
+import { arePaths, withTokenizer } from './options/given-data.js';
 import { resolveOptions } from './options/options.js';
 import { Trainer } from './trainer.js';
 import { fineTuneTable } from './options/fine-tune-table.js';
@@ -140,8 +140,7 @@ const trainsAdaptersAlone = (method: Method): boolean =>
   method.describe()['r'] !== undefined && method.name !== 'relora';
 
 function dataOf(given: FineTuneOptions['data'], folder: string): RecordDataOptions {
-  const isAlone = typeof given === 'string' || Array.isArray(given);
-  return withTokenizer(isAlone ? { records: given } : given, folder) as RecordDataOptions;
+  return withTokenizer(arePaths(given) ? { records: given } : given, folder) as RecordDataOptions;
 }
 
 /** A model that reads padded sequences learns a class, classes, or a number, where the data has them. */

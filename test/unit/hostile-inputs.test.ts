@@ -159,8 +159,9 @@ const compileOptions = () => ({
   accounting: 'ours',
 });
 /** Functions of a caller's own may be others, and objects of functions may have more of them. */
+/** Clocks, entries and variants have names of the method's own. */
 const ownFunctions =
-  /\.(model|method|target)(\.added|\.refresh(\.\w+)?(\.added|\.misspelt)?|\.preparedOps.*)$/;
+  /\.(model|method|target)(\.added|\.clocks(\.\w+(\.entries(\.\w+)?)?)?(\.added|\.misspelt)|\.variants(\.\w+)?(\.added|\.misspelt)|\.preparedOps.*)$/;
 const planParts = /attributes|flops|inputs|\.added$|^0\.entries\.\w+(\.misspelt)?$|\.kind$|\.version$/;
 
 let folder: string;
@@ -723,6 +724,15 @@ describe('also refused:', () => {
     [
       'a getter of the data to evaluate on',
       () => evaluateModel({ model: checkpoint, data: thrower('train') as never }),
+      'ERR_COMPACT_TYPE',
+    ],
+    [
+      'data that cannot be looked at',
+      () => {
+        const { proxy, revoke } = Proxy.revocable({}, {});
+        revoke();
+        return evaluateModel({ model: checkpoint, data: proxy as never });
+      },
       'ERR_COMPACT_TYPE',
     ],
     [

@@ -20,7 +20,7 @@ import { engineTable } from '../../runtime/options.js';
 import { compactError } from '../../errors.js';
 import { checkFields, vocabularyOf } from '../batch-fields.js';
 import { evaluateLoss } from './evaluate.js';
-import { withTokenizer } from '../options/given-data.js';
+import { arePaths, withTokenizer } from '../options/given-data.js';
 import { lengthFor, measureRecords } from './measure-records.js';
 import { exactMatch, numWithoutMark, tokenAccuracy } from './metrics/index.js';
 import { answerEnds, readReferences, type Reference } from './references.js';
@@ -212,7 +212,7 @@ async function dataOf(
   given: unknown,
   { model, tokenizerPath: tokenizer }: StoredModel,
 ): Promise<DataOptions | RecordDataOptions> {
-  if (typeof given !== 'string' && !Array.isArray(given)) return withTokenizer(given, tokenizer);
+  if (!arePaths(given)) return withTokenizer(given, tokenizer);
   const [first] = [given as string | readonly unknown[]].flat();
   const kind = typeof first === 'string' && (await isFile(first)) ? await firstKind(first) : undefined;
   const hasParts = kind === 'messages' || kind === 'completion' || kind === 'preference';
