@@ -6,6 +6,7 @@ import { AuditLog } from './audit-log.js';
 import type { ServerContext } from './context.js';
 import { FileStore } from './files/file-store.js';
 import { authenticate } from './hooks/authenticate.js';
+import { acceptEmptyBodies } from './hooks/json-body.js';
 import { replyWithError } from './hooks/error-reply.js';
 import { securityHeaders } from './hooks/security-headers.js';
 import { strictValidation } from './hooks/strict-validation.js';
@@ -50,6 +51,7 @@ export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, give
     () => require('@fastify/multipart') as typeof multipart,
   );
   await app.register(forms, { throwFileSizeLimit: false });
+  acceptEmptyBodies(app);
   addHooks(app, context);
   app.addHook('preClose', () => closing.abort());
   app.addHook('onClose', () => context.samplers[Symbol.asyncDispose]());

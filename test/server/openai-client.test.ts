@@ -224,7 +224,7 @@ describe('jobs', () => {
 
     const [result] = job.result_files;
     const content = await (await client.files.content(result!)).text();
-    expect(content).toBe('step,loss,evalLoss\n2,0.5,\n4,0.25,1\n6,0.16666666666666666,1\n');
+    expect(content).toBe('step,train_loss,valid_loss\n2,0.5,\n4,0.25,1\n6,0.16666666666666666,1\n');
     expect(await client.files.retrieve(result!)).toMatchObject({
       purpose: 'fine-tune-results',
       bytes: content.length,

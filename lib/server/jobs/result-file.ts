@@ -12,13 +12,16 @@ export const resultFileId = ({ id }: Pick<Job, 'id'>): string => `${prefix}${id}
 export const jobOfResultFile = (id: string): string | undefined =>
   id.startsWith(prefix) ? id.slice(prefix.length) : undefined;
 
+/** What clients of the API look for by a name of theirs. */
+const apiNames: Readonly<Record<string, string>> = { loss: 'train_loss', evalLoss: 'valid_loss' };
+
 /** Columns are the numbers that any of a job's metrics has, so events are read twice, and never all of them are held. */
 export async function* resultCsv(jobs: JobService, { id, owner }: Job): AsyncGenerator<string> {
   const names = new Set(['step']);
   for await (const data of metrics(jobs, id, owner))
     for (const [name, value] of Object.entries(data)) if (typeof value === 'number') names.add(name);
   const columns = [...names];
-  yield `${columns.join(',')}\n`;
+  yield `${columns.map((name) => apiNames[name] ?? name).join(',')}\n`;
   for await (const data of metrics(jobs, id, owner))
     yield `${columns.map((name) => (typeof data[name] === 'number' ? String(data[name]) : '')).join(',')}\n`;
 }
