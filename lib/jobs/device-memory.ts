@@ -12,6 +12,9 @@ export interface JobDevice {
 export const isNamed = ({ name }: JobDevice, wanted: string): boolean =>
   name === wanted || name.startsWith(`${wanted}:`);
 
+/** Whether a plan fits on a device now, when others have given something back, or never on any of these devices. */
+export type Fit = 'now' | 'later' | 'never';
+
 /** What a plan takes of its device. */
 export const bytesOf = ({ plannedBytes, overheadBytes }: JobPlan): number => plannedBytes + overheadBytes;
 
@@ -31,6 +34,14 @@ export class DeviceMemory {
       .filter((device) => isNamed(device, plan.device))
       .toSorted((a, b) => roomOf(b) - roomOf(a));
     return roomiest !== undefined && bytesOf(plan) <= roomOf(roomiest) ? roomiest : undefined;
+  }
+
+  fitOf(plan: JobPlan): Fit {
+    if (this.find(plan) !== undefined) return 'now';
+    const isPossible = this.devices.some(
+      (device) => isNamed(device, plan.device) && bytesOf(plan) <= device.memoryBytes,
+    );
+    return isPossible ? 'later' : 'never';
   }
 
   /** Takes what a plan needs of a device, until that is disposed of. */

@@ -13,12 +13,12 @@ export const maxAttempts = 3;
 /**
  * What becomes of a job after an attempt, and the event that tells it.
  * @param wish what was asked for meanwhile
- * @param numLosses processes that were lost since the latest checkpoint, this one included
+ * @param losses processes that were lost since the latest checkpoint, this one included
  */
 export function endOfAttempt(
   attempt: Attempt,
   wish: Wish | undefined,
-  numLosses: number,
+  losses: number,
 ): { readonly end: JobEnd; readonly event: NewJobEvent } {
   if ('outcome' in attempt) {
     const { isComplete, result } = attempt.outcome;
@@ -32,9 +32,9 @@ export function endOfAttempt(
   }
   if (wish !== undefined) return { end: { status: wish }, event: told(stopped[wish]) };
   const error = jobError(attempt.error);
-  if (isLost(attempt) && numLosses < maxAttempts) {
+  if (isLost(attempt) && losses < maxAttempts) {
     const message = `${error.what}; the job goes on from its latest checkpoint`;
-    return { end: { status: 'queued' }, event: told(message, 'warn', error) };
+    return { end: { status: 'queued', losses }, event: told(message, 'warn', error) };
   }
   return { end: { status: 'failed', error }, event: told(error.what, 'error', error) };
 }

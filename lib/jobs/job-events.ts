@@ -1,4 +1,4 @@
-import type { JobStatus, NewJobEvent } from './job.js';
+import type { JobError, JobPlan, JobStatus, NewJobEvent } from './job.js';
 
 const event = (
   message: string,
@@ -23,5 +23,9 @@ export const stopRequestEvents = {
   paused: event('The job was asked to pause'),
   cancelled: event('The job was asked to end'),
 } as const;
+
+/** Tells of a job that no device can take any more, with what it would take. */
+export const neverFitsEvent = (error: JobError, plan: JobPlan): NewJobEvent =>
+  event(error.what, { ...error, plan }, 'error');
 
 export const lostEvent = event('The server that ran the job is gone', {}, 'warn');

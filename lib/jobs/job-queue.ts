@@ -24,12 +24,6 @@ type Settings = Omit<
   readonly maxRunning: number;
 };
 
-/** Processes of a job that were lost since one checkpoint. */
-interface Losses {
-  readonly checkpoint: number;
-  readonly count: number;
-}
-
 /**
  * Does jobs, each in a process of its own: as many side by side as fit into memory, in the order that the store gives. What a
  * job does is in the store before anybody hears of it, and what it has learnt in checkpoints in its folder, so that jobs go
@@ -40,7 +34,6 @@ export class JobQueue implements JobService, AsyncDisposable {
   readonly #memory: DeviceMemory;
   readonly #planner: Planner;
   readonly #runs = new Map<string, { readonly run: JobRun; readonly ended: Promise<void> }>();
-  readonly #losses = new Map<string, Losses>();
   readonly #listeners: JobListeners;
   /** No more is asked of a store that does not answer. */
   readonly #givingUp = new AbortController();
@@ -110,7 +103,6 @@ export class JobQueue implements JobService, AsyncDisposable {
   async resume(id: string, owner: string): Promise<Job> {
     await this.#checkOwner(id, owner);
     const job = await this.#options.store.resume(id);
-    this.#losses.delete(id);
     this.#listeners.tell(id);
     void this.#claim();
     return job;
@@ -189,7 +181,7 @@ export class JobQueue implements JobService, AsyncDisposable {
   async #claimFitting(): Promise<void> {
     const { store, server, maxRunning } = this.#options;
     while (this.#closing === undefined && this.#runs.size < maxRunning) {
-      const job = await store.claim(server, (plan) => this.#memory.find(plan) !== undefined);
+      const job = await store.claim(server, (plan) => this.#memory.fitOf(plan));
       if (job === undefined) return;
       const run = new JobRun(job);
       if (job.stopRequest !== undefined) run.end(job.stopRequest, 0);
@@ -211,10 +203,9 @@ export class JobQueue implements JobService, AsyncDisposable {
     await before;
     try {
       const attempt = await this.#attempt(run, device);
-      const numLosses = isLost(attempt) ? this.#countLoss(run) : 0;
-      const { end, event } = endOfAttempt(attempt, run.wish, numLosses);
+      const losses = isLost(attempt) ? run.losses + 1 : 0;
+      const { end, event } = endOfAttempt(attempt, run.wish, losses);
       if (!run.isDisowned) await this.#persistently(() => store.finish(id, server, end, event));
-      if (end.status !== 'queued') this.#losses.delete(id);
     } catch (error) {
       onProblem(error);
     }
@@ -252,13 +243,6 @@ export class JobQueue implements JobService, AsyncDisposable {
       maxSteps: plan.maxSteps,
       known: { step, trainedTokens, attempts, checkpoints: checkpoints.map((checkpoint) => checkpoint.step) },
     };
-  }
-
-  #countLoss({ job, latestCheckpoint }: JobRun): number {
-    const before = this.#losses.get(job.id);
-    const count = before?.checkpoint === latestCheckpoint ? before.count + 1 : 1;
-    this.#losses.set(job.id, { checkpoint: latestCheckpoint, count });
-    return count;
   }
 
   async #requestStop(id: string, owner: string, wish: 'paused' | 'cancelled', graceMs: number): Promise<Job> {

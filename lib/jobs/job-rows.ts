@@ -27,6 +27,7 @@ export const storedJobOf = (row: SqlRow): StoredJob => ({
   startedAt: (row.started_at ?? undefined) as number | undefined,
   finishedAt: (row.finished_at ?? undefined) as number | undefined,
   attempts: Number(row.attempts),
+  losses: Number(row.losses),
   step: Number(row.step),
   trainedTokens: Number(row.trained_tokens),
   error: parsed(row.error) as Job['error'],
@@ -38,7 +39,7 @@ export const storedJobOf = (row: SqlRow): StoredJob => ({
 
 /** The columns of a job that change, in the order of `changingValues`. */
 export const changingColumns = [
-  'status', 'stop_request', 'server', 'started_at', 'finished_at', 'attempts', 'step', 'trained_tokens',
+  'status', 'stop_request', 'server', 'started_at', 'finished_at', 'attempts', 'losses', 'step', 'trained_tokens',
   'error', 'result', 'num_events', 'num_metrics', 'last_metrics',
 ] as const; // prettier-ignore
 
@@ -49,6 +50,7 @@ export const changingValues = (job: StoredJob): readonly SqlValue[] => [
   job.startedAt ?? null,
   job.finishedAt ?? null,
   job.attempts,
+  job.losses,
   job.step,
   job.trainedTokens,
   written(job.error),
@@ -72,6 +74,7 @@ export const jobOf = (job: StoredJob): Job => ({
   startedAt: job.startedAt,
   finishedAt: job.finishedAt,
   attempts: job.attempts,
+  losses: job.losses,
   step: job.step,
   trainedTokens: job.trainedTokens,
   error: job.error,

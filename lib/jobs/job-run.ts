@@ -18,11 +18,12 @@ export class JobRun {
   /** When that is over. */
   #graceEnds = Infinity;
   #wish: Wish | undefined;
-  #latestCheckpoint = 0;
+  #losses: number;
   #isDisowned = false;
 
   constructor(job: Job) {
     this.job = job;
+    this.#losses = job.losses;
   }
 
   /** The strongest of what was asked for. */
@@ -35,9 +36,9 @@ export class JobRun {
     return this.#isDisowned;
   }
 
-  /** Step of the latest checkpoint that is known. */
-  get latestCheckpoint(): number {
-    return this.#latestCheckpoint;
+  /** Processes of the job that were lost since its latest checkpoint, before this one. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /**
@@ -45,7 +46,6 @@ export class JobRun {
    * @throws what `runProcess` and `write` throw, ERR_COMPACT_ABORTED when the process was killed by `end`
    */
   async train(task: JobTask, write: (progress: JobProgress) => Promise<boolean>): Promise<JobOutcome> {
-    this.#latestCheckpoint = Math.max(0, ...task.known.checkpoints);
     const buffer = new ProgressBuffer(async (progress) => {
       try {
         if (!(await write(progress))) this.disown();
@@ -55,7 +55,7 @@ export class JobRun {
       }
     });
     const onMessage = (progress: JobProgress): void => {
-      this.#latestCheckpoint = Math.max(this.#latestCheckpoint, progress.checkpoint?.step ?? 0);
+      if (progress.checkpoint !== undefined) this.#losses = 0;
       buffer.add(progress);
     };
     try {

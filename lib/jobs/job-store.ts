@@ -1,3 +1,4 @@
+import type { Fit } from './device-memory.js';
 import type {
   Job,
   JobCheckpoint,
@@ -31,7 +32,9 @@ export interface JobProgress {
 export type JobEnd =
   | { readonly status: 'succeeded'; readonly result: JobResult }
   | { readonly status: 'failed'; readonly error: JobError }
-  | { readonly status: 'cancelled' | 'paused' | 'queued' };
+  | { readonly status: 'cancelled' | 'paused' }
+  /** `losses` where one more process was lost: what the job has of them now. */
+  | { readonly status: 'queued'; readonly losses?: number };
 
 /**
  * Jobs and what has happened to them, in a database. Every change is one transaction: a process that is killed at any moment
@@ -55,10 +58,11 @@ export interface JobStore {
   /** How many of each status there are; of one owner, or of all. */
   count(owner?: string): Promise<Readonly<Record<Job['status'], number>>>;
   /**
-   * Takes the first job of the queue for this server, by priority and age, if it fits: a job that does not fit yet waits, and
-   * those behind it with it, so that small ones do not keep large ones from ever beginning.
+   * Takes the first job of the queue for this server, by priority and age, if it fits now. One that fits later waits, and
+   * those behind it with it, so that small ones do not keep large ones from ever beginning. One that never fits here is left
+   * to other servers; where there cannot be any it fails with ERR_COMPACT_DOES_NOT_FIT.
    */
-  claim(server: string, fits: (plan: JobPlan) => boolean): Promise<Job | undefined>;
+  claim(server: string, fitOf: (plan: JobPlan) => Fit): Promise<Job | undefined>;
   /** Tells that this server is alive, so that no other takes its jobs. */
   renew(server: string): Promise<void>;
   /**

@@ -73,6 +73,8 @@ export interface Job extends JobRequest {
   readonly finishedAt: number | undefined;
   /** How often it was begun: one more each time that its process was lost, and when it was paused. */
   readonly attempts: number;
+  /** Processes of the job that were lost since its latest checkpoint. */
+  readonly losses: number;
   /** Optimizer steps done, and the tokens that they learnt from. */
   readonly step: number;
   readonly trainedTokens: number;

@@ -59,4 +59,5 @@ export const jobMigrations: readonly Migration[] = [
       'CREATE TABLE compact_job_servers (name TEXT PRIMARY KEY, beats BIGINT NOT NULL)',
     ],
   },
+  { version: 2, statements: ['ALTER TABLE compact_jobs ADD COLUMN losses BIGINT NOT NULL DEFAULT 0'] },
 ];

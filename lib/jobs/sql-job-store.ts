@@ -1,15 +1,25 @@
 import { isDeepStrictEqual } from 'node:util';
 import { compactError } from '../errors.js';
 import { checkValue, wholeNumber } from '../options.js';
+import { bytesOf, type Fit } from './device-memory.js';
 import type { Database, SqlRow, SqlValue, Transaction } from './database.js';
-import { lostEvent, statusEvent, stopRequestEvents } from './job-events.js';
+import { lostEvent, neverFitsEvent, statusEvent, stopRequestEvents } from './job-events.js';
 import { isJobId } from './job-id.js';
 import { checkpointOf, eventOf, jobOf, storedJobOf } from './job-rows.js';
 import type { StoredJob } from './job-rows.js';
 import { afterAttempt, afterStopRequest, checkResumable } from './job-states.js';
 import type { JobEnd, JobProgress, JobStore, Page } from './job-store.js';
 import { finalStatuses, jobStatuses } from './job.js';
-import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus, NewJobEvent } from './job.js';
+import type {
+  Job,
+  JobCheckpoint,
+  JobError,
+  JobEvent,
+  JobPlan,
+  JobRequest,
+  JobStatus,
+  NewJobEvent,
+} from './job.js';
 import { withMetrics } from './last-metrics.js';
 import { migrate } from './migrate.js';
 import { jobMigrations } from './schema.js';
@@ -97,14 +107,10 @@ export class SqlJobStore implements JobStore {
     >;
   }
 
-  claim(server: string, fits: (plan: JobPlan) => boolean): Promise<Job | undefined> {
+  claim(server: string, fitOf: (plan: JobPlan) => Fit): Promise<Job | undefined> {
     return this.#database.transaction(async (transaction) => {
-      const [row] = await transaction.query(
-        `SELECT * FROM compact_jobs WHERE status = 'queued'
-         ORDER BY priority DESC, sequence LIMIT 1 ${this.#holdingFree}`,
-      );
-      const job = row && storedJobOf(row);
-      if (job === undefined || !fits(job.plan)) return undefined;
+      const job = await this.#firstFitting(transaction, fitOf);
+      if (job === undefined) return undefined;
       const attempts = job.attempts + 1;
       const startedAt = job.startedAt ?? Date.now();
       const event = statusEvent('running', { attempt: attempts });
@@ -153,7 +159,8 @@ export class SqlJobStore implements JobStore {
         step: Math.max(job.step, step),
         trainedTokens: Math.max(job.trainedTokens, trainedTokens),
       };
-      await saveJob(transaction, { ...job, ...done, lastMetrics }, news);
+      const losses = checkpoint === undefined ? job.losses : 0;
+      await saveJob(transaction, { ...job, ...done, losses, lastMetrics }, news);
       return true;
     });
   }
@@ -163,8 +170,9 @@ export class SqlJobStore implements JobStore {
       const job = await this.#runningJob(transaction, id, server);
       if (job === undefined) return undefined;
       const status = afterAttempt(job, end.status);
+      const losses = (end.status === 'queued' ? end.losses : 0) ?? job.losses;
       const ended = {
-        ...inStatus(job, status),
+        ...inStatus({ ...job, losses }, status),
         error: end.status === 'failed' ? end.error : undefined,
         result: end.status === 'succeeded' ? end.result : undefined,
       };
@@ -263,6 +271,30 @@ export class SqlJobStore implements JobStore {
 
   get #holding(): string {
     return this.#database.isShared ? 'FOR UPDATE' : '';
+  }
+
+  /** The first of the queue, but for those that never fit; nothing when it has to wait. */
+  async #firstFitting(
+    transaction: Transaction,
+    fitOf: (plan: JobPlan) => Fit,
+  ): Promise<StoredJob | undefined> {
+    for (let after: StoredJob | undefined; ;) {
+      const [row] = await transaction.query(
+        `SELECT * FROM compact_jobs WHERE status = 'queued'
+         ${after === undefined ? '' : 'AND (priority < $1 OR (priority = $1 AND sequence > $2))'}
+         ORDER BY priority DESC, sequence LIMIT 1 ${this.#holdingFree}`,
+        after === undefined ? [] : [after.priority, after.sequence],
+      );
+      const job = row && storedJobOf(row);
+      const fit = job && fitOf(job.plan);
+      if (fit !== 'never') return fit === 'now' ? job : undefined;
+      after = job!;
+      if (this.#database.isShared) continue;
+      const error = neverFits(after.plan);
+      await saveJob(transaction, { ...inStatus(after, 'failed'), error }, [
+        neverFitsEvent(error, after.plan),
+      ]);
+    }
   }
 
   /** @throws ERR_COMPACT_JOB_UNKNOWN */
@@ -377,6 +409,16 @@ const inStatus = (job: StoredJob, status: JobStatus): StoredJob => ({
   stopRequest: undefined,
   server: undefined,
   finishedAt: finalStatuses.includes(status) ? Date.now() : undefined,
+  losses: status === 'queued' ? job.losses : 0,
+});
+
+const neverFits = (plan: JobPlan): JobError => ({
+  code: 'ERR_COMPACT_DOES_NOT_FIT',
+  what: 'the job no longer fits on any device of the server',
+  op: 'device',
+  expected: `a device ${plan.device} with ${bytesOf(plan)} bytes for jobs`,
+  received: 'devices that have less, or are of another kind',
+  remedy: 'Give the server more memory and resume the job, or create one that takes less',
 });
 
 const unknownJob = (id: string): Error =>

@@ -22,7 +22,7 @@ export const newJob = (
 ): StoredJob => ({
   ...{ sequence, id: newJobId(), owner, priority, recipe, details, plan, createdAt: Date.now() },
   ...{ status: 'queued', stopRequest: undefined, server: undefined },
-  ...{ startedAt: undefined, finishedAt: undefined, attempts: 0, step: 0, trainedTokens: 0 },
+  ...{ startedAt: undefined, finishedAt: undefined, attempts: 0, losses: 0, step: 0, trainedTokens: 0 },
   ...{ error: undefined, result: undefined, numEvents: 0, numMetrics: 0, lastMetrics: noMetrics },
 });
 

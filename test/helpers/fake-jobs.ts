@@ -76,7 +76,7 @@ export class FakeJobs implements JobService {
     const job: Job = {
       ...(JSON.parse(text) as JobRequest),
       ...{ id, plan, status: 'queued', stopRequest: undefined, createdAt: Date.now() },
-      ...{ startedAt: undefined, finishedAt: undefined, attempts: 0, step: 0, trainedTokens: 0 },
+      ...{ startedAt: undefined, finishedAt: undefined, attempts: 0, losses: 0, step: 0, trainedTokens: 0 },
       ...{ error: undefined, result: undefined },
     };
     this.#entries.set(id, { job, idempotencyKey, request: text, events: [], checkpoints: [] });

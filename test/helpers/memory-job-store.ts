@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { compactError } from '../../lib/errors.js';
+import type { Fit } from '../../lib/jobs/device-memory.js';
 import type {
   Job,
   JobCheckpoint,
@@ -53,7 +54,7 @@ export class MemoryJobStore implements JobStore {
       createdAt: Date.now(),
       startedAt: undefined,
       finishedAt: undefined,
-      ...{ attempts: 0, step: 0, trainedTokens: 0 },
+      ...{ attempts: 0, losses: 0, step: 0, trainedTokens: 0 },
       ...{ error: undefined, result: undefined },
     };
     this.#rows.push({ job, key, server: undefined, events: [], checkpoints: [] });
@@ -77,9 +78,15 @@ export class MemoryJobStore implements JobStore {
     return Object.fromEntries(statuses.map((status) => [status, numOf(status)])) as Record<JobStatus, number>;
   }
 
-  async claim(server: string, fits: (plan: JobPlan) => boolean): Promise<Job | undefined> {
+  async claim(server: string, fitOf: (plan: JobPlan) => Fit): Promise<Job | undefined> {
     const row = first(this.#rows.filter(({ job }) => job.status === 'queued'));
-    if (row === undefined || !fits(row.job.plan)) return undefined;
+    const fit = row && fitOf(row.job.plan);
+    if (row !== undefined && fit === 'never') {
+      const error = { code: 'ERR_COMPACT_DOES_NOT_FIT', what: 'it never fits' };
+      this.#changed(row.job.id, { status: 'failed', error, finishedAt: Date.now() }, told('It never fits'));
+      return this.claim(server, fitOf);
+    }
+    if (row === undefined || fit === 'later') return undefined;
     row.server = server;
     const { startedAt, attempts } = row.job;
     const change = { status: 'running', startedAt: startedAt ?? Date.now(), attempts: attempts + 1 } as const;
@@ -105,7 +112,10 @@ export class MemoryJobStore implements JobStore {
     const { checkpoint, step, trainedTokens } = progress;
     if (checkpoint !== undefined && !row.checkpoints.some((known) => known.step === checkpoint.step))
       row.checkpoints.push({ ...checkpoint, createdAt: Date.now() });
-    const change = step > job.step ? { step, trainedTokens } : {};
+    const change = {
+      ...(step > job.step && { step, trainedTokens }),
+      ...(checkpoint !== undefined && { losses: 0 }),
+    };
     this.#changed(id, change, ...progress.events.filter(isNew));
     return true;
   }
@@ -117,6 +127,7 @@ export class MemoryJobStore implements JobStore {
     const hasEnded = !['queued', 'paused'].includes(end.status);
     const isStopped = end.status === row.job.stopRequest || hasEnded;
     const change = {
+      losses: end.status === 'queued' ? row.job.losses : 0,
       ...end,
       ...(isStopped && { stopRequest: undefined }),
       ...(hasEnded && { finishedAt: Date.now() }),

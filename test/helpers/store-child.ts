@@ -16,7 +16,7 @@ const prelude = `
   const say = (value) => writeSync(1, JSON.stringify(value) + '\\n');
   const openDatabase = () =>
     driver === 'postgres' ? PostgresDatabase.open(place) : SqliteDatabase.open(place, { driver });
-  const always = () => true;
+  const always = () => 'now';
   const event = (type, data) => ({ level: 'info', type, message: type, data });
   const stepDone = (step) => ({ step, trainedTokens: step, events: [event('metrics', { step }), event('message', {})] });
 `;

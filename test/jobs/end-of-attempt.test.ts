@@ -18,7 +18,7 @@ test.each<[string, Attempt, Wish | undefined, number, object, string]>([
   ['stops as asked', stopped, 'paused', 0, { status: 'paused' }, 'info'],
   ['stops by itself', stopped, undefined, 0, { status: 'queued' }, 'info'],
   ['is killed for a cancellation', lost, 'cancelled', 1, { status: 'cancelled' }, 'info'],
-  ['is lost', lost, undefined, 2, { status: 'queued' }, 'warn'],
+  ['is lost', lost, undefined, 2, { status: 'queued', losses: 2 }, 'warn'],
   [
     'is lost too often',
     lost,

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { compactError } from '../../lib/errors.js';
-import type { Job } from '../../lib/jobs/index.js';
+import type { Job, JobPlan } from '../../lib/jobs/index.js';
 import {
   allEvents,
   become,
@@ -40,6 +40,11 @@ const request = (change?: Readonly<Record<string, unknown>>) => ({
   priority: 0,
   details: {},
 });
+async function planOf(recipe: Readonly<Record<string, unknown>>): Promise<JobPlan> {
+  await using queue = await open();
+  return await queue.plan(recipe);
+}
+
 /** Trains until it is stopped. */
 const endless = { maxSteps: 1_000_000, loggingSteps: 1000, evalSteps: 0, saveSteps: 0 };
 const failureOf = (work: Promise<unknown>): Promise<Record<string, unknown>> =>
@@ -212,6 +217,34 @@ describe('a job', () => {
     await queue.resume(id, owner);
     await become(queue, id, isStatus('succeeded'));
   });
+
+  test('whose processes were lost on a server of before is not tried as often again', async () => {
+    const store = new MemoryJobStore();
+    const plan = await planOf(fixture.recipe());
+    const { id } = await store.create(request(), plan);
+    await store.claim('before', () => 'now');
+    const lost = { level: 'warn', type: 'message', message: 'lost twice', data: {} } as const;
+    await store.finish(id, 'before', { status: 'queued', losses: 2 }, lost);
+    using kills = killAt(newDirectory(), [{ step: 3, what: 'step' }]);
+    await using queue = await open({ store });
+    await become(queue, id, isStatus('failed'));
+    expect(kills.killed()).toHaveLength(1);
+  });
+
+  test('that no device can take any more fails, and those behind it begin', async () => {
+    const store = new MemoryJobStore();
+    const plan = await planOf(fixture.recipe());
+    const large = await store.create(request(), { ...plan, plannedBytes: 1e15 });
+    const other = await store.create(request(), { ...plan, device: 'cuda' });
+    const small = await store.create(request({ maxSteps: 1 }), plan);
+    await using queue = await open({ store });
+    await become(queue, small.id, isStatus('succeeded'));
+    for (const { id } of [large, other])
+      expect(await queue.get(id, owner)).toMatchObject({
+        status: 'failed',
+        error: { code: 'ERR_COMPACT_DOES_NOT_FIT' },
+      });
+  });
 });
 
 describe('a store', () => {
@@ -246,7 +279,7 @@ describe('a store', () => {
     await become(queue, id, isTraining);
     const pid = processOf(queue, id);
     await store.requeueLost('other');
-    await store.claim('other', () => true);
+    await store.claim('other', () => 'now');
     while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await store.get(id)).toMatchObject({ status: 'running', attempts: 2 });
   });

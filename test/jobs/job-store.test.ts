@@ -1,14 +1,16 @@
 /** What holds of jobs in every database. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Database } from '../../lib/jobs/database.js';
+import type { Fit } from '../../lib/jobs/device-memory.js';
 import type { JobEnd } from '../../lib/jobs/job-store.js';
-import type { Job, JobEvent } from '../../lib/jobs/job.js';
+import type { Job, JobEvent, JobPlan } from '../../lib/jobs/job.js';
 import { migrate } from '../../lib/jobs/migrate.js';
+import { jobMigrations } from '../../lib/jobs/schema.js';
 import { SqlJobStore } from '../../lib/jobs/sql-job-store.js';
 import { databaseKinds, type DatabaseSource } from '../helpers/job-databases.js';
 import { message, metrics, plan, request, stepDone } from '../helpers/job-fixtures.js';
 
-const always = (): boolean => true;
+const always = (): Fit => 'now';
 const succeeded: JobEnd = { status: 'succeeded', result: { step: 10, loss: 0.5, folder: 'model' } };
 const failed: JobEnd = { status: 'failed', error: { code: 'ERR_COMPACT_NOT_FINITE', what: 'a loss is NaN' } };
 
@@ -51,7 +53,7 @@ describe.each(databaseKinds)('$name', ({ start }) => {
       ...asked,
       ...{ id: expect.stringMatching(/^job-[0-9a-f]{32}$/), plan, status: 'queued', stopRequest: undefined },
       ...{ createdAt: expect.any(Number), startedAt: undefined, finishedAt: undefined },
-      ...{ attempts: 0, step: 0, trainedTokens: 0, error: undefined, result: undefined },
+      ...{ attempts: 0, losses: 0, step: 0, trainedTokens: 0, error: undefined, result: undefined },
     });
     expect(job.createdAt).toBeGreaterThanOrEqual(before);
     expect(await store.get(job.id)).toEqual(job);
@@ -135,7 +137,7 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     const large = await store.create(request(), { ...plan, plannedBytes: 1e12 });
     const small = await store.create(request(), plan);
     const urgent = await store.create(request({ priority: 1 }), plan);
-    const fits = ({ plannedBytes }: { plannedBytes: number }): boolean => plannedBytes < 1e6;
+    const fits = ({ plannedBytes }: JobPlan): Fit => (plannedBytes < 1e6 ? 'now' : 'later');
     expect(await store.claim('a', fits)).toMatchObject({ id: urgent.id, status: 'running', attempts: 1 });
     expect(await store.claim('a', fits)).toBeUndefined();
     expect(await store.claim('a', always)).toMatchObject({ id: large.id, startedAt: expect.any(Number) });
@@ -146,6 +148,63 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     });
     expect(await store.count('bob')).toMatchObject({ running: 0 });
   });
+
+  testWith(
+    'one that never fits here lets others pass, and fails where nobody else can take it',
+    async (store, { isShared }) => {
+      const bytes = [1e12, 1000, 1e12, 1e7, 1000];
+      const jobs: Job[] = [];
+      for (const plannedBytes of bytes) jobs.push(await store.create(request(), { ...plan, plannedBytes }));
+      const fitOf = ({ plannedBytes }: JobPlan): Fit =>
+        plannedBytes > 1e9 ? 'never' : plannedBytes > 1e6 ? 'later' : 'now';
+      expect(await store.claim('a', fitOf)).toMatchObject({ id: jobs[1]!.id });
+      // The one that fits later holds the last one back.
+      expect(await store.claim('a', fitOf)).toBeUndefined();
+      const found = await Promise.all(jobs.map(({ id }) => store.get(id)));
+      const status = isShared ? 'queued' : 'failed';
+      expect(found.map((job) => job!.status)).toEqual([status, 'running', status, 'queued', 'queued']);
+      if (isShared) expect(await store.claim('large', always)).toMatchObject({ id: jobs[0]!.id });
+      else {
+        expect(found[0]).toMatchObject({
+          error: {
+            code: 'ERR_COMPACT_DOES_NOT_FIT',
+            expected: expect.stringContaining(`${1e12 + 10} bytes`),
+          },
+          finishedAt: expect.any(Number),
+        });
+        const events = await store.latestEvents(jobs[0]!.id, { limit: 1 });
+        expect(events).toMatchObject([{ level: 'error', data: { plan: { plannedBytes: 1e12 } } }]);
+        expect(await store.resume(jobs[0]!.id)).toMatchObject({ status: 'queued', error: undefined });
+      }
+    },
+  );
+
+  testWith(
+    'lost processes are counted from one checkpoint to the next, whatever becomes of servers',
+    async (store) => {
+      const { id } = await store.create(request(), plan);
+      const lossesAfter = async (status: 'queued' | 'paused', losses?: number): Promise<unknown> => {
+        const end = status === 'queued' && losses !== undefined ? { status, losses } : { status };
+        return (await store.finish(id, 'a', end, message('end')))!.losses;
+      };
+      await store.claim('a', always);
+      expect(await lossesAfter('queued', 2)).toBe(2);
+      expect(await store.claim('a', always)).toMatchObject({ losses: 2 });
+      await store.progress(id, 'a', stepDone(1));
+      expect(await store.requeueLost('b', 0)).toMatchObject([{ id, losses: 2 }]);
+      await store.claim('a', always);
+      expect(await lossesAfter('queued')).toBe(2);
+      await store.claim('a', always);
+      await store.progress(id, 'a', {
+        ...stepDone(2),
+        checkpoint: { step: 2, path: 'checkpoint-2', metrics: {} },
+      });
+      expect(await store.get(id)).toMatchObject({ losses: 0 });
+      expect(await lossesAfter('queued', 1)).toBe(1);
+      await store.claim('a', always);
+      expect(await lossesAfter('paused')).toBe(0);
+    },
+  );
 
   testWith(
     'of 200 jobs each is claimed once by one of four; each takes its own by priority and age',
@@ -458,6 +517,24 @@ describe.each(databaseKinds)('$name', ({ start }) => {
       expect(await database.query('SELECT * FROM others')).toEqual([]);
     },
   );
+
+  test('jobs of the first version are as they were', async () => {
+    if (source === undefined) return;
+    const database = await source.open(await source.place());
+    await migrate(database, 'jobs', jobMigrations.slice(0, 1));
+    const id = `job-${'1'.repeat(32)}`;
+    await database.query(
+      `INSERT INTO compact_jobs (sequence, id, owner, priority, recipe, details, plan, created_at, status,
+         attempts, step, trained_tokens, num_events, num_metrics, last_metrics)
+       VALUES (1, $1, 'alice', 0, '{}', '{}', $2, 5, 'queued', 3, 2, 200, 0, 0, '{"step":2,"names":["loss"]}')`,
+      [id, JSON.stringify(plan)],
+    );
+    const store = await SqlJobStore.open(database);
+    const before = { id, owner: 'alice', plan, status: 'queued', step: 2, trainedTokens: 200 };
+    expect(await store.get(id)).toMatchObject({ ...before, attempts: 3, losses: 0 });
+    expect(await store.claim('a', always)).toMatchObject({ id, attempts: 4 });
+    await database.close();
+  });
 
   test('what was done is there when it is opened again; after the end nothing is done', async () => {
     if (source === undefined) return;

@@ -1,6 +1,7 @@
 /** A server of databases that others share, that restarts, and that is cut off. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { join } from 'node:path';
+import type { Fit } from '../../lib/jobs/device-memory.js';
 import { PostgresDatabase } from '../../lib/jobs/postgres-database.js';
 import { SqlJobStore } from '../../lib/jobs/sql-job-store.js';
 import type { Job } from '../../lib/jobs/job.js';
@@ -20,7 +21,7 @@ const until = async (isSo: () => boolean): Promise<void> => {
   while (!isSo()) await new Promise(setImmediate);
 };
 
-const always = (): boolean => true;
+const always = (): Fit => 'now';
 
 /** A test with a new database, opened as often as is asked for; nothing where there is no server. */
 const testWith = (

@@ -121,7 +121,7 @@ async function perform(store: SqlJobStore, ids: string[], call: Call): Promise<b
       ids.push((await store.create(request({ priority: call.priority }), plan)).id);
       return true;
     case 'claim':
-      return (await store.claim(call.server, () => true)) !== undefined;
+      return (await store.claim(call.server, () => 'now')) !== undefined;
     case 'lose':
       return (await store.requeueLost(call.server, 0)).length > 0;
     case 'progress':

@@ -17,6 +17,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SqlJobStore } from '../../lib/jobs/sql-job-store.js';
+import type { Fit } from '../../lib/jobs/device-memory.js';
 import { SqliteDatabase } from '../../lib/jobs/sqlite-database.js';
 import { sqliteDrivers } from '../helpers/job-databases.js';
 import { message, metrics, plan, request, stepDone } from '../helpers/job-fixtures.js';
@@ -28,7 +29,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const always = (): boolean => true;
+const always = (): Fit => 'now';
 const storeError = {
   code: 'ERR_COMPACT_STORE',
   remedy: expect.any(String),
