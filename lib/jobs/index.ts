@@ -15,4 +15,5 @@ export type {
   JobStatus,
   NewJobEvent,
 } from './job.js';
+export type { Retention } from './retention.js';
 export { presetModelFolder, type PresetModel } from './preset-model.js';

@@ -6,14 +6,17 @@ import {
   checkOptions,
   functionOf,
   namedText,
+  numberAbove,
   optional,
   path,
+  section,
   wholeNumber,
   type Checked,
   type OptionTable,
 } from '../options.js';
 import type { JobDevice } from './device-memory.js';
 import type { JobStore } from './job-store.js';
+import type { Retention } from './retention.js';
 
 /** Options of `JobQueue.open`. */
 export interface JobQueueOptions {
@@ -37,6 +40,8 @@ export interface JobQueueOptions {
   readonly lostAfterMs?: number;
   /** What a job that is to be paused may take for its step and its checkpoint before it is killed. Default 600,000 ms. */
   readonly pauseGraceMs?: number;
+  /** What is kept of jobs that have ended; looked after each hour. Default: all of it, for ever. */
+  readonly retention?: Retention;
   /** Told what goes wrong and is tried again. Default: a warning of the process. */
   readonly onProblem?: (problem: unknown) => void;
 }
@@ -61,15 +66,32 @@ const table = {
   renewMs: optional(wholeNumber(1), 5000),
   lostAfterMs: optional(wholeNumber(1), 60_000),
   pauseGraceMs: optional(wholeNumber(1), 600_000),
+  retention: optional(section),
   onProblem: optional(
     functionOf<NonNullable<JobQueueOptions['onProblem']>>('a function'),
     () => (problem: unknown) => process.emitWarning(problem as Error),
   ),
 } satisfies OptionTable<JobQueueOptions>;
 
+const retentionTable = {
+  endedDays: optional(numberAbove(0)),
+  maxEvents: optional(wholeNumber(0)),
+} satisfies OptionTable<Retention>;
+
+/** All options; of the retention too, where it is given. */
+export type CheckedQueueOptions = Omit<Checked<typeof table>, 'retention'> & {
+  readonly retention?: Retention;
+};
+
 /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE */
-export function checkJobQueueOptions(given: JobQueueOptions): Checked<typeof table> {
-  const options = checkOptions(given, table, { what: 'JobQueue.open' });
+export function checkJobQueueOptions(given: JobQueueOptions): CheckedQueueOptions {
+  const { retention, ...others } = checkOptions(given, table, { what: 'JobQueue.open' });
+  const options = {
+    ...others,
+    ...(retention && {
+      retention: checkOptions(retention, retentionTable, { what: 'retention', prefix: 'retention.' }),
+    }),
+  };
   const { memoryLimitBytes, devices } = options;
   if (memoryLimitBytes === undefined || devices === undefined) return options;
   throw compactError('ERR_COMPACT_CONFIG_VALUE', 'memoryLimitBytes and devices exclude each other', {

@@ -15,6 +15,7 @@ import type { JobTask } from './job-task.js';
 import { measureDevices } from './measure-devices.js';
 import { persistently, storeRetryMs } from './persistent-store.js';
 import { Planner } from './planner.js';
+import { retain } from './retention.js';
 
 type Settings = Omit<
   ReturnType<typeof checkJobQueueOptions>,
@@ -23,6 +24,9 @@ type Settings = Omit<
   readonly devices: readonly JobDevice[];
   readonly maxRunning: number;
 };
+
+/** Between two looks at what is kept of jobs that have ended. */
+const retainMs = 3600 * 1000;
 
 /**
  * Does jobs, each in a process of its own: as many side by side as fit into memory, in the order that the store gives. What a
@@ -39,6 +43,8 @@ export class JobQueue implements JobService, AsyncDisposable {
   readonly #givingUp = new AbortController();
   readonly #ended = new AbortController();
   readonly #renewing: Promise<void>;
+  readonly #retainTimer: NodeJS.Timeout;
+  #retaining: Promise<void> = Promise.resolve();
   #claiming: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -48,6 +54,8 @@ export class JobQueue implements JobService, AsyncDisposable {
     this.#listeners = new JobListeners(options.onProblem);
     this.#planner = new Planner({ devices: options.devices, presetDirectory: this.#presetDirectory });
     this.#renewing = this.#renewUntilEnded();
+    this.#retainTimer = setInterval(() => this.#retain(), retainMs).unref();
+    this.#retain();
   }
 
   /**
@@ -159,12 +167,14 @@ export class JobQueue implements JobService, AsyncDisposable {
   async #close(graceMs: number): Promise<void> {
     await this.#planner.close();
     await this.#claiming;
+    clearInterval(this.#retainTimer);
     const runs = [...this.#runs.values()];
     for (const { run } of runs) run.end('queued', graceMs);
     const deadline = setTimeout(() => this.#givingUp.abort(), graceMs + 10 * storeRetryMs);
     await Promise.all(runs.map(({ ended }) => ended));
     clearTimeout(deadline);
     this.#ended.abort();
+    await this.#retaining;
     await this.#renewing; // the store is its owner's again
   }
 
@@ -265,6 +275,14 @@ export class JobQueue implements JobService, AsyncDisposable {
       if (signal.aborted) return;
       await this.#renew();
     }
+  }
+
+  #retain(): void {
+    const { store, directory, retention, onProblem } = this.#options;
+    if (retention === undefined) return;
+    this.#retaining = this.#retaining
+      .then(() => retain(store, join(directory, 'jobs'), retention, onProblem))
+      .catch(onProblem);
   }
 
   /** Tells others that this server is alive, and looks for what others have done. */

@@ -319,6 +319,8 @@ test.each<[object, string]>([
   [{ devices: [] }, 'devices'],
   [{ maxRunning: 0 }, 'maxRunning'],
   [{ memoryLimitBytes: '1GiB' }, 'memoryLimitBytes'],
+  [{ retention: { endedDays: 0 } }, 'retention.endedDays'],
+  [{ retention: { maxEvents: 1.5 } }, 'retention.maxEvents'],
 ])('a queue with %j is refused', async (change, op) => {
   const refused = { name: 'CompactError', code: 'ERR_COMPACT_CONFIG_VALUE', op };
   expect(await failureOf(open(change))).toMatchObject(refused);
