@@ -1,7 +1,8 @@
 import { getJson } from './api.js';
-import type { Job, Page } from './types.js';
+import { deviceLine } from './device-line.js';
 import { element } from './elements.js';
 import { formatDuration, formatTime } from './format.js';
+import type { Job, Page, ServerStatus } from './types.js';
 
 const refreshMs = 2000;
 
@@ -9,6 +10,7 @@ const refreshMs = 2000;
 export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<void> {
   const chosen = new Set<string>();
   const rows = element('tbody');
+  const devices = element('div', { class: 'devices' });
   const more = element('p');
   const compare = element(
     'button',
@@ -20,6 +22,7 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
   );
   main.replaceChildren(
     element('h2', {}, 'Jobs'),
+    devices,
     element(
       'div',
       { class: 'scroll' },
@@ -34,7 +37,11 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     compare.disabled = chosen.size < 2;
   };
   while (!signal.aborted) {
-    const { data, has_more } = await getJson<Page<Job>>('v1/fine_tuning/jobs?limit=50', signal);
+    const [{ data, has_more }, status] = await Promise.all([
+      getJson<Page<Job>>('v1/fine_tuning/jobs?limit=50', signal),
+      getJson<ServerStatus>('v1/compact/status', signal),
+    ]);
+    devices.replaceChildren(...deviceLine(status));
     const focused = document.activeElement?.id;
     rows.replaceChildren(...data.map((job) => row(job, chosen.has(job.id), choose)));
     if (focused) document.getElementById(focused)?.focus();

@@ -32,6 +32,17 @@ export interface Job {
   };
 }
 
+export interface ServerStatus {
+  readonly devices: readonly {
+    readonly name: string;
+    readonly memory_bytes: number;
+    readonly taken_bytes: number;
+  }[];
+  /** Jobs of everybody. */
+  readonly running: number;
+  readonly queued: number;
+}
+
 export interface JobEvent {
   readonly id: string;
   readonly created_at: number;

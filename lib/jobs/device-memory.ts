@@ -12,6 +12,11 @@ export interface JobDevice {
 export const isNamed = ({ name }: JobDevice, wanted: string): boolean =>
   name === wanted || name.startsWith(`${wanted}:`);
 
+/** A device, and how much of it jobs take now. */
+export interface DeviceStatus extends JobDevice {
+  readonly takenBytes: number;
+}
+
 /** Whether a plan fits on a device now, when others have given something back, or never on any of these devices. */
 export type Fit = 'now' | 'later' | 'never';
 
@@ -34,6 +39,10 @@ export class DeviceMemory {
       .filter((device) => isNamed(device, plan.device))
       .toSorted((a, b) => roomOf(b) - roomOf(a));
     return roomiest !== undefined && bytesOf(plan) <= roomOf(roomiest) ? roomiest : undefined;
+  }
+
+  get status(): readonly DeviceStatus[] {
+    return this.devices.map((device) => ({ ...device, takenBytes: this.#takenOf(device) }));
   }
 
   fitOf(plan: JobPlan): Fit {

@@ -1,7 +1,7 @@
-export type { JobDevice } from './device-memory.js';
+export type { DeviceStatus, JobDevice } from './device-memory.js';
 export { JobQueue } from './job-queue.js';
 export type { JobQueueOptions } from './job-queue-options.js';
-export type { JobService } from './job-service.js';
+export type { JobService, JobServiceStatus } from './job-service.js';
 export type { JobEnd, JobProgress, JobStore, Page } from './job-store.js';
 export { finalStatuses } from './job.js';
 export type {
@@ -17,3 +17,4 @@ export type {
 } from './job.js';
 export type { Retention } from './retention.js';
 export { presetModelFolder, type PresetModel } from './preset-model.js';
+export type { ThroughputStatus } from './throughput.js';

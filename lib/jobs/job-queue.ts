@@ -9,13 +9,14 @@ import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } fro
 import { JobListeners } from './job-listeners.js';
 import { checkJobQueueOptions, type JobQueueOptions } from './job-queue-options.js';
 import { JobRun, type Wish } from './job-run.js';
-import type { JobService } from './job-service.js';
+import type { JobService, JobServiceStatus } from './job-service.js';
 import type { Page } from './job-store.js';
 import type { JobTask } from './job-task.js';
 import { measureDevices } from './measure-devices.js';
 import { persistently, storeRetryMs } from './persistent-store.js';
 import { Planner } from './planner.js';
 import { retain } from './retention.js';
+import { Throughput } from './throughput.js';
 
 type Settings = Omit<
   ReturnType<typeof checkJobQueueOptions>,
@@ -38,6 +39,7 @@ export class JobQueue implements JobService, AsyncDisposable {
   readonly #memory: DeviceMemory;
   readonly #planner: Planner;
   readonly #runs = new Map<string, { readonly run: JobRun; readonly ended: Promise<void> }>();
+  readonly #throughput = new Throughput();
   readonly #listeners: JobListeners;
   /** No more is asked of a store that does not answer. */
   readonly #givingUp = new AbortController();
@@ -96,6 +98,20 @@ export class JobQueue implements JobService, AsyncDisposable {
 
   count(owner: string): Promise<Readonly<Record<JobStatus, number>>> {
     return this.#options.store.count(owner);
+  }
+
+  async status(owner: string): Promise<JobServiceStatus> {
+    const { store } = this.#options;
+    const [counts, waitingSince] = await Promise.all([store.count(), store.waitingSince()]);
+    const running = [...this.#runs.values()].map(({ run }) => run.job);
+    return {
+      devices: this.#memory.status,
+      counts,
+      waitingSince,
+      plannedBytes: running.reduce((bytes, { plan }) => bytes + plan.plannedBytes, 0),
+      runningJobs: running.filter((job) => job.owner === owner).map(({ id }) => id),
+      throughput: this.#throughput.status,
+    };
   }
 
   /** A running job is killed; a queued or paused one is cancelled when this returns. */
@@ -230,8 +246,10 @@ export class JobQueue implements JobService, AsyncDisposable {
     const { id } = run.job;
     try {
       const task = await this.#taskOf(run.job, device);
+      using following = this.#throughput.follow(run.job);
       const outcome = await run.train(task, async (progress) => {
         const isOurs = await this.#persistently(() => store.progress(id, server, progress));
+        if (isOurs) following.tell(progress);
         this.#listeners.tell(id);
         return isOurs;
       });

@@ -1,5 +1,20 @@
+import type { DeviceStatus } from './device-memory.js';
 import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } from './job.js';
 import type { Page } from './job-store.js';
+import type { ThroughputStatus } from './throughput.js';
+
+/** What jobs do as a whole. Counts are of all owners and servers, everything else is of this server. */
+export interface JobServiceStatus {
+  readonly devices: readonly DeviceStatus[];
+  readonly counts: Readonly<Record<JobStatus, number>>;
+  /** Since when the job waits that has waited longest, in milliseconds since 1970; undefined when none waits. */
+  readonly waitingSince: number | undefined;
+  /** Bytes that the engines of the jobs that run allocate by their plans. */
+  readonly plannedBytes: number;
+  /** Ids of jobs that run, of whoever asks alone. */
+  readonly runningJobs: readonly string[];
+  readonly throughput: ThroughputStatus;
+}
 
 /** What a server asks of jobs; ids of somebody else's jobs are as those that do not exist. */
 export interface JobService {
@@ -14,6 +29,7 @@ export interface JobService {
   list(owner: string, options: { after?: string; limit: number }): Promise<Page<Job>>;
   /** How many of each status there are of one owner. */
   count(owner: string): Promise<Readonly<Record<JobStatus, number>>>;
+  status(owner: string): Promise<JobServiceStatus>;
   /** @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE */
   cancel(id: string, owner: string): Promise<Job>;
   pause(id: string, owner: string): Promise<Job>;

@@ -57,6 +57,8 @@ export interface JobStore {
   list(options: { owner?: string; after?: string; limit: number }): Promise<Page<Job>>;
   /** How many of each status there are; of one owner, or of all. */
   count(owner?: string): Promise<Readonly<Record<Job['status'], number>>>;
+  /** Since when the queued job waits that has waited longest, in milliseconds since 1970. */
+  waitingSince(): Promise<number | undefined>;
   /**
    * Takes the first job of the queue for this server, by priority and age, if it fits now. One that fits later waits, and
    * those behind it with it, so that small ones do not keep large ones from ever beginning. One that never fits here is left

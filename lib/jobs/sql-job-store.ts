@@ -107,6 +107,17 @@ export class SqlJobStore implements JobStore {
     >;
   }
 
+  /** Nothing happens to a job that waits: its last event is that it was queued. */
+  async waitingSince(): Promise<number | undefined> {
+    const [row] = await this.#database.query(
+      `SELECT MIN(events.created_at) AS since FROM compact_jobs JOIN compact_job_events events
+         ON events.job = compact_jobs.sequence AND events.id = compact_jobs.num_events
+       WHERE status = 'queued'`,
+    );
+    const since = row?.since ?? undefined;
+    return since === undefined ? undefined : Number(since);
+  }
+
   claim(server: string, fitOf: (plan: JobPlan) => Fit): Promise<Job | undefined> {
     return this.#database.transaction(async (transaction) => {
       const job = await this.#firstFitting(transaction, fitOf);

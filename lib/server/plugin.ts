@@ -24,6 +24,7 @@ import { registerJobStream } from './routes/job-stream.js';
 import { registerJobs } from './routes/jobs.js';
 import { registerKeys } from './routes/keys.js';
 import { registerModels } from './routes/models.js';
+import { registerStatus } from './routes/status.js';
 import { checkServerOptions, type CheckedServerOptions, type ServerOptions } from './server-options.js';
 import { Slots } from './slots.js';
 
@@ -57,7 +58,8 @@ export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, give
   app.addHook('onClose', () => context.samplers[Symbol.asyncDispose]());
   const groups = [
     ...[registerHealth, registerModels, registerFiles, registerJobs, registerJobStream],
-    ...[registerJobExport, registerCompletions, registerKeys, registerDashboard],
+    ...[registerJobExport, registerCompletions, registerKeys, registerStatus],
+    registerDashboard,
   ];
   for (const register of groups) register(app, context);
 };

@@ -12,7 +12,7 @@ import {
   type JobStatus,
   type NewJobEvent,
 } from '../../lib/jobs/job.js';
-import type { JobService } from '../../lib/jobs/job-service.js';
+import type { JobService, JobServiceStatus } from '../../lib/jobs/job-service.js';
 import type { Page } from '../../lib/jobs/job-store.js';
 
 interface Entry {
@@ -100,6 +100,28 @@ export class FakeJobs implements JobService {
     const counts = { queued: 0, running: 0, paused: 0, succeeded: 0, failed: 0, cancelled: 0 };
     for (const { job } of this.#entries.values()) if (job.owner === owner) counts[job.status]++;
     return counts;
+  }
+
+  /** As of a server with one device, on which what runs takes what its plan says. */
+  async status(owner: string): Promise<JobServiceStatus> {
+    const all = [...this.#entries.values()].map(({ job }) => job);
+    const counts = { queued: 0, running: 0, paused: 0, succeeded: 0, failed: 0, cancelled: 0 };
+    for (const { status } of all) counts[status]++;
+    const running = all.filter(({ status }) => status === 'running');
+    const waiting = all.filter(({ status }) => status === 'queued').map(({ createdAt }) => createdAt);
+    const plannedBytes = running.length * plan.plannedBytes;
+    return {
+      devices: [{ name: 'cpu', memoryBytes: 10_000_000, takenBytes: plannedBytes }],
+      ...{ counts, plannedBytes },
+      waitingSince: waiting.length === 0 ? undefined : Math.min(...waiting),
+      runningJobs: running.filter((job) => job.owner === owner).map(({ id }) => id),
+      throughput: {
+        steps: all.reduce((sum, { step }) => sum + step, 0),
+        trainedTokens: all.reduce((sum, { trainedTokens }) => sum + trainedTokens, 0),
+        tokensPerSecond: 250 * running.length,
+        secondsPerStep: running.length === 0 ? undefined : 2,
+      },
+    };
   }
 
   cancel(id: string, owner: string): Promise<Job> {

@@ -78,6 +78,12 @@ export class MemoryJobStore implements JobStore {
     return Object.fromEntries(statuses.map((status) => [status, numOf(status)])) as Record<JobStatus, number>;
   }
 
+  async waitingSince(): Promise<number | undefined> {
+    const waiting = this.#rows.filter(({ job }) => job.status === 'queued');
+    const times = waiting.map(({ events }) => events.at(-1)!.createdAt);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
   async claim(server: string, fitOf: (plan: JobPlan) => Fit): Promise<Job | undefined> {
     const row = first(this.#rows.filter(({ job }) => job.status === 'queued'));
     const fit = row && fitOf(row.job.plan);

@@ -74,8 +74,19 @@ describe('jobs', () => {
     ];
     await Promise.all([first, second].map(({ id }) => become(queue, id, isTraining)));
     expect(await queue.get(third.id, owner)).toMatchObject({ status: 'queued', attempts: 0 });
+    expect(await queue.status(owner)).toMatchObject({
+      devices: [{ name: 'cpu', memoryBytes, takenBytes: memoryBytes }],
+      counts: { running: 2, queued: 1 },
+      waitingSince: expect.any(Number),
+      plannedBytes: 2 * plannedBytes,
+      runningJobs: [first.id, second.id],
+    });
+    expect((await queue.status('somebody else')).runningJobs).toEqual([]);
     await queue.cancel(first.id, owner);
     await become(queue, third.id, isStatus('succeeded'));
+    const { steps, trainedTokens } = (await queue.status(owner)).throughput;
+    expect(steps).toBeGreaterThanOrEqual(5); // one at least of each endless one, and three
+    expect(trainedTokens).toBeGreaterThan(steps);
     expect(await queue.get(first.id, owner)).toMatchObject({ status: 'cancelled' });
     expect(await queue.get(second.id, owner)).toMatchObject({ status: 'running', attempts: 1 });
   });

@@ -179,6 +179,32 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     },
   );
 
+  testWith('it is known since when a job waits, however often it has waited before', async (store) => {
+    const now = Date.now;
+    const at = async (time: number, work: () => Promise<unknown>): Promise<void> => {
+      Date.now = () => time;
+      try {
+        await work();
+      } finally {
+        Date.now = now;
+      }
+    };
+    expect(await store.waitingSince()).toBeUndefined();
+    for (const time of [1000, 2000]) await at(time, () => store.create(request(), plan));
+    expect(await store.waitingSince()).toBe(1000);
+    let first: Job | undefined;
+    await at(3000, async () => (first = await store.claim('a', always)));
+    expect(await store.waitingSince()).toBe(2000);
+    await at(4000, () => store.finish(first!.id, 'a', { status: 'queued' }, message('back')));
+    await store.claim('a', always); // the first again: it is the oldest
+    await at(5000, () => store.requeueLost('b', 0));
+    await at(5000, () => store.requeueLost('b', 0));
+    expect(await store.waitingSince()).toBe(2000);
+    for (const { id } of (await store.list({ limit: 5 })).items)
+      if (id !== first!.id) await store.requestStop(id, 'paused');
+    expect(await store.waitingSince()).toBe(5000);
+  });
+
   testWith(
     'lost processes are counted from one checkpoint to the next, whatever becomes of servers',
     async (store) => {
