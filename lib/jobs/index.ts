@@ -18,3 +18,4 @@ export type {
 export type { Retention } from './retention.js';
 export { presetModelFolder, type PresetModel } from './preset-model.js';
 export type { ThroughputStatus } from './throughput.js';
+export type { Span, Tracer } from './tracer.js';

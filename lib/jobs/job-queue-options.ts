@@ -17,6 +17,7 @@ import {
 import type { JobDevice } from './device-memory.js';
 import type { JobStore } from './job-store.js';
 import type { Retention } from './retention.js';
+import { tracerSchema, type Tracer } from './tracer.js';
 
 /** Options of `JobQueue.open`. */
 export interface JobQueueOptions {
@@ -42,6 +43,8 @@ export interface JobQueueOptions {
   readonly pauseGraceMs?: number;
   /** What is kept of jobs that have ended; looked after each hour. Default: all of it, for ever. */
   readonly retention?: Retention;
+  /** Is told of each attempt at a job. Default: nobody is. */
+  readonly tracer?: Tracer;
   /** Told what goes wrong and is tried again. Default: a warning of the process. */
   readonly onProblem?: (problem: unknown) => void;
 }
@@ -67,6 +70,7 @@ const table = {
   lostAfterMs: optional(wholeNumber(1), 60_000),
   pauseGraceMs: optional(wholeNumber(1), 600_000),
   retention: optional(section),
+  tracer: optional(tracerSchema),
   onProblem: optional(
     functionOf<NonNullable<JobQueueOptions['onProblem']>>('a function'),
     () => (problem: unknown) => process.emitWarning(problem as Error),

@@ -17,6 +17,7 @@ import { persistently, storeRetryMs } from './persistent-store.js';
 import { Planner } from './planner.js';
 import { retain } from './retention.js';
 import { Throughput } from './throughput.js';
+import { recordThrown } from './tracer.js';
 
 type Settings = Omit<
   ReturnType<typeof checkJobQueueOptions>,
@@ -228,7 +229,7 @@ export class JobQueue implements JobService, AsyncDisposable {
     const taken = this.#memory.take(device, plan);
     await before;
     try {
-      const attempt = await this.#attempt(run, device);
+      const attempt = await this.#tracedAttempt(run, device);
       const losses = isLost(attempt) ? run.losses + 1 : 0;
       const { end, event } = endOfAttempt(attempt, run.wish, losses);
       if (!run.isDisowned) await this.#persistently(() => store.finish(id, server, end, event));
@@ -239,6 +240,22 @@ export class JobQueue implements JobService, AsyncDisposable {
     if (this.#runs.get(id)?.run === run) this.#runs.delete(id);
     this.#listeners.tell(id);
     void this.#claim();
+  }
+
+  async #tracedAttempt(run: JobRun, device: JobDevice): Promise<Attempt> {
+    const { id, attempts } = run.job;
+    const attributes = {
+      'compact.job.id': id,
+      'compact.job.attempt': attempts,
+      'compact.device': device.name,
+    };
+    const span = this.#options.tracer?.startSpan('compact.job', { attributes });
+    const attempt = await this.#attempt(run, device);
+    if (span === undefined) return attempt;
+    if ('error' in attempt) recordThrown(span, attempt.error);
+    else span.setAttribute('compact.job.step', attempt.outcome.result.step);
+    span.end();
+    return attempt;
   }
 
   async #attempt(run: JobRun, device: JobDevice): Promise<Attempt> {

@@ -27,6 +27,7 @@ export const apiErrors = {
   storage_limit: { status: 429, type: 'rate_limit_error' },
   too_many_requests: { status: 429, type: 'rate_limit_error' },
   server_error: { status: 500, type: 'server_error' },
+  package_missing: { status: 501, type: 'server_error' },
   unavailable: { status: 503, type: 'server_error' },
 } as const;
 

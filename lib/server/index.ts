@@ -15,6 +15,7 @@ export type {
   NewJobEvent,
 } from '../jobs/job.js';
 export type { JobEnd, JobProgress, JobStore, Page } from '../jobs/job-store.js';
+export type { Span, Tracer } from '../jobs/tracer.js';
 export { type ApiErrorCode, apiErrors } from './api-error.js';
 export { createServer, type LogOptions } from './create-server.js';
 export { type ApiKey, type KeyOptions, KeyStore } from './keys/key-store.js';

@@ -10,6 +10,7 @@ import { acceptEmptyBodies } from './hooks/json-body.js';
 import { replyWithError } from './hooks/error-reply.js';
 import { securityHeaders } from './hooks/security-headers.js';
 import { strictValidation } from './hooks/strict-validation.js';
+import { traceRequests } from './hooks/trace-requests.js';
 import { KeyStore } from './keys/key-store.js';
 import { migrateServer } from './schema.js';
 import { ModelCatalogue } from './models/model-catalogue.js';
@@ -23,6 +24,7 @@ import { registerJobExport } from './routes/job-export.js';
 import { registerJobStream } from './routes/job-stream.js';
 import { registerJobs } from './routes/jobs.js';
 import { registerKeys } from './routes/keys.js';
+import { registerMetrics } from './routes/metrics.js';
 import { registerModels } from './routes/models.js';
 import { registerStatus } from './routes/status.js';
 import { checkServerOptions, type CheckedServerOptions, type ServerOptions } from './server-options.js';
@@ -38,11 +40,12 @@ import { Slots } from './slots.js';
  * await fastify({ routerOptions: { maxParamLength: 512 } }).register(fineTuningApi, { dataDirectory, jobs, database });
  */
 export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, given) => {
-  const { dataDirectory, jobs, database, limits, sampler } = given;
+  const { dataDirectory, jobs, database, limits, sampler, tracer } = given;
   const options = checkServerOptions({
     ...{ dataDirectory, jobs, database },
     ...(limits && { limits }),
     ...(sampler && { sampler }),
+    ...(tracer && { tracer }),
   });
   const closing = new AbortController();
   const context = await openContext(options, closing.signal);
@@ -53,6 +56,9 @@ export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, give
   );
   await app.register(forms, { throwFileSizeLimit: false });
   acceptEmptyBodies(app);
+  // First, so that what is refused is seen as well.
+  if (options.tracer !== undefined) traceRequests(app, options.tracer);
+  registerMetrics(app, context);
   addHooks(app, context);
   app.addHook('preClose', () => closing.abort());
   app.addHook('onClose', () => context.samplers[Symbol.asyncDispose]());

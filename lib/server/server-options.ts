@@ -1,5 +1,6 @@
 import type { Database } from '../jobs/database.js';
 import type { JobService } from '../jobs/job-service.js';
+import { tracerSchema, type Tracer } from '../jobs/tracer.js';
 import {
   checkOptions,
   optional,
@@ -52,6 +53,8 @@ export interface ServerOptions {
   readonly limits?: ServerLimits;
   /** How models are opened that write text. */
   readonly sampler?: Pick<SamplerOptions, 'device' | 'threads' | 'memoryLimitBytes'>;
+  /** Is told of each request; of jobs tells that of `JobQueueOptions`. Default: nobody is. */
+  readonly tracer?: Tracer;
 }
 
 export const limitsTable = {
@@ -87,10 +90,12 @@ const serverTable = {
   database: objectWith<Database>('transaction', 'a Database'),
   limits: optional(section, {}),
   sampler: optional(section, {}),
+  tracer: optional(tracerSchema),
 };
 
-export interface CheckedServerOptions extends Omit<Required<ServerOptions>, 'limits'> {
+export interface CheckedServerOptions extends Omit<Required<ServerOptions>, 'limits' | 'tracer'> {
   readonly limits: Limits;
+  readonly tracer?: Tracer;
 }
 
 /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_* */

@@ -3,7 +3,13 @@ import type { FastifyInstance } from 'fastify';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KeyStore, createServer, type KeyOptions, type ServerLimits } from '../../lib/server/index.js';
+import {
+  KeyStore,
+  createServer,
+  type KeyOptions,
+  type ServerLimits,
+  type Tracer,
+} from '../../lib/server/index.js';
 import { FakeJobs } from './fake-jobs.js';
 import { MemoryDatabase } from './memory-database.js';
 
@@ -27,14 +33,17 @@ export class RunningServer implements AsyncDisposable {
     this.keys = new KeyStore(parts.database);
   }
 
-  static async start(limits: ServerLimits = {}): Promise<RunningServer> {
+  static async start(
+    limits: ServerLimits = {},
+    others: { readonly tracer?: Tracer } = {},
+  ): Promise<RunningServer> {
     const directory = mkdtempSync(join(tmpdir(), 'compact-server-'));
     mkdirSync(join(directory, 'models'));
     const jobs = new FakeJobs(join(directory, 'jobs'));
     const database = new MemoryDatabase();
     const log: string[] = [];
     const stream = { write: (line: string) => void log.push(line) };
-    const options = { dataDirectory: directory, jobs, database, limits };
+    const options = { dataDirectory: directory, jobs, database, limits, ...others };
     const app = await createServer({ ...options, sampler: { threads: 1 } }, { level: 'debug', stream });
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     return new RunningServer({ directory, jobs, database, url, app, log });

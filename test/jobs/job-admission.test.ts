@@ -16,6 +16,7 @@ import {
 } from '../helpers/job-fixture.js';
 import { killAt } from '../helpers/killed-processes.js';
 import { MemoryJobStore } from '../helpers/memory-job-store.js';
+import { RecordedSpans } from '../helpers/recorded-spans.js';
 
 const GiB = 2 ** 30;
 const patienceMs = 600_000;
@@ -217,7 +218,8 @@ describe('a job', () => {
   });
 
   test('whose process is lost again and again fails, and goes on when it is asked to', async () => {
-    await using queue = await open();
+    const tracer = new RecordedSpans();
+    await using queue = await open({ tracer });
     const moment = { step: 3, what: 'step' } as const;
     using kills = killAt(newDirectory(), [moment, moment, moment]);
     const { id } = await queue.create(request());
@@ -227,6 +229,19 @@ describe('a job', () => {
     expect(failed.error!.what).toContain('SIGKILL');
     await queue.resume(id, owner);
     await become(queue, id, isStatus('succeeded'));
+    expect(tracer.spans.map(({ errors, numEnds }) => [errors.length, numEnds])).toEqual([
+      ...Array.from({ length: 3 }, () => [1, 1]),
+      [0, 1],
+    ]);
+    expect(tracer.spans.at(-1)).toMatchObject({
+      name: 'compact.job',
+      attributes: {
+        'compact.job.id': id,
+        'compact.job.attempt': 4,
+        'compact.device': 'cpu',
+        'compact.job.step': numSteps,
+      },
+    });
   });
 
   test('whose processes were lost on a server of before is not tried as often again', async () => {

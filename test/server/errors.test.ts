@@ -102,6 +102,8 @@ const cases: Record<ApiErrorCode, () => Promise<Answer>> = {
     return second;
   },
   server_error: () => refusedPlan(new Error(`a fault at ${server.directory}`)),
+  package_missing: () =>
+    refusedPlan(compactError('ERR_COMPACT_PACKAGE_MISSING', 'it needs the package some-package')),
   unavailable: () => refusedPlan(compactError('ERR_COMPACT_STORE', `${server.directory} is full`)),
 };
 

@@ -61,6 +61,8 @@ export function apiErrorOf(error: unknown, dataDirectory: string): ApiError {
 
 function ofCompactError(error: CompactError, dataDirectory: string): ApiError {
   const { message, op, details } = error;
+  if (error.code === 'ERR_COMPACT_PACKAGE_MISSING')
+    return new ApiError('package_missing', message, { cause: error });
   const code = codes[error.code];
   if (code === undefined || code === 'unavailable') return code ? unavailable(error) : serverError(error);
   const isOfFile = code === 'invalid_file_format';

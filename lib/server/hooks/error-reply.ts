@@ -16,7 +16,7 @@ export function replyWithError(
   reply.status(status).headers(securityHeaders).header('x-request-id', request.id);
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   // What stays wrong however often it is sent; OpenAI's clients would send a 409 again.
-  if (status !== 429 && status < 500) reply.header('x-should-retry', 'false');
+  if ((status !== 429 && status < 500) || status === 501) reply.header('x-should-retry', 'false');
   if (code === 'jobs_limit' || code === 'storage_limit') reply.header('x-should-retry', 'false');
   void reply.type('application/json; charset=utf-8').send(JSON.stringify(known.body));
 }
