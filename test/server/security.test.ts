@@ -72,6 +72,8 @@ const routes: readonly (readonly [string, Scope])[] = [
   ['POST /v1/compact/keys', 'admin'],
   ['GET /v1/compact/keys', 'admin'],
   ['DELETE /v1/compact/keys/none', 'admin'],
+  ['GET /v1/compact/status', 'read'],
+  ['GET /metrics', 'read'],
 ];
 
 describe('keys', () => {
