@@ -1,4 +1,4 @@
-export type { DeviceStatus, JobDevice } from './device-memory.js';
+export type { DeviceStatus, Fit, JobDevice } from './device-memory.js';
 export { JobQueue } from './job-queue.js';
 export type { JobQueueOptions } from './job-queue-options.js';
 export type { JobService, JobServiceStatus } from './job-service.js';

@@ -2,16 +2,14 @@ import * as v from 'valibot';
 
 /** What a span tells of what was done; a `Span` of @opentelemetry/api is one. */
 export interface Span {
-  setAttribute(name: string, value: SpanValue): unknown;
+  setAttribute(name: string, value: string | number | boolean): unknown;
   recordException(error: Error): unknown;
   end(): unknown;
 }
 
-type SpanValue = string | number | boolean;
-
 /** Whoever is told how long things take, and what became of them; a `Tracer` of @opentelemetry/api is one. */
 export interface Tracer {
-  startSpan(name: string, options: { attributes: Record<string, SpanValue> }): Span;
+  startSpan(name: string, options: { attributes: Record<string, string | number | boolean> }): Span;
 }
 
 export const tracerSchema = v.custom<Tracer>(

@@ -1,6 +1,6 @@
-export { JobQueue, type JobDevice, type JobQueueOptions } from '../jobs/index.js';
+export { JobQueue, type JobDevice, type JobQueueOptions, type Retention } from '../jobs/index.js';
 export type { Database, SqlRow, SqlValue, Transaction } from '../jobs/database.js';
-export type { DeviceStatus, JobDevice } from '../jobs/device-memory.js';
+export type { DeviceStatus, Fit } from '../jobs/device-memory.js';
 export type { JobService, JobServiceStatus } from '../jobs/job-service.js';
 export type { ThroughputStatus } from '../jobs/throughput.js';
 export type {
