@@ -85,7 +85,7 @@ describe('serve', () => {
     expect(job).toMatchObject({ status: 'succeeded', error: null, fine_tuned_model: `ft:tiny:sums:${id}` });
     expect(job.trained_tokens).toBeGreaterThan(0);
     const metrics = await (await client.files.content(job.result_files[0]!)).text();
-    expect(metrics.split('\n')[0]).toMatch(/^step,.*\bloss\b/);
+    expect(metrics.split('\n')[0]).toMatch(/^step,.*\btrain_loss\b/);
     const asked = { model: job.fine_tuned_model!, prompt: '3=', max_tokens: 4, temperature: 0 };
     const { text } = (await client.completions.create(asked)).choices[0]!;
     expect(await server.end()).toMatchObject({ code: 0, signal: null, stderr: '' });
