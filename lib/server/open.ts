@@ -34,7 +34,7 @@ export async function openServerDatabase(dataDirectory: string, url?: string): P
 export async function openJobService(
   dataDirectory: string,
   database: Database,
-  options: Pick<JobQueueOptions, 'memoryLimitBytes' | 'maxRunning' | 'onProblem'> = {},
+  options: Omit<JobQueueOptions, 'store' | 'directory'> = {},
 ): Promise<JobQueue> {
   const store = await SqlJobStore.open(database);
   return JobQueue.open({ ...options, store, directory: dataDirectory });

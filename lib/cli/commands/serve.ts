@@ -9,7 +9,7 @@ import { Resources } from '../../train/resources.js';
 import type { CommandContext } from '../command-context.js';
 import { exitCodes } from '../exit-codes.js';
 import { onInterrupt } from '../interrupt.js';
-import { byteCount, choice, positiveInteger, wholeNumber } from '../options.js';
+import { byteCount, choice, positiveInteger, positiveNumber, wholeNumber } from '../options.js';
 import type { Terminal } from '../terminal.js';
 import { addHelpAfter } from '../text-layout.js';
 
@@ -41,6 +41,7 @@ interface ServeFlags {
   readonly port: number;
   readonly memoryLimit?: number;
   readonly maxRunning?: number;
+  readonly keepDays?: number;
   readonly grace: number;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
@@ -64,6 +65,11 @@ export function registerServe(program: Command, { terminal, finish }: CommandCon
       positiveInteger,
     )
     .option(
+      '--keep-days <number>',
+      'days until jobs that ended are forgotten, and their folders removed (default: never)',
+      positiveNumber,
+    )
+    .option(
       '--grace <seconds>',
       'what running jobs have for a checkpoint when the server ends',
       wholeNumber,
@@ -82,7 +88,7 @@ export function registerServe(program: Command, { terminal, finish }: CommandCon
 }
 
 async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
-  const { host, port, memoryLimit: memoryLimitBytes, maxRunning, logLevel: level } = flags;
+  const { host, port, memoryLimit: memoryLimitBytes, maxRunning, keepDays, logLevel: level } = flags;
   const dataDirectory = resolve(flags.dataDirectory);
   const graceMs = 1000 * flags.grace;
   const { COMPACT_TRAIN_API_KEY: givenKey, COMPACT_TRAIN_DATABASE_URL: databaseUrl } = process.env;
@@ -93,6 +99,7 @@ async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
   const jobs = await openJobService(dataDirectory, database, {
     ...(memoryLimitBytes !== undefined && { memoryLimitBytes }),
     ...(maxRunning !== undefined && { maxRunning }),
+    ...(keepDays !== undefined && { retention: { endedDays: keepDays } }),
   });
   resources.add(() => jobs.close({ graceMs }));
   const app = await createServer({ dataDirectory, jobs, database }, { level, stream: process.stderr });
