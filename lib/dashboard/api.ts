@@ -12,6 +12,10 @@ export class Refusal extends Error {
   }
 }
 
+/** Whether asking again later may help: the server is away, or busy. */
+export const isPassing = (error: unknown): boolean =>
+  !(error instanceof Refusal) || error.status >= 500 || error.status === 429;
+
 /** This tab alone remembers the key. */
 const keyName = 'compact-train-key';
 export const storedKey = (): string | null => sessionStorage.getItem(keyName);

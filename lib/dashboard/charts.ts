@@ -1,5 +1,6 @@
 import type uPlot from 'uplot';
 import { element } from './elements.js';
+import { formatMetric } from './format.js';
 import type { Line } from './types.js';
 
 const height = 260;
@@ -22,21 +23,27 @@ function resolved(name: string): string {
 }
 const ink = (): string => resolved('ink');
 const edge = (): string => resolved('edge');
+const sheet = (): string => resolved('sheet');
 
-/** A chart over steps that is drawn anew whenever there is more to show. A table of its last values stands beside it for who cannot see it. */
+/** A chart over steps that is drawn anew whenever there is more to show. Its caption says the last values, for who cannot see it as well. */
 export class StepChart {
   readonly node: HTMLElement;
-  readonly #frame = element('div', { class: 'chart' });
+  readonly #frame = element('div', { class: 'chart', 'aria-hidden': 'true' });
   readonly #caption: HTMLElement;
   readonly #title: string;
   #plot: uPlot | undefined;
   #shape = '';
 
-  constructor(title: string) {
+  /** @param signal aborted when the page is left */
+  constructor(title: string, signal: AbortSignal) {
     this.#title = title;
     this.#caption = element('figcaption');
-    this.node = element('figure', { role: 'group', 'aria-label': title }, this.#frame, this.#caption);
+    this.node = element('figure', {}, this.#caption, this.#frame);
     new ResizeObserver(() => this.#plot?.setSize({ width: this.#width, height })).observe(this.#frame);
+    // Canvases do not follow the style sheet by themselves.
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#plot?.redraw(), {
+      signal,
+    });
   }
 
   async show(steps: readonly number[], lines: readonly Line[]): Promise<void> {
@@ -69,8 +76,8 @@ export class StepChart {
       height,
       scales: { x: { time: false } },
       axes: [
-        { ...axis, label: 'step' },
-        { ...axis, size: 60 },
+        { ...axis, label: 'step', labelSize: 20 },
+        { ...axis, size: 55 },
         {
           ...axis,
           size: 70,
@@ -82,14 +89,15 @@ export class StepChart {
         },
       ],
       series: [
-        { label: 'step' },
+        { label: 'step', value: (_, step: number | null) => (step === null ? '' : String(step)) },
         ...lines.map((line) => ({
           label: line.label,
           scale: line.isOnRight === true ? 'right' : 'y',
           stroke: () => resolved(`line-${line.colour % 6}`),
           width: 2,
           spanGaps: true,
-          points: { show: line.values.filter((value) => value !== null).length < 40 },
+          points: { show: isSparse, fill: sheet },
+          value: (_: uPlot, value: number | null) => (value === null ? '' : formatMetric(value)),
           ...(line.isDashed === true && { dash: [6, 4] }),
         })),
       ],
@@ -97,6 +105,9 @@ export class StepChart {
   }
 }
 
+/** Points are drawn where there are few, and so a single one is seen. */
+const isSparse = ({ data }: uPlot, index: number): boolean =>
+  Array.from(data[index]!).filter((value) => value !== null).length < 40;
 const small = (_: uPlot, ticks: number[]): string[] => ticks.map((tick) => tick.toExponential(1));
 const onRight = ({ isOnRight }: Line): boolean => isOnRight === true;
 
@@ -104,7 +115,7 @@ function latest(steps: readonly number[], lines: readonly Line[]): string {
   if (steps.length === 0) return 'nothing measured yet';
   const values = lines.flatMap(({ label, values }) => {
     const value = values.findLast((one) => one !== null);
-    return value === undefined || value === null ? [] : [`${label} ${value.toPrecision(4)}`];
+    return value === undefined || value === null ? [] : [`${label} ${formatMetric(value)}`];
   });
   return `step ${steps.at(-1)}, ${values.join(', ')}`;
 }

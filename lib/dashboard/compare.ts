@@ -16,13 +16,14 @@ export async function compareJobs(
   const jobs = await Promise.all(
     ids.map((id) => getJson<Job>(`v1/fine_tuning/jobs/${encodeURIComponent(id)}`, signal)),
   );
-  const chart = new StepChart('Loss');
-  const heldOut = new StepChart('Held-out loss');
+  const chart = new StepChart('Loss', signal);
+  const heldOut = new StepChart('Held-out loss', signal);
   const all = jobs.map(() => new StepMetrics());
-  const last = jobs.map(() => element('td'));
-  const heads = ['Job', 'Model', 'Status', 'Planned peak', 'Latest loss'].map((head) =>
-    element('th', { scope: 'col' }, head),
-  );
+  const last = jobs.map(() => element('td', { class: 'number' }));
+  const heads = [
+    ...['Job', 'Model', 'Status'].map((head) => element('th', { scope: 'col' }, head)),
+    ...['Planned peak', 'Latest loss'].map((head) => element('th', { scope: 'col', class: 'number' }, head)),
+  ];
   const rows = jobs.map((job, index) =>
     element(
       'tr',
@@ -36,7 +37,7 @@ export async function compareJobs(
       ),
       element('td', {}, job.model),
       element('td', {}, statusMark(job)),
-      element('td', {}, formatBytes(job.compact.plan.planned_bytes)),
+      element('td', { class: 'number' }, formatBytes(job.compact.plan.planned_bytes)),
       last[index],
     ),
   );

@@ -1,10 +1,8 @@
-import { getJson } from './api.js';
 import { deviceLine } from './device-line.js';
 import { element } from './elements.js';
 import { formatDuration, formatTime } from './format.js';
+import { poll } from './poll.js';
 import type { Job, Page, ServerStatus } from './types.js';
-
-const refreshMs = 2000;
 
 /** All jobs of the key, the latest first, as they are now. */
 export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<void> {
@@ -17,7 +15,7 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     { type: 'button', disabled: true, click: () => (location.hash = `#compare=${[...chosen].join(',')}`) },
     'Compare',
   );
-  const heads = ['', 'Job', 'Model', 'Status', 'Steps', 'Created'].map((head) =>
+  const heads = ['Chosen', 'Job', 'Model', 'Status', 'Steps', 'Created'].map((head) =>
     element('th', { scope: 'col' }, head),
   );
   main.replaceChildren(
@@ -36,20 +34,23 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     else chosen.delete(id);
     compare.disabled = chosen.size < 2;
   };
-  while (!signal.aborted) {
-    const [{ data, has_more }, status] = await Promise.all([
-      getJson<Page<Job>>('v1/fine_tuning/jobs?limit=50', signal),
-      getJson<ServerStatus>('v1/compact/status', signal),
-    ]);
-    devices.replaceChildren(...deviceLine(status));
+  void showDevices(devices, signal);
+  for await (const { data, has_more } of poll<Page<Job>>('v1/fine_tuning/jobs?limit=50', signal)) {
     const focused = document.activeElement?.id;
     rows.replaceChildren(...data.map((job) => row(job, chosen.has(job.id), choose)));
     if (focused) document.getElementById(focused)?.focus();
-    if (data.length === 0) rows.append(element('tr', {}, element('td', { colspan: 6 }, 'No jobs yet.')));
+    if (data.length === 0) rows.append(nothing());
     more.textContent = has_more ? 'Older ones: GET /v1/fine_tuning/jobs' : '';
-    await new Promise((resolve) => setTimeout(resolve, refreshMs));
   }
 }
+
+async function showDevices(devices: HTMLElement, signal: AbortSignal): Promise<void> {
+  for await (const status of poll<ServerStatus>('v1/compact/status', signal))
+    devices.replaceChildren(...deviceLine(status));
+}
+
+const nothing = (): HTMLElement =>
+  element('tr', {}, element('td', { class: 'nothing', colspan: 6 }, 'No jobs yet.'));
 
 function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean) => void): HTMLElement {
   const { step, max_steps: maxSteps } = job.compact;
@@ -69,7 +70,7 @@ function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean
     element('td', {}, statusMark(job)),
     element(
       'td',
-      {},
+      { class: 'steps' },
       element('progress', { max: maxSteps, value: step, 'aria-label': 'steps done' }),
       ` ${step} of ${maxSteps}`,
     ),

@@ -1,82 +1,80 @@
-import { getJson, postJson } from './api.js';
+import { postJson } from './api.js';
 import type { Job, JobEvent } from './types.js';
 import { StepChart } from './charts.js';
 import { element, notice } from './elements.js';
 import { formatCount, formatTime } from './format.js';
 import { statusMark } from './job-list.js';
 import { memoryBars } from './memory-bars.js';
+import { poll } from './poll.js';
 import { readEvents } from './read-events.js';
+import { sampleBlock } from './sample-block.js';
 import { StepMetrics } from './step-metrics.js';
 
-const refreshMs = 2000;
 const shownEvents = 200;
-const verbs = {
+const shownSamples = 20;
+const final = ['succeeded', 'failed', 'cancelled'];
+/** What can be done with a job, and in which states. */
+const verbs: Readonly<Record<string, readonly string[]>> = {
   pause: ['queued', 'running'],
   resume: ['paused', 'failed'],
   cancel: ['queued', 'running', 'paused'],
-} as const;
+};
 
 /** One job: what it does now, what it has learnt, what it takes, and what can be done with it. */
 export async function showJob(main: HTMLElement, id: string, signal: AbortSignal): Promise<void> {
   const path = `v1/fine_tuning/jobs/${encodeURIComponent(id)}`;
   const facts = element('dl', { class: 'facts' });
-  const actions = element('p', { class: 'actions' });
-  const chart = new StepChart('Loss');
+  const chart = new StepChart('Loss', signal);
   const memory = element('div');
-  const events = element('ol', { class: 'events', 'aria-label': 'Events, the latest first' });
+  const samples = element('section', { hidden: true }, element('h3', {}, 'Samples'));
+  const events = element('ol', { class: 'events', tabindex: 0, 'aria-label': 'Events, the latest first' });
+  let job: Job;
+  const buttons = Object.keys(verbs).map((verb) => button(verb, () => void act(verb)));
+  const show = (changed: Job): void => {
+    job = changed;
+    showFacts(facts, job);
+    for (const one of buttons) one.setAttribute('aria-disabled', String(!isPossible(one.value, job)));
+  };
+  const act = async (verb: string): Promise<void> => {
+    if (!isPossible(verb, job)) return;
+    if (verb === 'cancel' && !confirm('Cancel this job? It cannot be resumed.')) return;
+    try {
+      const hadEnded = final.includes(job.status);
+      show(await postJson<Job>(`${path}/${verb}`));
+      if (hadEnded) dispatchEvent(new Event('hashchange')); // its stream has ended as well: all begins anew
+      notice(`${verb}: the job is ${job.status}`);
+    } catch (error) {
+      notice((error as Error).message);
+    }
+  };
   main.replaceChildren(
     element('h2', {}, `Job ${id.slice(-12)}`),
     facts,
-    actions,
+    element('p', { class: 'actions' }, ...buttons),
     chart.node,
     memory,
+    samples,
     element('h3', {}, 'Events'),
     events,
   );
-  const show = (job: Job): void => {
-    showFacts(facts, job);
-    actions.replaceChildren(...buttons(job, async (verb) => show(await act(path, verb, job))));
-  };
-  const first = await getJson<Job>(path, signal);
-  show(first);
-  memory.append(memoryBars(first.compact.plan));
-  const following = follow(id, chart, events, signal);
-  following.catch(() => undefined); // told below
-  let job = first;
-  while (!signal.aborted && !['succeeded', 'failed', 'cancelled'].includes(job.status)) {
-    await new Promise((resolve) => setTimeout(resolve, refreshMs));
-    job = await getJson<Job>(path, signal);
-    show(job);
+  let following: Promise<void> | undefined;
+  for await (const found of poll<Job>(path, signal)) {
+    show(found);
+    if (following === undefined) {
+      memory.append(memoryBars(found.compact.plan));
+      following = follow(id, { chart, samples, events }, signal);
+      following.catch(() => undefined); // told below
+    }
+    if (final.includes(found.status)) break;
   }
   await following;
 }
 
-async function act(path: string, verb: string, job: Job): Promise<Job> {
-  try {
-    const changed = await postJson<Job>(`${path}/${verb}`);
-    notice(`${verb}: the job is ${changed.status}`);
-    return changed;
-  } catch (error) {
-    notice((error as Error).message);
-    return job;
-  }
-}
+const isPossible = (verb: string, { status }: Job): boolean => verbs[verb]!.includes(status);
 
-function buttons({ status }: Job, act: (verb: string) => Promise<void>): HTMLElement[] {
-  return Object.entries(verbs).map(([verb, statuses]) =>
-    element(
-      'button',
-      {
-        type: 'button',
-        disabled: !(statuses as readonly string[]).includes(status),
-        click: () => {
-          if (verb !== 'cancel' || confirm('Cancel this job? It cannot be resumed.')) void act(verb);
-        },
-      },
-      verb[0]!.toUpperCase() + verb.slice(1),
-    ),
-  );
-}
+/** One that cannot be used now keeps the focus all the same. */
+const button = (verb: string, click: () => void): HTMLButtonElement =>
+  element('button', { type: 'button', value: verb, click }, verb[0]!.toUpperCase() + verb.slice(1));
 
 function showFacts(facts: HTMLElement, job: Job): void {
   const { compact, error } = job;
@@ -99,7 +97,13 @@ function showFacts(facts: HTMLElement, job: Job): void {
   );
 }
 
-async function follow(id: string, chart: StepChart, events: HTMLElement, signal: AbortSignal): Promise<void> {
+interface Shown {
+  readonly chart: StepChart;
+  readonly samples: HTMLElement;
+  readonly events: HTMLElement;
+}
+
+async function follow(id: string, { chart, samples, events }: Shown, signal: AbortSignal): Promise<void> {
   const metrics = new StepMetrics();
   let isDrawing = false;
   const draw = (): void => {
@@ -113,12 +117,17 @@ async function follow(id: string, chart: StepChart, events: HTMLElement, signal:
   draw();
   for await (const event of readEvents(id, signal)) {
     if (metrics.add(event)) draw();
-    events.prepend(eventItem(event));
-    while (events.childElementCount > shownEvents) events.lastElementChild!.remove();
+    const sample = sampleBlock(event);
+    if (sample === undefined) {
+      events.prepend(eventItem(event));
+      while (events.childElementCount > shownEvents) events.lastElementChild!.remove();
+    } else {
+      samples.hidden = false;
+      samples.firstElementChild!.after(sample);
+      while (samples.childElementCount > shownSamples + 1) samples.lastElementChild!.remove();
+    }
   }
 }
 
-const eventItem = ({ created_at: time, level, message, data }: JobEvent): HTMLElement => {
-  const sample = typeof data['sample'] === 'string' ? element('pre', {}, data['sample']) : undefined;
-  return element('li', { class: level }, element('time', {}, formatTime(time)), ` ${message}`, sample);
-};
+const eventItem = ({ created_at: time, level, message }: JobEvent): HTMLElement =>
+  element('li', { class: level }, element('time', {}, formatTime(time)), ` ${message}`);

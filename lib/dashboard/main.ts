@@ -8,7 +8,10 @@ import { signIn } from './sign-in.js';
 
 const main = document.querySelector<HTMLElement>('#main')!;
 const signOut = document.querySelector<HTMLButtonElement>('#sign-out')!;
+const links = document.querySelectorAll('nav a');
 let showing = new AbortController();
+
+const titles: Readonly<Record<string, string>> = { job: 'Job', compare: 'Comparison', new: 'New job' };
 
 /** The page that the address names, as long as it names it. */
 async function show(): Promise<void> {
@@ -16,9 +19,14 @@ async function show(): Promise<void> {
   showing = new AbortController();
   const { signal } = showing;
   notice('');
+  signOut.hidden = storedKey() === null;
   if (storedKey() === null) await signIn(main, '');
   signOut.hidden = false;
   const [, name = '', value = ''] = /^#(\w+)=?(.*)$/.exec(location.hash) ?? [];
+  document.title = `${titles[name] ?? 'Jobs'} - compact-train`;
+  for (const link of links)
+    if (link.getAttribute('href') === `#${name}`) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
   try {
     if (name === 'job') await showJob(main, value, signal);
     else if (name === 'compare') await compareJobs(main, value.split(','), signal);
@@ -26,8 +34,10 @@ async function show(): Promise<void> {
     else await showJobs(main, signal);
   } catch (error) {
     if (signal.aborted) return;
+    showing.abort(); // what else the page does, e.g. a stream
     if (error instanceof Refusal && error.status === 401) {
       rememberKey(null);
+      signOut.hidden = true;
       await signIn(main, error.message);
       await show();
       return;
@@ -40,11 +50,10 @@ async function show(): Promise<void> {
 
 signOut.addEventListener('click', () => {
   rememberKey(null);
-  signOut.hidden = true;
   void show();
 });
 addEventListener('hashchange', () => {
-  void show().then(() => undefined);
+  void show();
   main.focus();
 });
 void show();

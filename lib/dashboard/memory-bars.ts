@@ -40,9 +40,9 @@ function bar(
   kinds: readonly string[],
   longest: number,
 ): HTMLElement {
-  const parts = kinds.map((kind, index) => {
+  const parts = kinds.map((kind) => {
     const part = element('span', {
-      class: `kind-${index % 12}`,
+      class: `kind-${kind}`,
       title: `${wordOf(kind)}: ${formatBytes(bytes[kind] ?? 0)}`,
     });
     part.style.inlineSize = `${(100 * (bytes[kind] ?? 0)) / longest}%`;
@@ -62,27 +62,31 @@ function legend(
   own: Readonly<Record<string, number>>,
   baseline: Readonly<Record<string, number>>,
 ): HTMLElement {
-  const rows = kinds.map((kind, index) =>
+  const rows = kinds.map((kind) =>
     element(
       'tr',
       {},
-      element(
-        'th',
-        { scope: 'row' },
-        element('span', { class: `swatch kind-${index % 12}` }),
-        ` ${wordOf(kind)}`,
-      ),
-      element('td', {}, formatBytes(own[kind] ?? 0)),
-      element('td', {}, formatBytes(baseline[kind] ?? 0)),
+      element('th', { scope: 'row' }, element('span', { class: `swatch kind-${kind}` }), ` ${wordOf(kind)}`),
+      element('td', { class: 'number' }, bytesOrNone(own[kind])),
+      element('td', { class: 'number' }, bytesOrNone(baseline[kind])),
     ),
   );
-  const heads = ['', 'this job', 'dense, AdamW'];
   return element(
     'table',
     { class: 'legend' },
-    element('thead', {}, element('tr', {}, ...heads.map((head) => element('th', { scope: 'col' }, head)))),
+    element(
+      'thead',
+      {},
+      element(
+        'tr',
+        {},
+        element('th', { scope: 'col' }, 'for'),
+        ...['this job', 'dense, AdamW'].map((head) => element('th', { scope: 'col', class: 'number' }, head)),
+      ),
+    ),
     element('tbody', {}, ...rows),
   );
 }
 
+const bytesOrNone = (bytes = 0): string => (bytes === 0 ? '0' : formatBytes(bytes));
 const wordOf = (kind: string): string => words[kind] ?? kind;

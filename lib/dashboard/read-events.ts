@@ -1,4 +1,4 @@
-import { Refusal, request } from './api.js';
+import { isPassing, request } from './api.js';
 import type { JobEvent } from './types.js';
 import { EventParser } from './event-parser.js';
 
@@ -28,7 +28,7 @@ export async function* readEvents(jobId: string, signal: AbortSignal): AsyncGene
         }
       }
     } catch (error) {
-      if (error instanceof Refusal && error.status < 500) throw error;
+      if (!isPassing(error)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, retryMs));
   }

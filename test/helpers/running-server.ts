@@ -3,13 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  KeyStore,
-  createServer,
-  type KeyOptions,
-  type ServerLimits,
-  type Tracer,
-} from '../../lib/server/index.js';
+import * as source from '../../lib/server/index.js';
+import type { KeyOptions, ServerLimits, Tracer } from '../../lib/server/index.js';
 import { FakeJobs } from './fake-jobs.js';
 import { MemoryDatabase } from './memory-database.js';
 
@@ -17,7 +12,7 @@ export class RunningServer implements AsyncDisposable {
   readonly directory: string;
   readonly jobs: FakeJobs;
   readonly database: MemoryDatabase;
-  readonly keys: KeyStore;
+  readonly keys: source.KeyStore;
   readonly url: string;
   readonly app: FastifyInstance;
   /** Lines of the log. */
@@ -30,12 +25,16 @@ export class RunningServer implements AsyncDisposable {
     this.url = parts.url;
     this.app = parts.app;
     this.log = parts.log;
-    this.keys = new KeyStore(parts.database);
+    this.keys = new source.KeyStore(parts.database);
   }
 
+  /** @param others.module whose server it is: the source's, or that of the built package, which has the page */
   static async start(
     limits: ServerLimits = {},
-    others: { readonly tracer?: Tracer } = {},
+    {
+      module = source,
+      ...others
+    }: { readonly tracer?: Tracer; readonly module?: Pick<typeof source, 'createServer'> } = {},
   ): Promise<RunningServer> {
     const directory = mkdtempSync(join(tmpdir(), 'compact-server-'));
     mkdirSync(join(directory, 'models'));
@@ -44,7 +43,7 @@ export class RunningServer implements AsyncDisposable {
     const log: string[] = [];
     const stream = { write: (line: string) => void log.push(line) };
     const options = { dataDirectory: directory, jobs, database, limits, ...others };
-    const app = await createServer({ ...options, sampler: { threads: 1 } }, { level: 'debug', stream });
+    const app = await module.createServer({ ...options, sampler: { threads: 1 } }, { level: 'debug', stream });
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     return new RunningServer({ directory, jobs, database, url, app, log });
   }
