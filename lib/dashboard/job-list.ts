@@ -15,7 +15,8 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     { type: 'button', disabled: true, click: () => (location.hash = `#compare=${[...chosen].join(',')}`) },
     'Compare',
   );
-  const heads = ['Chosen', 'Job', 'Model', 'Status', 'Steps', 'Created'].map((head) =>
+  const choice = element('th', { scope: 'col' }, element('span', { class: 'heard' }, 'Chosen'));
+  const heads = ['Job', 'Model', 'Status', 'Steps', 'Created'].map((head) =>
     element('th', { scope: 'col' }, head),
   );
   main.replaceChildren(
@@ -24,7 +25,7 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     element(
       'div',
       { class: 'scroll' },
-      element('table', { class: 'jobs' }, element('thead', {}, element('tr', {}, ...heads)), rows),
+      element('table', { class: 'jobs' }, element('thead', {}, element('tr', {}, choice, ...heads)), rows),
     ),
     element('p', { class: 'actions' }, compare, element('a', { class: 'button', href: '#new' }, 'New job')),
     more,
@@ -65,7 +66,11 @@ function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean
     'tr',
     {},
     element('td', {}, box),
-    element('td', {}, element('a', { href: `#job=${job.id}`, id: `open-${job.id}` }, job.id.slice(-12))),
+    element(
+      'td',
+      { class: 'id' },
+      element('a', { href: `#job=${job.id}`, id: `open-${job.id}` }, job.id.slice(-12)),
+    ),
     element('td', {}, job.model),
     element('td', {}, statusMark(job)),
     element(

@@ -87,6 +87,7 @@ function showFacts(facts: HTMLElement, job: Job): void {
       `${compact.step} of ${compact.max_steps}, ${formatCount(compact.trained_tokens)} tokens learnt`,
     ],
     ['Device', plan.device],
+    ['Id', job.id],
     ['Created', formatTime(job.created_at)],
     ...(job.finished_at === null ? [] : [['Finished', formatTime(job.finished_at)] as const]),
     ...(job.fine_tuned_model === null ? [] : [['Result', job.fine_tuned_model] as const]),

@@ -52,6 +52,11 @@ signOut.addEventListener('click', () => {
   rememberKey(null);
   void show();
 });
+// The address names what is shown: it is no place for where the focus is.
+document.querySelector('.skip')!.addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
 addEventListener('hashchange', () => {
   void show();
   main.focus();

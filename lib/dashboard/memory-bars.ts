@@ -40,7 +40,8 @@ function bar(
   kinds: readonly string[],
   longest: number,
 ): HTMLElement {
-  const parts = kinds.map((kind) => {
+  const present = kinds.filter((kind) => (bytes[kind] ?? 0) > 0);
+  const parts = present.map((kind) => {
     const part = element('span', {
       class: `kind-${kind}`,
       title: `${wordOf(kind)}: ${formatBytes(bytes[kind] ?? 0)}`,
