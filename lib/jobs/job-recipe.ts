@@ -2,6 +2,7 @@ import { compactError } from '../errors.js';
 import { checkValue, ownValues, path } from '../options.js';
 import { fineTuneFromRecipe } from '../train/options/fine-tune-recipe.js';
 import type { FineTuneOptions } from '../train/index.js';
+import { samplePrompts } from './sample-prompts.js';
 import { presetModelFolder, type PresetModel } from './preset-model.js';
 
 /** Where what a recipe of a job speaks of is. */
@@ -20,7 +21,7 @@ const ofTheQueue = ['outputDirectory', 'resumeFromCheckpoint'];
 
 /**
  * The options of `fineTune` that a job's recipe stands for: in the job's folder, from the latest checkpoint there. `model` may
- * also be `{ preset, seed }`, a model that is trained from scratch. Where nothing is said of it, a checkpoint is written
+ * also be `{ preset, seed }`, a model that is trained from scratch; `samplePrompts` is read by `samplePromptsOf`. Where nothing is said of it, a checkpoint is written
  * after each tenth of the run.
  * @param memoryLimitBytes what making the model of a preset may take. Default: what there is
  * @throws what `fineTuneFromRecipe` and `presetModelFolder` throw
@@ -30,7 +31,7 @@ export async function jobOptions(
   { folder, presetDirectory }: JobFolders,
   memoryLimitBytes?: number,
 ): Promise<FineTuneOptions> {
-  const { model, ...values } = Object.fromEntries(ownValues(recipe, { what: 'a recipe of a job' }));
+  const { model, samplePrompts: _, ...values } = valuesOf(recipe);
   for (const name of ofTheQueue) if (values[name] !== undefined) throw decidedByTheQueue(name);
   return {
     saveSteps: shareBetweenCheckpoints,
@@ -44,6 +45,16 @@ export async function jobOptions(
     resumeFromCheckpoint: 'auto',
   };
 }
+
+/**
+ * What a job's model writes on from after each evaluation.
+ * @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_VALUE
+ */
+export const samplePromptsOf = (recipe: unknown): readonly string[] =>
+  checkValue(valuesOf(recipe)['samplePrompts'], samplePrompts, 'samplePrompts') ?? [];
+
+const valuesOf = (recipe: unknown): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(ownValues(recipe, { what: 'a recipe of a job' }));
 
 const isSection = (model: unknown): model is PresetModel => typeof model === 'object' && model !== null;
 

@@ -37,6 +37,7 @@ export class JobReporter {
   #metrics: StepMetrics = { step: 0 };
   #loss: number | undefined;
   #evalLoss: number | undefined;
+  #lastSampled: Promise<void> = Promise.resolve();
 
   constructor(tell: (progress: JobProgress) => void, known: KnownProgress, telling: Telling) {
     this.#tell = tell;
@@ -76,10 +77,22 @@ export class JobReporter {
         );
   }
 
-  /** Tells of everything that a run does from now on. */
-  listen(trainer: Trainer): void {
-    trainer.on('step', (report) => this.#told(report));
+  /**
+   * Tells of everything that a run does from now on.
+   * @param writeSamples what is told beside an evaluation; the run does no step before it has been written
+   */
+  listen(trainer: Trainer, writeSamples: (step: number) => Promise<readonly NewJobEvent[]>): void {
+    trainer.on('step', (report) => {
+      const { step, evaluation } = report;
+      if (evaluation === undefined || step <= this.#step) this.#told(report);
+      else this.#lastSampled = writeSamples(step).then((samples) => this.#told(report, samples));
+    });
     trainer.on('warning', ({ message }) => this.message(message, 'warn'));
+  }
+
+  /** Waits until what a run has done is told. */
+  settled(): Promise<void> {
+    return this.#lastSampled;
   }
 
   message(message: string, level: NewJobEvent['level'] = 'info', data: NewJobEvent['data'] = {}): void {
@@ -102,13 +115,13 @@ export class JobReporter {
     );
   }
 
-  #told(report: StepReport): void {
+  #told(report: StepReport, samples: readonly NewJobEvent[] = []): void {
     const { step, numTokensSeen, checkpoint } = report;
     const { loggingSteps, maxSteps } = this.#telling;
     const metrics = metricsOf(report, loggingSteps);
     this.#remember({ step, loss: report.loss, ...metrics });
-    if (step > this.#step)
-      this.#advance(step, numTokensSeen, metrics === undefined ? [] : [metricsEvent(metrics, maxSteps)]);
+    const measured = metrics === undefined ? [] : [metricsEvent(metrics, maxSteps)];
+    if (step > this.#step) this.#advance(step, numTokensSeen, [...measured, ...samples]);
     if (checkpoint !== undefined) this.checkpoint(checkpoint);
   }
 

@@ -6,10 +6,11 @@ import { exportTrained } from '../train/fine-tune.js';
 import { fineTuneOptions, Trainer } from '../train/index.js';
 import type { FineTuneResult, TrainerOptions } from '../train/index.js';
 import type { JobResult } from './job.js';
-import { jobOptions } from './job-recipe.js';
+import { jobOptions, samplePromptsOf } from './job-recipe.js';
 import { JobReporter, type KnownProgress } from './job-reporter.js';
 import type { JobProgress } from './job-store.js';
 import type { JobOutcome, JobTask } from './job-task.js';
+import { writeSamples } from './sample-prompts.js';
 import { serveTask, type TaskContext } from './process/serve-task.js';
 
 /** Where memory runs out, Linux ends the process of a job sooner than its server. */
@@ -51,8 +52,10 @@ async function train(task: JobTask, { tell, stop }: TaskContext<JobProgress>): P
   end = () => running.requestStop();
   if (stop.aborted) end();
   await tellStart(running, reporter, known);
-  reporter.listen(running);
+  const prompts = samplePromptsOf(recipe);
+  reporter.listen(running, (step) => writeSamples(running, step, prompts));
   const trained = await running.run();
+  await reporter.settled();
   if (trained.checkpoint !== undefined) reporter.checkpoint(trained.checkpoint);
   const isComplete = trained.reason !== 'stopped';
   const result = isComplete

@@ -10,7 +10,7 @@ import { fineTuneOptions, type TrainerOptions } from '../train/index.js';
 import type { TrainerSettings } from '../train/options/options.js';
 import { planRun } from '../train/plan-run.js';
 import { isNamed, type JobDevice } from './device-memory.js';
-import { jobOptions } from './job-recipe.js';
+import { jobOptions, samplePromptsOf } from './job-recipe.js';
 import type { JobPlan } from './job.js';
 
 /** What plans are made for. */
@@ -33,11 +33,13 @@ export async function planJob(
   recipe: unknown,
   { presetDirectory, devices }: PlanningOptions,
 ): Promise<JobPlan> {
+  const prompts = samplePromptsOf(recipe);
   // Nothing is written there: the job has no folder yet.
   const folders = { presetDirectory, folder: 'the folder of the job' };
   const memoryLimitBytes = devices.find(({ name }) => name === 'cpu')?.memoryBytes;
   const given = await jobOptions(recipe, folders, memoryLimitBytes);
   const options = await fineTuneOptions({ ...given, resumeFromCheckpoint: undefined });
+  if (prompts.length > 0 && options.model.isCausal !== true) throw writesNoText(options.model.name);
   const device = deviceOf(options, devices);
   const target = deviceTarget(device.kind, { threads: options.threads });
   const { settings, plan, compileOptions, maxSteps, numTokens } = await planRun(options, target);
@@ -66,6 +68,14 @@ export async function planJob(
   }
   return planned;
 }
+
+const writesNoText = (name: string): Error =>
+  compactError('ERR_COMPACT_CONFIG_VALUE', `${name} writes no text`, {
+    op: 'samplePrompts',
+    expected: 'a causal model, whose tokens see those before them alone',
+    received: name,
+    remedy: 'Leave samplePrompts out',
+  });
 
 interface NamedDevice {
   readonly kind: DeviceKind;

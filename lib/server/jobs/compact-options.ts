@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { samplePrompts } from '../../jobs/sample-prompts.js';
 import { recordDataTable } from '../../data/records/record-data-options.js';
 import { checkOptions, optional, section } from '../../options.js';
 import { trainerTable } from '../../train/options/trainer-table.js';
@@ -32,6 +33,7 @@ const compactTable = {
   ...rowsOf(trainerTable, trainerNames),
   method: optional(v.union([v.string(), section], expectedMethod)),
   data: optional(section),
+  samplePrompts,
 };
 const dataTable = rowsOf(recordDataTable, dataNames);
 
