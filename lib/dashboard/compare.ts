@@ -21,7 +21,7 @@ export async function compareJobs(
   const all = jobs.map(() => new StepMetrics());
   const last = jobs.map(() => element('td', { class: 'number' }));
   const heads = [
-    ...['Job', 'Model', 'Status'].map((head) => element('th', { scope: 'col' }, head)),
+    ...['Job', 'Model', 'Method', 'Status'].map((head) => element('th', { scope: 'col' }, head)),
     ...['Planned peak', 'Latest loss'].map((head) => element('th', { scope: 'col', class: 'number' }, head)),
   ];
   const rows = jobs.map((job, index) =>
@@ -36,6 +36,7 @@ export async function compareJobs(
         element('a', { href: `#job=${job.id}` }, job.id.slice(-12)),
       ),
       element('td', {}, job.model),
+      element('td', {}, job.compact.method),
       element('td', {}, statusMark(job)),
       element('td', { class: 'number' }, formatBytes(job.compact.plan.planned_bytes)),
       last[index],

@@ -16,16 +16,22 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     'Compare',
   );
   const choice = element('th', { scope: 'col' }, element('span', { class: 'heard' }, 'Chosen'));
-  const heads = ['Job', 'Model', 'Status', 'Steps', 'Created'].map((head) =>
+  const heads = ['Job', 'Model', 'Method', 'Status', 'Steps'].map((head) =>
     element('th', { scope: 'col' }, head),
   );
+  const created = element('th', { scope: 'col', class: 'created' }, 'Created');
   main.replaceChildren(
     element('h2', {}, 'Jobs'),
     devices,
     element(
       'div',
       { class: 'scroll' },
-      element('table', { class: 'jobs' }, element('thead', {}, element('tr', {}, choice, ...heads)), rows),
+      element(
+        'table',
+        { class: 'jobs' },
+        element('thead', {}, element('tr', {}, choice, ...heads, created)),
+        rows,
+      ),
     ),
     element('p', { class: 'actions' }, compare, element('a', { class: 'button', href: '#new' }, 'New job')),
     more,
@@ -51,7 +57,7 @@ async function showDevices(devices: HTMLElement, signal: AbortSignal): Promise<v
 }
 
 const nothing = (): HTMLElement =>
-  element('tr', {}, element('td', { class: 'nothing', colspan: 6 }, 'No jobs yet.'));
+  element('tr', {}, element('td', { class: 'nothing', colspan: 7 }, 'No jobs yet.'));
 
 function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean) => void): HTMLElement {
   const { step, max_steps: maxSteps } = job.compact;
@@ -72,6 +78,7 @@ function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean
       element('a', { href: `#job=${job.id}`, id: `open-${job.id}` }, job.id.slice(-12)),
     ),
     element('td', {}, job.model),
+    element('td', {}, job.compact.method),
     element('td', {}, statusMark(job)),
     element(
       'td',
@@ -79,7 +86,7 @@ function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean
       element('progress', { max: maxSteps, value: step, 'aria-label': 'steps done' }),
       ` ${step} of ${maxSteps}`,
     ),
-    element('td', {}, formatTime(job.created_at)),
+    element('td', { class: 'created' }, formatTime(job.created_at)),
   );
 }
 

@@ -81,15 +81,16 @@ function showFacts(facts: HTMLElement, job: Job): void {
   const { plan } = compact;
   const pairs: readonly (readonly [string, string | HTMLElement])[] = [
     ['Status', statusMark(job)],
-    ['Model', `${job.model}, ${formatCount(plan.num_parameters)} parameters, ${job.method.type}`],
+    ['Model', `${job.model}, ${formatCount(plan.num_parameters)} parameters`],
+    ['Method', `${compact.method}, ${job.method.type}`],
     [
       'Steps',
       `${compact.step} of ${compact.max_steps}, ${formatCount(compact.trained_tokens)} tokens learnt`,
     ],
     ['Device', plan.device],
-    ['Id', job.id],
     ['Created', formatTime(job.created_at)],
     ...(job.finished_at === null ? [] : [['Finished', formatTime(job.finished_at)] as const]),
+    ['Id', job.id],
     ...(job.fine_tuned_model === null ? [] : [['Result', job.fine_tuned_model] as const]),
     ...(error?.message ? [['Error', element('strong', { class: 'error' }, error.message)] as const] : []),
   ];

@@ -65,13 +65,18 @@ export async function showNewJob(main: HTMLElement, signal: AbortSignal): Promis
     pattern: '[A-Za-z0-9._\\-]*',
     placeholder: 'a name for the result',
   });
+  const prompts = element('textarea', { id: 'prompts', rows: 2, placeholder: 'none' });
+  const promptLines = (): string[] => prompts.value.split('\n').filter((line) => line.trim() !== '');
   const takes = element('p', { id: 'takes', role: 'status' });
   const body = (): object => ({
     model: model.value,
     training_file: file.value,
     ...(suffix.value && { suffix: suffix.value }),
     ...(epochs.value && { hyperparameters: { n_epochs: Number(epochs.value) } }),
-    compact: { method: method.value },
+    compact: {
+      method: method.value,
+      ...(promptLines().length > 0 && { samplePrompts: promptLines() }),
+    },
   });
   const told = async (work: () => Promise<void>): Promise<void> => {
     takes.className = '';
@@ -114,6 +119,11 @@ export async function showNewJob(main: HTMLElement, signal: AbortSignal): Promis
     field('Method', method),
     field('Epochs', epochs),
     field('Suffix', suffix),
+    field(
+      'Sample prompts',
+      prompts,
+      'One a line, at most 4: after each evaluation the model writes on from them',
+    ),
     element(
       'p',
       { class: 'actions' },

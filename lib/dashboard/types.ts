@@ -23,6 +23,8 @@ export interface Job {
   readonly method: { readonly type: string };
   readonly error: { readonly message: string; readonly code: string } | null;
   readonly compact: {
+    /** Its name, e.g. 'lora'; what kind of learning `method` above says. */
+    readonly method: string;
     readonly step: number;
     readonly max_steps: number;
     readonly trained_tokens: number;

@@ -129,7 +129,7 @@ describeInBrowser('the page of jobs', () => {
     await open();
     await page.evaluate('window.isSame = true');
     const row = (id: string): Promise<string> => page.getByRole('row').filter({ hasText: id }).innerText();
-    expect(await row(first)).toMatch(/llama-demo\s+queued\s+0 of 50/);
+    expect(await row(first)).toMatch(/llama-demo\s+compact\s+queued\s+0 of 50/);
     await page.getByLabel(`compare ${first}`).focus();
     server.jobs.step(second, 20, { loss: 1 });
     await until(async () => (await row(second)).includes('20 of 50'));
@@ -228,6 +228,7 @@ describeInBrowser('the page of jobs', () => {
     await page.getByLabel('Model').selectOption('llama-demo');
     await page.getByLabel('Method').selectOption('lora');
     await page.getByLabel('Epochs').fill('2');
+    await page.getByLabel('Sample prompts').fill('2 + 2 =\n\n3 + 3 =');
     await press('What would it take?');
     await seen('976.6 KiB on cpu, 10 steps, 5K tokens');
     server.jobs.refusal = Object.assign(new Error('no'), {
@@ -241,7 +242,9 @@ describeInBrowser('the page of jobs', () => {
     await seen('Job is queued');
     const { id, recipe } = server.jobs.latest;
     expect(page.url()).toBe(`${server.url}/#job=${id}`);
-    expect(recipe).toMatchObject({ method: 'lora', numTrainEpochs: 2 });
+    expect(recipe).toMatchObject({
+      ...{ method: 'lora', numTrainEpochs: 2, samplePrompts: ['2 + 2 =', '3 + 3 ='] },
+    });
   });
 
   test('compares two jobs', async () => {

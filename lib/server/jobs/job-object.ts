@@ -32,6 +32,7 @@ export function jobObject(job: Job, dataDirectory: string): object {
     integrations: [],
     metadata: details.metadata,
     compact: {
+      method: methodName(job.recipe),
       step: job.step,
       max_steps: plan.maxSteps,
       trained_tokens: job.trainedTokens,
@@ -43,6 +44,11 @@ export function jobObject(job: Job, dataDirectory: string): object {
       plan: planObject(plan),
     },
   };
+}
+
+/** Jobs that say none have this package's own. */
+function methodName({ method = 'compact' }: Job['recipe']): unknown {
+  return typeof method === 'string' ? method : (method as { readonly name?: unknown }).name;
 }
 
 /** The numbers that both methods have. */
