@@ -16,22 +16,16 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     'Compare',
   );
   const choice = element('th', { scope: 'col' }, element('span', { class: 'heard' }, 'Chosen'));
-  const heads = ['Job', 'Model', 'Method', 'Status', 'Steps'].map((head) =>
-    element('th', { scope: 'col' }, head),
+  const heads = ['Job', 'Model', 'Method', 'Status', 'Steps', 'Created'].map((head) =>
+    element('th', { scope: 'col', class: head.toLowerCase() }, head),
   );
-  const created = element('th', { scope: 'col', class: 'created' }, 'Created');
   main.replaceChildren(
     element('h2', {}, 'Jobs'),
     devices,
     element(
       'div',
       { class: 'scroll' },
-      element(
-        'table',
-        { class: 'jobs' },
-        element('thead', {}, element('tr', {}, choice, ...heads, created)),
-        rows,
-      ),
+      element('table', { class: 'jobs' }, element('thead', {}, element('tr', {}, choice, ...heads)), rows),
     ),
     element('p', { class: 'actions' }, compare, element('a', { class: 'button', href: '#new' }, 'New job')),
     more,
@@ -77,7 +71,7 @@ function row(job: Job, isChosen: boolean, choose: (id: string, isChosen: boolean
       { class: 'id' },
       element('a', { href: `#job=${job.id}`, id: `open-${job.id}` }, job.id.slice(-12)),
     ),
-    element('td', {}, job.model),
+    element('td', { class: 'model' }, job.model),
     element('td', {}, job.compact.method),
     element('td', {}, statusMark(job)),
     element(

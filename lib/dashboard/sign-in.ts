@@ -16,7 +16,7 @@ export function signIn(main: HTMLElement, problem: string): Promise<void> {
       'form',
       { class: 'sign-in' },
       element('h2', {}, 'Key'),
-      element('p', {}, 'The server prints one when it is started for the first time.'),
+      element('p', {}, 'The server prints one when it starts, unless it was given one.'),
       element('p', { class: 'field' }, element('label', { for: 'key' }, 'API key'), key),
       complaint,
       element('button', { type: 'submit' }, 'Sign in'),

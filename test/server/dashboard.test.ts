@@ -1,5 +1,6 @@
 /** The page as a browser shows it, before a server whose jobs are played. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import type * as source from '../../lib/server/index.js';
 import { browserPath, openBrowser } from '../helpers/browser.js';
@@ -8,6 +9,9 @@ import { RunningServer } from '../helpers/running-server.js';
 import { ask, upload } from '../helpers/server-requests.js';
 
 if (browserPath === undefined) console.log('skipped: no Chromium is on PATH');
+const axe = axeSource();
+if (axe === undefined) console.log('skipped: the rules of accessibility need a package, axe-core');
+const testAccessible = axe === undefined ? test.skip : test;
 const describeInBrowser = browserPath === undefined ? describe.skip : describe;
 
 const MiB = 2 ** 20;
@@ -68,6 +72,15 @@ const pixelsOf = (colour: string): Promise<number> =>
       if (data[i + 3] === 255 && wanted.every((value, j) => Math.abs(value - data[i + j]) < 3)) count++;
     return count;
   })()`);
+
+/** The program that knows the rules of accessibility; undefined where the package is not installed. */
+function axeSource(): string | undefined {
+  try {
+    return readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
 
 /** Waits until it is so: the page follows the server a moment later. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
@@ -318,6 +331,34 @@ describeInBrowser('the page of jobs', () => {
     await page.keyboard.press('Enter');
     await until(async () => (await page.evaluate('document.activeElement.id')) === 'main');
     expect(await page.getByRole('heading', { level: 2 }).textContent()).toBe(`Job ${id}`);
+  });
+
+  testAccessible('breaks no rule of accessibility, light or dark', async () => {
+    const ids = [await runningJob(), await runningJob()];
+    for (const id of ids) {
+      server.jobs.step(id, 3, { loss: 1, learningRate: 1 });
+      const data = { step: 3, prompt: 'a', sample: 'b' };
+      server.jobs.tell(id, { level: 'warn', type: 'message', message: 'Sample after step 3', data });
+    }
+    await page.goto(server.url);
+    await page.getByLabel('API key').waitFor();
+    const broken = async (): Promise<unknown> => {
+      await page.evaluate(axe!);
+      return page.evaluate(`axe
+        .run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] })
+        .then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`);
+    };
+    expect(await broken()).toEqual([]);
+    await open();
+    for (const hash of ['', `#job=${ids[0]}`, `#compare=${ids.join(',')}`, '#new']) {
+      await page.goto(`${server.url}/${hash}`);
+      await page.getByRole('heading', { level: 2 }).waitFor();
+      if (ids.some((id) => hash.includes(id))) await page.locator('canvas').first().waitFor();
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        expect([hash, colorScheme, await broken()]).toEqual([hash, colorScheme, []]);
+      }
+    }
   });
 
   test.each(['light', 'dark'] as const)('fits a phone, %s', async (colorScheme) => {
