@@ -35,7 +35,7 @@ export async function showJobs(main: HTMLElement, signal: AbortSignal): Promise<
     else chosen.delete(id);
     compare.disabled = chosen.size < 2;
   };
-  void showDevices(devices, signal);
+  showDevices(devices, signal).catch(() => undefined); // what is wrong is told below
   for await (const { data, has_more } of poll<Page<Job>>('v1/fine_tuning/jobs?limit=50', signal)) {
     const focused = document.activeElement?.id;
     rows.replaceChildren(...data.map((job) => row(job, chosen.has(job.id), choose)));

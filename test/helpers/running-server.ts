@@ -43,7 +43,10 @@ export class RunningServer implements AsyncDisposable {
     const log: string[] = [];
     const stream = { write: (line: string) => void log.push(line) };
     const options = { dataDirectory: directory, jobs, database, limits, ...others };
-    const app = await module.createServer({ ...options, sampler: { threads: 1 } }, { level: 'debug', stream });
+    const app = await module.createServer(
+      { ...options, sampler: { threads: 1 } },
+      { level: 'debug', stream },
+    );
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     return new RunningServer({ directory, jobs, database, url, app, log });
   }

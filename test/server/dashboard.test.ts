@@ -91,7 +91,7 @@ describeInBrowser('the page of jobs', () => {
   beforeAll(async () => {
     [browser, server] = await Promise.all([
       openBrowser(),
-      RunningServer.start({}, built('server/index') as typeof source),
+      RunningServer.start({}, { module: built('server/index') as typeof source }),
     ]);
   });
   afterAll(async () => {
