@@ -50,7 +50,7 @@ test('samples are told once with each evaluation, whatever is lost, and change n
   expect(samplesOf(plain.events)).toEqual([]);
   using kills = killAt(mkdtempSync(join(fixture.folder, 'kills-')), [
     { step: 10, what: 'step' },
-    { step: 16, what: 'step' },
+    { step: 13, what: 'step' },
   ]);
   const { folder, weights, events } = await train({ samplePrompts: [...prompts, long] });
   expect(kills.killed()).toHaveLength(2);
