@@ -18,7 +18,9 @@ const compile = (project) => {
   if (error) throw error;
   return status ?? 1;
 };
-const failed = [compile('tsconfig.json'), compile(path.join('lib', 'dashboard'))].find((status) => status !== 0);
+const failed = [compile('tsconfig.json'), compile(path.join('lib', 'dashboard'))].find(
+  (status) => status !== 0,
+);
 for (const name of ['index.html', 'style.css'])
   fs.copyFileSync(path.join(root, 'lib', 'dashboard', name), path.join(root, 'dist', 'dashboard', name));
 

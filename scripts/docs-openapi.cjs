@@ -67,8 +67,9 @@ async function openApi() {
 
 module.exports = { openApi };
 
-if (require.main === module)
-  void openApi().then((found) => {
-    fs.writeFileSync(file, `${JSON.stringify(found, undefined, 2)}\n`);
-    console.log(`written: ${path.relative(root, file)}`);
-  });
+async function main() {
+  fs.writeFileSync(file, `${JSON.stringify(await openApi(), undefined, 2)}\n`);
+  console.log(`written: ${path.relative(root, file)}`);
+}
+
+if (require.main === module) void main();

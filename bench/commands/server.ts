@@ -82,7 +82,7 @@ async function start(directory: string): Promise<Started> {
   const words = ['serve', '--data-directory', directory, '--port', '0', '--json'];
   const main = join(packageDirectory, 'dist', 'cli', 'main.js');
   const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const line of createInterface(child.stdout!))
+  for await (const line of createInterface(child.stdout))
     return { ...(JSON.parse(line) as { url: string; key: string }), process: child };
   throw new Error('the server ended before it was ready');
 }

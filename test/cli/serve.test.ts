@@ -32,7 +32,17 @@ function start(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Prom
   return new Promise((resolve, reject) => {
     let output = '';
     let child: ChildProcess | undefined;
-    const args = ['serve', '--data-directory', directory, '--port', '0', '--memory-limit', '1GiB', '--json', ...flags];
+    const args = [
+      'serve',
+      '--data-directory',
+      directory,
+      '--port',
+      '0',
+      '--memory-limit',
+      '1GiB',
+      '--json',
+      ...flags,
+    ];
     const outcome = runCommand(args, {
       env,
       onStart: (process) => started.push((child = process)),
