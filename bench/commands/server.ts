@@ -54,10 +54,10 @@ async function serverBench({ requests, streams, ledger }: ServerFlags, terminal:
     const status = await latencies(requests, () => ask(server, `/v1/fine_tuning/jobs/${jobs[0]}`));
     const after = residentBytes(server);
     await running(server, jobs); // else nothing was trained meanwhile
-    const case_ = { case: 'server', shape: `2 jobs, ${streams} streams`, dtype: 'f32', repeats: requests };
+    const measured = { case: 'server', shape: `2 jobs, ${streams} streams`, dtype: 'f32', repeats: requests };
     const rows = [
-      { ...case_, provider: 'readyz', metric: 'latency', unit: 'ms', ...ready },
-      { ...case_, provider: 'job status', metric: 'latency', unit: 'ms', ...status },
+      { ...measured, provider: 'readyz', metric: 'latency', unit: 'ms', ...ready },
+      { ...measured, provider: 'job status', metric: 'latency', unit: 'ms', ...status },
     ];
     const grownMiB = (after - before) / 2 ** 20;
     terminal.object({ type: 'bench-server', rows, residentBytes: { before, after } });
