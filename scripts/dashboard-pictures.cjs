@@ -131,7 +131,7 @@ async function takePictures(url, key, [compact, dense, running]) {
     if (bytes > maxBytes) throw new Error(`${file} has more than ${maxBytes} bytes`);
   };
   try {
-    await take('dashboard-jobs', '', { width: 1060, height: 350 });
+    await take('dashboard-jobs', '', { width: 1060, height: 400 });
     await take('dashboard-job', `#job=${compact}`, { width: 960, height: 1130 });
     await take('dashboard-compare', `#compare=${compact},${dense}`, {
       width: 960,
