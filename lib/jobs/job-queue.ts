@@ -89,6 +89,10 @@ export class JobQueue implements JobService, AsyncDisposable {
     return job;
   }
 
+  wasCreated(owner: string, idempotencyKey: string): Promise<boolean> {
+    return this.#options.store.wasCreated(owner, idempotencyKey);
+  }
+
   get(id: string, owner: string): Promise<Job | undefined> {
     return this.#options.store.get(id, owner);
   }

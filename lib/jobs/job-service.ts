@@ -25,6 +25,8 @@ export interface JobService {
   plan(recipe: JobRequest['recipe']): Promise<JobPlan>;
   /** Plans, and queues what fits. @throws as `plan` */
   create(request: JobRequest, idempotencyKey?: string): Promise<Job>;
+  /** Whether the owner has a job that was created with this key, so that creating it again adds none. */
+  wasCreated(owner: string, idempotencyKey: string): Promise<boolean>;
   get(id: string, owner: string): Promise<Job | undefined>;
   list(owner: string, options: { after?: string; limit: number }): Promise<Page<Job>>;
   /** How many of each status there are of one owner. */

@@ -48,6 +48,8 @@ export interface JobStore {
    * @throws ERR_COMPACT_JOB_STATE when it was created with this key by another request
    */
   create(request: JobRequest, plan: JobPlan, idempotencyKey?: string): Promise<Job>;
+  /** Whether the owner has a job that was created with this key. */
+  wasCreated(owner: string, idempotencyKey: string): Promise<boolean>;
   /** Undefined for a job of somebody else as for one that does not exist. */
   get(id: string, owner?: string): Promise<Job | undefined>;
   /**

@@ -68,6 +68,14 @@ export class SqlJobStore implements JobStore {
     });
   }
 
+  async wasCreated(owner: string, idempotencyKey: string): Promise<boolean> {
+    const rows = await this.#database.query(
+      'SELECT id FROM compact_jobs WHERE owner = $1 AND idempotency_key = $2',
+      [owner, idempotencyKey],
+    );
+    return rows.length > 0;
+  }
+
   async get(id: string, owner?: string): Promise<Job | undefined> {
     if (!isJobId(id)) return undefined;
     const [row] = await this.#database.query('SELECT * FROM compact_jobs WHERE id = $1', [id]);

@@ -66,6 +66,22 @@ export class ApiError extends Error {
   }
 }
 
-/** What is not there, or somebody else's: both are told in the same words, so that nobody learns which. */
-export const notFound = (kind: 'model' | 'file' | 'job' | 'key', id: string, param?: string): ApiError =>
-  new ApiError(`${kind}_not_found`, `There is no ${kind} ${JSON.stringify(id.slice(0, 200))}`, { param });
+/**
+ * What is not there, or somebody else's: both are told in the same words, so that nobody learns which.
+ * @param nearest a name that there is, and may have been meant
+ */
+export function notFound(
+  kind: 'model' | 'file' | 'job' | 'key',
+  id: string,
+  param?: string,
+  nearest?: string,
+): ApiError {
+  const meant = nearest === undefined ? '' : `. Did you mean ${JSON.stringify(nearest)}?`;
+  return new ApiError(
+    `${kind}_not_found`,
+    `There is no ${kind} ${JSON.stringify(id.slice(0, 200))}${meant}`,
+    {
+      param,
+    },
+  );
+}

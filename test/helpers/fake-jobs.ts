@@ -60,6 +60,12 @@ export class FakeJobs implements JobService {
     return plan;
   }
 
+  async wasCreated(owner: string, key: string): Promise<boolean> {
+    return [...this.#entries.values()].some(
+      ({ idempotencyKey, job }) => idempotencyKey === key && job.owner === owner,
+    );
+  }
+
   async create(request: JobRequest, idempotencyKey?: string): Promise<Job> {
     await this.plan();
     const text = JSON.stringify(request);

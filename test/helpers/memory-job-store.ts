@@ -40,6 +40,10 @@ export class MemoryJobStore implements JobStore {
     }
   }
 
+  async wasCreated(owner: string, key: string): Promise<boolean> {
+    return this.#rows.some((row) => row.key === key && row.job.owner === owner);
+  }
+
   async create(request: JobRequest, plan: JobPlan, key?: string): Promise<Job> {
     const same = this.#rows.find(
       (row) => key !== undefined && row.key === key && row.job.owner === request.owner,

@@ -89,7 +89,10 @@ describe.each(databaseKinds)('$name', ({ start }) => {
   );
 
   testWith('created again with its key, it is the same job; another request is refused', async (store) => {
+    expect(await store.wasCreated(request().owner, 'key')).toBe(false);
     const jobs = await Promise.all(Array.from({ length: 10 }, () => store.create(request(), plan, 'key')));
+    expect(await store.wasCreated(request().owner, 'key')).toBe(true);
+    expect(await store.wasCreated('somebody else', 'key')).toBe(false);
     expect(new Set(jobs.map(({ id }) => id)).size).toBe(1);
     // The order of names is of no meaning, and the plan depends on the machine.
     const { learningRate, ...rest } = request().recipe;

@@ -174,6 +174,25 @@ describe('jobs', () => {
     ).rejects.toMatchObject({ status: 409, code: 'job_state' });
   });
 
+  test('of a key that has as many as it may are found again', async () => {
+    const apiKey = await server.key({ maxJobs: 1 });
+    const limited = new OpenAI({ baseURL: `${server.url}/v1`, apiKey, maxRetries: 0 });
+    const file = await limited.files.create({
+      file: await toFile(Buffer.from(jsonl(chats)), 'chats.jsonl'),
+      purpose: 'fine-tune',
+    });
+    const body = { model: 'tiny', training_file: file.id };
+    const headers = { 'Idempotency-Key': 'only' };
+    const only = await limited.fineTuning.jobs.create(body, { headers });
+    expect((await limited.fineTuning.jobs.create(body, { headers })).id).toBe(only.id);
+    await expect(limited.fineTuning.jobs.create(body)).rejects.toMatchObject({ code: 'jobs_limit' });
+  });
+
+  test('of a model that nobody has name the nearest', async () => {
+    await expect(create({ model: 'llama-dem' })).rejects.toThrow('Did you mean "llama-demo"?');
+    await expect(client.models.retrieve('tinny')).rejects.toThrow('Did you mean "tiny"?');
+  });
+
   test('run to their end, with events, checkpoints, results and a model', async () => {
     const { id } = await create({
       suffix: 'end',

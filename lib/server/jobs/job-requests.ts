@@ -29,14 +29,14 @@ export class JobRequests {
     // Meanwhile no file of the owner goes away, and no other job is counted.
     return await jobChanges.do(key.owner, async () => {
       const request = await this.#request(body, key);
-      await this.#checkRoom(key);
+      const isAgain = idempotencyKey !== undefined && (await jobs.wasCreated(key.owner, idempotencyKey));
+      if (!isAgain) await this.#checkRoom(key);
       return jobs.create(request, idempotencyKey);
     });
   }
 
   async #request(body: JobBody, { owner }: ApiKey): Promise<JobRequest> {
-    const model = await this.#context.models.find(body.model, owner);
-    if (model === undefined) throw notFound('model', body.model, 'model');
+    const model = await this.#context.models.get(body.model, owner, 'model');
     const training = await this.#file(body.training_file, owner, 'training_file');
     const validationId = body.validation_file ?? undefined;
     const validation =

@@ -1,9 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { nearestName } from '../../errors.js';
 import type { Job } from '../../jobs/job.js';
 import type { JobService } from '../../jobs/job-service.js';
 import { llamaPresets } from '../../models/index.js';
 import { systemCode } from '../../formats/index.js';
+import { notFound } from '../api-error.js';
 import { detailsOf } from '../jobs/job-details.js';
 import { parseTrainedName, trainedName } from './model-names.js';
 
@@ -45,6 +47,14 @@ export class ModelCatalogue {
   async find(id: string, owner: string): Promise<ModelEntry | undefined> {
     const own = [...(await this.#folders()), ...presets()].find((model) => model.id === id);
     return own ?? this.#findTrained(id, owner);
+  }
+
+  /** @throws ApiError model_not_found with the nearest of the names that the owner may use */
+  async get(id: string, owner: string, param?: string): Promise<ModelEntry> {
+    const found = await this.find(id, owner);
+    if (found !== undefined) return found;
+    const names = (await this.list(owner)).map((model) => model.id);
+    throw notFound('model', id, param, nearestName(id, names));
   }
 
   async #findTrained(id: string, owner: string): Promise<ModelEntry | undefined> {

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isCompactError } from '../../errors.js';
 import type { SampleMessage, SampleReport } from '../../train/index.js';
-import { ApiError, notFound } from '../api-error.js';
+import { ApiError } from '../api-error.js';
 import type { ServerContext } from '../context.js';
 import { apiErrorOf } from '../hooks/api-error-of.js';
 import { keyOf } from '../hooks/authenticate.js';
@@ -63,8 +63,7 @@ export async function writeText(
 
 /** @throws ApiError model_not_found, invalid_value for a preset, which has no weights */
 async function folderOf({ models }: ServerContext, id: string, owner: string): Promise<string> {
-  const model = await models.find(id, owner);
-  if (model === undefined) throw notFound('model', id, 'model');
+  const model = await models.get(id, owner, 'model');
   if ('folder' in model.source) return model.source.folder;
   throw new ApiError('invalid_value', `The model ${id} has no weights before a job has trained it`, {
     param: 'model',

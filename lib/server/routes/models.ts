@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { notFound } from '../api-error.js';
 import type { ServerContext } from '../context.js';
 import { keyOf } from '../hooks/authenticate.js';
 import type { ModelEntry } from '../models/model-catalogue.js';
@@ -23,10 +22,7 @@ export function registerModels(app: FastifyInstance, { models }: ServerContext):
     '/v1/models/:id',
     { config, schema: { params: idParamsSchema } },
     async (request) => {
-      const { id } = request.params;
-      const found = await models.find(id, keyOf(request).owner);
-      if (found === undefined) throw notFound('model', id);
-      return modelObject(found);
+      return modelObject(await models.get(request.params.id, keyOf(request).owner));
     },
   );
 }
