@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // Kills servers and jobs of them, as the system or an operator may, and looks at what becomes of the jobs:
-//   node scripts/kill-server.cjs [kills = 200] [seed = 1]
+//   node scripts/kill-server.cjs [kills = 200] [seed = 1] [command]
 // Jobs of one recipe are created, and at random moments the server or the process of a job gets SIGKILL, until there were so
 // many; then all of them are waited for. Fails when an accepted job is lost, one ends with other weights than an undisturbed
 // one, or a client that reads its events, behind the last that it has seen, misses one or sees one twice. Needs dist.
+// With COMPACT_TRAIN_DATABASE_URL the jobs are in PostgreSQL; a command that restarts it without a warning is then one of
+// what happens, e.g. 'pg_ctlcluster 15 main restart -m immediate'.
 'use strict';
 
 const { execFileSync, spawn } = require('node:child_process');
@@ -13,6 +15,7 @@ const os = require('node:os');
 const path = require('node:path');
 
 const [kills, seed] = [Number(process.argv[2] ?? 200), Number(process.argv[3] ?? 1)];
+const restartDatabase = process.argv[4];
 const main = path.join(__dirname, '..', 'dist', 'cli', 'main.js');
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'compact-kill-'));
 const key = 'a-key-for-servers-that-are-killed';
@@ -46,6 +49,7 @@ async function ask(route, init = {}) {
   const headers = { ...init.headers, authorization: `Bearer ${key}` };
   const response = await fetch(server.url + route, { ...init, headers });
   const body = await response.json();
+  if (response.status === 503) throw new TypeError(body.error.message); // its database is away
   if (!response.ok) throw new Error(`${route}: ${body.error.message}`);
   return body;
 }
@@ -158,7 +162,7 @@ async function run() {
   await create();
   await watch(jobs[0]); // undisturbed
   const right = weightsOf(jobs[0]);
-  const counts = { server: 0, job: 0 };
+  const counts = { server: 0, job: 0, database: 0 };
   const watched = [];
   const refill = async () => {
     const running = watched.filter(({ isDone }) => !isDone).length;
@@ -173,9 +177,14 @@ async function run() {
       watched.push(one);
     }
   };
-  while (counts.server + counts.job < kills && process.exitCode === undefined) {
+  while (counts.server + counts.job + counts.database < kills && process.exitCode === undefined) {
     await refill();
     await wait(100 + 1400 * random());
+    if (restartDatabase !== undefined && random() < 0.33) {
+      execFileSync('sh', ['-c', restartDatabase], { stdio: ['ignore', 'ignore', 'inherit'] });
+      counts.database++;
+      continue;
+    }
     const [process_] = random() < 0.5 ? jobProcesses() : [];
     if (process_ !== undefined) {
       process.kill(process_, 'SIGKILL');
@@ -203,7 +212,7 @@ async function run() {
   const numEvents = jobs.reduce((sum, { events }) => sum + events.length, 0);
   const resumes = jobs.reduce((sum, job) => sum + job.resumes, 0);
   console.log(
-    `${counts.server} servers and ${counts.job} jobs were killed; ${jobs.length} jobs, ${numEvents} events, ${resumes} times told to go on`,
+    `${counts.server} servers, ${counts.job} jobs and ${counts.database} databases were killed; ${jobs.length} jobs, ${numEvents} events, ${resumes} times told to go on`,
   );
   console.log(`lost: ${lost.length}, made twice: ${twice}, with other weights: ${other.length}`);
   if (lost.length + other.length + Math.abs(twice) > 0) process.exitCode = 1;
