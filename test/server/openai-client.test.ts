@@ -188,6 +188,22 @@ describe('jobs', () => {
     await expect(limited.fineTuning.jobs.create(body)).rejects.toMatchObject({ code: 'jobs_limit' });
   });
 
+  test('wait behind others when they say so, and go before them by a key that may say that', async () => {
+    const priorityOf = (job: FineTuningJob): unknown =>
+      (job as unknown as { compact: { priority: number } }).compact.priority;
+    const withPriority = (priority: number, by = client): Promise<FineTuningJob> =>
+      by.fineTuning.jobs.create({ model: 'tiny', training_file: chatFile, compact: { priority } } as never);
+    expect(priorityOf(await create())).toBe(0);
+    expect(priorityOf(await withPriority(-5))).toBe(-5);
+    await expect(withPriority(1)).rejects.toMatchObject({ status: 403, code: 'insufficient_scope' });
+    await expect(withPriority(101)).rejects.toMatchObject({ status: 400, param: 'compact.priority' });
+    const { owner } = (await server.keys.list())[0]!;
+    const apiKey = await server.key({ owner, scopes: ['jobs', 'admin'] });
+    const admin = new OpenAI({ baseURL: `${server.url}/v1`, apiKey, maxRetries: 0 });
+    expect(priorityOf(await withPriority(7, admin))).toBe(7);
+    expect(server.jobs.latest).toMatchObject({ priority: 7 });
+  });
+
   test('of a model that nobody has name the nearest', async () => {
     await expect(create({ model: 'llama-dem' })).rejects.toThrow('Did you mean "llama-demo"?');
     await expect(client.models.retrieve('tinny')).rejects.toThrow('Did you mean "tiny"?');

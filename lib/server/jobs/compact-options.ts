@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { samplePrompts } from '../../jobs/sample-prompts.js';
 import { recordDataTable } from '../../data/records/record-data-options.js';
-import { checkOptions, optional, section } from '../../options.js';
+import { checkOptions, optional, section, wholeNumber } from '../../options.js';
 import { trainerTable } from '../../train/options/trainer-table.js';
 
 /** Options of a trainer that a client may choose: none of them names a file, or takes of the machine what a plan does not tell. */
@@ -34,6 +34,7 @@ const compactTable = {
   method: optional(v.union([v.string(), section], expectedMethod)),
   data: optional(section),
   samplePrompts,
+  priority: optional(wholeNumber(-100, 100)),
 };
 const dataTable = rowsOf(recordDataTable, dataNames);
 

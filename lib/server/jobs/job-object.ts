@@ -36,6 +36,7 @@ export function jobObject(job: Job, dataDirectory: string): object {
       step: job.step,
       max_steps: plan.maxSteps,
       trained_tokens: job.trainedTokens,
+      priority: job.priority,
       attempts: job.attempts,
       started_at: startedAt === undefined ? null : seconds(startedAt),
       stop_request: job.stopRequest ?? null,

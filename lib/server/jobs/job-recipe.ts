@@ -35,8 +35,8 @@ const scratchFactor = 50;
 export function jobRecipe(
   body: JobBody,
   { model, training, validation }: JobParts,
-): { readonly recipe: Values; readonly details: JobDetails } {
-  const chosen = checkCompactOptions(body.compact ?? {});
+): { readonly recipe: Values; readonly details: JobDetails; readonly priority: number } {
+  const { priority, ...chosen } = checkCompactOptions(body.compact ?? {}) as Values;
   const isPaired = training.file.kind === 'preference';
   const { type, hyperparameters } = methodOf(body, isPaired);
   const method = chosenMethod(chosen['method']);
@@ -69,7 +69,7 @@ export function jobRecipe(
         ? ['Integrations are passed over: this server sends nothing to other services']
         : [],
   };
-  return { recipe, details };
+  return { recipe, details, priority: (priority as number | undefined) ?? 0 };
 }
 
 /** How a job learns, and its numbers, from whichever of the two places of the API they stand in. */

@@ -35,7 +35,7 @@ export class JobRequests {
     });
   }
 
-  async #request(body: JobBody, { owner }: ApiKey): Promise<JobRequest> {
+  async #request(body: JobBody, { owner, scopes }: ApiKey): Promise<JobRequest> {
     const model = await this.#context.models.get(body.model, owner, 'model');
     const training = await this.#file(body.training_file, owner, 'training_file');
     const validationId = body.validation_file ?? undefined;
@@ -47,8 +47,14 @@ export class JobRequests {
         `The validation file holds records of the kind ${validation.file.kind}, the training file of the kind ${training.file.kind}`,
         { param: 'validation_file' },
       );
-    const { recipe, details } = jobRecipe(body, { model, training, validation });
-    return { recipe, owner, priority: 0, details: { ...details } };
+    const { recipe, details, priority } = jobRecipe(body, { model, training, validation });
+    if (priority > 0 && !scopes.includes('admin'))
+      throw new ApiError(
+        'insufficient_scope',
+        "A priority above 0, before the jobs of others, needs the scope 'admin'",
+        { param: 'compact.priority' },
+      );
+    return { recipe, owner, priority, details: { ...details } };
   }
 
   async #file(id: string, owner: string, param: string): Promise<JobFile> {
