@@ -1,5 +1,5 @@
 import type multipart from '@fastify/multipart';
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { join, resolve } from 'node:path';
 import { optionalPackage } from '../jobs/optional-package.js';
 import { AuditLog } from './audit-log.js';
@@ -39,7 +39,7 @@ import { Slots } from './slots.js';
  * @example
  * await fastify({ routerOptions: { maxParamLength: 512 } }).register(fineTuningApi, { dataDirectory, jobs, database });
  */
-export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, given) => {
+export async function fineTuningApi(app: FastifyInstance, given: ServerOptions): Promise<void> {
   const { dataDirectory, jobs, database, limits, sampler, tracer } = given;
   const options = checkServerOptions({
     ...{ dataDirectory, jobs, database },
@@ -68,7 +68,7 @@ export const fineTuningApi: FastifyPluginAsync<ServerOptions> = async (app, give
     registerDashboard,
   ];
   for (const register of groups) register(app, context);
-};
+}
 
 async function openContext(options: CheckedServerOptions, closing: AbortSignal): Promise<ServerContext> {
   const { jobs, database, limits } = options;
