@@ -122,7 +122,7 @@ async function start(settings: TrainerSettings, resources: Resources): Promise<T
   resources.add(async () => void (await Promise.all(logs.map((log) => log.flush()))));
   lock?.keep();
   output?.keep();
-  const baseModel = resumed === undefined ? describeBase(starting!) : resumed.state.baseModel;
+  const baseModel = resumed === undefined ? describeBase(starting!, settings) : resumed.state.baseModel;
   const warnings = [...dataset.warnings, ...headWarnings(starting?.base)];
   return {
     settings: run,
@@ -155,8 +155,11 @@ async function tellReference({
   readonly starting: StartingWeights | undefined;
 }): Promise<void> {
   if (answers.length === 0) return;
-  const baseModel = resumed === undefined ? settings.baseModel : resumed.state.baseModel?.path;
-  const origin = { ...settings, baseModel };
+  const { baseModel, adapter } =
+    resumed === undefined
+      ? settings
+      : { baseModel: resumed.state.baseModel?.path, adapter: resumed.state.baseModel?.adapter };
+  const origin = { ...settings, baseModel, adapter };
   const key = referenceKey(answers, origin);
   const folder = output?.dataDirectory;
   if (starting === undefined) {
@@ -168,8 +171,11 @@ async function tellReference({
   if (folder !== undefined) await saveReference(folder, answers, key);
 }
 
-const describeBase = ({ base }: StartingWeights): CheckpointState['baseModel'] =>
-  base && { path: base.path, dtype: base.dtype };
+const describeBase = (
+  { base }: StartingWeights,
+  { adapter }: TrainerSettings,
+): CheckpointState['baseModel'] =>
+  base && { path: base.path, dtype: base.dtype, ...(adapter !== undefined && { adapter }) };
 
 /**
  * What a run compiles for a device.

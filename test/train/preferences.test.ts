@@ -10,6 +10,7 @@ import { learningPreferences } from '../../lib/models/preference.js';
 import { cpuTarget, cudaTarget, Engine } from '../../lib/runtime/index.js';
 import {
   evaluateModel,
+  exportAdapters,
   exportModel,
   fineTune,
   fineTuneOptions,
@@ -120,6 +121,7 @@ const rows = Array.from({ length: 24 }, (_, i) => ({
   rejected: 'b'.repeat(1 + ((i + 2) % 5)),
 }));
 const records = jsonl(rows);
+const texts = jsonl(Array.from({ length: 12 }, (_, i) => ({ prompt: `${i}:`, completion: 'ab' })));
 const base = join(folder, 'base');
 beforeAll(async () => {
   const outputDirectory = newPath();
@@ -258,6 +260,38 @@ describe('a run that goes on', () => {
       content.subarray(0, 200),
     );
     expect((await goOn(others[2]!)).content).toEqual(right);
+  });
+
+  test('is held to the adapters that it started from, whether they are named again or not', async () => {
+    const tuned = newPath();
+    const method = lora({ r: 2, targetModules: 'all-linear' });
+    await train(
+      run({
+        method,
+        data: { records: texts },
+        preference: undefined,
+        learningRate: 0.05,
+        outputDirectory: tuned,
+      }),
+      3,
+    );
+    const adapter = newPath();
+    await exportAdapters({ checkpoint: tuned, folder: adapter });
+    const options = run({ method, adapter, maxSteps: 4 });
+    const straight = await train({ ...options, outputDirectory: newPath() });
+    const right = await contentOf(straight.checkpoint);
+    const plain = await train({ ...options, adapter: undefined, outputDirectory: newPath() });
+    expect(await contentOf(plain.checkpoint)).not.toEqual(right);
+    for (const again of [adapter, undefined]) {
+      const outputDirectory = newPath();
+      await train({ ...options, outputDirectory }, 2);
+      rmSync(join(outputDirectory, 'data'), { recursive: true }); // the reference is computed once more
+      const { checkpoint } = await train({
+        ...options,
+        ...{ adapter: again, outputDirectory, resumeFromCheckpoint: 'auto' },
+      });
+      expect(await contentOf(checkpoint)).toEqual(right);
+    }
   });
 
   test('keeps its strength', async () => {

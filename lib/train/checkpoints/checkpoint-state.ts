@@ -50,8 +50,14 @@ const stateSchema = v.object({
     /** Every generator is a function of this (or the method's) seed and a counter that stands in this file. */
     seed: required(seed),
   }),
-  /** The weights that the run started from, and the type of their numbers. */
-  baseModel: v.optional(v.object({ path: v.string(), dtype: v.picklist(['f64', 'f32', 'bf16', 'f16']) })),
+  /** The weights that the run started from, the type of their numbers, and the adapters on top of them. */
+  baseModel: v.optional(
+    v.object({
+      path: v.string(),
+      dtype: v.picklist(['f64', 'f32', 'bf16', 'f16']),
+      adapter: v.optional(v.string()),
+    }),
+  ),
   data: v.object({ fingerprint: v.string(), tokenizer: v.string() }),
   /** What the method counts, by the names of its clocks. */
   clocks: description,

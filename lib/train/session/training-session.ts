@@ -118,7 +118,7 @@ export class TrainingSession implements AsyncDisposable {
       await writeConstants(engine, plan, model, sequenceLength);
       await starting.writeInto(engine, plan);
       const text = { engine, plan, tokenizer, contextLength: sequenceLength, ...ends };
-      const baseModel = { path: base.path, dtype: base.dtype };
+      const baseModel = { path: base.path, dtype: base.dtype, ...(adapter !== undefined && { adapter }) };
       return new TrainingSession({
         ...{ settings, model, engine, plan, text, tokenizerPath, baseModel, resources },
       });
