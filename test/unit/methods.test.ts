@@ -19,6 +19,7 @@ import {
   compact,
   type CompactOptions,
   dense,
+  fira,
   galore,
   lora,
   loraFa,
@@ -492,6 +493,7 @@ describe('options', () => {
         momentsAtRefresh: 'reset',
       }),
       galore({ rank: 8, targetModules: ['down'] }),
+      fira({ refreshInterval: 9 }),
     ];
     expect(methods.map(({ name }) => name).toSorted()).toEqual(methodNames.toSorted());
     for (const method of methods) {
@@ -523,6 +525,7 @@ describe('a model without the weights that a method is for', () => {
   test.each([
     ['compact', compact({ rank: 4 })],
     ['galore', galore({ rank: 4 })],
+    ['fira', fira({ rank: 4 })],
     ['lora', lora({ r: 4 })],
   ])('is refused by %s, naming it', (name, method) => {
     expect(() => planned(method)).toThrow(

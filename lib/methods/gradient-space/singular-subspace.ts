@@ -26,8 +26,14 @@ import type { ResolvedSubspaceOptions } from './subspace-options.js';
 /** Products of the gradient with what the first gave: two power iterations, one and a half on the right side. */
 const furtherProducts = { left: 4, right: 3 } as const;
 
-/** Singular subspaces of full gradients. Weights without one have full gradients and states. */
-export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions): GradientSpace {
+/**
+ * Singular subspaces of full gradients. Weights without one have full gradients and states.
+ * @param takeStep what a direction in the subspace becomes; without it the step is Q N alone
+ */
+export function singularSubspace(
+  options: ResolvedSubspaceOptions & StepOptions,
+  takeStep: SubspaceStepRule = stepWithin,
+): GradientSpace {
   return {
     targets: options.targetModules,
     weightGradient: full.weightGradient,
@@ -45,7 +51,7 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
       const { dtype } = numbersOf(weight);
       const operand = gradient.dtype === dtype ? gradient : cast(gradient, dtype);
       if (isRefresh) refresh(operand, subspace, weight);
-      subspaceUpdate(weight, { operand, dtype: gradient.dtype }, subspace, context, optimizer);
+      subspaceUpdate(weight, gradient, operand, subspace, context, optimizer);
     };
   }
 
@@ -62,12 +68,14 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
 
   function subspaceUpdate(
     weight: Value,
-    gradient: { readonly operand: Value; readonly dtype: Value['dtype'] },
-    { basis, side }: Subspace,
+    gradient: Value,
+    operand: Value,
+    subspace: Subspace,
     { gradientScale }: UpdateContext,
     optimizer: Optimizer,
   ): void {
-    const { operand, dtype } = gradient;
+    const { basis, side } = subspace;
+    const { dtype } = gradient;
     const compressed =
       side === 'left'
         ? gradientProduct(basis, operand, { transposeA: true, dtype, name: 'compressedGradient' })
@@ -78,11 +86,7 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
       gradientScale,
       dtype: operand.dtype,
     });
-    const step =
-      side === 'left'
-        ? gradientProduct(basis, direction, { name: 'direction' })
-        : gradientProduct(direction, basis, { transposeB: true, name: 'direction' });
-    stepAlong(weight, step, options, options.updateScale);
+    takeStep({ weight, gradient, compressed, direction, subspace, gradientScale }, options);
   }
 
   /**
@@ -103,13 +107,39 @@ export function singularSubspace(options: ResolvedSubspaceOptions & StepOptions)
   }
 }
 
-interface Subspace {
+/** Where a gradient is taken to. */
+export interface Subspace {
   /** Q: (the smaller side, rank), orthonormal columns. */
   readonly basis: Value;
   /** Of the weight: left where rows are the smaller side. */
   readonly side: 'left' | 'right';
   readonly rank: number;
 }
+
+/** What there is of a weight's gradient when its step is taken. */
+export interface SubspaceStep extends UpdateContext {
+  readonly weight: Value;
+  /** G, full; nothing reads it any more, so a step can take its memory. */
+  readonly gradient: Value;
+  /** R, in the dtype of the gradient. */
+  readonly compressed: Value;
+  /** N, in the dtype of the weight's products. */
+  readonly direction: Value;
+  readonly subspace: Subspace;
+}
+
+/** Moves a weight. */
+export type SubspaceStepRule = (step: SubspaceStep, options: ResolvedSubspaceOptions & StepOptions) => void;
+
+/** W moves along Q N. */
+const stepWithin: SubspaceStepRule = ({ weight, direction, subspace }, options) =>
+  stepAlong(weight, takenBack(direction, subspace, { name: 'direction' }), options, options.updateScale);
+
+/** Q N or N Q^T: from the subspace to full size. */
+export const takenBack = (inside: Value, { basis, side }: Subspace, options: MatmulOptions): Value =>
+  side === 'left'
+    ? gradientProduct(basis, inside, options)
+    : gradientProduct(inside, basis, { ...options, transposeB: true });
 
 const gradientProduct = (a: Value, b: Value, options: MatmulOptions): Value =>
   matmul(a, b, { ...options, kind: 'gradient' });

@@ -7,7 +7,10 @@ import { rankOrDefault, rankTable, type RankOptions } from '../rank-options.js';
 export interface SubspaceOptions extends RankOptions {
   /** Optimizer steps between new subspaces: the paper's T, `update_proj_gap` of its code. Default 200. */
   readonly refreshInterval?: number;
-  /** Multiplies the learning rate of weights with a subspace: the paper's alpha, `scale` of its code. Default 0.25. */
+  /**
+   * Multiplies the learning rate of weights with a subspace, in `fira` of the part inside alone: the paper's alpha, `scale`
+   * of GaLore's code. Default 0.25.
+   */
   readonly updateScale?: number;
   /** Roles of weights with a subspace. Default: all of attention and of the MLP. */
   readonly targetModules?: readonly MatrixRole[];

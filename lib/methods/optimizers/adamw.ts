@@ -16,7 +16,7 @@ export interface AdamWSettings {
   /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
   /**
-   * Added to the root of the second moment. Default 1e-8; 1e-6 of `compact` and `galore` with adamw, and of `apollo` and
+   * Added to the root of the second moment. Default 1e-8; 1e-6 of `compact`, `galore` and `fira` with adamw, and of `apollo` and
    * `apollo-mini`.
    */
   readonly epsilon?: number;

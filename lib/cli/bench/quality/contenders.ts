@@ -42,6 +42,7 @@ const forShortRuns: Readonly<Record<string, (width: number) => Readonly<Record<s
   qlora: (width) => ({ r: quarter(width) }),
   relora: (width) => ({ r: quarter(width), resetInterval: 100, restartWarmupSteps: 10 }),
   galore: () => ({ refreshInterval: 50 }),
+  fira: () => ({ refreshInterval: 50 }),
 };
 
 const quarter = (width: number): number => Math.max(1, Math.round(width / 4));
