@@ -152,7 +152,9 @@ export function preset<Options extends object, Resolved extends object>(
         ...optimizer.clocks,
       },
       published: () => {
-        const stateFormat = options.stateFormat === '8bit' ? '8bit' : 'bf16';
+        const { stateFormats = ['bf16'] } = optimizerDefinition;
+        const isKept = options.stateFormat === '8bit' || !stateFormats.includes('bf16');
+        const stateFormat = isKept ? options.stateFormat : 'bf16';
         return create({ ...given, stateFormat, ...definition.published });
       },
       describe: () => ({ name: definition.name, ...options }) as Readonly<Record<string, unknown>>,

@@ -2,61 +2,53 @@
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
 import type { Equations } from './method-equations.js';
 
-const rms = ({ data }: Tensor): number => Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
+export const rmsOf = ({ data }: Tensor): number =>
+  Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
 
 /**
- * Adafactor, algorithm 4 for matrices and 5 for vectors, with algorithm 6's step relative to the parameter; the same as
- * AdaLomo's algorithm 1. Means of rows and columns instead of sums: only their ratio counts.
+ * The direction of Adafactor, algorithm 4 for matrices and 5 for vectors, clipped by its root mean square. Means of rows
+ * and columns instead of sums: only their ratio counts.
  */
-export function adafactorEquations(weightDecay: number, scaleByParameter = true): Equations {
-  const states = new Map<string, Tensor>();
-  const moved = (name: string, decay: number, now: Tensor): Tensor => {
-    const old = states.get(name) ?? tensor(now.shape);
-    const after = mapElements(old, (value, i) => decay * value + (1 - decay) * now.data[i]!);
-    states.set(name, after);
+export function adafactorDirection(
+  states: Map<string, Tensor>,
+  name: string,
+  gradient: Tensor,
+  step: number,
+): Tensor {
+  const decay = 1 - step ** -0.8;
+  const moved = (suffix: string, now: readonly number[]): Tensor => {
+    const full = `${name}.${suffix}`;
+    const old = states.get(full) ?? tensor([now.length]);
+    const after = mapElements(old, (value, i) => decay * value + (1 - decay) * now[i]!);
+    states.set(full, after);
     return after;
   };
+  const squares = [...gradient.data].map((g) => g * g + 1e-30);
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b) / values.length;
+  const [n, m] = gradient.shape.length === 1 ? [1, gradient.shape[0]!] : (gradient.shape as [number, number]);
+  const rowMeans = Array.from({ length: n }, (_, i) => mean(squares.slice(i * m, (i + 1) * m)));
+  const columnMeans = Array.from({ length: m }, (_, j) => mean(squares.filter((_square, i) => i % m === j)));
+  const rows = moved('rowMeans', rowMeans);
+  const columns = moved('columnMeans', columnMeans);
+  const ofRows = mean([...rows.data]);
+  const unclipped = mapElements(gradient, (g, i) => {
+    const second = (rows.data[Math.floor(i / m)]! * columns.data[i % m]!) / ofRows;
+    return g / Math.sqrt(second);
+  });
+  const clip = Math.max(1, rmsOf(unclipped));
+  return mapElements(unclipped, (value) => value / clip);
+}
+
+/** Adafactor with algorithm 6's step relative to the parameter; the same as AdaLomo's algorithm 1. */
+export function adafactorEquations(weightDecay: number, scaleByParameter = true): Equations {
+  const states = new Map<string, Tensor>();
   return {
     states,
     update(weight, gradient, { name, step, learningRate }) {
-      const decay = 1 - step ** -0.8;
-      const squares = mapElements(gradient, (g) => g * g + 1e-30);
-      let second: Tensor;
-      if (weight.shape.length === 1) {
-        second = moved(`${name}.columnMeans`, decay, squares);
-        states.set(
-          `${name}.rowMeans`,
-          tensor([1], [second.data.reduce((a, b) => a + b) / second.data.length]),
-        );
-      } else {
-        const [n, m] = weight.shape as [number, number];
-        const means = (count: number, other: number, at: (i: number, j: number) => number) =>
-          tensor(
-            [count],
-            Array.from({ length: count }, (_, i) => {
-              let sum = 0;
-              for (let j = 0; j < other; j++) sum += squares.data[at(i, j)]!;
-              return sum / other;
-            }),
-          );
-        const rows = moved(
-          `${name}.rowMeans`,
-          decay,
-          means(n, m, (i, j) => i * m + j),
-        );
-        const columns = moved(
-          `${name}.columnMeans`,
-          decay,
-          means(m, n, (j, i) => i * m + j),
-        );
-        const mean = rows.data.reduce((a, b) => a + b) / n;
-        second = mapElements(weight, (_, i) => (rows.data[Math.floor(i / m)]! * columns.data[i % m]!) / mean);
-      }
-      const unclipped = mapElements(gradient, (g, i) => g / Math.sqrt(second.data[i]!));
-      const scale = scaleByParameter ? Math.max(1e-3, rms(weight)) : 1;
-      const rate = (learningRate * scale) / Math.max(1, rms(unclipped));
+      const direction = adafactorDirection(states, name, gradient, step);
+      const rate = learningRate * (scaleByParameter ? Math.max(1e-3, rmsOf(weight)) : 1);
       const keep = weight.shape.length > 1 ? 1 - learningRate * weightDecay : 1;
-      return mapElements(weight, (w, i) => w * keep - rate * unclipped.data[i]!);
+      return mapElements(weight, (w, i) => w * keep - rate * direction.data[i]!);
     },
   };
 }

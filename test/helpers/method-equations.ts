@@ -161,7 +161,8 @@ export async function differenceFromEquations(
       const { variant } = clock;
       const window = windowOf(names.map(batchOf));
       const { loss } = await runOptimizerStep(engine, plan, window, scalars, { variant });
-      clock.completeStep();
+      for (const entry of clock.completeStep()?.entries ?? [])
+        await engine.run(entry, { scalars: clock.scalars });
       const results = names.map((name) => twin.gradients(name));
       const right = results.reduce((sum, result) => sum + result.loss, 0) / microBatches;
       worst.losses = Math.max(worst.losses, Math.abs(loss - right) / right);

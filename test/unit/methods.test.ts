@@ -20,6 +20,7 @@ import {
   type CompactOptions,
   dense,
   fira,
+  flora,
   galore,
   lora,
   loraFa,
@@ -494,6 +495,7 @@ describe('options', () => {
       }),
       galore({ rank: 8, targetModules: ['down'] }),
       fira({ refreshInterval: 9 }),
+      flora({ rank: 8, targetModules: ['gate', 'output'] }),
     ];
     expect(methods.map(({ name }) => name).toSorted()).toEqual(methodNames.toSorted());
     for (const method of methods) {
@@ -526,6 +528,7 @@ describe('a model without the weights that a method is for', () => {
     ['compact', compact({ rank: 4 })],
     ['galore', galore({ rank: 4 })],
     ['fira', fira({ rank: 4 })],
+    ['flora', flora({ rank: 4 })],
     ['lora', lora({ r: 4 })],
   ])('is refused by %s, naming it', (name, method) => {
     expect(() => planned(method)).toThrow(

@@ -1,13 +1,16 @@
 import * as v from 'valibot';
 import {
   adafactorDirection,
+  momentum,
   scalar,
   type Attribute,
   type DType,
   type FactoredMoment,
+  type OptimizerState,
   type Value,
 } from '../../graph/index.js';
 import { flag, numberAbove, numberFrom, optional, type OptionTable } from '../../options.js';
+import { momentFactor } from './adamw.js';
 import { defineOptimizer } from './optimizer.js';
 import { stateInFormat, stepAlong } from './step.js';
 
@@ -21,6 +24,8 @@ export interface AdafactorSettings {
   readonly epsilons?: readonly [number, number];
   /** Multiplies each parameter's step by its root mean square: learning rates are then relative. Default true. */
   readonly scaleByParameter?: boolean;
+  /** Factor of a moving average of directions, which then is a state as large as the gradient. Default 0: none; 0.9 of `flora`. */
+  readonly momentum?: number;
 }
 
 export const adafactorTable = {
@@ -31,10 +36,11 @@ export const adafactorTable = {
     () => [1e-30, 1e-3] as [number, number],
   ),
   scaleByParameter: optional(flag, true),
+  momentum: optional(momentFactor, 0),
 } satisfies OptionTable<AdafactorSettings>;
 
 /**
- * Adam's second moment as means of rows and columns, without a first one. The paper's relative step size, the least of
+ * Adam's second moment as means of rows and columns, without a first one unless `momentum` asks for it. The paper's relative step size, the least of
  * 1e-2 and 1 / sqrt(t), is a schedule of the learning rate and no option here; weight decay is decoupled, as with every
  * optimizer. A vector counts as a matrix of one row, whose column means are the full second moment.
  */
@@ -46,7 +52,7 @@ export const adafactor = defineOptimizer<AdafactorSettings>()({
   stateFormats: ['f32'],
 
   create: (options) => {
-    const { decayExponent, clipThreshold, epsilons, scaleByParameter } = options;
+    const { decayExponent, clipThreshold, epsilons, scaleByParameter, momentum: factor } = options;
     const [epsilon, least] = epsilons;
 
     function directionOf(
@@ -56,16 +62,22 @@ export const adafactor = defineOptimizer<AdafactorSettings>()({
       dtype: DType,
     ): Value {
       const step: Attribute = scalar('step');
-      return adafactorDirection(gradient, momentOf(parameter, gradient.shape), {
+      const latest = adafactorDirection(gradient, momentOf(parameter, gradient.shape), {
         decayExponent,
         epsilon,
         clipThreshold,
         step,
         parameterScale: scaleByParameter ? { parameter, least } : undefined,
         gradientScale,
-        dtype,
+        dtype: factor === 0 ? dtype : gradient.dtype,
       });
+      const average = averageOf(parameter, gradient.shape);
+      if (average === undefined) return latest;
+      return momentum(latest, average.values, { factor, dampening: factor, dtype });
     }
+
+    const averageOf = (parameter: Value, shape: readonly number[]): OptimizerState | undefined =>
+      factor === 0 ? undefined : stateInFormat(parameter, 'expAvg', shape, options);
 
     const momentOf = (parameter: Value, shape: readonly number[]): FactoredMoment => {
       const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : [shape[0]!, shape[1]!];
@@ -81,6 +93,7 @@ export const adafactor = defineOptimizer<AdafactorSettings>()({
       },
       direction: (gradient, { parameter, gradientScale, dtype }) =>
         directionOf(parameter, gradient, gradientScale, dtype),
+      firstMoment: averageOf,
     };
   },
 });

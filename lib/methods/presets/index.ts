@@ -3,6 +3,7 @@ export * from './adalomo.js';
 export * from './compact.js';
 export * from './dense.js';
 export * from './fira.js';
+export * from './flora.js';
 export * from './galore.js';
 export * from './lomo.js';
 export * from './lora.js';
