@@ -97,6 +97,9 @@ function updateFedBy(node: Node, readers: ReadonlyMap<Value, readonly Node[]>): 
   return isAlone && requiredAliases(reader).length > 0 ? reader : undefined;
 }
 
+/** A node that needs nothing: it comes just before what reads it, and nothing waits for it. */
+const isConstant = ({ inputs }: Node): boolean => inputs.length === 0;
+
 /** The nodes that read a value, or rows of it, or what it is rows of. */
 function readersByMemory(readers: ReadonlyMap<Value, readonly Node[]>): (value: Value) => readonly Node[] {
   const wholeOf = (value: Value): Value => value.rowsOf?.value ?? value;
@@ -130,7 +133,7 @@ class Schedule {
       const waitsFor = new Set<Node>();
       for (const input of node.inputs) {
         const producer = input && producers.get(input);
-        if (producer !== undefined) waitsFor.add(producer);
+        if (producer !== undefined && !isConstant(producer)) waitsFor.add(producer);
       }
       const fed = updateFedBy(node, readers);
       for (const [, target] of requiredAliases(fed ?? node)) {
@@ -163,7 +166,7 @@ class Schedule {
     for (const update of this.#released.get(node) ?? []) {
       const waitsFor = this.#waiting.get(update)!;
       waitsFor.delete(node);
-      if (waitsFor.size === 0) this.#push(update);
+      if (waitsFor.size === 0) this.emit(update);
     }
   }
 }
