@@ -52,6 +52,8 @@ export interface ParameterOptions {
    * for weights that share their input with nobody. Methods can share by it what they make of that input.
    */
   readonly sharesInputWith?: string;
+  /** Outputs of each head, of weights whose outputs stand in heads that methods may tell apart: query and key. */
+  readonly headSize?: number;
   /** Present: a factor of an adapter, of the weight with this role. */
   readonly adapts?: ParameterRole;
   /** Present: the parameter holds codes, of numbers that start as `initializer` says. */

@@ -15,6 +15,7 @@ export type { RankOptions } from './rank-options.js';
 export type { SubspaceOptions } from './gradient-space/subspace-options.js';
 export type { Method, StepRules, UpdateContext } from './method.js';
 export type { AdafactorSettings } from './optimizers/adafactor.js';
+export type { AdamMiniSettings } from './optimizers/adam-mini.js';
 export type { AdamWSettings } from './optimizers/adamw.js';
 export type { ApolloSettings } from './optimizers/apollo.js';
 export type { ApolloMiniSettings } from './optimizers/apollo-mini.js';

@@ -2,6 +2,7 @@ import { compact, dense, type Method, type MethodOptions } from '../../lib/metho
 import {
   type CompressedSpace,
   type DirectionEquation,
+  adamMiniDirection,
   lionDirection,
   muonDirection,
   rmnpDirection,
@@ -52,6 +53,12 @@ export const optimizerCases: Readonly<Record<string, OptimizerCase>> = {
     direction: muonDirection(rms),
     learningRate: 0.01,
     tolerance: amplified,
+  },
+  'adam-mini': {
+    options: { optimizer: 'adam-mini' },
+    direction: adamMiniDirection(8),
+    learningRate: 0.003,
+    tolerance: roundings,
   },
   lion: {
     options: { optimizer: 'lion' },

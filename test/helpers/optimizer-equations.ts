@@ -142,6 +142,41 @@ export const muonDirection =
     return mapElements(x, (value) => size(rows, columns) * value);
   };
 
+/**
+ * arXiv 2406.16793, algorithms 1 to 3: v is an average of the mean of squares of each block: of a head of queries and
+ * keys, of a row of the table and of the head, of a norm, and of an output, our column, of all other matrices. Beside it
+ * stands an average of the roots of these means, which the paper has no use for.
+ */
+export const adamMiniDirection =
+  (headSize: number): DirectionEquation =>
+  (input) => {
+    const { states, name, gradient, step } = input;
+    const columns = gradient.shape.at(-1)!;
+    const isByHead = /[qk]_proj/.test(name);
+    const isByRow = isHead(name) || name.includes('embed_tokens');
+    const blockOf = (i: number): number => {
+      if (isVector(gradient)) return 0;
+      if (isByRow) return Math.floor(i / columns);
+      return isByHead ? Math.floor((i % columns) / headSize) : i % columns;
+    };
+    const squares: number[][] = [];
+    for (const [i, value] of gradient.data.entries()) (squares[blockOf(i)] ??= []).push(value ** 2);
+    const means = squares.map((all) => all.reduce((a, b) => a + b) / all.length);
+    const averaged = (suffix: string, factor: number, now: readonly number[]): Tensor => {
+      const old = states.get(`${name}.${suffix}`) ?? tensor([1, now.length]);
+      const after = mapElements(old, (value, block) => factor * value + (1 - factor) * now[block]!);
+      states.set(`${name}.${suffix}`, after);
+      return after;
+    };
+    const second = averaged('blockAvgSq', 0.999, means);
+    averaged('blockAvg', 0.9, means.map(Math.sqrt));
+    const first = average(input, `${name}.expAvg`, [0.9, 0.1]);
+    return mapElements(first, (value, i) => {
+      const v = second.data[blockOf(i)]! / (1 - 0.999 ** step);
+      return value / (1 - 0.9 ** step) / (Math.sqrt(v) + 1e-8);
+    });
+  };
+
 /** arXiv 2302.06675, algorithm 2. */
 export const lionDirection: DirectionEquation = (input) => {
   const { states, name, gradient } = input;

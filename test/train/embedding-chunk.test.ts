@@ -6,7 +6,7 @@ import { adafactorEquations } from '../helpers/adafactor-equations.js';
 import { expectExactResume, train } from '../helpers/exact-resume.js';
 import { cudaDevice } from '../helpers/machines.js';
 import { adamEquation, differenceFromEquations, type Equations } from '../helpers/method-equations.js';
-import { optimizerEquations, scaleDirection } from '../helpers/optimizer-equations.js';
+import { adamMiniDirection, optimizerEquations, scaleDirection } from '../helpers/optimizer-equations.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 import { type Tensor, tensor } from '../reference/index.js';
 
@@ -52,6 +52,11 @@ describe.each(['avx2', cudaDevice] as const)('twenty steps, %s', (machine) => {
   test.each([
     ['adamw', dense({ ...shared, epsilon: 1e-3 }), adamw],
     ['adafactor', dense({ ...shared, optimizer: 'adafactor' }), () => adafactorEquations(weightDecay)],
+    [
+      'adam-mini',
+      dense({ ...shared, optimizer: 'adam-mini' }),
+      () => optimizerEquations(adamMiniDirection(8), weightDecay),
+    ],
     [
       'scale',
       dense({ ...shared, optimizer: 'scale' }),

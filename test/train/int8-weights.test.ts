@@ -58,7 +58,7 @@ describe.each(['avx2', cudaDevice] as const)('twenty steps of compressed gradien
   );
 });
 
-describe.each(['muon', 'adamw-8bit', 'scale', 'rmnp', 'lion'] as const)('a run with %s', (optimizer) => {
+describe.each(['muon', 'adamw-8bit', 'adam-mini', 'scale', 'rmnp', 'lion'] as const)('a run with %s', (optimizer) => {
   const { folder, text } = makeFolder();
   let numRuns = 0;
   const newOutput = (): string => join(folder, `run-${numRuns++}`);

@@ -50,7 +50,7 @@ describe.each([
   );
 });
 
-describe.each(['scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)('a run with %s', (optimizer) => {
+describe.each(['adam-mini', 'scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)('a run with %s', (optimizer) => {
   const { folder, text } = makeFolder();
   let numRuns = 0;
   const newOutput = (): string => join(folder, `run-${numRuns++}`);

@@ -72,6 +72,7 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   ],
   relora: [relora()],
   'relora, recompute layer': [relora(), 'layer'],
+  ...rowsOf('adam-mini', { optimizer: 'adam-mini' }),
   ...rowsOf('scale', { optimizer: 'scale' }),
   ...rowsOf('rmnp', { optimizer: 'rmnp' }),
   ...rowsOf('muon', { optimizer: 'muon' }),
@@ -126,6 +127,7 @@ function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly 
 const pages = [
   'adafactor',
   'adalomo',
+  'adam-mini',
   'adamw',
   'adamw-8bit',
   'apollo',

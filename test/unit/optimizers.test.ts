@@ -15,8 +15,8 @@ const config: LlamaConfig = {
   hiddenSize: 16,
   intermediateSize: 40,
   numHiddenLayers: 1,
-  numAttentionHeads: 4,
-  numKeyValueHeads: 2,
+  numAttentionHeads: 2,
+  numKeyValueHeads: 1,
 };
 const shape = { batchSize: 2, sequenceLength: 4 };
 const largest = (values: Float64Array): number => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
@@ -65,6 +65,7 @@ describe('the clipping factor', () => {
   }
 
   test.each([
+    ['adam-mini', ['adamDirection', 'momentum'], ['adamDirection', 'momentum']],
     ['rmnp', ['momentum'], ['momentum']],
     ['muon', ['momentum'], ['momentum']],
     ['lion', ['lionDirection'], ['lionDirection']],
@@ -89,18 +90,18 @@ describe('bytes of states', () => {
     numAttentionHeads: 4,
     numHiddenLayers: layers,
   });
+  const planOf = (method: Method, change: Partial<CompileOptions> = {}) =>
+    compile({
+      model,
+      method,
+      target: planTarget,
+      batchSize: 2,
+      sequenceLength: 16,
+      dtype: 'f32',
+      ...change,
+    });
   const bytesOf = (method: Method, change: Partial<CompileOptions> = {}): number =>
-    memoryReport(
-      compile({
-        model,
-        method,
-        target: planTarget,
-        batchSize: 2,
-        sequenceLength: 16,
-        dtype: 'f32',
-        ...change,
-      }),
-    ).byKind.optimizerState;
+    memoryReport(planOf(method, change)).byKind.optimizerState;
 
   const norms = (2 * layers + 1) * h;
   const table = vocabulary * h; // embedding or head
@@ -121,6 +122,34 @@ describe('bytes of states', () => {
     expect(bytesOf(dense({ ...options, stateFormat: 'bf16' }), { dtype: 'bf16' })).toBe(2 * count);
   });
 
+  /** Heads of q and k; outputs of v, o, gate, up, down; rows of both tables; norms. */
+  const blocks = layers * (2 * 4 + 3 * h + 2 * f) + 2 * vocabulary + 2 * layers + 1;
+
+  test('of adam-mini: one of each element, two of each block, which are f32', () => {
+    const options = { optimizer: 'adam-mini' } as const;
+    expect(bytesOf(dense(options))).toBe(4 * (all + 2 * blocks));
+    expect(bytesOf(dense({ ...options, stateFormat: 'bf16' }), { dtype: 'bf16' })).toBe(2 * all + 8 * blocks);
+  });
+
+  test.each(['none', 'layer'] as const)(
+    'adam-mini has one full gradient alive, and once half its bytes beside it; recompute %s',
+    (recompute) => {
+      const plan = planOf(dense({ optimizer: 'adam-mini' }), { recompute });
+      const { lifetimes, instructions } = plan.entries.step!;
+      const isAlive = (kind: string, least: number) => {
+        const large = lifetimes.filter(({ value }) => {
+          const { kind: of, bytes, layer } = plan.values[value]!;
+          return of === kind && bytes >= least && layer.startsWith('layers.');
+        });
+        return Math.max(
+          ...instructions.map((_, i) => large.filter(({ first, last }) => first <= i && i <= last).length),
+        );
+      };
+      expect(isAlive('gradient', 4 * h * h)).toBe(1);
+      expect(isAlive('workspace', 2 * h * h)).toBe(1);
+    },
+  );
+
   test('in a compressed space, of the compressed gradient', () => {
     const rank = 8;
     const compressed = layers * rank * (3 * h + 2 * f + h); // q, k, v; gate, up; down
@@ -129,6 +158,7 @@ describe('bytes of states', () => {
     expect(of({ optimizer: 'scale' })).toBe(4 * (table + 2 * norms));
     expect(of({ optimizer: 'sgd' })).toBe(0);
     expect(of({ optimizer: 'lion' })).toBe(4 * (compressed + output + 2 * table + norms));
+    expect(of({ optimizer: 'adam-mini' })).toBe(4 * (compressed + output + 2 * table + norms + 2 * blocks));
     for (const optimizer of ['muon', 'rmnp'] as const)
       expect(of({ optimizer })).toBe(4 * (compressed + output + 2 * (2 * table + norms)));
   });
@@ -148,6 +178,7 @@ describe('options', () => {
       nesterov: true,
       updateSize: 'spectral',
     });
+    expect(dense({ optimizer: 'adam-mini' }).describe()).toMatchObject(rest);
     expect(dense({ optimizer: 'lion' }).describe()).toMatchObject({ betas: [0.9, 0.99] });
     expect(dense({ optimizer: 'sgd' }).describe()).toMatchObject({ momentum: 0, nesterov: false });
   });

@@ -31,7 +31,17 @@ export interface AdamDirectionOptions {
 }
 
 /** Updates both moments in place and returns the direction of the step, shaped as the gradient. */
-export function adamDirection(gradient: Value, moments: AdamMoments, options: AdamDirectionOptions): Value {
+export const adamDirection = (gradient: Value, moments: AdamMoments, options: AdamDirectionOptions): Value =>
+  adamStep(gradient, moments, options).direction;
+
+/** The direction of a step of Adam, and what its first moment's values are after it. */
+export interface AdamStep {
+  readonly direction: Value;
+  readonly expAvg: Value;
+}
+
+/** The same, for what goes on to read the first moment. */
+export function adamStep(gradient: Value, moments: AdamMoments, options: AdamDirectionOptions): AdamStep {
   const { gradientScale, dtype = gradient.dtype, ...attributes } = options;
   const { expAvg, expAvgSq } = moments;
   const inputs = [
@@ -43,8 +53,8 @@ export function adamDirection(gradient: Value, moments: AdamMoments, options: Ad
     expAvgSq.scales,
   ] as const;
   const outputs = { direction: { dtype, kind: 'gradient' } } as const;
-  const [direction] = callOp(adamDirectionOp, inputs, attributes, outputs);
-  return direction!;
+  const [direction, newExpAvg] = callOp(adamDirectionOp, inputs, attributes, outputs);
+  return { direction: direction!, expAvg: newExpAvg! };
 }
 
 /** Constants and scalars of `adamW`. */

@@ -1,5 +1,6 @@
 // Every optimizer: what this file exports is what methods offer, and what they can be told of it.
 import type { AdafactorSettings } from './adafactor.js';
+import type { AdamMiniSettings } from './adam-mini.js';
 import type { AdamWSettings } from './adamw.js';
 import type { ApolloSettings } from './apollo.js';
 import type { ApolloMiniSettings } from './apollo-mini.js';
@@ -10,6 +11,7 @@ import type { ScaleSettings } from './scale.js';
 import type { SgdSettings } from './sgd.js';
 
 export { adafactor } from './adafactor.js';
+export { adamMini } from './adam-mini.js';
 export { adamw } from './adamw.js';
 export { adamw8bit } from './adamw-8bit.js';
 export { apollo } from './apollo.js';
@@ -24,6 +26,7 @@ export { sgd } from './sgd.js';
 export interface OptimizerSettings
   extends
     AdafactorSettings,
+    AdamMiniSettings,
     AdamWSettings,
     ApolloSettings,
     ApolloMiniSettings,

@@ -232,6 +232,7 @@ class DecoderBody {
       role: name,
       initializer: { type: 'normal', standardDeviation: this.#facts.initializerRange },
       sharesInputWith: sharesInputWith && weightName(layer, sharesInputWith),
+      headSize: name === 'query' || name === 'key' ? this.#facts.headSize : undefined,
     });
     const product = linear(input, weight, output);
     if (!this.#facts.biased.includes(name)) return product;

@@ -168,11 +168,13 @@ class EncoderBody {
   /** @param sharesInputWith the first of the layers that read the same input */
   #dense(x: Value, layer: number, name: LinearName, outputs: number, sharesInputWith?: LinearName): Value {
     const prefixOf = (linear: LinearName): string => linearPrefix(this.#facts, layer, linear);
+    const { hiddenSize, numAttentionHeads } = this.#facts.config;
     return this.#parts.dense(x, {
       prefix: prefixOf(name),
       outputs,
       role: name,
       sharesInputWith: sharesInputWith && prefixOf(sharesInputWith),
+      headSize: name === 'query' || name === 'key' ? hiddenSize / numAttentionHeads : undefined,
     });
   }
 }

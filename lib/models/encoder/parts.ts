@@ -14,6 +14,7 @@ export interface Dense {
   readonly outputs: number;
   readonly role: ParameterRole;
   readonly sharesInputWith?: string;
+  readonly headSize?: number;
 }
 
 /** The layers that body and heads of an encoder are made of, with parameters of one dtype. */
@@ -43,11 +44,12 @@ export class EncoderParts {
   }
 
   /** x weight + bias. */
-  dense(x: Value, { prefix, outputs, role, sharesInputWith }: Dense): Value {
+  dense(x: Value, { prefix, outputs, role, sharesInputWith, headSize }: Dense): Value {
     const weight = this.#graph.parameter(`${prefix}.weight`, [x.shape[1]!, outputs], this.#dtype, {
       role,
       initializer: { type: 'normal', standardDeviation: this.#initializerRange },
       sharesInputWith: sharesInputWith && `${sharesInputWith}.weight`,
+      headSize,
     });
     return bias(linear(x, weight, role), this.vector(`${prefix}.bias`, outputs, 0));
   }

@@ -175,6 +175,7 @@ class Gpt2Body {
       role: name,
       initializer: { type: 'normal', standardDeviation: this.#config.initializerRange },
       sharesInputWith: sharesInputWith && `${linearPrefix(layer, sharesInputWith)}.weight`,
+      headSize: name === 'query' || name === 'key' ? this.#config.nEmbd / this.#config.nHead : undefined,
     });
     return bias(linear(input, weight, name), this.#vector(`${linearPrefix(layer, name)}.bias`, shape[1], 0));
   }

@@ -23,6 +23,7 @@ const ofOptimizer: Readonly<Record<OptimizerName, RateScale>> = {
   adamw: { matrices: 1, others: 1 },
   'adamw-8bit': { matrices: 1, others: 1 },
   adafactor: { matrices: 25, others: 10 },
+  'adam-mini': { matrices: 1, others: 1 },
   lion: { matrices: 0.25, others: 0.25 },
   muon: { matrices: 10, others: 1 },
   rmnp: { matrices: 10, others: 1 },
