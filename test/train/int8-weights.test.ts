@@ -58,41 +58,44 @@ describe.each(['avx2', cudaDevice] as const)('twenty steps of compressed gradien
   );
 });
 
-describe.each(['muon', 'adamw-8bit', 'adam-mini', 'scale', 'rmnp', 'lion'] as const)('a run with %s', (optimizer) => {
-  const { folder, text } = makeFolder();
-  let numRuns = 0;
-  const newOutput = (): string => join(folder, `run-${numRuns++}`);
-  const learningRate = optimizer === 'lion' ? 0.001 : 0.01;
+describe.each(['muon', 'adamw-8bit', 'adam-mini', 'scale', 'rmnp', 'lion'] as const)(
+  'a run with %s',
+  (optimizer) => {
+    const { folder, text } = makeFolder();
+    let numRuns = 0;
+    const newOutput = (): string => join(folder, `run-${numRuns++}`);
+    const learningRate = optimizer === 'lion' ? 0.001 : 0.01;
 
-  test.each([
-    ['dense, f32', dense({ optimizer, weights: 'int8' }), {}],
-    ['dense, bf16', dense({ optimizer, weights: 'int8' }), { dtype: 'bf16' as const }],
-    [
-      'compact, bf16',
-      compact({ optimizer, rank: 8, refreshInterval: 3, updateScale: 1, weights: 'int8' }),
-      { dtype: 'bf16' as const },
-    ],
-    [
-      'compact, what it averages reset, accumulated and clipped',
-      compact({
-        optimizer,
-        rank: 8,
-        refreshInterval: 3,
-        momentsAtRefresh: 'reset',
-        updateScale: 1,
-        weights: 'int8',
-      }),
-      { gradientAccumulationSteps: 2, maxGradNorm: 0.5 },
-    ],
-    [
-      'galore, bf16',
-      galore({ optimizer, rank: 8, refreshInterval: 3, updateScale: 1, weights: 'int8' }),
-      { dtype: 'bf16' as const },
-    ],
-  ])('resumed equals an uninterrupted one to the bit, and learns: %s', async (_, method, change) => {
-    const run = tinyRun(text, { method, learningRate, ...change });
-    await expectExactResume(run, newOutput, [2, 5]);
-    const { losses } = await train({ ...run, maxSteps: 20, outputDirectory: newOutput() });
-    expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.4);
-  });
-});
+    test.each([
+      ['dense, f32', dense({ optimizer, weights: 'int8' }), {}],
+      ['dense, bf16', dense({ optimizer, weights: 'int8' }), { dtype: 'bf16' as const }],
+      [
+        'compact, bf16',
+        compact({ optimizer, rank: 8, refreshInterval: 3, updateScale: 1, weights: 'int8' }),
+        { dtype: 'bf16' as const },
+      ],
+      [
+        'compact, what it averages reset, accumulated and clipped',
+        compact({
+          optimizer,
+          rank: 8,
+          refreshInterval: 3,
+          momentsAtRefresh: 'reset',
+          updateScale: 1,
+          weights: 'int8',
+        }),
+        { gradientAccumulationSteps: 2, maxGradNorm: 0.5 },
+      ],
+      [
+        'galore, bf16',
+        galore({ optimizer, rank: 8, refreshInterval: 3, updateScale: 1, weights: 'int8' }),
+        { dtype: 'bf16' as const },
+      ],
+    ])('resumed equals an uninterrupted one to the bit, and learns: %s', async (_, method, change) => {
+      const run = tinyRun(text, { method, learningRate, ...change });
+      await expectExactResume(run, newOutput, [2, 5]);
+      const { losses } = await train({ ...run, maxSteps: 20, outputDirectory: newOutput() });
+      expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.4);
+    });
+  },
+);

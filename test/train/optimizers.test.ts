@@ -50,42 +50,45 @@ describe.each([
   );
 });
 
-describe.each(['adam-mini', 'scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)('a run with %s', (optimizer) => {
-  const { folder, text } = makeFolder();
-  let numRuns = 0;
-  const newOutput = (): string => join(folder, `run-${numRuns++}`);
-  const options = { optimizer, ...(optimizer === 'sgd' && { momentum: 0.9 }) } as const;
-  const learningRate = optimizer === 'lion' ? 0.001 : 0.01;
+describe.each(['adam-mini', 'scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)(
+  'a run with %s',
+  (optimizer) => {
+    const { folder, text } = makeFolder();
+    let numRuns = 0;
+    const newOutput = (): string => join(folder, `run-${numRuns++}`);
+    const options = { optimizer, ...(optimizer === 'sgd' && { momentum: 0.9 }) } as const;
+    const learningRate = optimizer === 'lion' ? 0.001 : 0.01;
 
-  test.each([
-    ['bf16, clipped', dense(options), { dtype: 'bf16' as const, maxGradNorm: 0.5 }],
-    [
-      'compact, what it averages moved to new projections',
-      compact({ ...options, rank: 8, refreshInterval: 3, momentsAtRefresh: 'transfer' }),
-      {},
-    ],
-    [
-      'compact in bf16, accumulated',
-      compact({ ...options, rank: 8, refreshInterval: 1 }),
-      { dtype: 'bf16' as const, gradientAccumulationSteps: 2 },
-    ],
-  ])('resumed equals an uninterrupted one to the bit: %s', async (_, method, change) => {
-    await expectExactResume(tinyRun(text, { method, learningRate, ...change }), newOutput, [2, 5]);
-  });
+    test.each([
+      ['bf16, clipped', dense(options), { dtype: 'bf16' as const, maxGradNorm: 0.5 }],
+      [
+        'compact, what it averages moved to new projections',
+        compact({ ...options, rank: 8, refreshInterval: 3, momentsAtRefresh: 'transfer' }),
+        {},
+      ],
+      [
+        'compact in bf16, accumulated',
+        compact({ ...options, rank: 8, refreshInterval: 1 }),
+        { dtype: 'bf16' as const, gradientAccumulationSteps: 2 },
+      ],
+    ])('resumed equals an uninterrupted one to the bit: %s', async (_, method, change) => {
+      await expectExactResume(tinyRun(text, { method, learningRate, ...change }), newOutput, [2, 5]);
+    });
 
-  test('learns in bf16 about as in f32, the same with any number of threads', async () => {
-    const lossesOf = async (dtype: 'f32' | 'bf16', threads: number) => {
-      const run = { method: dense(options), learningRate, dtype, threads, maxSteps: 20 };
-      return (await train(tinyRun(text, { ...run, outputDirectory: newOutput() }))).losses;
-    };
-    const [f32, bf16, threaded] = [
-      await lossesOf('f32', 1),
-      await lossesOf('bf16', 1),
-      await lossesOf('bf16', 3),
-    ];
-    expect(threaded).toEqual(bf16);
-    expect(f32.at(-1)!).toBeLessThan(f32[0]! - 0.5);
-    // Rounding of weights to eight bits of mantissa, stochastic: a few hundredths of a loss of five.
-    expect(Math.abs(bf16.at(-1)! - f32.at(-1)!)).toBeLessThan(0.15);
-  });
-});
+    test('learns in bf16 about as in f32, the same with any number of threads', async () => {
+      const lossesOf = async (dtype: 'f32' | 'bf16', threads: number) => {
+        const run = { method: dense(options), learningRate, dtype, threads, maxSteps: 20 };
+        return (await train(tinyRun(text, { ...run, outputDirectory: newOutput() }))).losses;
+      };
+      const [f32, bf16, threaded] = [
+        await lossesOf('f32', 1),
+        await lossesOf('bf16', 1),
+        await lossesOf('bf16', 3),
+      ];
+      expect(threaded).toEqual(bf16);
+      expect(f32.at(-1)!).toBeLessThan(f32[0]! - 0.5);
+      // Rounding of weights to eight bits of mantissa, stochastic: a few hundredths of a loss of five.
+      expect(Math.abs(bf16.at(-1)! - f32.at(-1)!)).toBeLessThan(0.15);
+    });
+  },
+);

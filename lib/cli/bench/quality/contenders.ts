@@ -44,6 +44,7 @@ const forShortRuns: Readonly<Record<string, (width: number) => Readonly<Record<s
   relora: (width) => ({ r: quarter(width), resetInterval: 100, restartWarmupSteps: 10 }),
   galore: () => ({ refreshInterval: 50 }),
   fira: () => ({ refreshInterval: 50 }),
+  flora: () => ({ refreshInterval: 50 }),
 };
 
 const quarter = (width: number): number => Math.max(1, Math.round(width / 4));
