@@ -36,7 +36,7 @@ export function jobRecipe(
   body: JobBody,
   { model, training, validation }: JobParts,
 ): { readonly recipe: Values; readonly details: JobDetails; readonly priority: number } {
-  const { priority, ...chosen } = checkCompactOptions(body.compact ?? {}) as Values;
+  const { priority, ...chosen } = checkCompactOptions(body.compact ?? {});
   const isPaired = training.file.kind === 'preference';
   const { type, hyperparameters } = methodOf(body, isPaired);
   const method = chosenMethod(chosen['method']);
