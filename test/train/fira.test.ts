@@ -1,8 +1,7 @@
 /** Fira on machines: twenty steps with refreshes inside, against the paper's equations in double precision. */
-import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { fira } from '../../lib/methods/index.js';
-import { expectExactResume, train } from '../helpers/exact-resume.js';
+import { describeRefreshedRuns } from '../helpers/describe-refreshed-runs.js';
 import { cudaDevice } from '../helpers/machines.js';
 import {
   adamEquation,
@@ -10,7 +9,6 @@ import {
   type Equations,
   expectNearInBf16,
 } from '../helpers/method-equations.js';
-import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 import { mapElements, type Tensor, tensor } from '../reference/index.js';
 import { product, transposed } from '../reference/product.js';
 import { exact } from '../reference/tensor.js';
@@ -118,28 +116,4 @@ test.each(['avx2', cudaDevice] as const)('twenty steps in bf16, %s', async (mach
   expectNearInBf16(worst, { ofSteps: 0.16 });
 });
 
-describe('a run', () => {
-  const { folder, text } = makeFolder();
-  let numRuns = 0;
-  const newOutput = (): string => join(folder, `run-${numRuns++}`);
-  const rounds = { refreshInterval: 3, rank: 8 };
-
-  test.each([
-    ['f32', {}],
-    ['bf16', { dtype: 'bf16' as const }],
-    ['accumulation and clipping', { gradientAccumulationSteps: 2, maxGradNorm: 0.5 }],
-  ])('resumed around a refresh equals an uninterrupted one to the bit: %s', async (_, change) => {
-    await expectExactResume(tinyRun(text, { method: fira(rounds), ...change }), newOutput, [2, 3, 4]);
-  });
-
-  test('learns in bf16 about as in f32', async () => {
-    const lossesOf = async (dtype: 'f32' | 'bf16') => {
-      const change = { method: fira(rounds), outputDirectory: newOutput(), dtype, maxSteps: 20 };
-      return (await train(tinyRun(text, change))).losses;
-    };
-    const [f32, bf16] = [await lossesOf('f32'), await lossesOf('bf16')];
-    expect(f32.at(-1)!).toBeLessThan(f32[0]! - 0.5);
-    // Rounding of weights to eight bits of mantissa, stochastic: a few hundredths of a loss of five.
-    expect(Math.abs(bf16.at(-1)! - f32.at(-1)!)).toBeLessThan(0.1);
-  });
-});
+describeRefreshedRuns(fira({ refreshInterval: 3, rank: 8 }));
