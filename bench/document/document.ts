@@ -1,7 +1,7 @@
 /** docs/benchmarks.md, its pictures, and the generated parts of docs/kernels.md: from the ledger and nothing else. */
 import { peakBars } from '../../lib/cli/bench/memory/charts/peak-bars.js';
-import { standalone } from '../../lib/cli/bench/memory/charts/standalone.js';
-import { text, translate } from '../../lib/cli/bench/memory/charts/svg.js';
+import { standalone } from '../../lib/cli/bench/charts/standalone.js';
+import { text, translate } from '../../lib/cli/bench/charts/svg.js';
 import { gpuLimits } from '../../lib/cli/bench/steps/gpu-limits.js';
 import { cellName, readGrid, type GpuGrid, type GridSize } from './grid.js';
 import { cellRows, kernelTime, latestOf, measured, type GpuRow } from './gpu-rows.js';

@@ -1,5 +1,5 @@
-import { element, linearScale, path, text } from '../../lib/cli/bench/memory/charts/svg.js';
-import { seriesColours } from '../../lib/cli/bench/memory/charts/palette.js';
+import { element, linearScale, path, text } from '../../lib/cli/bench/charts/svg.js';
+import { seriesColours } from '../../lib/cli/bench/charts/palette.js';
 import type { DeviceLimits } from '../../lib/cli/bench/steps/device-limits.js';
 
 export interface Roof {

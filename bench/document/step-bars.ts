@@ -1,5 +1,5 @@
 import { formatPercent } from '../../lib/cli/format.js';
-import { element, linearScale, text, ticks, translate } from '../../lib/cli/bench/memory/charts/svg.js';
+import { element, linearScale, text, ticks, translate } from '../../lib/cli/bench/charts/svg.js';
 
 export interface StepBar {
   readonly label: string;

@@ -1,8 +1,8 @@
+import type { KindBytes } from '../../lib/cli/bench/charts/palette.js';
 import {
   reportVersion,
   type BenchReport,
   type DemoRun,
-  type KindBytes,
   type LossPoint,
   type PlannedPeak,
   type PlannedTable,

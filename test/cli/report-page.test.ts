@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { Script } from 'node:vm';
-import { chartStyle, palettes } from '../../lib/cli/bench/memory/charts/palette.js';
+import { chartStyle, palettes } from '../../lib/cli/bench/charts/palette.js';
 import { reportPage } from '../../lib/cli/bench/memory/page/page.js';
-import { pageScript } from '../../lib/cli/bench/memory/page/script.js';
-import { pageStyle } from '../../lib/cli/bench/memory/page/style.js';
+import { pageScript } from '../../lib/cli/bench/page/script.js';
+import { pageStyle } from '../../lib/cli/bench/page/style.js';
 import { fixtureReport } from './fixture-report.js';
 
 const report = fixtureReport();

@@ -1,5 +1,6 @@
 import type { Accounting } from '../../../compile/index.js';
 import type { Phase, ValueKind } from '../../../graph/index.js';
+import type { KindBytes } from '../charts/palette.js';
 import type { Machine } from '../machine.js';
 
 /**
@@ -20,9 +21,6 @@ export interface BenchReport {
   readonly demo: DemoReport;
   readonly durationSeconds: number;
 }
-
-/** `unused` is alignment and gaps between tensors. */
-export type KindBytes = Readonly<Partial<Record<ValueKind | 'unused', number>>>;
 
 /** Planned peaks of every model under one accounting. */
 export interface PlannedTable {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { runProcess } from '../../../jobs/process/run-process.js';
-import type { KindBytes, LossPoint, Timeline } from '../memory/report.js';
+import type { KindBytes } from '../charts/palette.js';
+import type { LossPoint, Timeline } from '../memory/report.js';
 
 /** One run for a process of its own, so that its memory is its own. */
 export interface TrainingJob {

@@ -3,8 +3,8 @@ import { smallestPeak } from '../planned-peaks.js';
 import type { BenchReport, PlannedPeak } from '../report.js';
 import { axisNote, lossCurves, lossPlot } from './loss-curves.js';
 import { peakBars } from './peak-bars.js';
-import { standalone } from './standalone.js';
-import { text, translate } from './svg.js';
+import { standalone } from '../../charts/standalone.js';
+import { text, translate } from '../../charts/svg.js';
 
 const width = 960;
 const inset = 28;

@@ -1,8 +1,8 @@
 import type { DemoRun, LossPoint } from '../report.js';
 import { formatCount, formatSmall } from '../../../format.js';
-import { seriesColours } from './palette.js';
-import { element, linearScale, path, text, ticks, tickStep, translate } from './svg.js';
-import type { AxisLabel } from './plot.js';
+import { seriesColours } from '../../charts/palette.js';
+import { element, linearScale, path, text, ticks, tickStep, translate } from '../../charts/svg.js';
+import type { AxisLabel } from '../../charts/plot.js';
 
 export type LossRun = Pick<
   DemoRun,

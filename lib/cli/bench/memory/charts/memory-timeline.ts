@@ -1,8 +1,8 @@
 import { formatBytes } from '../../../format.js';
 import type { NamedTimeline, Timeline } from '../report.js';
-import { groupBytes, groupOf, kindGroups } from './palette.js';
-import type { AxisLabel, Plot } from './plot.js';
-import { byteTicks, element, linearScale, path, type Scale } from './svg.js';
+import { groupBytes, groupOf, kindGroups } from '../../charts/palette.js';
+import type { AxisLabel, Plot } from '../../charts/plot.js';
+import { byteTicks, element, linearScale, path, type Scale } from '../../charts/svg.js';
 
 /** The phases of a step, as a strip under the axis. */
 const stripHeight = 9;

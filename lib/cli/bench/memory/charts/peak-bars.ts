@@ -1,8 +1,8 @@
 import { formatBytes, formatPercent } from '../../../format.js';
-import type { KindBytes, PlannedPeak } from '../report.js';
-import { kindLegend } from './legend.js';
-import { groupBytes, kindGroups, type KindGroup } from './palette.js';
-import { byteTicks, element, linearScale, text, translate, type Scale } from './svg.js';
+import type { PlannedPeak } from '../report.js';
+import { kindLegend } from '../../charts/legend.js';
+import { groupBytes, kindGroups, type KindBytes, type KindGroup } from '../../charts/palette.js';
+import { byteTicks, element, linearScale, text, translate, type Scale } from '../../charts/svg.js';
 
 const rowHeight = 28;
 const barHeight = 20;

@@ -1,5 +1,5 @@
 import { formatBytes, formatGiB, formatPercent } from '../../../format.js';
-import { escapeText as escape } from '../charts/svg.js';
+import { escapeText as escape } from '../../charts/svg.js';
 import { firstModel } from './peaks.js';
 import { signed } from './training.js';
 import { baselineName, smallestPeak } from '../planned-peaks.js';

@@ -1,12 +1,12 @@
 import { formatBytes } from '../../../format.js';
-import { escapeText as escape } from '../charts/svg.js';
+import { escapeText as escape } from '../../charts/svg.js';
 import { processors } from '../../machine.js';
 import { cards } from './cards.js';
 import { timelineSection } from './timelines.js';
 import { modelBars, plannedTable, sizeOf } from './peaks.js';
 import { publishedTable, savingsTable } from './published.js';
-import { pageScript } from './script.js';
-import { pageStyle } from './style.js';
+import { pageScript } from '../../page/script.js';
+import { pageStyle } from '../../page/style.js';
 import { trainingSection } from './training.js';
 import type { BenchReport } from '../report.js';
 

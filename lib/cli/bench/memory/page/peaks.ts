@@ -1,9 +1,9 @@
 import { formatBytes, formatCount, formatGiB } from '../../../format.js';
-import { groupBytes } from '../charts/palette.js';
+import { groupBytes } from '../../charts/palette.js';
 import { barSegments, shownGroups } from '../charts/peak-bars.js';
-import { element, escapeText as escape, linearScale } from '../charts/svg.js';
-import { legendHtml } from './legend.js';
-import { htmlTable, tag, type Cell } from './table.js';
+import { element, escapeText as escape, linearScale } from '../../charts/svg.js';
+import { legendHtml } from '../../page/legend.js';
+import { htmlTable, tag, type Cell } from '../../page/table.js';
 import { baselineName, smallestPeak } from '../planned-peaks.js';
 import type { PlannedModel, PlannedPeak, PlannedTable } from '../report.js';
 

@@ -1,6 +1,6 @@
 import { formatGiB } from '../../../format.js';
-import { escapeText as escape } from '../charts/svg.js';
-import { htmlTable } from './table.js';
+import { escapeText as escape } from '../../charts/svg.js';
+import { htmlTable } from '../../page/table.js';
 import { publishedResults } from '../published-figures.js';
 import type { BenchReport } from '../report.js';
 

@@ -1,10 +1,10 @@
 import { formatBytes } from '../../../format.js';
 import { arenaMap, memoryTimeline } from '../charts/memory-timeline.js';
-import { groupBytes, groupOf, kindGroups } from '../charts/palette.js';
-import { plotHtml } from '../charts/plot.js';
-import { escapeText as escape } from '../charts/svg.js';
-import { legendHtml } from './legend.js';
-import { inlineJson } from './json.js';
+import { groupBytes, groupOf, kindGroups } from '../../charts/palette.js';
+import { plotHtml } from '../../charts/plot.js';
+import { escapeText as escape } from '../../charts/svg.js';
+import { legendHtml } from '../../page/legend.js';
+import { inlineJson } from '../../page/json.js';
 import type { NamedTimeline } from '../report.js';
 
 const width = 600;

@@ -8,10 +8,10 @@ import {
   seriesColour,
   seriesDashes,
 } from '../charts/loss-curves.js';
-import { plotHtml } from '../charts/plot.js';
-import { element, escapeText as escape } from '../charts/svg.js';
-import { inlineJson } from './json.js';
-import { htmlTable, tag, type Cell } from './table.js';
+import { plotHtml } from '../../charts/plot.js';
+import { element, escapeText as escape } from '../../charts/svg.js';
+import { inlineJson } from '../../page/json.js';
+import { htmlTable, tag, type Cell } from '../../page/table.js';
 import type { DemoReport, DemoRun } from '../report.js';
 
 const size = { width: 1000, height: 320 } as const;

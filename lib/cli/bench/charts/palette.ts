@@ -1,5 +1,8 @@
-import type { ValueKind } from '../../../../graph/index.js';
-import type { KindBytes } from '../report.js';
+import type { ValueKind } from '../../../graph/index.js';
+import type { BytesByKind } from '../../../memory/index.js';
+
+/** Bytes by what they are for; kinds that have none may be left out. */
+export type KindBytes = Readonly<Partial<BytesByKind>>;
 
 /** Kinds as charts show them: those that are always small share one colour. */
 export interface KindGroup {
