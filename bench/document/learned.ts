@@ -10,7 +10,7 @@ import {
   type QualityRun,
 } from '../../lib/cli/bench/quality/quality-sweep.js';
 import { describeMethod } from '../../lib/cli/describe-method.js';
-import { formatCount, formatGiB, formatSmall } from '../../lib/cli/format.js';
+import { formatCount, formatDifference, formatGiB, formatSmall } from '../../lib/cli/format.js';
 import { methodList, type ListedMethod } from '../../lib/cli/method-list.js';
 import { plannedThreads } from '../../lib/cli/planned-threads.js';
 import { markdownTable, notRun } from './tables.js';
@@ -134,10 +134,8 @@ function withoutResult(word: string, rows: readonly QualityRow[]): string {
   return own.every(({ loss }) => loss === null) ? 'diverged at all rates' : 'not finished';
 }
 
-const difference = ({ meanLoss }: QualityResult, dense: QualityResult): string => {
-  const percent = (100 * (meanLoss / dense.meanLoss - 1)).toFixed(1);
-  return `${Number(percent) > 0 ? '+' : ''}${percent.replace(/^-0\.0$/, '0.0')} %`;
-};
+const difference = ({ meanLoss }: QualityResult, dense: QualityResult): string =>
+  formatDifference(meanLoss / dense.meanLoss);
 
 /** Kept by word: a plan takes a third of a second. */
 const peaks = new Map<string, number>();

@@ -28,6 +28,12 @@ export const formatRate = (tokensPerSecond: number): string => `${formatCount(to
 
 export const formatPercent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
 
+/** How far a ratio is from 1, with its sign: +1.2 % for 1.012. */
+export function formatDifference(ratio: number): string {
+  const percent = (100 * (ratio - 1)).toFixed(1);
+  return `${Number(percent) > 0 ? '+' : ''}${percent.replace(/^-0\.0$/, '0.0')} %`;
+}
+
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '--:--';
   if (seconds < 10) return `${seconds.toFixed(1)} s`;

@@ -117,11 +117,14 @@ test.each([
   expect(stderr).toMatch(complaint);
 });
 
+const tinyModel = join(__dirname, '../../bench/models/llama-134k.json');
+const tiny = ['--model', tinyModel, '--batch', '1', '--sequence', '16', '--threads', '1'];
+
 test('bench quality tunes both methods over one grid, and trains nothing twice', async () => {
   const ledger = join(folder, 'quality.jsonl');
   const rates = ['--matrix-rates', '0.001', '--other-rates', '0.01', '--seeds', '1'];
   type Outcome = { results: object[]; runs: { variant: string; loss: number }[] };
-  const bench = () => benchJson<Outcome>('quality', '--steps', '1', ...rates, '--ledger', ledger);
+  const bench = () => benchJson<Outcome>('quality', ...tiny, '--steps', '1', ...rates, '--ledger', ledger);
   const first = await bench();
   const rows = readFileSync(ledger, 'utf8');
   expect(first.runs.map(({ variant }) => variant)).toEqual(['dense', 'compact n/4, lazy']);
@@ -134,7 +137,8 @@ test('bench quality tunes both methods over one grid, and trains nothing twice',
       }), // prettier-ignore
     ),
   );
-  expect(await bench()).toEqual(first);
+  const again = await bench();
+  expect([again.results, again.runs]).toEqual([first.results, first.runs]);
   expect(readFileSync(ledger, 'utf8')).toBe(rows);
 });
 
@@ -188,7 +192,7 @@ test('bench step-time puts a method that is named beside both baselines, and tak
 });
 
 test('bench quality compares a method that is named with dense', async () => {
-  const args = ['--steps', '2', '--matrix-rates', '0.01', '--other-rates', '0.01', '--seeds', '1'];
+  const args = [...tiny, '--steps', '2', '--matrix-rates', '0.01', '--other-rates', '0.01', '--seeds', '1'];
   const { results } = await benchJson<{ results: { variant: string; meanLoss: number }[] }>(
     'quality', ...args, '--method', 'compact', '--optimizer', 'scale',
   ); // prettier-ignore
@@ -196,16 +200,23 @@ test('bench quality compares a method that is named with dense', async () => {
   for (const { meanLoss } of results) expect(meanLoss).toBeLessThan(6);
 });
 
-const tinyModel = join(__dirname, '../../bench/models/llama-134k.json');
-const tiny = ['--model', tinyModel, '--batch', '1', '--sequence', '16', '--threads', '1'];
-
 test('bench quality --methods tunes every method of a list from shorter runs, each over its own grid', async () => {
   const list = ['--methods', 'lora,dense+muon', '--seeds', '1'];
   const rates = ['--matrix-rates', '0.001,0.004', '--other-rates', '0.01'];
-  const { results, runs } = await benchJson<{
+  const output = join(folder, 'compared');
+  const { results, runs, costs, withoutResult, files } = await benchJson<{
     results: { variant: string }[];
     runs: { variant: string; matrixRate: number; otherRate?: number; steps: number }[];
-  }>('quality', ...tiny, ...list, ...rates, '--rungs', '1', '--steps', '2');
+    costs: {
+      variant: string;
+      recompute: string;
+      peakBytes: number;
+      allocatedBytes: number;
+      timeOfDense: number;
+    }[];
+    withoutResult: string[];
+    files: { data: string; figure: string; page: string };
+  }>('quality', ...tiny, ...list, ...rates, '--rungs', '1', '--steps', '2', '--output', output);
   expect(results.map(({ variant }) => variant)).toEqual(['lora', 'dense+muon']);
   expect(runs.map(({ variant, steps }) => `${variant} ${steps}`)).toEqual(
     ['lora', 'dense+muon'].flatMap((variant) => [1, 1, 2].map((steps) => `${variant} ${steps}`)),
@@ -213,6 +224,41 @@ test('bench quality --methods tunes every method of a list from shorter runs, ea
   const firstOf = (name: string) => runs.find(({ variant }) => variant === name);
   expect(firstOf('lora')).not.toHaveProperty('otherRate');
   expect(firstOf('dense+muon')).toMatchObject({ matrixRate: 0.01, otherRate: 0.01 });
+  expect(withoutResult).toEqual([]);
+  // Dense training stands beside them whether it is of the list or not.
+  const waysOf = (name: string) => costs.filter(({ variant }) => variant === name);
+  expect([...new Set(costs.map(({ variant }) => variant))]).toEqual(['dense', 'lora', 'dense+muon']);
+  expect(waysOf('dense').map(({ recompute }) => recompute)).toEqual(['none', 'cheap', 'layer']);
+  for (const { peakBytes, allocatedBytes, timeOfDense } of costs) {
+    expect(allocatedBytes).toBe(peakBytes);
+    expect(timeOfDense).toBeGreaterThan(0);
+  }
+  expect(costs[0]!.timeOfDense).toBe(1);
+  for (const file of Object.values(files)) expect(readFileSync(file, 'utf8').length).toBeGreaterThan(1000);
+});
+
+test.each([
+  [['--tokenizer', 'bytes'], /--tokenizer belongs to --data/],
+  [['--dtype', 'f16'], /'f16' is invalid/],
+])('bench quality %j is refused before anything is trained', async (args, complaint) => {
+  const { code, stderr } = await runCommand(['bench', 'quality', ...tiny, ...args], { cwd: folder });
+  expect(code).toBe(2);
+  expect(stderr).toMatch(complaint);
+});
+
+test('bench quality trains on a text of its own, and says which methods never stayed finite', async () => {
+  const text = join(folder, 'text.txt');
+  writeFileSync(text, 'one two three four five six seven eight nine ten '.repeat(40));
+  const rates = ['--matrix-rates', '1e30', '--other-rates', '1e30', '--seeds', '1', '--steps', '4'];
+  const { results, withoutResult, corpus, gradientAccumulationSteps } = await benchJson<{
+    results: object[];
+    withoutResult: string[];
+    corpus: string;
+    gradientAccumulationSteps: number;
+  }>('quality', ...tiny, ...rates, '--methods', 'dense', '--data', text, '--accumulation', '2');
+  expect({ results, withoutResult, corpus, gradientAccumulationSteps }).toEqual({
+    ...{ results: [], withoutResult: ['dense'], corpus: text, gradientAccumulationSteps: 2 },
+  });
 });
 
 test('bench quality ends at a signal with what is finished in its ledger, and says how to go on', async () => {

@@ -19,6 +19,8 @@ export interface Plot {
   readonly xLabels: readonly AxisLabel[];
   readonly yLabels: readonly AxisLabel[];
   readonly xTitle?: string;
+  /** Markup that lies over the shapes. */
+  readonly marks?: string;
   /** What a line across the plot means; `at` from below. */
   readonly line?: AxisLabel;
   /** What the page's script reads: its names are those of data attributes. */
@@ -56,6 +58,7 @@ export function plotHtml({ id, height, width, xTitle, data, ...plot }: Plot): st
     { class: 'plot-area', style: `height:${height}px`, 'data-label': plot.title, ...data },
     svg,
     line ?? '',
+    plot.marks ?? '',
   );
   return `<div class="plot"><div class="plot-y" aria-hidden="true">${yLabels.join('')}</div>${area}
 <div class="plot-x" aria-hidden="true">${xLabels.join('')}${xTitle === undefined ? '' : `<i>${escape(xTitle)}</i>`}</div></div>`;

@@ -1,37 +1,36 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { compactError } from '../../../errors.js';
 import { llamaPresets } from '../../../models/index.js';
 import { loadModel } from '../../../train/weights/load-model.js';
-import { formatPercent, formatSmall } from '../../format.js';
+import { formatSmall } from '../../format.js';
 import { describeMethod } from '../../describe-method.js';
 import { onInterrupt } from '../../interrupt.js';
 import { methodOfFlags } from '../../method-flags.js';
 import { methodList, methodListHelp, type ListedMethod } from '../../method-list.js';
-import { positiveInteger, ratio } from '../../options.js';
+import { choice, positiveInteger, ratio } from '../../options.js';
 import { addRecipeFlags, methodFlagNames, type RecipeFlags } from '../../recipe-flags.js';
-import { renderTable } from '../../table.js';
 import type { Terminal } from '../../terminal.js';
 import {
   compactMethod,
+  demoRecipe,
   demoSize,
   denseMethod,
   tunedRecipe,
   type DemoMethod,
-  type DemoRates,
   type DemoSize,
 } from '../training/demo-recipe.js';
 import { benchDevice, deviceOption } from '../device.js';
+import { thisMachine } from '../machine.js';
+import { tradeOffFigure } from './charts/trade-off-figure.js';
 import { contend, listedContender } from './contenders.js';
+import { qualityPage } from './page/page.js';
+import { printQuality } from './print-quality.js';
 import { QualityLedger } from './quality-ledger.js';
-import {
-  bestResults,
-  sweep,
-  type Contender,
-  type QualityCell,
-  type QualityGrid,
-  type QualityResult,
-  type QualityRun,
-} from './quality-sweep.js';
+import { recomputeWords, type QualityReport } from './quality-report.js';
+import { bestResults, sweep, type Contender, type QualityCell, type QualityGrid } from './quality-sweep.js';
+import { stepCosts } from './step-costs.js';
 import { StatusLine } from '../status-line.js';
 import { runTraining } from '../training/training-run.js';
 
@@ -44,6 +43,10 @@ held-out loss. 'bench memory' uses the rates that were found like this.
 The rates of the grid are AdamW's. Other optimizers and adapters have a grid with as many cells and the same ratios
 between them, moved to where their rates lie; methods that freeze embeddings, head and norms have one row of it. With
 --rungs, whole runs are made of the best cells of shorter ones alone.
+
+Then a step of each is planned to the byte and timed beside plain dense ones: as it is, with selective recompute, and with
+layer checkpointing, which change what is held and not what is learnt. With --output, a picture of peaks against losses and
+speeds, a page and all numbers are written into that folder.
 
 With --ledger, every finished run is appended to that file at once and never trained again: a sweep that was stopped
 (Ctrl-C) goes on with the same command, hours later or on another day.
@@ -58,13 +61,20 @@ Examples:
   compact-train bench quality --ledger quality.jsonl
   compact-train bench quality --ledger quality.jsonl --methods all --rungs 60,180
   compact-train bench quality --ledger quality.jsonl --methods dense,dense+muon,compact+muon:rankRatio=0.5
-  compact-train bench quality --ledger quality.jsonl --rank-ratios 1/4,1/2 --other-rates 0.01,0.02,0.04,0.08`;
+  compact-train bench quality --ledger quality.jsonl --methods all --rungs 60,180 --output compared
+  compact-train bench quality --ledger quality.jsonl --rank-ratios 1/4,1/2 --other-rates 0.01,0.02,0.04,0.08
+  compact-train bench quality --ledger c4.jsonl --device cuda --model llama-60m --dtype bf16 --data c4 --tokenizer tokenizer.json \
+    --batch 128 --accumulation 4 --steps 10000 --rungs 500,2000 --methods dense,compact,galore`;
 
 interface QualityFlags extends RecipeFlags {
   readonly methods?: readonly ListedMethod[];
   readonly model: string;
   readonly batch: number;
   readonly sequence: number;
+  readonly accumulation?: number;
+  readonly dtype?: 'f32' | 'bf16';
+  readonly data?: string;
+  readonly tokenizer?: string;
   readonly steps: number;
   readonly rungs: readonly number[];
   readonly matrixRates: readonly number[];
@@ -74,13 +84,10 @@ interface QualityFlags extends RecipeFlags {
   readonly rankRatios: readonly number[];
   readonly device: string;
   readonly threads?: number;
+  readonly rounds: number;
   readonly ledger?: string;
+  readonly output?: string;
 }
-
-const axes: Readonly<Record<keyof DemoRates, { readonly words: string; readonly flag: string }>> = {
-  matrixRate: { words: 'rate of matrices', flag: '--matrix-rates' },
-  otherRate: { words: 'rate of embeddings, head and norms', flag: '--other-rates' },
-};
 
 export function registerQualityBench(bench: Command, terminal: Terminal): void {
   const command = bench
@@ -95,6 +102,10 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
     .option('--model <model>', 'a preset, or the path of a config.json or of its folder', demoSize.model)
     .option('--batch <sequences>', 'sequences of a step', positiveInteger, demoSize.batchSize)
     .option('--sequence <tokens>', 'tokens of a sequence', positiveInteger, demoSize.sequenceLength)
+    .option('--accumulation <count>', 'micro-batches of a step', positiveInteger)
+    .addOption(choice('--dtype <type>', 'of weights and activations (default: f32)', ['f32', 'bf16']))
+    .option('--data <path>', 'text to train on (default: the bundled one)')
+    .option('--tokenizer <path>', 'bytes, a tokenizer.json, or a folder that holds one (default: bytes)')
     .option('--steps <count>', 'optimizer steps of each run', positiveInteger, 500)
     .option(
       '--rungs <list>',
@@ -119,17 +130,26 @@ export function registerQualityBench(bench: Command, terminal: Terminal): void {
     )
     .addOption(deviceOption())
     .option('--threads <count>', 'CPU threads', positiveInteger)
+    .option(
+      '--rounds <count>',
+      'rounds of four timed steps of each beside dense training',
+      positiveInteger,
+      1,
+    )
+    .option('--output <folder>', 'also write quality.json, quality.svg and quality.html into this folder')
     .option('--ledger <file>', 'where finished runs are kept as JSON lines, and found again')
     .addHelpText('after', help);
   addRecipeFlags(command, 'method').action((flags: QualityFlags) => qualityBench(flags, terminal));
 }
 
 async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<void> {
-  const { steps, rungs, matrixRates, otherRates, seeds, finalists, threads } = flags;
+  const { steps, rungs, seeds, finalists, threads } = flags;
   const device = benchDevice(flags.device, threads);
   const ledger = new QualityLedger(flags.ledger);
   const status = new StatusLine(terminal);
   const size = sizeOf(flags);
+  // Made first: a folder that cannot be written is found before the work, not after it.
+  if (flags.output !== undefined) mkdirSync(flags.output, { recursive: true });
   // Every method is planned before any is trained: what is refused is refused now.
   const methods = comparedMethods(flags).map((method) => contend(method, flags, size, device.target));
   const variants = methods.map(({ variant }) => variant);
@@ -159,25 +179,71 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
     numTrained++;
     return loss;
   });
+  const { data, ...shape } = demoRecipe(steps, size);
+  const { batchSize, sequenceLength, dtype, gradientAccumulationSteps = 1 } = shape;
+  const costs = await stepCosts(
+    methods,
+    { model: flags.model, batchSize, sequenceLength, dtype },
+    { device, threads, rounds: flags.rounds },
+    (variant, recompute) => status.show('timing', [variant, recomputeWords[recompute]].join(' ')),
+  );
   status.clear();
   const results = bestResults(grid, runs);
-  const { contenders: _, ...common } = grid;
-  terminal.object({
+  const { steps: _, ...cells } = grid;
+  const report: QualityReport = {
     type: 'bench-quality',
-    steps,
+    createdAt: new Date().toISOString(),
+    machine: thisMachine(device),
     model: size.model,
-    grid: { variants, matrixRates, otherRates, ...common, contenders },
+    numParameters: loadModel(flags.model).numParameters,
+    corpus: data.train,
+    batchSize,
+    sequenceLength,
+    gradientAccumulationSteps,
+    dtype,
+    steps,
+    grid: { variants, ...cells },
     results,
+    withoutResult: variants.filter((variant) => !results.some((result) => result.variant === variant)),
     runs,
-  });
-  for (const contender of contenders) printRuns(terminal, contender, steps, runs);
-  printResults(terminal, results);
+    costs,
+  };
+  printQuality(terminal, report);
+  const files = flags.output === undefined ? undefined : writeReport(flags.output, report);
+  if (files !== undefined) terminal.line(`\nOpen ${files.page} in a browser.`);
+  terminal.object({ ...report, files });
 }
 
-function sizeOf({ model, batch, sequence }: QualityFlags): DemoSize {
+/** Writes the report in its three forms; the numbers are the same in all of them. */
+function writeReport(folder: string, report: QualityReport): { data: string; figure: string; page: string } {
+  const files = {
+    data: join(folder, 'quality.json'),
+    figure: join(folder, 'quality.svg'),
+    page: join(folder, 'quality.html'),
+  };
+  writeFileSync(files.data, `${JSON.stringify(report)}\n`);
+  writeFileSync(files.figure, tradeOffFigure(report));
+  writeFileSync(files.page, qualityPage(report));
+  return files;
+}
+
+/** What a run is made of, as a recipe has it: what was not asked for is left out, so that ledgers know their runs again. */
+function sizeOf({ model, batch, sequence, accumulation, dtype, data, tokenizer }: QualityFlags): DemoSize {
+  if (data === undefined && tokenizer !== undefined)
+    throw compactError('ERR_COMPACT_ARGUMENT', '--tokenizer belongs to --data', {
+      op: '--tokenizer',
+      remedy: 'Name a text as well, or leave it out: the bundled text is read as bytes',
+    });
   const { architecture: _, ...config } = loadModel(model).describe();
   const isPreset = Object.hasOwn(llamaPresets, model);
-  return { model: isPreset ? model : config, batchSize: batch, sequenceLength: sequence };
+  return {
+    model: isPreset ? model : config,
+    batchSize: batch,
+    sequenceLength: sequence,
+    ...(accumulation !== undefined && { gradientAccumulationSteps: accumulation }),
+    ...(dtype !== undefined && { dtype }),
+    ...(data !== undefined && { data: { train: data, ...(tokenizer !== undefined && { tokenizer }) } }),
+  };
 }
 
 /** The methods of the list; else dense and the one that was asked for, else dense and compact. */
@@ -219,61 +285,6 @@ async function lossOf(
     throw error;
   }
 }
-
-/** Rates of matrices across, the others down; of cells that no whole run was made of, the longest of their shorter runs. */
-function printRuns(
-  terminal: Terminal,
-  { variant, matrixRates, otherRates }: Contender,
-  steps: number,
-  runs: readonly QualityRun[],
-): void {
-  const own = runs.filter((run) => run.variant === variant);
-  const lossesAt = (matrixRate: number, otherRate: number | undefined): string => {
-    const cell = own.filter((run) => run.matrixRate === matrixRate && run.otherRate === otherRate);
-    const longest = Math.max(...cell.map((run) => run.steps));
-    const losses = cell
-      .filter((run) => run.steps === longest)
-      .map(({ loss }) => (loss < Infinity ? loss.toFixed(4) : 'diverged'))
-      .join(' ');
-    return longest === steps ? losses : `${losses} (${longest} steps)`;
-  };
-  const rows = otherRates.length === 0 ? [undefined] : otherRates;
-  terminal.line(`\n${terminal.style('bold', `${variant}: held-out loss, one number a seed`)}`);
-  terminal.line(
-    renderTable(
-      [
-        { title: 'others \\ matrices' },
-        ...matrixRates.map((rate) => ({ title: formatSmall(rate), align: 'right' as const })),
-      ],
-      rows.map((other) => [
-        other === undefined ? 'frozen' : formatSmall(other),
-        ...matrixRates.map((rate) => lossesAt(rate, other)),
-      ]),
-    ),
-  );
-}
-
-function printResults(terminal: Terminal, results: readonly QualityResult[]): void {
-  terminal.line();
-  for (const { variant, matrixRate, otherRate, meanLoss, lowestLoss, highestLoss, ...result } of results) {
-    const { seeds, ofFirst, atEdgeOf } = result;
-    const spread =
-      seeds.length > 1
-        ? ` (${lowestLoss.toFixed(4)} to ${highestLoss.toFixed(4)}, ${seeds.length} seeds)`
-        : ' (one seed)';
-    const ratio = variant === results[0]!.variant ? '' : `, ${signed(ofFirst - 1)} of ${results[0]!.variant}`;
-    const others = otherRate === undefined ? '' : `, ${formatSmall(otherRate)} for the others`;
-    terminal.line(
-      `  ${variant}: ${meanLoss.toFixed(4)}${spread} at ${formatSmall(matrixRate)} for matrices${others}${ratio}`,
-    );
-    for (const axis of atEdgeOf)
-      terminal.warn(
-        `  ${variant}: its ${axes[axis].words} is at the edge of the grid; a better one may lie beyond (${axes[axis].flag})`,
-      );
-  }
-}
-
-const signed = (fraction: number): string => `${fraction >= 0 ? '+' : ''}${formatPercent(fraction)}`;
 
 const list =
   <T>(parse: (text: string) => T) =>

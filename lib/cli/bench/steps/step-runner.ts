@@ -141,8 +141,13 @@ export interface Stepper extends AsyncDisposable {
   step(): Promise<number>;
 }
 
+/** A stepper on an engine. */
+export interface EngineStepper extends Stepper {
+  readonly memory: EngineMemory;
+}
+
 /** An engine whose first steps, which take longer, are over. */
-export async function openStepper(options: EngineOptions): Promise<Stepper> {
+export async function openStepper(options: EngineOptions): Promise<EngineStepper> {
   const trained = await StepEngine.open(options);
   try {
     for (let step = 0; step < trained.warmupSteps(options, 1); step++) await trained.run();
@@ -152,6 +157,7 @@ export async function openStepper(options: EngineOptions): Promise<Stepper> {
   }
   return {
     step: async () => (await trained.run()).durationMs,
+    memory: trained.engine.memory(),
     [Symbol.asyncDispose]: () => trained[Symbol.asyncDispose](),
   };
 }

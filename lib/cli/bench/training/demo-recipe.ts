@@ -7,6 +7,12 @@ export interface DemoSize {
   readonly model: string | Readonly<Record<string, unknown>>;
   readonly batchSize: number;
   readonly sequenceLength: number;
+  /** Micro-batches of a step. Absent: one. */
+  readonly gradientAccumulationSteps?: number;
+  /** As in a recipe. Absent: the bundled text, as bytes. */
+  readonly data?: Readonly<Record<string, unknown>>;
+  /** Default 'f32'. */
+  readonly dtype?: 'f32' | 'bf16';
 }
 
 /** The small model that `bench memory` trains and `bench quality` tunes, unless it is told another. */
@@ -22,8 +28,13 @@ const common = {
 } as const;
 
 /** A run's options but for method and learning rates. */
-export const demoRecipe = <Size extends DemoSize>(maxSteps: number, size: Size) =>
-  ({ ...size, ...common, maxSteps, evalSteps: Math.ceil(maxSteps / 6), evalSequences: 64 }) as const;
+export const demoRecipe = <Size extends DemoSize>(maxSteps: number, size: Size) => ({
+  ...common,
+  ...size,
+  maxSteps,
+  evalSteps: Math.ceil(maxSteps / 6),
+  evalSequences: 64,
+});
 
 /** A method with its options as in a recipe, under the name that tables and ledgers give it. */
 export interface DemoMethod {

@@ -1,8 +1,8 @@
 import { formatBytes, formatPercent } from '../../../format.js';
 import type { PlannedPeak } from '../report.js';
 import { kindLegend } from '../../charts/legend.js';
-import { groupBytes, kindGroups, type KindBytes, type KindGroup } from '../../charts/palette.js';
-import { byteTicks, element, linearScale, text, translate, type Scale } from '../../charts/svg.js';
+import { barSegments, shownGroups } from '../../charts/kind-segments.js';
+import { byteTicks, element, linearScale, text, translate } from '../../charts/svg.js';
 
 const rowHeight = 28;
 const barHeight = 20;
@@ -14,23 +14,6 @@ interface Bar extends Pick<PlannedPeak, 'variant' | 'peakBytes' | 'byKind' | 'sh
   readonly measuredBytes?: number;
   /** Marks the bar, instead of its share of plain dense training. */
   readonly mark?: string;
-}
-
-/** The groups of kinds that some of the bars have. */
-export const shownGroups = (bars: readonly { readonly byKind: KindBytes }[]): readonly KindGroup[] =>
-  kindGroups.filter((group) => bars.some(({ byKind }) => groupBytes(group, byKind) > 0));
-
-/** One bar: a rectangle for each kind, in the order of the legend; `x` places bytes, `y` is the upper edge. */
-export function barSegments(byKind: KindBytes, x: Scale, y: number, height: number): string[] {
-  let from = 0;
-  return kindGroups.flatMap((group) => {
-    const bytes = groupBytes(group, byKind);
-    if (bytes === 0) return [];
-    const width = Math.max(0, x(from + bytes) - x(from));
-    const place = { x: x(from), y, width, height, fill: group.colour };
-    from += bytes;
-    return [element('rect', place, element('title', {}, `${group.label} ${formatBytes(bytes)}`))];
-  });
 }
 
 /** One horizontal bar per method, split by what the bytes are for at the moment of the peak. */

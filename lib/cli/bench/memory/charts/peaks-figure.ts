@@ -2,7 +2,7 @@ import { formatCount, formatGiB } from '../../../format.js';
 import { smallestPeak } from '../planned-peaks.js';
 import type { PlannedModel, PlannedPeak, PlannedTable } from '../report.js';
 import { kindLegend } from '../../charts/legend.js';
-import { barSegments, shownGroups } from './peak-bars.js';
+import { barSegments, shownGroups } from '../../charts/kind-segments.js';
 import { groupBytes, type KindGroup } from '../../charts/palette.js';
 import { standalone } from '../../charts/standalone.js';
 import { byteTicks, element, linearScale, text, translate, type Scale } from '../../charts/svg.js';

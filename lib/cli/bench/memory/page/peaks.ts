@@ -1,13 +1,11 @@
-import { formatBytes, formatCount, formatGiB } from '../../../format.js';
-import { groupBytes } from '../../charts/palette.js';
-import { barSegments, shownGroups } from '../charts/peak-bars.js';
-import { element, escapeText as escape, linearScale } from '../../charts/svg.js';
+import { formatCount, formatGiB } from '../../../format.js';
+import { shownGroups } from '../../charts/kind-segments.js';
+import { kindBar } from '../../page/kind-bar.js';
+import { element, escapeText as escape } from '../../charts/svg.js';
 import { legendHtml } from '../../page/legend.js';
 import { htmlTable, tag, type Cell } from '../../page/table.js';
 import { baselineName, smallestPeak } from '../planned-peaks.js';
 import type { PlannedModel, PlannedPeak, PlannedTable } from '../report.js';
-
-const bar = { width: 1000, height: 20 } as const;
 
 /** The model that a reader sees first. */
 export const firstModel = ({ models }: PlannedTable): PlannedModel =>
@@ -36,11 +34,11 @@ ${panels.join('\n')}`;
 
 function barTable(model: PlannedModel, table: PlannedTable): string {
   const sorted = model.peaks.toSorted((a, b) => b.peakBytes - a.peakBytes);
-  const x = linearScale([0, sorted[0]!.peakBytes], [0, bar.width]);
+  const highest = sorted[0]!.peakBytes;
   const smallest = smallestPeak(model);
   const rows = sorted.map((peak, index): Cell[] => [
     { html: methodName(peak, peak === smallest), className: peak === smallest ? 'best' : undefined },
-    { html: barHtml(peak, `${model.model}-bar-${index}`, x), className: 'bar-cell' },
+    { html: kindBar(peak.variant, peak, `${model.model}-bar-${index}`, highest), className: 'bar-cell' },
     { html: `<b>${formatGiB(peak.peakBytes)} GiB</b>`, className: 'peak' },
     { html: percent(peak.shareOfPlain), label: 'of plain' },
     { html: percent(peak.shareOfSelective), label: 'of selective' },
@@ -53,31 +51,6 @@ ${htmlTable({
   rows,
   className: 'bars',
 })}`;
-}
-
-function barHtml(
-  { variant, peakBytes, byKind }: PlannedPeak,
-  id: string,
-  x: (bytes: number) => number,
-): string {
-  const parts = shownGroups([{ byKind }]).map(
-    (group) => [group.colour, group.label, formatBytes(groupBytes(group, byKind))] as const,
-  );
-  const words = parts.map(([, label, bytes]) => `${label} ${bytes}`).join(', ');
-  const svg = element(
-    'svg',
-    {
-      viewBox: `0 0 ${bar.width} ${bar.height}`,
-      preserveAspectRatio: 'none',
-      role: 'img',
-      tabindex: 0,
-      'aria-labelledby': id,
-    },
-    element('title', { id }, escape(`${variant}, ${formatBytes(peakBytes)}: ${words}`)),
-    ...barSegments(byKind, x, 0, bar.height),
-  );
-  const tip = { title: `${variant}: ${formatBytes(peakBytes)}`, rows: parts };
-  return element('div', { class: 'bar', 'data-tip': JSON.stringify(tip) }, svg);
 }
 
 /** Every model: methods down, models across. */
