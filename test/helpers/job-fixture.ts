@@ -4,9 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type * as source from '../../lib/jobs/index.js';
-import type { Job, JobEvent, JobStatus } from '../../lib/jobs/index.js';
+import type { Job, JobEvent, JobRequest, JobStatus } from '../../lib/jobs/index.js';
 import { runCommand } from '../cli/run-command.js';
 import { built } from './built.js';
+import { MemoryJobStore } from './memory-job-store.js';
 import { modelOfBytes, writeModelFolder } from './model-folder.js';
 
 export const { JobQueue } = built('jobs/index') as typeof source;
@@ -14,6 +15,7 @@ export type JobQueue = source.JobQueue;
 
 export const owner = 'somebody';
 export const numSteps = 40;
+export const GiB = 2 ** 30;
 
 /** How records are learnt, in the words of recipes and of the command line. */
 const sizes = { sequenceLength: 32, batchSize: 2, maxSteps: numSteps, threads: 1 } as const;
@@ -41,6 +43,25 @@ export class JobFixture {
       ...often,
       ...change,
     };
+  }
+
+  /** What somebody asks for who wants the recipe done. */
+  request(change?: Readonly<Record<string, unknown>>): JobRequest {
+    return { recipe: this.recipe(change), owner, priority: 0, details: {} };
+  }
+
+  newDirectory(): string {
+    return mkdtempSync(join(this.folder, 'queue-'));
+  }
+
+  /** A queue of its own, with one device that has plenty of room. */
+  openQueue(change: object = {}): Promise<JobQueue> {
+    return JobQueue.open({
+      store: new MemoryJobStore(),
+      directory: this.newDirectory(),
+      devices: [{ name: 'cpu', memoryBytes: 4 * GiB }],
+      ...change,
+    });
   }
 
   /** Trains the recipe by the command line. @returns the folder of the trained model */

@@ -1,5 +1,5 @@
 /** What becomes of jobs beside each other, and of those that are asked to end. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { compactError } from '../../lib/errors.js';
@@ -9,7 +9,7 @@ import {
   become,
   isStatus,
   JobFixture,
-  JobQueue,
+  type JobQueue,
   numSteps,
   owner,
   processOf,
@@ -18,7 +18,6 @@ import { killAt } from '../helpers/killed-processes.js';
 import { MemoryJobStore } from '../helpers/memory-job-store.js';
 import { RecordedSpans } from '../helpers/recorded-spans.js';
 
-const GiB = 2 ** 30;
 const patienceMs = 600_000;
 
 let fixture: JobFixture;
@@ -27,20 +26,8 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.remove());
 
-const newDirectory = (): string => mkdtempSync(join(fixture.folder, 'queue-'));
-const open = (change: object = {}): Promise<JobQueue> =>
-  JobQueue.open({
-    store: new MemoryJobStore(),
-    directory: newDirectory(),
-    devices: [{ name: 'cpu', memoryBytes: 4 * GiB }],
-    ...change,
-  });
-const request = (change?: Readonly<Record<string, unknown>>) => ({
-  recipe: fixture.recipe(change),
-  owner,
-  priority: 0,
-  details: {},
-});
+const open = (change?: object): Promise<JobQueue> => fixture.openQueue(change);
+const request = (change?: Readonly<Record<string, unknown>>) => fixture.request(change);
 async function planOf(recipe: Readonly<Record<string, unknown>>): Promise<JobPlan> {
   await using queue = await open();
   return await queue.plan(recipe);
@@ -221,7 +208,7 @@ describe('a job', () => {
     const tracer = new RecordedSpans();
     await using queue = await open({ tracer });
     const moment = { step: 3, what: 'step' } as const;
-    using kills = killAt(newDirectory(), [moment, moment, moment]);
+    using kills = killAt(fixture.newDirectory(), [moment, moment, moment]);
     const { id } = await queue.create(request());
     const failed = await become(queue, id, isStatus('failed'));
     expect(kills.killed()).toHaveLength(3);
@@ -251,7 +238,7 @@ describe('a job', () => {
     await store.claim('before', () => 'now');
     const lost = { level: 'warn', type: 'message', message: 'lost twice', data: {} } as const;
     await store.finish(id, 'before', { status: 'queued', losses: 2 }, lost);
-    using kills = killAt(newDirectory(), [{ step: 3, what: 'step' }]);
+    using kills = killAt(fixture.newDirectory(), [{ step: 3, what: 'step' }]);
     await using queue = await open({ store });
     await become(queue, id, isStatus('failed'));
     expect(kills.killed()).toHaveLength(1);
@@ -360,7 +347,7 @@ test('without a word the devices are measured', async () => {
 describe('a queue that is closed', () => {
   test('leaves jobs in the queue with their checkpoints, from which another goes on', async () => {
     const store = new MemoryJobStore();
-    const directory = newDirectory();
+    const directory = fixture.newDirectory();
     const queue = await open({ store, directory, maxRunning: 1 });
     const { id } = await queue.create(request(endless));
     const waiting = await queue.create(request(endless));

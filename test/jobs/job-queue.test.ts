@@ -1,5 +1,5 @@
 /** Jobs as a server asks for them, each in a process of its own. */
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -8,19 +8,18 @@ import type { JobEvent } from '../../lib/jobs/index.js';
 import {
   allEvents,
   become,
+  GiB,
   isStatus,
   JobFixture,
-  JobQueue,
+  type JobQueue,
   numSteps,
   owner,
   weightsOf,
 } from '../helpers/job-fixture.js';
 import { killAt, type Moment } from '../helpers/killed-processes.js';
-import { MemoryJobStore } from '../helpers/memory-job-store.js';
 
 let fixture: JobFixture;
 let expected: Readonly<Record<string, string>>;
-let numDirectories = 0;
 
 beforeAll(async () => {
   fixture = await JobFixture.make();
@@ -32,20 +31,8 @@ const isEmulated = devices().some(({ kind }) => kind === 'cuda-emulated');
 if (!isEmulated) console.log('skipped: the emulated device is built on Linux x64 only');
 const testEmulated = isEmulated ? test : test.skip;
 
-const GiB = 2 ** 30;
-const open = (change: object = {}): Promise<JobQueue> =>
-  JobQueue.open({
-    store: new MemoryJobStore(),
-    directory: join(fixture.folder, `queue-${numDirectories++}`),
-    devices: [{ name: 'cpu', memoryBytes: 4 * GiB }],
-    ...change,
-  });
-const request = (change?: Readonly<Record<string, unknown>>) => ({
-  recipe: fixture.recipe(change),
-  owner,
-  priority: 0,
-  details: {},
-});
+const open = (change?: object): Promise<JobQueue> => fixture.openQueue(change);
+const request = (change?: Readonly<Record<string, unknown>>) => fixture.request(change);
 
 /** Every step once, and ids without a gap. @returns what was measured, step by step */
 function wholeMetrics(events: readonly JobEvent[]): readonly JobEvent['data'][] {
@@ -98,7 +85,7 @@ describe('a job', () => {
     ['at the last step, and when only the model is left to be written', [step(40), checkpoint(40)]],
   ])('whose process is killed %s goes on to the same bits', async (_, moments) => {
     await using queue = await open();
-    using kills = killAt(mkdtempSync(join(fixture.folder, 'kills-')), moments);
+    using kills = killAt(fixture.newDirectory(), moments);
     const { id } = await queue.create(request());
     const job = await become(queue, id, isStatus('succeeded'));
     expect(kills.killed()).toEqual(moments.map(({ what, step: at }) => `${what} ${at}`));

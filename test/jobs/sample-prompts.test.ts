@@ -1,22 +1,13 @@
 /** What a job's model writes while it learns. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { JobEvent } from '../../lib/jobs/index.js';
 import { planJob } from '../../lib/jobs/plan-job.js';
 import { checkCompactOptions } from '../../lib/server/jobs/compact-options.js';
 import { Sampler } from '../../lib/train/index.js';
-import {
-  allEvents,
-  become,
-  isStatus,
-  JobFixture,
-  JobQueue,
-  owner,
-  weightsOf,
-} from '../helpers/job-fixture.js';
+import { allEvents, become, isStatus, JobFixture, weightsOf } from '../helpers/job-fixture.js';
 import { killAt } from '../helpers/killed-processes.js';
-import { MemoryJobStore } from '../helpers/memory-job-store.js';
 import { modelOfBytes, writeModelFolder } from '../helpers/model-folder.js';
 
 const devices = [{ name: 'cpu', memoryBytes: 4 * 2 ** 30 }];
@@ -34,9 +25,8 @@ const recipe = (change: object = {}) => fixture.recipe({ maxSteps: 20, ...change
 
 /** Does a job. @returns its weights, its events, and the folder of its model */
 async function train(change: object) {
-  const directory = mkdtempSync(join(fixture.folder, 'queue-'));
-  await using queue = await JobQueue.open({ store: new MemoryJobStore(), directory, devices });
-  const { id } = await queue.create({ recipe: recipe(change), owner, priority: 0, details: {} });
+  await using queue = await fixture.openQueue();
+  const { id } = await queue.create(fixture.request({ maxSteps: 20, ...change }));
   const { result } = await become(queue, id, isStatus('succeeded'));
   const folder = join(queue.folder(id), result!.folder!);
   return { folder, weights: weightsOf(folder), events: await allEvents(queue, id) };
@@ -48,7 +38,7 @@ const samplesOf = (events: readonly JobEvent[]): readonly JobEvent['data'][] =>
 test('samples are told once with each evaluation, whatever is lost, and change no bit of what is learnt', async () => {
   const plain = await train({});
   expect(samplesOf(plain.events)).toEqual([]);
-  using kills = killAt(mkdtempSync(join(fixture.folder, 'kills-')), [
+  using kills = killAt(fixture.newDirectory(), [
     { step: 10, what: 'step' },
     { step: 13, what: 'step' },
   ]);
