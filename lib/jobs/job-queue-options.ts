@@ -26,7 +26,7 @@ export interface JobQueueOptions {
   readonly directory: string;
   /**
    * What jobs may take of the CPU's memory together; a number, or text with a unit. Default: 80 % of what is free when the queue
-   * is opened. Where `devices` are given it stands there.
+   * is opened, and again while a job waits for more of it and none runs. Where `devices` are given it stands there.
    */
   readonly memoryLimitBytes?: number | string;
   /** Devices for jobs. Default: the CPU and every GPU that can be used, with what of their memory is free. */
@@ -53,9 +53,19 @@ const store = v.custom<JobStore>(
   (value) => typeof (value as Partial<JobStore> | null)?.claim === 'function',
   'a store of jobs',
 );
-const device = v.strictObject({ name: namedText('a device'), memoryBytes: wholeNumber(1) });
+const device = v.pipe(
+  v.strictObject({
+    name: namedText('a device'),
+    memoryBytes: wholeNumber(1),
+    capacityBytes: optional(wholeNumber(1)),
+  }),
+  v.check(
+    ({ memoryBytes, capacityBytes = memoryBytes }) => capacityBytes >= memoryBytes,
+    'a device whose capacityBytes are no less than its memoryBytes',
+  ),
+);
 const deviceList = v.pipe(
-  v.array(device, 'a list of devices, { name, memoryBytes }'),
+  v.array(device, 'a list of devices, { name, memoryBytes, capacityBytes }'),
   v.nonEmpty('a device'),
 );
 

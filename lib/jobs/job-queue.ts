@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { compactError } from '../errors.js';
 import { physicalCores } from '../runtime/cpu.js';
-import { DeviceMemory, type JobDevice } from './device-memory.js';
+import { DeviceMemory, type Fit, type JobDevice } from './device-memory.js';
 import { endOfAttempt, isLost, type Attempt } from './end-of-attempt.js';
 import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } from './job.js';
 import { JobListeners } from './job-listeners.js';
@@ -23,7 +23,9 @@ type Settings = Omit<
   ReturnType<typeof checkJobQueueOptions>,
   'devices' | 'maxRunning' | 'memoryLimitBytes'
 > & {
+  /** The devices, as they are at the start. */
   readonly devices: readonly JobDevice[];
+  readonly measure: () => Promise<readonly JobDevice[]>;
   readonly maxRunning: number;
 };
 
@@ -42,6 +44,8 @@ export class JobQueue implements JobService, AsyncDisposable {
   readonly #runs = new Map<string, { readonly run: JobRun; readonly ended: Promise<void> }>();
   readonly #throughput = new Throughput();
   readonly #listeners: JobListeners;
+  /** Whether a job waits for memory that other programs have. */
+  #isCrowded = false;
   /** No more is asked of a store that does not answer. */
   readonly #givingUp = new AbortController();
   readonly #ended = new AbortController();
@@ -67,9 +71,11 @@ export class JobQueue implements JobService, AsyncDisposable {
    */
   static async open(given: JobQueueOptions): Promise<JobQueue> {
     const checked = checkJobQueueOptions(given);
-    const { devices = await measureDevices(checked.memoryLimitBytes) } = checked;
+    const measure = async (): Promise<readonly JobDevice[]> =>
+      checked.devices ?? measureDevices(checked.memoryLimitBytes);
+    const devices = await measure();
     const { maxRunning = Math.max(physicalCores(), devices.length) } = checked;
-    const options = { ...checked, devices, maxRunning };
+    const options = { ...checked, measure, devices, maxRunning };
     await options.store.requeueLost(options.server, options.lostAfterMs);
     const queue = new JobQueue(options);
     void queue.#claim();
@@ -87,6 +93,10 @@ export class JobQueue implements JobService, AsyncDisposable {
     const job = await this.#options.store.create(request, plan, idempotencyKey);
     void this.#claim();
     return job;
+  }
+
+  fitOf(plan: JobPlan): Fit {
+    return this.#memory.fitOf(plan);
   }
 
   wasCreated(owner: string, idempotencyKey: string): Promise<boolean> {
@@ -211,8 +221,14 @@ export class JobQueue implements JobService, AsyncDisposable {
 
   async #claimFitting(): Promise<void> {
     const { store, server, maxRunning } = this.#options;
+    await this.#measureAgain();
     while (this.#closing === undefined && this.#runs.size < maxRunning) {
-      const job = await store.claim(server, (plan) => this.#memory.fitOf(plan));
+      this.#isCrowded = false;
+      const job = await store.claim(server, (plan) => {
+        const fit = this.fitOf(plan);
+        this.#isCrowded ||= fit === 'crowded';
+        return fit;
+      });
       if (job === undefined) return;
       const run = new JobRun(job);
       if (job.stopRequest !== undefined) run.end(job.stopRequest, 0);
@@ -224,6 +240,12 @@ export class JobQueue implements JobService, AsyncDisposable {
       this.#runs.set(job.id, { run, ended });
       this.#listeners.tell(job.id);
     }
+  }
+
+  /** While a job waits for other programs. What jobs have would count as theirs, so none may run. */
+  async #measureAgain(): Promise<void> {
+    if (this.#closing !== undefined || !this.#isCrowded || this.#runs.size > 0) return;
+    this.#memory.update(await this.#options.measure());
   }
 
   /** Never rejects: what goes wrong is the end of the job, or a problem of the store. */

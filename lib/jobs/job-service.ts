@@ -1,4 +1,4 @@
-import type { DeviceStatus } from './device-memory.js';
+import type { DeviceStatus, Fit } from './device-memory.js';
 import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } from './job.js';
 import type { Page } from './job-store.js';
 import type { ThroughputStatus } from './throughput.js';
@@ -25,6 +25,8 @@ export interface JobService {
   plan(recipe: JobRequest['recipe']): Promise<JobPlan>;
   /** Plans, and queues what fits. @throws as `plan` */
   create(request: JobRequest, idempotencyKey?: string): Promise<Job>;
+  /** Whether a plan fits on the devices as they are now. */
+  fitOf(plan: JobPlan): Fit;
   /** Whether the owner has a job that was created with this key, so that creating it again adds none. */
   wasCreated(owner: string, idempotencyKey: string): Promise<boolean>;
   get(id: string, owner: string): Promise<Job | undefined>;

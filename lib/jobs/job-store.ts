@@ -63,8 +63,9 @@ export interface JobStore {
   waitingSince(): Promise<number | undefined>;
   /**
    * Takes the first job of the queue for this server, by priority and age, if it fits now. One that fits later waits, and
-   * those behind it with it, so that small ones do not keep large ones from ever beginning. One that never fits here is left
-   * to other servers; where there cannot be any it fails with ERR_COMPACT_DOES_NOT_FIT.
+   * those behind it with it, so that small ones do not keep large ones from ever beginning. One that never fits here, or for
+   * which other programs leave no room, is left to other servers; where there cannot be any, the latter waits as one that
+   * fits later, and the former fails with ERR_COMPACT_DOES_NOT_FIT.
    */
   claim(server: string, fitOf: (plan: JobPlan) => Fit): Promise<Job | undefined>;
   /** Tells that this server is alive, so that no other takes its jobs. */

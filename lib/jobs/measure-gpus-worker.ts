@@ -5,8 +5,10 @@ import { serveTask } from './process/serve-task.js';
 /** A process of measure-devices.ts. */
 serveTask(() =>
   Promise.resolve(
-    cudaReport({ probe: true }).devices.flatMap(({ index, freeBytes }): readonly JobDevice[] =>
-      freeBytes === null ? [] : [{ name: `cuda:${index}`, memoryBytes: freeBytes }],
+    cudaReport({ probe: true }).devices.flatMap(({ index, freeBytes, totalBytes }): readonly JobDevice[] =>
+      freeBytes === null
+        ? []
+        : [{ name: `cuda:${index}`, memoryBytes: freeBytes, capacityBytes: totalBytes }],
     ),
   ),
 );

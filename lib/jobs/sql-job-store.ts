@@ -292,7 +292,7 @@ export class SqlJobStore implements JobStore {
     return this.#database.isShared ? 'FOR UPDATE' : '';
   }
 
-  /** The first of the queue, but for those that never fit; nothing when it has to wait. */
+  /** The first of the queue, but for those that are not for this server; nothing when it has to wait. */
   async #firstFitting(
     transaction: Transaction,
     fitOf: (plan: JobPlan) => Fit,
@@ -306,9 +306,10 @@ export class SqlJobStore implements JobStore {
       );
       const job = row && storedJobOf(row);
       const fit = job && fitOf(job.plan);
-      if (fit !== 'never') return fit === 'now' ? job : undefined;
+      const isForOthers = this.#database.isShared && (fit === 'crowded' || fit === 'never');
+      if (!isForOthers && fit !== 'never') return fit === 'now' ? job : undefined;
       after = job!;
-      if (this.#database.isShared) continue;
+      if (isForOthers) continue;
       const error = neverFits(after.plan);
       await saveJob(transaction, { ...inStatus(after, 'failed'), error }, [
         neverFitsEvent(error, after.plan),

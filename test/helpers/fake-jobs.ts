@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { compactError } from '../../lib/errors.js';
+import type { Fit } from '../../lib/jobs/device-memory.js';
 import {
   finalStatuses,
   type Job,
@@ -37,6 +38,8 @@ const plan: JobPlan = {
 export class FakeJobs implements JobService {
   /** What a plan throws instead of being made. */
   refusal: Error | undefined;
+  /** How plans fit. */
+  fit: Fit = 'now';
   /** What plans wait for. */
   gate: Promise<void> | undefined;
   /** Plans that have begun. */
@@ -58,6 +61,10 @@ export class FakeJobs implements JobService {
     await this.gate;
     if (this.refusal !== undefined) throw this.refusal;
     return plan;
+  }
+
+  fitOf(): Fit {
+    return this.fit;
   }
 
   async wasCreated(owner: string, key: string): Promise<boolean> {
@@ -117,7 +124,9 @@ export class FakeJobs implements JobService {
     const waiting = all.filter(({ status }) => status === 'queued').map(({ createdAt }) => createdAt);
     const plannedBytes = running.length * plan.plannedBytes;
     return {
-      devices: [{ name: 'cpu', memoryBytes: 10_000_000, takenBytes: plannedBytes }],
+      devices: [
+        { name: 'cpu', memoryBytes: 10_000_000, capacityBytes: 20_000_000, takenBytes: plannedBytes },
+      ],
       ...{ counts, plannedBytes },
       waitingSince: waiting.length === 0 ? undefined : Math.min(...waiting),
       runningJobs: running.filter((job) => job.owner === owner).map(({ id }) => id),

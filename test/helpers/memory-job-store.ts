@@ -96,7 +96,7 @@ export class MemoryJobStore implements JobStore {
       this.#changed(row.job.id, { status: 'failed', error, finishedAt: Date.now() }, told('It never fits'));
       return this.claim(server, fitOf);
     }
-    if (row === undefined || fit === 'later') return undefined;
+    if (row === undefined || fit !== 'now') return undefined;
     row.server = server;
     const { startedAt, attempts } = row.job;
     const change = { status: 'running', startedAt: startedAt ?? Date.now(), attempts: attempts + 1 } as const;

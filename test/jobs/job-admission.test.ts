@@ -1,12 +1,13 @@
 /** What becomes of jobs beside each other, and of those that are asked to end. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { compactError } from '../../lib/errors.js';
 import type { Job, JobPlan } from '../../lib/jobs/index.js';
 import {
   allEvents,
   become,
+  GiB,
   isStatus,
   JobFixture,
   type JobQueue,
@@ -260,6 +261,44 @@ describe('a job', () => {
   });
 });
 
+describe('a job that other programs leave no room for', () => {
+  const free = { availableMemory: 0 };
+  beforeAll(() => {
+    jest.spyOn(process, 'availableMemory').mockImplementation(() => free.availableMemory);
+  });
+  afterAll(() => void jest.restoreAllMocks());
+
+  test('waits, and begins once they have given it back', async () => {
+    const store = new MemoryJobStore();
+    const plan = await planOf(fixture.recipe());
+    const { id } = await store.create(request({ maxSteps: 1 }), plan);
+    free.availableMemory = plan.plannedBytes;
+    await using queue = await open({ store, devices: undefined, renewMs: 20 });
+    expect(queue.fitOf(plan)).toBe('crowded');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await queue.get(id, owner)).toMatchObject({ status: 'queued', error: undefined });
+    const [cpu] = (await queue.status(owner)).devices;
+    expect(cpu!.capacityBytes).toBeGreaterThan(plan.plannedBytes + plan.overheadBytes);
+    free.availableMemory = 4 * GiB;
+    await become(queue, id, isStatus('succeeded'));
+  });
+
+  test('fails where all of the memory, or what there is by its limit, would not hold it', async () => {
+    const plan = await planOf(fixture.recipe());
+    free.availableMemory = 4 * GiB;
+    for (const [plannedBytes, memoryLimitBytes] of [
+      [1e15, undefined],
+      [plan.plannedBytes, plan.plannedBytes],
+    ]) {
+      const store = new MemoryJobStore();
+      const { id } = await store.create(request(), { ...plan, plannedBytes: plannedBytes! });
+      await using queue = await open({ store, devices: undefined, memoryLimitBytes, renewMs: 20 });
+      const { error } = await become(queue, id, isStatus('failed'));
+      expect(error).toMatchObject({ code: 'ERR_COMPACT_DOES_NOT_FIT' });
+    }
+  });
+});
+
 describe('a store', () => {
   test('that cannot be reached for a while is asked again, and hears everything once', async () => {
     const store = new MemoryJobStore();
@@ -330,6 +369,7 @@ test.each<[object, string]>([
   [{ store: {} }, 'store'],
   [{ directory: '' }, 'directory'],
   [{ devices: [] }, 'devices'],
+  [{ devices: [{ name: 'cpu', memoryBytes: 2, capacityBytes: 1 }] }, 'devices.0'],
   [{ maxRunning: 0 }, 'maxRunning'],
   [{ memoryLimitBytes: '1GiB' }, 'memoryLimitBytes'],
   [{ retention: { endedDays: 0 } }, 'retention.endedDays'],

@@ -182,6 +182,18 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     },
   );
 
+  testWith(
+    'one for which other programs leave no room waits, or is left to other servers where there are any',
+    async (store, { isShared }) => {
+      const large = await store.create(request(), { ...plan, plannedBytes: 1e12 });
+      const small = await store.create(request(), plan);
+      const fitOf = ({ plannedBytes }: JobPlan): Fit => (plannedBytes > 1e9 ? 'crowded' : 'now');
+      expect((await store.claim('a', fitOf))?.id).toBe(isShared ? small.id : undefined);
+      expect(await store.get(large.id)).toMatchObject({ status: 'queued', error: undefined });
+      expect(await store.claim('a', always)).toMatchObject({ id: large.id });
+    },
+  );
+
   testWith('it is known since when a job waits, however often it has waited before', async (store) => {
     const now = Date.now;
     const at = async (time: number, work: () => Promise<unknown>): Promise<void> => {

@@ -204,6 +204,25 @@ describe('jobs', () => {
     expect(server.jobs.latest).toMatchObject({ priority: 7 });
   });
 
+  test('tell what they wait for while they are queued', async () => {
+    const { id } = await create();
+    const awaited = async (): Promise<unknown> =>
+      (
+        (await client.fineTuning.jobs.retrieve(id)) as unknown as {
+          compact: { waits_for: unknown };
+        }
+      ).compact.waits_for;
+    const told: unknown[] = [];
+    for (const fit of ['now', 'later', 'crowded', 'never'] as const) {
+      server.jobs.fit = fit;
+      told.push(await awaited());
+    }
+    server.jobs.fit = 'now';
+    expect(told).toEqual(['turn', 'jobs', 'memory', 'server']);
+    server.jobs.start(id);
+    expect(await awaited()).toBeNull();
+  });
+
   test('of a model that nobody has name the nearest', async () => {
     await expect(create({ model: 'llama-dem' })).rejects.toThrow('Did you mean "llama-demo"?');
     await expect(client.models.retrieve('tinny')).rejects.toThrow('Did you mean "tiny"?');

@@ -19,7 +19,7 @@ test('the status tells how full the server is, and of the jobs of others no more
   expect(status).toBe(200);
   expect(body).toEqual({
     object: 'compact.status',
-    devices: [{ name: 'cpu', memory_bytes: 10_000_000, taken_bytes: 2_000_000 }],
+    devices: [{ name: 'cpu', memory_bytes: 10_000_000, capacity_bytes: 20_000_000, taken_bytes: 2_000_000 }],
     ...{ running: 2, queued: 3 },
     jobs: { queued: 1, running: 1, paused: 0, succeeded: 0, failed: 0, cancelled: 0 },
     running_jobs: [first],

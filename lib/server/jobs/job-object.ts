@@ -1,3 +1,4 @@
+import type { Fit } from '../../jobs/device-memory.js';
 import { finalStatuses, type Job, type JobCheckpoint, type JobEvent, type JobPlan } from '../../jobs/job.js';
 import { withoutPaths } from '../hooks/without-paths.js';
 import { trainedName } from '../models/model-names.js';
@@ -6,8 +7,19 @@ import { resultFileId } from './result-file.js';
 
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
-/** A job as the API shows it; what the API has no word for stands under `compact`. */
-export function jobObject(job: Job, dataDirectory: string): object {
+/** What a queued job waits for, by how it fits. */
+const awaited: Readonly<Record<Fit, string>> = {
+  now: 'turn',
+  later: 'jobs',
+  crowded: 'memory',
+  never: 'server',
+};
+
+/**
+ * A job as the API shows it; what the API has no word for stands under `compact`.
+ * @param fit how its plan fits now
+ */
+export function jobObject(job: Job, fit: Fit, dataDirectory: string): object {
   const { status, error, result, plan, createdAt, startedAt, finishedAt } = job;
   const details = detailsOf(job);
   const hasEnded = finalStatuses.includes(status);
@@ -39,6 +51,7 @@ export function jobObject(job: Job, dataDirectory: string): object {
       priority: job.priority,
       attempts: job.attempts,
       started_at: startedAt === undefined ? null : seconds(startedAt),
+      waits_for: status === 'queued' ? awaited[fit] : null,
       stop_request: job.stopRequest ?? null,
       loss: result?.loss ?? null,
       eval_loss: result?.evalLoss ?? null,

@@ -32,7 +32,7 @@ export function registerJobs(app: FastifyInstance, context: ServerContext): void
   const change = { config: { scope: 'jobs' }, schema: { params: idParamsSchema } } as const;
   const create = { config: { scope: 'jobs' }, schema: { body: jobBodySchema } } as const;
   const page = { ...read, schema: { params: idParamsSchema, querystring: pageQuerySchema() } } as const;
-  const shown = (job: Job): object => jobObject(job, dataDirectory);
+  const shown = (job: Job): object => jobObject(job, jobs.fitOf(job.plan), dataDirectory);
 
   app.post<{ Body: JobBody }>('/v1/fine_tuning/jobs', create, async (request) =>
     shown(await requests.create(request.body, keyOf(request), idempotencyKey(request))),

@@ -12,9 +12,10 @@ export function registerStatus(app: FastifyInstance, { jobs }: ServerContext): v
     ]);
     return {
       object: 'compact.status',
-      devices: devices.map(({ name, memoryBytes, takenBytes }) => ({
+      devices: devices.map(({ name, memoryBytes, capacityBytes, takenBytes }) => ({
         name,
         memory_bytes: memoryBytes,
+        capacity_bytes: capacityBytes,
         taken_bytes: takenBytes,
       })),
       running: counts.running,
