@@ -28,4 +28,7 @@ export const stopRequestEvents = {
 export const neverFitsEvent = (error: JobError, plan: JobPlan): NewJobEvent =>
   event(error.what, { ...error, plan }, 'error');
 
+/** What was trained is no longer there. */
+export const modelDeletedEvent = event('The model of the job is deleted');
+
 export const lostEvent = event('The server that ran the job is gone', {}, 'warn');

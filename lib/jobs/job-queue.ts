@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { compactError } from '../errors.js';
@@ -9,8 +10,9 @@ import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } fro
 import { JobListeners } from './job-listeners.js';
 import { checkJobQueueOptions, type JobQueueOptions } from './job-queue-options.js';
 import { JobRun, type Wish } from './job-run.js';
+import { checkSucceeded } from './job-states.js';
 import type { JobService, JobServiceStatus } from './job-service.js';
-import type { Page } from './job-store.js';
+import type { JobListOptions, Page } from './job-store.js';
 import type { JobTask } from './job-task.js';
 import { measureDevices } from './measure-devices.js';
 import { persistently, storeRetryMs } from './persistent-store.js';
@@ -107,7 +109,7 @@ export class JobQueue implements JobService, AsyncDisposable {
     return this.#options.store.get(id, owner);
   }
 
-  list(owner: string, options: { after?: string; limit: number }): Promise<Page<Job>> {
+  list(owner: string, options: JobListOptions): Promise<Page<Job>> {
     return this.#options.store.list({ owner, ...options });
   }
 
@@ -145,6 +147,21 @@ export class JobQueue implements JobService, AsyncDisposable {
     this.#listeners.tell(id);
     void this.#claim();
     return job;
+  }
+
+  retire(name: string): Promise<string | undefined> {
+    return this.#options.store.retire(name);
+  }
+
+  /** The record comes last: what a crash leaves between is a model without files, which is removed again. */
+  async removeModel(id: string, owner: string): Promise<Job> {
+    const job = await this.get(id, owner);
+    if (job === undefined) throw unknownJob(id);
+    checkSucceeded(job);
+    await rm(this.folder(id), { recursive: true, force: true });
+    const left = await this.#options.store.forgetModel(id);
+    this.#listeners.tell(id);
+    return left;
   }
 
   async events(

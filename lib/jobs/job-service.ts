@@ -1,6 +1,6 @@
 import type { DeviceStatus, Fit } from './device-memory.js';
 import type { Job, JobCheckpoint, JobEvent, JobPlan, JobRequest, JobStatus } from './job.js';
-import type { Page } from './job-store.js';
+import type { JobListOptions, Page } from './job-store.js';
 import type { ThroughputStatus } from './throughput.js';
 
 /** What jobs do as a whole. Counts are of all owners and servers, everything else is of this server. */
@@ -30,7 +30,7 @@ export interface JobService {
   /** Whether the owner has a job that was created with this key, so that creating it again adds none. */
   wasCreated(owner: string, idempotencyKey: string): Promise<boolean>;
   get(id: string, owner: string): Promise<Job | undefined>;
-  list(owner: string, options: { after?: string; limit: number }): Promise<Page<Job>>;
+  list(owner: string, options: JobListOptions): Promise<Page<Job>>;
   /** How many of each status there are of one owner. */
   count(owner: string): Promise<Readonly<Record<JobStatus, number>>>;
   status(owner: string): Promise<JobServiceStatus>;
@@ -38,6 +38,17 @@ export interface JobService {
   cancel(id: string, owner: string): Promise<Job>;
   pause(id: string, owner: string): Promise<Job>;
   resume(id: string, owner: string): Promise<Job>;
+  /**
+   * Retires what jobs may need (`JobRequest.needs`): none that needs it is created or resumed from then on, by any server.
+   * @returns the id of a job that has not ended and needs it, where there is one; nothing is retired then
+   */
+  retire(name: string): Promise<string | undefined>;
+  /**
+   * Removes the files of a job that has succeeded: its model, adapters and checkpoints. The job and its events stay. What was
+   * removed before is so again.
+   * @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE unless the job has succeeded
+   */
+  removeModel(id: string, owner: string): Promise<Job>;
   /** Those after an id, the oldest first. @throws ERR_COMPACT_JOB_UNKNOWN */
   events(id: string, owner: string, options: { after?: number; limit: number }): Promise<readonly JobEvent[]>;
   /** The latest ones, of those before an id where one is given, the newest first. @throws ERR_COMPACT_JOB_UNKNOWN */

@@ -35,6 +35,11 @@ export function checkResumable(job: State & { readonly id: string }): void {
   throw wrongState(job, 'paused or failed', `is ${job.status}`);
 }
 
+/** @throws ERR_COMPACT_JOB_STATE unless the job has a model, or had one */
+export function checkSucceeded(job: State & { readonly id: string }): void {
+  if (job.status !== 'succeeded') throw wrongState(job, 'succeeded', `has trained no model`);
+}
+
 const wrongState = (job: State & { readonly id: string }, expected: string, problem: string): Error =>
   compactError('ERR_COMPACT_JOB_STATE', `the job ${job.id} ${problem}`, {
     op: job.id,

@@ -7,6 +7,7 @@ import type {
   JobPlan,
   JobRequest,
   JobResult,
+  Labels,
   NewJobEvent,
 } from './job.js';
 
@@ -28,6 +29,14 @@ export interface JobProgress {
   readonly checkpoint?: Omit<JobCheckpoint, 'createdAt'> | undefined;
 }
 
+/** Which jobs of a list a page has. */
+export interface JobListOptions {
+  readonly after?: string;
+  readonly limit: number;
+  /** Those with all of these labels; null: those without any. Default: all. */
+  readonly labels?: Labels | null;
+}
+
 /** What becomes of a job when its process has ended. */
 export type JobEnd =
   | { readonly status: 'succeeded'; readonly result: JobResult }
@@ -45,7 +54,7 @@ export type JobEnd =
 export interface JobStore {
   /**
    * The job of the same owner that was created with this key, where there is one, and not another.
-   * @throws ERR_COMPACT_JOB_STATE when it was created with this key by another request
+   * @throws ERR_COMPACT_JOB_STATE when it was created with this key by another request, or what it needs is retired
    */
   create(request: JobRequest, plan: JobPlan, idempotencyKey?: string): Promise<Job>;
   /** Whether the owner has a job that was created with this key. */
@@ -56,7 +65,7 @@ export interface JobStore {
    * @param options.after id of the job that the page comes after
    * @throws ERR_COMPACT_JOB_UNKNOWN where there is none, or it is another owner's
    */
-  list(options: { owner?: string; after?: string; limit: number }): Promise<Page<Job>>;
+  list(options: JobListOptions & { owner?: string }): Promise<Page<Job>>;
   /** How many of each status there are; of one owner, or of all. */
   count(owner?: string): Promise<Readonly<Record<Job['status'], number>>>;
   /** Since when the queued job waits that has waited longest, in milliseconds since 1970. */
@@ -90,8 +99,21 @@ export interface JobStore {
    *   while it is being cancelled
    */
   requestStop(id: string, status: 'paused' | 'cancelled'): Promise<Job>;
-  /** @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE unless the job is paused, or has failed (it then goes on from its last checkpoint) */
+  /**
+   * @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE unless the job is paused, or has failed (it then goes on from its
+   *   last checkpoint), and nothing that it needs is retired
+   */
   resume(id: string): Promise<Job>;
+  /**
+   * Retires what jobs may need: none that needs it is created or resumed from then on, by any server.
+   * @returns the id of a job that has not ended and needs it, where there is one; nothing is retired then
+   */
+  retire(name: string): Promise<string | undefined>;
+  /**
+   * Takes what a job has trained out of its result: it is gone. Nothing happens where it was taken out before.
+   * @throws ERR_COMPACT_JOB_UNKNOWN, ERR_COMPACT_JOB_STATE unless the job has succeeded
+   */
+  forgetModel(id: string): Promise<Job>;
   /** Those after an id, the oldest first. */
   events(id: string, options: { after?: number; limit: number }): Promise<readonly JobEvent[]>;
   /** The latest ones, of those before an id where one is given, the newest first. */

@@ -23,7 +23,14 @@ export interface JobRequest {
   readonly priority: number;
   /** What who asks for it keeps with it; the queue does not read it. */
   readonly details: Readonly<Record<string, unknown>>;
+  /** Names of what the job reads until it has ended, such as files: none of it may go meanwhile (`JobStore.retire`). */
+  readonly needs?: readonly string[];
+  /** What lists of jobs are filtered by. */
+  readonly labels?: Labels;
 }
+
+/** Texts by names. */
+export type Labels = Readonly<Record<string, string>>;
 
 /** What a job takes of the device that it is planned for. */
 export interface JobPlan {
@@ -61,7 +68,7 @@ export interface JobResult {
 }
 
 /** What was asked for, and how far it is. */
-export interface Job extends JobRequest {
+export interface Job extends Omit<JobRequest, 'needs' | 'labels'> {
   readonly id: string;
   readonly status: JobStatus;
   /** What a running job was asked to become; undefined when it was not. */

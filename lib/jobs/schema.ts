@@ -60,4 +60,23 @@ export const jobMigrations: readonly Migration[] = [
     ],
   },
   { version: 2, statements: ['ALTER TABLE compact_jobs ADD COLUMN losses BIGINT NOT NULL DEFAULT 0'] },
+  {
+    version: 3,
+    statements: [
+      `CREATE TABLE compact_job_needs (
+        job BIGINT NOT NULL REFERENCES compact_jobs (sequence) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        PRIMARY KEY (name, job)
+      )`,
+      'CREATE INDEX compact_job_needs_of_job ON compact_job_needs (job)',
+      'CREATE TABLE compact_retired (name TEXT PRIMARY KEY)',
+      // Names and values are JSON: a database cannot keep all texts as they are.
+      `CREATE TABLE compact_job_labels (
+        job BIGINT NOT NULL REFERENCES compact_jobs (sequence) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (job, name)
+      )`,
+    ],
+  },
 ];

@@ -3,12 +3,18 @@ import { compactError } from '../errors.js';
 import { checkValue, wholeNumber } from '../options.js';
 import { bytesOf, type Fit } from './device-memory.js';
 import type { Database, SqlRow, SqlValue, Transaction } from './database.js';
-import { lostEvent, neverFitsEvent, statusEvent, stopRequestEvents } from './job-events.js';
+import {
+  lostEvent,
+  modelDeletedEvent,
+  neverFitsEvent,
+  statusEvent,
+  stopRequestEvents,
+} from './job-events.js';
 import { isJobId } from './job-id.js';
-import { checkpointOf, eventOf, jobOf, storedJobOf } from './job-rows.js';
+import { checkpointOf, eventOf, jobOf, storedJobOf, written } from './job-rows.js';
 import type { StoredJob } from './job-rows.js';
-import { afterAttempt, afterStopRequest, checkResumable } from './job-states.js';
-import type { JobEnd, JobProgress, JobStore, Page } from './job-store.js';
+import { afterAttempt, afterStopRequest, checkResumable, checkSucceeded } from './job-states.js';
+import type { JobEnd, JobListOptions, JobProgress, JobStore, Page } from './job-store.js';
 import { finalStatuses, jobStatuses } from './job.js';
 import type {
   Job,
@@ -24,7 +30,7 @@ import { withMetrics } from './last-metrics.js';
 import { migrate } from './migrate.js';
 import { jobMigrations } from './schema.js';
 import { ServerWatch } from './server-watch.js';
-import { insertJob, keepCheckpoint, newJob, saveJob } from './write-jobs.js';
+import { insertJob, insertNames, keepCheckpoint, newJob, saveJob } from './write-jobs.js';
 
 /** Ended jobs that one transaction forgets: others wait for no longer than that. */
 const forgottenAtOnce = 16;
@@ -62,8 +68,10 @@ export class SqlJobStore implements JobStore {
         );
         if (row !== undefined) return sameJob(storedJobOf(row), request, idempotencyKey);
       }
+      await checkNeeds(transaction, request.needs ?? []);
       const job = newJob(Number(counted!.value), request, plan);
       await insertJob(transaction, job, idempotencyKey);
+      await insertNames(transaction, job, request);
       return saveJob(transaction, job, [statusEvent('queued')]);
     });
   }
@@ -84,15 +92,19 @@ export class SqlJobStore implements JobStore {
   }
 
   /** @throws ERR_COMPACT_JOB_UNKNOWN where there is no job that the page would come after */
-  async list({ owner, after, limit }: { owner?: string; after?: string; limit: number }): Promise<Page<Job>> {
+  async list({ owner, after, limit, labels = {} }: JobListOptions & { owner?: string }): Promise<Page<Job>> {
     checkLimit(limit);
     const parameters: SqlValue[] = [limit + 1];
     const conditions: string[] = [];
-    const where = (condition: string, value: SqlValue): void => {
-      conditions.push(`${condition} $${parameters.push(value)}`);
-    };
-    if (owner !== undefined) where('owner =', owner);
-    if (after !== undefined) where('sequence <', await this.#sequenceOf(after, owner));
+    const place = (value: SqlValue): string => `$${parameters.push(value)}`;
+    if (owner !== undefined) conditions.push(`owner = ${place(owner)}`);
+    if (after !== undefined) conditions.push(`sequence < ${place(await this.#sequenceOf(after, owner))}`);
+    const ofJob = 'SELECT job FROM compact_job_labels WHERE job = sequence';
+    if (labels === null) conditions.push(`NOT EXISTS (${ofJob})`);
+    for (const [name, value] of Object.entries(labels ?? {}))
+      conditions.push(
+        `EXISTS (${ofJob} AND name = ${place(written(name))} AND value = ${place(written(value))})`,
+      );
     const rows = await this.#database.query(
       `SELECT * FROM compact_jobs ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}
        ORDER BY sequence DESC LIMIT $1`,
@@ -212,10 +224,38 @@ export class SqlJobStore implements JobStore {
 
   resume(id: string): Promise<Job> {
     return this.#database.transaction(async (transaction) => {
+      await this.#holdNeeds(transaction);
       const job = await this.#job(transaction, id);
       checkResumable(job);
+      await checkNeeds(transaction, await needsOf(transaction, job));
       const queued = { ...inStatus(job, 'queued'), error: undefined };
       return saveJob(transaction, queued, [statusEvent('queued')]);
+    });
+  }
+
+  retire(name: string): Promise<string | undefined> {
+    return this.#database.transaction(async (transaction) => {
+      await this.#holdNeeds(transaction);
+      const [user] = await transaction.query(
+        `SELECT id FROM compact_jobs JOIN compact_job_needs ON job = sequence
+         WHERE name = $1 AND NOT ${inFinalStatus} ORDER BY sequence LIMIT 1`,
+        [name],
+      );
+      if (user !== undefined) return String(user.id);
+      await transaction.query('INSERT INTO compact_retired (name) VALUES ($1) ON CONFLICT DO NOTHING', [
+        name,
+      ]);
+      return undefined;
+    });
+  }
+
+  forgetModel(id: string): Promise<Job> {
+    return this.#database.transaction(async (transaction) => {
+      const job = await this.#job(transaction, id);
+      checkSucceeded(job);
+      const { folder, adapters, checkpoint, ...left } = job.result!;
+      if ((folder ?? adapters ?? checkpoint) === undefined) return jobOf(job);
+      return saveJob(transaction, { ...job, result: left }, [modelDeletedEvent]);
     });
   }
 
@@ -290,6 +330,11 @@ export class SqlJobStore implements JobStore {
 
   get #holding(): string {
     return this.#database.isShared ? 'FOR UPDATE' : '';
+  }
+
+  /** Whoever makes a job need something, or retires that, waits here for others, and then sees what they did. */
+  async #holdNeeds(transaction: Transaction): Promise<void> {
+    await transaction.query(`SELECT value FROM compact_job_sequence ${this.#holding}`);
   }
 
   /** The first of the queue, but for those that are not for this server; nothing when it has to wait. */
@@ -398,6 +443,24 @@ export class SqlJobStore implements JobStore {
         [job.sequence, maxEvents, job.numMetrics],
       );
       await saveJob(transaction, { ...job, numMetrics: maxEvents }, []);
+    });
+  }
+}
+
+async function needsOf(transaction: Transaction, { sequence }: StoredJob): Promise<readonly string[]> {
+  const rows = await transaction.query('SELECT name FROM compact_job_needs WHERE job = $1', [sequence]);
+  return rows.map(({ name }) => String(name));
+}
+
+/** @throws ERR_COMPACT_JOB_STATE where something of it is retired */
+async function checkNeeds(transaction: Transaction, needs: readonly string[]): Promise<void> {
+  for (const name of needs) {
+    const [retired] = await transaction.query('SELECT name FROM compact_retired WHERE name = $1', [name]);
+    if (retired === undefined) continue;
+    throw compactError('ERR_COMPACT_JOB_STATE', `${name}, which the job needs, has been deleted`, {
+      op: name,
+      expected: 'a job whose files and model are there',
+      remedy: 'Create a job with others',
     });
   }
 }

@@ -52,6 +52,22 @@ export async function insertJob(
   );
 }
 
+/** Rows of what a job needs and of what lists find it by. */
+export async function insertNames(
+  transaction: Transaction,
+  { sequence }: StoredJob,
+  { needs = [], labels = {} }: JobRequest,
+): Promise<void> {
+  for (const name of new Set(needs))
+    await transaction.query('INSERT INTO compact_job_needs (job, name) VALUES ($1, $2)', [sequence, name]);
+  for (const [name, value] of Object.entries(labels))
+    await transaction.query('INSERT INTO compact_job_labels (job, name, value) VALUES ($1, $2, $3)', [
+      sequence,
+      written(name),
+      written(value),
+    ]);
+}
+
 /** Writes what has changed of a job, and adds the events that tell of it. */
 export async function saveJob(
   transaction: Transaction,

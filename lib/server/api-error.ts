@@ -19,6 +19,7 @@ export const apiErrors = {
   key_not_found: { status: 404, type: 'invalid_request_error' },
   job_state: { status: 409, type: 'invalid_request_error' },
   file_in_use: { status: 409, type: 'invalid_request_error' },
+  model_in_use: { status: 409, type: 'invalid_request_error' },
   request_too_large: { status: 413, type: 'invalid_request_error' },
   file_too_large: { status: 413, type: 'invalid_request_error' },
   unsupported_media_type: { status: 415, type: 'invalid_request_error' },

@@ -20,7 +20,7 @@ export interface ServerContext {
   readonly models: ModelCatalogue;
   readonly samplers: OpenSamplers;
   readonly audit: AuditLog;
-  /** By owner: what decides by the jobs that there are, and makes or breaks one's ground. */
+  /** By owner: what decides by how many jobs there are. */
   readonly jobChanges: OneAtATime;
   readonly slots: Readonly<Record<'uploads' | 'plans' | 'streams' | 'generations', Slots>>;
   /** Aborted when the server is about to stop. */

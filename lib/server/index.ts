@@ -12,9 +12,10 @@ export type {
   JobRequest,
   JobResult,
   JobStatus,
+  Labels,
   NewJobEvent,
 } from '../jobs/job.js';
-export type { JobEnd, JobProgress, JobStore, Page } from '../jobs/job-store.js';
+export type { JobEnd, JobListOptions, JobProgress, JobStore, Page } from '../jobs/job-store.js';
 export type { Span, Tracer } from '../jobs/tracer.js';
 export { type ApiErrorCode, apiErrors } from './api-error.js';
 export { createServer, type LogOptions } from './create-server.js';

@@ -1,5 +1,5 @@
 /** Jobs of which nothing is trained: a test plays each through its states. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { compactError } from '../../lib/errors.js';
 import type { Fit } from '../../lib/jobs/device-memory.js';
@@ -11,13 +11,16 @@ import {
   type JobPlan,
   type JobRequest,
   type JobStatus,
+  type Labels,
   type NewJobEvent,
 } from '../../lib/jobs/job.js';
 import type { JobService, JobServiceStatus } from '../../lib/jobs/job-service.js';
-import type { Page } from '../../lib/jobs/job-store.js';
+import type { JobListOptions, Page } from '../../lib/jobs/job-store.js';
 
 interface Entry {
   job: Job;
+  readonly needs: readonly string[];
+  readonly labels: Labels;
   readonly idempotencyKey: string | undefined;
   readonly request: string;
   readonly events: JobEvent[];
@@ -48,6 +51,7 @@ export class FakeJobs implements JobService {
   numEventsRead = 0;
   readonly #directory: string;
   readonly #entries = new Map<string, Entry>();
+  readonly #retired = new Set<string>();
   readonly #listeners = new Map<string, Set<() => void>>();
   #numJobs = 0;
 
@@ -86,13 +90,16 @@ export class FakeJobs implements JobService {
       throw compactError('ERR_COMPACT_JOB_STATE', `the job ${known.job.id} was created with the same key`);
     if (known !== undefined) return known.job;
     const id = `job-${String(++this.#numJobs).padStart(6, '0')}`;
+    const { needs = [], labels = {}, ...asked } = JSON.parse(text) as JobRequest;
+    if (needs.some((name) => this.#retired.has(name)))
+      throw compactError('ERR_COMPACT_JOB_STATE', 'what the job needs has been deleted');
     const job: Job = {
-      ...(JSON.parse(text) as JobRequest),
+      ...asked,
       ...{ id, plan, status: 'queued', stopRequest: undefined, createdAt: Date.now() },
       ...{ startedAt: undefined, finishedAt: undefined, attempts: 0, losses: 0, step: 0, trainedTokens: 0 },
       ...{ error: undefined, result: undefined },
     };
-    this.#entries.set(id, { job, idempotencyKey, request: text, events: [], checkpoints: [] });
+    this.#entries.set(id, { job, needs, labels, idempotencyKey, request: text, events: [], checkpoints: [] });
     mkdirSync(this.folder(id), { recursive: true });
     this.tell(id, { level: 'info', type: 'message', message: 'Job is queued', data: {} });
     return job;
@@ -102,8 +109,13 @@ export class FakeJobs implements JobService {
     return this.#of(id, owner)?.job;
   }
 
-  async list(owner: string, { after, limit }: { after?: string; limit: number }): Promise<Page<Job>> {
-    const all = [...this.#entries.values()].map(({ job }) => job).filter((job) => job.owner === owner);
+  async list(owner: string, { after, limit, labels = {} }: JobListOptions): Promise<Page<Job>> {
+    const isWanted = ({ job, labels: own }: Entry): boolean =>
+      job.owner === owner &&
+      (labels === null
+        ? Object.keys(own).length === 0
+        : Object.entries(labels).every(([name, value]) => own[name] === value));
+    const all = [...this.#entries.values()].filter(isWanted).map(({ job }) => job);
     const latest = all.toReversed();
     const start = after === undefined ? 0 : latest.findIndex(({ id }) => id === after) + 1;
     return { items: latest.slice(start, start + limit), hasMore: start + limit < latest.length };
@@ -137,6 +149,22 @@ export class FakeJobs implements JobService {
         secondsPerStep: running.length === 0 ? undefined : 2,
       },
     };
+  }
+
+  async retire(name: string): Promise<string | undefined> {
+    const user = [...this.#entries.values()].find(
+      ({ needs, job }) => needs.includes(name) && !finalStatuses.includes(job.status),
+    );
+    if (user === undefined) this.#retired.add(name);
+    return user?.job.id;
+  }
+
+  async removeModel(id: string, owner: string): Promise<Job> {
+    const { job, checkpoints } = this.#of(id, owner)!;
+    checkpoints.length = 0;
+    rmSync(this.folder(id), { recursive: true, force: true });
+    const { step } = job.result!;
+    return this.change(id, { result: { step } }, 'The model of the job is deleted');
   }
 
   cancel(id: string, owner: string): Promise<Job> {

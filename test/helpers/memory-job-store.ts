@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { compactError } from '../../lib/errors.js';
 import type { Fit } from '../../lib/jobs/device-memory.js';
+import { finalStatuses, jobStatuses } from '../../lib/jobs/job.js';
 import type {
   Job,
   JobCheckpoint,
@@ -15,12 +16,11 @@ import type { JobEnd, JobProgress, JobStore, Page } from '../../lib/jobs/job-sto
 interface Row {
   job: Job;
   readonly key: string | undefined;
+  readonly needs: readonly string[];
   server: string | undefined;
   readonly events: JobEvent[];
   readonly checkpoints: JobCheckpoint[];
 }
-
-const statuses: readonly JobStatus[] = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'];
 
 /** The first of a list in the order in which jobs begin. */
 const first = (rows: readonly Row[]): Row | undefined =>
@@ -30,6 +30,7 @@ const first = (rows: readonly Row[]): Row | undefined =>
 export class MemoryJobStore implements JobStore {
   readonly #path: string | undefined;
   readonly #rows: Row[] = [];
+  readonly #retired = new Set<string>();
 
   constructor(path?: string) {
     this.#path = path;
@@ -44,11 +45,14 @@ export class MemoryJobStore implements JobStore {
     return this.#rows.some((row) => row.key === key && row.job.owner === owner);
   }
 
-  async create(request: JobRequest, plan: JobPlan, key?: string): Promise<Job> {
+  async create(asked: JobRequest, plan: JobPlan, key?: string): Promise<Job> {
+    const { needs = [], labels: _, ...request } = asked;
     const same = this.#rows.find(
       (row) => key !== undefined && row.key === key && row.job.owner === request.owner,
     );
     if (same !== undefined) return same.job;
+    if (needs.some((name) => this.#retired.has(name)))
+      throw compactError('ERR_COMPACT_JOB_STATE', 'what the job needs has been deleted');
     const job: Job = {
       ...request,
       id: `job-${this.#rows.length + 1}`,
@@ -61,7 +65,7 @@ export class MemoryJobStore implements JobStore {
       ...{ attempts: 0, losses: 0, step: 0, trainedTokens: 0 },
       ...{ error: undefined, result: undefined },
     };
-    this.#rows.push({ job, key, server: undefined, events: [], checkpoints: [] });
+    this.#rows.push({ job, key, needs, server: undefined, events: [], checkpoints: [] });
     return this.#changed(job.id, {}, told('The job is created'));
   }
 
@@ -79,7 +83,10 @@ export class MemoryJobStore implements JobStore {
   async count(owner?: string): Promise<Readonly<Record<JobStatus, number>>> {
     const all = (await this.list({ ...(owner !== undefined && { owner }), limit: Infinity })).items;
     const numOf = (status: JobStatus): number => all.filter((job) => job.status === status).length;
-    return Object.fromEntries(statuses.map((status) => [status, numOf(status)])) as Record<JobStatus, number>;
+    return Object.fromEntries(jobStatuses.map((status) => [status, numOf(status)])) as Record<
+      JobStatus,
+      number
+    >;
   }
 
   async waitingSince(): Promise<number | undefined> {
@@ -157,6 +164,21 @@ export class MemoryJobStore implements JobStore {
     const { job } = this.#row(id);
     if (job.status !== 'paused' && job.status !== 'failed') throw wrongState(job);
     return this.#changed(id, { status: 'queued', error: undefined }, told('The job is resumed'));
+  }
+
+  async retire(name: string): Promise<string | undefined> {
+    const user = this.#rows.find(
+      ({ needs, job }) => needs.includes(name) && !finalStatuses.includes(job.status),
+    );
+    if (user === undefined) this.#retired.add(name);
+    return user?.job.id;
+  }
+
+  async forgetModel(id: string): Promise<Job> {
+    const { job } = this.#row(id);
+    if (job.status !== 'succeeded') throw wrongState(job);
+    const { step, loss, evalLoss } = job.result!;
+    return this.#changed(id, { result: { step, loss, evalLoss } }, told('The model is deleted'));
   }
 
   async events(

@@ -111,6 +111,28 @@ describe('a job', () => {
     expect(weightsOf(join(queue.folder(id), result!.folder!))).toEqual(expected);
   });
 
+  test('that has succeeded loses its files when they are removed, and no other job does', async () => {
+    await using queue = await open();
+    const running = await queue.create(request({ maxSteps: 1_000_000 }));
+    const state = { code: 'ERR_COMPACT_JOB_STATE' };
+    await expect(queue.removeModel(running.id, owner)).rejects.toMatchObject(state);
+    await queue.cancel(running.id, owner);
+    const { id } = await queue.create(request({ maxSteps: 3 }));
+    await become(queue, id, isStatus('succeeded'));
+    const unknown = { code: 'ERR_COMPACT_JOB_UNKNOWN' };
+    await expect(queue.removeModel(id, 'somebody else')).rejects.toMatchObject(unknown);
+    expect(await queue.checkpoints(id, owner)).toHaveLength(1);
+    for (let times = 0; times < 2; times++) {
+      const { status, result } = await queue.removeModel(id, owner);
+      expect({ status, result }).toEqual({
+        status: 'succeeded',
+        result: { step: 3, loss: expect.any(Number), evalLoss: expect.any(Number) },
+      });
+    }
+    expect(existsSync(queue.folder(id))).toBe(false);
+    expect(await queue.checkpoints(id, owner)).toEqual([]);
+  });
+
   test('of adapters ends with them and with the model that they make', async () => {
     await using queue = await open();
     const { id } = await queue.create(request({ method: { name: 'lora', r: 2 }, maxSteps: 3 }));

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Database } from '../../lib/jobs/database.js';
 import type { Fit } from '../../lib/jobs/device-memory.js';
 import type { JobEnd } from '../../lib/jobs/job-store.js';
-import type { Job, JobEvent, JobPlan } from '../../lib/jobs/job.js';
+import type { Job, JobEvent, JobPlan, Labels } from '../../lib/jobs/job.js';
 import { migrate } from '../../lib/jobs/migrate.js';
 import { jobMigrations } from '../../lib/jobs/schema.js';
 import { SqlJobStore } from '../../lib/jobs/sql-job-store.js';
@@ -193,6 +193,90 @@ describe.each(databaseKinds)('$name', ({ start }) => {
       expect(await store.claim('a', always)).toMatchObject({ id: large.id });
     },
   );
+
+  testWith(
+    'what a job needs is not retired before its end, and nothing needs it afterwards',
+    async (store) => {
+      const job = await store.create(request({ needs: ['file-1', 'file-2', 'file-1'] }), plan);
+      expect(await store.retire('file-2')).toBe(job.id);
+      await store.requestStop(job.id, 'paused');
+      expect(await store.retire('file-2')).toBe(job.id);
+      expect(await store.retire('file')).toBeUndefined();
+      await store.requestStop(job.id, 'cancelled');
+      const failing = await store.create(request({ needs: ['file-2'] }), plan, 'key');
+      await store.claim('a', always);
+      await store.finish(failing.id, 'a', failed, message('failed'));
+      for (let times = 0; times < 2; times++) expect(await store.retire('file-2')).toBeUndefined();
+      const gone = { ...stateError, op: 'file-2' };
+      await expect(store.create(request({ needs: ['file-1', 'file-2'] }), plan)).rejects.toMatchObject(gone);
+      await expect(store.resume(failing.id)).rejects.toMatchObject(gone);
+      expect(await store.create(request(), plan, 'key')).toMatchObject({ id: failing.id });
+      expect(await store.count()).toMatchObject({ queued: 0, failed: 1, cancelled: 1 });
+      await store.create(request({ needs: ['file-1'] }), plan);
+    },
+  );
+
+  testWith('a model is forgotten once, and the job stays', async (store) => {
+    const { id } = await store.create(request(), plan);
+    await expect(store.forgetModel(id)).rejects.toMatchObject(stateError);
+    await expect(store.forgetModel(unknownId)).rejects.toMatchObject(unknownError);
+    await store.claim('a', always);
+    await store.finish(id, 'a', succeeded, message('done'));
+    for (let times = 0; times < 2; times++)
+      expect((await store.forgetModel(id)).result).toEqual({ step: 10, loss: 0.5 });
+    const events = await store.latestEvents(id, { limit: 2 });
+    expect(events.map((event) => event.message)).toEqual(['The model of the job is deleted', 'done']);
+  });
+
+  testWith('jobs are listed by their labels', async (store) => {
+    const strange = 'ü \0 \ud800 \' "%';
+    const all = [
+      await store.create(request({ labels: { team: 'a', [strange]: strange } }), plan),
+      await store.create(request({ labels: { team: 'a', run: '2' } }), plan),
+      await store.create(request(), plan),
+      await store.create(request({ labels: { team: 'a' }, owner: 'bob' }), plan),
+    ].map(({ id }) => id);
+    const found = async (labels: Labels | null, others: object = {}): Promise<readonly string[]> => {
+      const { items } = await store.list({ owner: 'alice', limit: 10, labels, ...others });
+      return items.map(({ id }) => id);
+    };
+    expect(await found({ team: 'a' })).toEqual([all[1], all[0]]);
+    expect(await found({ team: 'a' }, { after: all[1] })).toEqual([all[0]]);
+    expect(await found({ [strange]: strange, team: 'a' })).toEqual([all[0]]);
+    expect(await found({ team: 'a%' })).toEqual([]);
+    expect(await found(null)).toEqual([all[2]]);
+    expect(await found({})).toEqual([all[2], all[1], all[0]]);
+  });
+
+  test('what two stores do at once, one that retires and one that creates or resumes, they do one after the other', async () => {
+    if (source === undefined) return;
+    const place = await source.place();
+    const database = await source.open(place);
+    const other = database.isShared ? await source.open(place) : database;
+    const [creating, retiring] = [await SqlJobStore.open(database), await SqlJobStore.open(other)];
+    try {
+      for (let i = 0; i < 40; i++) {
+        const needs = [`file-${i}`];
+        const failing = await creating.create(request({ needs }), plan);
+        await creating.claim('a', always);
+        await creating.finish(failing.id, 'a', failed, message('failed'));
+        const begin = (): Promise<Job> =>
+          i % 2 === 0 ? creating.create(request({ needs }), plan) : creating.resume(failing.id);
+        const [begun, user] = await Promise.all([
+          begin().catch((error: { code: unknown }) => {
+            expect(error).toMatchObject(stateError);
+            return undefined;
+          }),
+          retiring.retire(needs[0]!),
+        ]);
+        expect(user).toBe(begun?.id); // needed by a job that was begun, or retired, and never both
+        if (begun !== undefined) await creating.requestStop(begun.id, 'cancelled');
+      }
+    } finally {
+      await database.close();
+      await other.close();
+    }
+  });
 
   testWith('it is known since when a job waits, however often it has waited before', async (store) => {
     const now = Date.now;

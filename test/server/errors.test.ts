@@ -64,6 +64,15 @@ const cases: Record<ApiErrorCode, () => Promise<Answer>> = {
     await post(`/v1/fine_tuning/jobs/${String(body['id'])}/cancel`, {});
     return answer;
   },
+  model_in_use: async () => {
+    const { body } = await job();
+    const { id } = server.jobs.succeed(String(body['id']), { folder: 'model-1', step: 1 });
+    const model = `ft:tiny::${id}`;
+    const user = (await job({ model })).body['id'];
+    const answer = await ask(server, `DELETE /v1/models/${model}`, { key });
+    await post(`/v1/fine_tuning/jobs/${String(user)}/cancel`, {});
+    return answer;
+  },
   request_too_large: () => job({ metadata: { a: 'x'.repeat(5000) } }),
   file_too_large: () => post('/v1/files', { body: uploadForm(`{"text":"${'x'.repeat(2000)}"}`) }),
   unsupported_media_type: () =>

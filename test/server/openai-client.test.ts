@@ -1,6 +1,7 @@
 /** The official client of OpenAI's API, unchanged, over all of fine-tuning, files, models and text. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { byteTokenizer } from '../../lib/data/byte-tokenizer.js';
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import OpenAI, { toFile } from 'openai';
@@ -289,6 +290,71 @@ describe('jobs', () => {
     expect(more.model).toBe(name);
     const written = await client.completions.create({ model: name, prompt: 'a', max_tokens: 2 });
     expect(written.usage?.completion_tokens).toBeLessThanOrEqual(2);
+  });
+
+  test('leave models that are deleted with their checkpoints once nothing trains from them', async () => {
+    const { id } = await create({ suffix: 'gone' });
+    server.jobs.start(id);
+    server.jobs.step(id, 2, { loss: 1 });
+    const name = `ft:tiny:gone:${id}`;
+    const missing = { status: 404, code: 'model_not_found' };
+    await expect(client.models.delete(name)).rejects.toMatchObject(missing);
+    await writeModelFolder(join(server.jobs.folder(id), 'model-2'), modelOfBytes('llama3'));
+    server.jobs.succeed(id, { folder: 'model-2', step: 2 });
+    const checkpoint = `${name}:ckpt-step-2`;
+    const isAnother = { status: 400, code: 'invalid_value', param: 'model' };
+    for (const other of ['tiny', 'llama-demo', checkpoint])
+      await expect(client.models.delete(other)).rejects.toMatchObject(isAnother);
+    const stranger = new OpenAI({
+      ...{ baseURL: `${server.url}/v1`, maxRetries: 0 },
+      apiKey: await server.key({ owner: 'stranger' }),
+    });
+    await expect(stranger.models.delete(name)).rejects.toMatchObject(missing);
+    for (const model of [name, checkpoint]) {
+      const user = await create({ model });
+      await expect(client.models.delete(name)).rejects.toMatchObject({ status: 409, code: 'model_in_use' });
+      await client.fineTuning.jobs.cancel(user.id);
+    }
+    expect(existsSync(server.jobs.folder(id))).toBe(true);
+    for (let times = 0; times < 2; times++)
+      expect(await client.models.delete(name)).toEqual({ id: name, object: 'model', deleted: true });
+    expect(existsSync(server.jobs.folder(id))).toBe(false);
+    await expect(client.models.retrieve(name)).rejects.toMatchObject(missing);
+    await expect(client.models.retrieve(checkpoint)).rejects.toMatchObject(missing);
+    await expect(create({ model: name })).rejects.toMatchObject(missing);
+    expect(await client.fineTuning.jobs.retrieve(id)).toMatchObject({
+      status: 'succeeded',
+      fine_tuned_model: null,
+    });
+    const audited = await server.database.query(
+      "SELECT subject, status FROM server_audit WHERE action LIKE 'DELETE /v1/models%' AND status = 200",
+    );
+    expect(audited).toEqual(Array.from({ length: 2 }, () => ({ subject: name, status: 200 })));
+  });
+
+  test('are found by what their owner wrote on them', async () => {
+    const strange = 'ü [x] & \0 \ud800';
+    const labelled = [
+      await create({ metadata: { team: 'found', [strange]: strange } }),
+      await create({ metadata: { team: 'found', run: '2' } }),
+      await create({ metadata: { run: 'found' } }),
+    ];
+    const found = async (metadata: Record<string, string> | null): Promise<readonly string[]> => {
+      const ids: string[] = [];
+      for await (const { id } of client.fineTuning.jobs.list({ limit: 1, metadata })) ids.push(id);
+      return ids;
+    };
+    const [first, second] = labelled.map(({ id }) => id);
+    expect(await found({ team: 'found' })).toEqual([second, first]);
+    expect(await found({ team: 'found', run: '2' })).toEqual([second]);
+    expect(await found({ team: 'Found' })).toEqual([]);
+    const without = await found(null);
+    expect(without).not.toHaveLength(0);
+    expect(labelled.map(({ id }) => without.includes(id))).toEqual([false, false, false]);
+    const list = (query: object): Promise<unknown> => client.get('/fine_tuning/jobs', { query });
+    await expect(list({ 'metadata[team]': 'x'.repeat(513) })).rejects.toMatchObject({ status: 400 });
+    await expect(list({ 'metadata[]': 'x' })).rejects.toMatchObject({ code: 'unknown_parameter' });
+    await expect(list({ metadata: 'some' })).rejects.toMatchObject({ code: 'invalid_value' });
   });
 
   test('are listed page by page, paused, resumed and cancelled', async () => {

@@ -56,6 +56,7 @@ const routes: readonly (readonly [string, Scope])[] = [
   ['GET /v1/files/none/content', 'read'],
   ['POST /v1/files', 'files'],
   ['DELETE /v1/files/none', 'files'],
+  ['DELETE /v1/models/none', 'files'],
   ['POST /v1/fine_tuning/jobs', 'jobs'],
   ['POST /v1/fine_tuning/plan', 'jobs'],
   ['GET /v1/fine_tuning/jobs', 'read'],

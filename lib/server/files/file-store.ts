@@ -147,7 +147,7 @@ export class FileStore {
     return { items: rows.slice(0, limit).map(fileOf), hasMore: rows.length > limit };
   }
 
-  /** What no job uses may be removed. */
+  /** Removes a file that is retired (`JobService.retire`). */
   async remove(file: StoredFile): Promise<void> {
     await this.#database.query('DELETE FROM server_files WHERE id = $1', [file.id]);
     // What is left over when this fails goes at a later start.

@@ -26,7 +26,7 @@ export class JobRequests {
   async create(body: JobBody, key: ApiKey, idempotencyKey: string | undefined): Promise<Job> {
     const { slots, jobChanges, jobs } = this.#context;
     using _ = slots.plans.take(key.id);
-    // Meanwhile no file of the owner goes away, and no other job is counted.
+    // Meanwhile no other job is counted.
     return await jobChanges.do(key.owner, async () => {
       const request = await this.#request(body, key);
       const isAgain = idempotencyKey !== undefined && (await jobs.wasCreated(key.owner, idempotencyKey));
@@ -54,7 +54,8 @@ export class JobRequests {
         "A priority above 0, before the jobs of others, needs the scope 'admin'",
         { param: 'compact.priority' },
       );
-    return { recipe, owner, priority, details: { ...details } };
+    const needs = [training.file.id, validation?.file.id, model.jobId].filter((name) => name !== undefined);
+    return { recipe, owner, priority, details: { ...details }, needs, labels: details.metadata ?? {} };
   }
 
   async #file(id: string, owner: string, param: string): Promise<JobFile> {

@@ -17,8 +17,17 @@ export interface ModelEntry {
   /** Milliseconds since 1970; 0 for one that is part of this package. */
   readonly createdAt: number;
   readonly ownedBy: string;
+  /** Of what a job has trained. */
+  readonly jobId?: string;
   /** Where its weights are; a preset has none, and is trained from scratch. */
   readonly source: { readonly folder: string } | { readonly preset: string };
+}
+
+/** Whose a trained model is. */
+export interface TrainedBy {
+  readonly job: Job;
+  /** Of a checkpoint. */
+  readonly step: number | undefined;
 }
 
 /** Jobs that are looked at for trained models in a list; older ones are found by name all the same. */
@@ -57,10 +66,16 @@ export class ModelCatalogue {
     throw notFound('model', id, param, nearestName(id, names));
   }
 
-  async #findTrained(id: string, owner: string): Promise<ModelEntry | undefined> {
+  /** The job that trains, or has trained, a model or checkpoint of this name, whether it is there or not. */
+  async findJob(id: string, owner: string): Promise<TrainedBy | undefined> {
     const { jobId, step } = parseTrainedName(id) ?? {};
     const job = jobId === undefined ? undefined : await this.#jobs.get(jobId, owner);
-    if (job === undefined || trainedName(job, step) !== id) return undefined;
+    return job !== undefined && trainedName(job, step) === id ? { job, step } : undefined;
+  }
+
+  async #findTrained(id: string, owner: string): Promise<ModelEntry | undefined> {
+    const { job, step } = (await this.findJob(id, owner)) ?? {};
+    if (job === undefined) return undefined;
     if (step === undefined) return this.#entryOf(job);
     const checkpoint = (await this.#jobs.checkpoints(job.id, owner)).find((one) => one.step === step);
     if (checkpoint === undefined) return undefined;
@@ -70,6 +85,7 @@ export class ModelCatalogue {
       baseModel: detailsOf(job).baseModel,
       createdAt: checkpoint.createdAt,
       ownedBy: owner,
+      jobId: job.id,
       source: { folder },
     };
   }
@@ -98,6 +114,7 @@ export class ModelCatalogue {
       baseModel: detailsOf(job).baseModel,
       createdAt: finishedAt ?? createdAt,
       ownedBy: owner,
+      jobId: job.id,
       source: { folder: join(this.#jobs.folder(job.id), result.folder) },
     };
   }

@@ -1,13 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { finalStatuses, type Job } from '../../jobs/job.js';
+import type { Job } from '../../jobs/job.js';
 import { ApiError, notFound } from '../api-error.js';
 import type { ServerContext } from '../context.js';
 import type { StoredFile } from '../files/file-store.js';
 import { readUpload } from '../files/read-upload.js';
 import { keyOf } from '../hooks/authenticate.js';
-import { detailsOf } from '../jobs/job-details.js';
 import { jobOfResultFile, resultCsv, resultFileId } from '../jobs/result-file.js';
 import { dropWhenStalled } from '../streams/event-stream.js';
 import { idParamsSchema, listObject, pageQuerySchema, type IdParams, type PageQuery } from './lists.js';
@@ -42,7 +41,7 @@ const fileObject = ({ id, numBytes, createdAt, filename, kind, numRecords }: Sto
 
 /** Files of records, checked line by line while they are uploaded; and what was measured in jobs, as CSV. */
 export function registerFiles(app: FastifyInstance, context: ServerContext): void {
-  const { files, jobs, limits, slots, jobChanges } = context;
+  const { files, jobs, limits, slots } = context;
   const read = { config: { scope: 'read' }, schema: { params: idParamsSchema } } as const;
   const write = { config: { scope: 'files' } } as const;
 
@@ -99,10 +98,10 @@ export function registerFiles(app: FastifyInstance, context: ServerContext): voi
     { ...write, schema: { params: idParamsSchema } },
     async (request) => {
       const file = await fileOf(request);
-      await jobChanges.do(file.owner, async () => {
-        await checkUnused(file);
-        await files.remove(file);
-      });
+      const user = await jobs.retire(file.id);
+      if (user !== undefined)
+        throw new ApiError('file_in_use', `The job ${user} still needs this file. Cancel it first, or wait`);
+      await files.remove(file);
       return { id: file.id, object: 'file', deleted: true };
     },
   );
@@ -119,24 +118,6 @@ export function registerFiles(app: FastifyInstance, context: ServerContext): voi
     const id = jobOfResultFile(request.params.id);
     const job = id === undefined ? undefined : await jobs.get(id, keyOf(request).owner);
     return job?.status === 'succeeded' ? job : undefined;
-  }
-
-  /** @throws ApiError file_in_use */
-  async function checkUnused({ id, owner }: StoredFile): Promise<void> {
-    for (let after: string | undefined; ;) {
-      const { items, hasMore } = await jobs.list(owner, { ...(after && { after }), limit: 100 });
-      const user = items.find((job) => {
-        const { trainingFile, validationFile } = detailsOf(job);
-        return !finalStatuses.includes(job.status) && [trainingFile, validationFile].includes(id);
-      });
-      if (user !== undefined)
-        throw new ApiError(
-          'file_in_use',
-          `The job ${user.id} still needs this file. Cancel it first, or wait`,
-        );
-      after = items.at(-1)?.id;
-      if (!hasMore || after === undefined) return;
-    }
   }
 }
 

@@ -13,6 +13,7 @@ import {
   planObject,
   warningEvent,
 } from '../jobs/job-object.js';
+import { metadataFilter, metadataFilterSchema } from '../jobs/metadata-filter.js';
 import { JobRequests } from '../jobs/job-requests.js';
 import { idParamsSchema, listObject, pageQuerySchema, type IdParams, type PageQuery } from './lists.js';
 
@@ -43,15 +44,17 @@ export function registerJobs(app: FastifyInstance, context: ServerContext): void
     ...planObject(await requests.plan(request.body, keyOf(request))),
   }));
 
-  app.get<{ Querystring: PageQuery }>(
+  const { properties, patternProperties } = metadataFilterSchema;
+  app.get<{ Querystring: PageQuery & Readonly<Record<string, unknown>> }>(
     '/v1/fine_tuning/jobs',
-    { config: read.config, schema: { querystring: pageQuerySchema() } },
+    { config: read.config, schema: { querystring: pageQuerySchema(properties, patternProperties) } },
     async (request) => {
       const { after, limit = 20 } = request.query;
       const { owner } = keyOf(request);
       if (after !== undefined && (await jobs.get(after, owner)) === undefined)
         throw notFound('job', after, 'after');
-      const { items, hasMore } = await jobs.list(owner, { ...(after && { after }), limit });
+      const labels = metadataFilter(request.query);
+      const { items, hasMore } = await jobs.list(owner, { ...(after && { after }), limit, labels });
       return listObject(items.map(shown), hasMore);
     },
   );

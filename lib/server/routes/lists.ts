@@ -23,10 +23,11 @@ const properties = {
 };
 
 /** Of the query of a list. */
-export const pageQuerySchema = (others: object = {}): object => ({
+export const pageQuerySchema = (others: object = {}, patternProperties: object = {}): object => ({
   type: 'object',
   description: 'a page of the list',
   properties: { ...properties, ...others },
+  patternProperties,
   additionalProperties: false,
 });
 
