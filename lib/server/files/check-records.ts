@@ -11,7 +11,8 @@ export interface CheckedRecords {
 }
 
 /**
- * Reads all of a file of JSON lines, so that what is wrong with it is known before any job asks for it.
+ * Reads all of a file of JSON lines, so that what is wrong with it is known before any job asks for it. What labels mean a
+ * job says, which is refused when they are others.
  * @param name as the client calls the file
  * @throws ApiError invalid_file_format with the line
  */
@@ -19,7 +20,8 @@ export async function checkRecords(path: string, name: string): Promise<CheckedR
   let kind: RecordKind | undefined;
   let numRecords = 0;
   try {
-    const examples = readExamples(readRecords(path, { format: 'jsonl' }), { textField: 'text' });
+    const records = readRecords(path, { format: 'jsonl' });
+    const examples = readExamples(records, { textField: 'text', isMeaningOpen: true });
     for await (const { example } of examples) {
       kind ??= example.kind;
       numRecords++;

@@ -9,6 +9,11 @@ export interface KindOptions {
   readonly classes?: number | readonly string[];
   /** Whether a label is a number that is to be predicted, and not a class. Default false. */
   readonly regression?: boolean;
+  /**
+   * Whether it is not said yet what labels mean, so that each may be a class, by number or name, or a number that is to be
+   * predicted: examples have NaN in their place. Default false.
+   */
+  readonly isMeaningOpen?: boolean;
 }
 
 /** A kind of training data: how its records are known, and what they have to hold. */

@@ -1,7 +1,7 @@
 import { nearestName } from '../../../errors.js';
 import { shown } from '../../../options.js';
 import type { RecordPlace } from '../readers/index.js';
-import { badRecord, isGiven, listOf, textOf } from './fields.js';
+import { badRecord, checkWellFormed, isGiven, listOf, textOf } from './fields.js';
 import type { Kind, KindOptions } from './kind.js';
 
 /** Numbers of classes beyond it are no classes. */
@@ -11,7 +11,7 @@ export const labelsKind: Kind = {
   fields: '`text` with `label`, or with `labels` for several classes at once',
   matches: (fields, { textField }) =>
     isGiven(fields[textField]) && (isGiven(fields['label']) || isGiven(fields['labels'])),
-  read({ place, fields }, { textField, classes, regression }) {
+  read({ place, fields }, { textField, classes, regression, isMeaningOpen = false }) {
     const text = textOf(place, fields[textField], textField);
     const { label, labels } = fields;
     if (regression === true)
@@ -22,13 +22,38 @@ export const labelsKind: Kind = {
       });
     const isMultiLabel = isGiven(labels);
     const given = isMultiLabel ? listOf(place, labels, 'labels') : [label];
-    const numbers = given.map((item) => classOf(place, item, isMultiLabel ? 'labels' : 'label', classes));
-    const repeated = numbers.find((number, i) => numbers.indexOf(number) !== i);
-    if (repeated !== undefined)
-      throw badRecord(place, `names the class ${repeated} twice`, { expected: 'each class at most once' });
+    const name = isMultiLabel ? 'labels' : 'label';
+    if (isMeaningOpen) {
+      checkDifferent(
+        place,
+        given.map((item) => labelOf(place, item, name)),
+      );
+      return { kind: 'labels', text, labels: given.map(() => NaN), isMultiLabel };
+    }
+    const numbers = given.map((item) => classOf(place, item, name, classes));
+    checkDifferent(place, numbers);
     return { kind: 'labels', text, labels: numbers, isMultiLabel };
   },
 };
+
+function checkDifferent(place: RecordPlace, labels: readonly (string | number)[]): void {
+  const repeated = labels.find((label, i) => labels.indexOf(label) !== i);
+  if (repeated !== undefined)
+    throw badRecord(place, `names the class ${repeated} twice`, {
+      expected: 'each class at most once',
+    });
+}
+
+/** What can be a label, whatever it means. */
+function labelOf(place: RecordPlace, label: unknown, name: string): string | number {
+  checkWellFormed(place, label, name);
+  if (typeof label === 'string' && label !== '') return label;
+  if (typeof label === 'number' && Number.isFinite(Math.fround(label))) return label;
+  throw badRecord(place, `has what is no label in \`${name}\``, {
+    expected: 'the name of a class, its number, or a number that is to be predicted, within the range of f32',
+    received: shown(label),
+  });
+}
 
 /** A number as tables hold it, too; models read it in f32. */
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
