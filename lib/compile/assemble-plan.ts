@@ -90,7 +90,7 @@ class PlanValues {
 
   persistent(value: Value): number {
     const known = this.#persistent.get(value.name);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#sameTensor(known, value);
     if (value.rowsOf !== undefined) return this.#rows(value, value.rowsOf);
     const isSession = value.isSession === true;
     const id = isSession
@@ -99,6 +99,20 @@ class PlanValues {
     this.#persistent.set(value.name, id);
     if (!isSession) this.persistentBytes += aligned(valueBytes(value));
     return id;
+  }
+
+  /** Entries find a tensor by its name, so it has to be the same in all of them. */
+  #sameTensor(known: number, { name, dtype, shape }: Value): number {
+    const [before, now] = [this.all[known]!, { dtype, shape }].map(
+      (of) => `${of.dtype} [${of.shape.join(', ')}]`,
+    );
+    if (before === now) return known;
+    throw compactError('ERR_COMPACT_SHAPE', `entries have different tensors by the name ${name}`, {
+      op: name,
+      expected: before,
+      received: now,
+      remedy: 'A model or a method gives two tensors one name: rename one of them',
+    });
   }
 
   #rows(value: Value, { value: whole, first }: RowsOf): number {

@@ -9,6 +9,7 @@ import {
   type Value,
   add,
   definitionOf,
+  nameOfStates,
   scalar,
 } from '../graph/index.js';
 import type { Method } from '../methods/index.js';
@@ -18,7 +19,7 @@ export interface DifferentiateOptions {
   readonly method: Method;
   readonly gradientDtype: DType;
   /**
-   * Gradients live in persistent values, named after their parameters, and add up over the runs of a window
+   * Gradients live in persistent values, named as states of their parameters are, and add up over the runs of a window
    * (runtime scalar `accumulate`).
    */
   readonly window: boolean;
@@ -29,7 +30,7 @@ export interface Differentiated extends Program {
   readonly gradients: ReadonlyMap<Value, Value>;
 }
 
-export const gradientName = (parameter: Value): string => `${parameter.name}.gradient`;
+export const gradientName = (parameter: Value): string => `${nameOfStates(parameter)}.gradient`;
 
 /**
  * Reverse mode: walks the forward nodes backwards and asks each op's rule for the gradients of its inputs. What a rule

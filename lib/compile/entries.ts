@@ -13,7 +13,7 @@ import {
   randomNormal,
   randomNormalPersistent,
 } from '../graph/index.js';
-import type { Method } from '../methods/index.js';
+import { formsOf, type Method } from '../methods/index.js';
 import { applyUpdates, buildUpdate, persistentCopy } from './apply-method.js';
 import { differentiate } from './differentiate.js';
 import { type Forward, buildForward } from './forward.js';
@@ -40,13 +40,9 @@ export function buildEntries(options: CompileOptions): Program[] {
   if (entries.includes('initialize') && initialized.length > 0)
     programs.push(buildInitialize(initialized, options.seed ?? 42));
   if (entries.includes('train')) {
-    programs.push(...buildStep('', plain, method, options));
-    for (const [name, rules] of Object.entries(method.variants ?? {})) {
-      const variant = buildStep(`:${name}`, training(), { ...method, ...rules }, options);
-      const hasSameGradients = rules.weightGradient === undefined && rules.isTrained === undefined;
-      programs.push(
-        ...variant.filter((program) => !(hasSameGradients && program.name.startsWith('accumulate'))),
-      );
+    for (const [name, form] of formsOf(method)) {
+      if (name === '') programs.push(...buildStep('', plain, form, options));
+      else programs.push(...buildVariant(name, training(), form, options));
     }
     programs.push(...buildBetweenSteps(parameters, options));
   }
@@ -94,6 +90,15 @@ function refusedWindow({ name, updatesInBackward }: Method, reason: string): Err
       received: reason,
       remedy: `Use one micro-batch a step and maxGradNorm 0${otherwise}: a norm of all gradients would need a second backward.`,
     },
+  );
+}
+
+/** The entries of another form of the step; gradients that are those of the plain one are made by its entry. */
+function buildVariant(name: string, forward: Forward, form: Method, options: CompileOptions): Program[] {
+  const { weightGradient, isTrained } = options.method;
+  const hasSameGradients = form.weightGradient === weightGradient && form.isTrained === isTrained;
+  return buildStep(`:${name}`, forward, form, options).filter(
+    (program) => !(hasSameGradients && program.name.startsWith('accumulate')),
   );
 }
 

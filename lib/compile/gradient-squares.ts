@@ -6,7 +6,9 @@ import type { Differentiated } from './differentiate.js';
  * optimizer step: each window writes all of it before it is read, so a checkpoint has no need of it.
  */
 export const gradientSquares = (graph: Graph, gradients: Differentiated['gradients']): Value =>
-  graph.at('clipping', 'update', () => graph.state('gradientSquares', [gradients.size], 'f32', 'gradient'));
+  graph.at('clipping', 'update', () =>
+    graph.state(`gradientSquares[${gradients.size}]`, [gradients.size], 'f32', 'gradient'),
+  );
 
 /** The gradients whose ops sum up their squares on the way. */
 export function squaredGradients({

@@ -4,7 +4,7 @@ import { compactError } from '../errors.js';
 import { checkOptions, flag, optional, seedNumber, wholeNumber, type OptionTable } from '../options.js';
 import { dataTable } from './data-table.js';
 import { makeTemporaryFolder } from '../formats/index.js';
-import { permutation } from './permutation.js';
+import { permutation } from '../graph/permutation.js';
 import type { RunData } from './run-data.js';
 import { findSources, listPaths } from './sources.js';
 import type { Sources } from './sources.js';

@@ -1,7 +1,7 @@
 import { compactError } from '../errors.js';
 import type { BatchField } from '../graph/index.js';
 import type { DatasetOptions } from './dataset.js';
-import { permutation } from './permutation.js';
+import { permutation } from '../graph/permutation.js';
 import type { RunData } from './run-data.js';
 import { ignoreIndex, type Batch, type Tokenizer } from './types.js';
 

@@ -4,7 +4,7 @@ import type { OpDefinition } from './op.js';
 import { checkOperands } from './operands.js';
 import { parameterId } from './parameter-id.js';
 import { dtypeBytes, numElements } from './value.js';
-import type { DType, ParameterInfo, ParameterOptions, RowsOf, Value, ValueKind } from './value.js';
+import type { DType, ParameterInfo, ParameterOptions, RowsOf, Turn, Value, ValueKind } from './value.js';
 
 /** An output that a node is to have: its name, shape, dtype, and category ('activation' by default). */
 export interface OutputSpec {
@@ -97,6 +97,11 @@ export class Graph {
     );
     this.#rows.set(name, rows);
     return rows;
+  }
+
+  /** Lets a parameter be trained in turns: those with states of one name share them, one at a time. For rewrites of methods. */
+  takeTurns(parameter: Value, turn: Turn): void {
+    (parameter as { parameter: ParameterInfo }).parameter = { ...parameter.parameter!, turn };
   }
 
   #tensorId(name: string): number {

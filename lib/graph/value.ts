@@ -74,6 +74,16 @@ export interface CodedNumbers {
 export interface ParameterInfo extends ParameterOptions {
   /** Number of this tensor in seeded streams (projection, initialisation, rounding): `parameterId` of its name. */
   readonly tensorId: number;
+  /** Present: a method trains it in turns with others. */
+  readonly turn?: Turn;
+}
+
+/** When a parameter is trained that has its states in turns with others. */
+export interface Turn {
+  /** Parameters of one number are trained together. */
+  readonly number: number;
+  /** The name under which whoever has its turn has states, and a gradient that waits for its update. */
+  readonly statesAs: string;
 }
 
 /** One tensor of a graph: written once by its producer, or persistent (parameters, states, tables). */
@@ -93,6 +103,7 @@ export interface Value {
    * they take no memory from the other entries.
    */
   readonly isSession?: true;
+  /** `Graph.takeTurns` adds to it; nothing else changes. */
   readonly parameter: ParameterInfo | undefined;
   /** Present: it has no place of its own, but is these rows of a persistent value. */
   readonly rowsOf?: RowsOf;
@@ -103,6 +114,10 @@ export interface RowsOf {
   readonly value: Value;
   readonly first: number;
 }
+
+/** The name under which a parameter has states, and a gradient that waits for its update: its own, but of those in turns. */
+export const nameOfStates = ({ name, parameter }: Pick<Value, 'name' | 'parameter'>): string =>
+  parameter?.turn?.statesAs ?? name;
 
 /** Elements of a tensor: the product of its sizes, 1 for none. */
 export const numElements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -1,5 +1,6 @@
 export { type CatalogueEntry, type MethodCatalogue, methodCatalogue } from './catalogue.js';
 export { adaptableRoles, type AdaptableRole, type AdapterOptions } from './adaptation/adapter-options.js';
+export type { BlockOptions } from './adaptation/blocks-in-turn.js';
 export type { RestartSettings } from './adaptation/restarted-adapter.js';
 export { type Clock, type ClockRules, type ClockStates, type Refresh, StepClock } from './clock.js';
 export type { MatrixRole } from './matrix-roles.js';
@@ -13,7 +14,7 @@ export {
 } from './gradient-space/projection-options.js';
 export type { RankOptions } from './rank-options.js';
 export type { SubspaceOptions } from './gradient-space/subspace-options.js';
-export type { Method, StepRules, UpdateContext } from './method.js';
+export { formsOf, type Method, type StepRules, type UpdateContext } from './method.js';
 export type { AdafactorSettings } from './optimizers/adafactor.js';
 export type { AdamMiniSettings } from './optimizers/adam-mini.js';
 export type { AdamWSettings } from './optimizers/adamw.js';

@@ -47,6 +47,15 @@ export interface Method extends StepRules {
   describe(): Readonly<Record<string, unknown>>;
 }
 
+/** The forms of a method's step by the name of the variant, the plain one first, under the empty name. */
+export function formsOf(method: Method): ReadonlyMap<string, Method> {
+  const variants = Object.entries(method.variants ?? {});
+  return new Map([
+    ['', method],
+    ...variants.map(([name, rules]) => [name, { ...method, ...rules }] as const),
+  ]);
+}
+
 /** What all updates of a step share. */
 export interface UpdateContext {
   /** One fp32: the clipping factor; undefined when there is no clipping. */

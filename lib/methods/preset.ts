@@ -30,7 +30,7 @@ import {
 } from './optimizers/definitions.js';
 import type { OptimizerSettings } from './optimizers/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
-import type { StepOptions } from './optimizers/step.js';
+import { statesOfRun, type StepOptions } from './optimizers/step.js';
 import type { Saving } from './saving/saving.js';
 import { weightRewrite, weightTable, type WeightOptions } from './weights/weight-options.js';
 
@@ -91,7 +91,7 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   resolve?(checked: Options): Resolved;
   /** The options of a run under the conditions of the paper's memory tables, as far as they differ. */
   readonly published?: Options & Partial<StepOptions>;
-  compose(options: Resolved & StepOptions, optimizer: Optimizer): MethodParts;
+  compose(options: Resolved & StepOptions & Pick<MethodOptions, 'frozen'>, optimizer: Optimizer): MethodParts;
 }
 
 /** Makes methods from options, and says what it is. */
@@ -119,32 +119,43 @@ export function preset<Options extends object, Resolved extends object>(
     const isFrozen = isFrozenBy(frozen);
     const ofEmbeddings =
       embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
-    const isTrained = (parameter: Value): boolean =>
-      !isFrozen(parameter) &&
-      (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
-      (adaptation?.isTrained(parameter) ?? true);
+    const isTrainedBy =
+      (form: Pick<Adaptation, 'isTrained'> | undefined) =>
+      (parameter: Value): boolean =>
+        !isFrozen(parameter) &&
+        (ofEmbeddings !== undefined || !isEmbeddingOrHead(parameter)) &&
+        (form?.isTrained(parameter) ?? true);
+    const forms = [adaptation, ...Object.values(adaptation?.variants ?? {})].map(isTrainedBy);
+    const isEverTrained = (parameter: Value): boolean => forms.some((isTrained) => isTrained(parameter));
     const rewrites = [
       requireTargets(definition.name, gradientSpace),
-      embeddingChunk === undefined ? undefined : requireTrainedTable(definition.name, isTrained),
+      embeddingChunk === undefined ? undefined : requireTrainedTable(definition.name, isEverTrained),
       adaptation?.rewriteForward,
-      frozen.length === 0 ? undefined : requireFrozen(definition.name, frozen, isTrained),
+      frozen.length === 0 ? undefined : requireFrozen(definition.name, frozen, isEverTrained),
       weightRewrite(definition.name, options, parts, optimizerDefinition),
     ].filter((rewrite) => rewrite !== undefined);
     const updateOf = (space: Pick<GradientSpace, 'update'>): Pick<Method, 'update'> => ({
-      update: (_graph, parameter, gradient, context) =>
-        space.update(parameter, gradient, context, isEmbeddingOrHead(parameter) ? ofEmbeddings! : optimizer),
+      update: (_graph, parameter, gradient, { gradientScale }) =>
+        space.update(
+          parameter,
+          gradient,
+          { gradientScale, stateStep: adaptation?.stateStep?.(parameter) ?? statesOfRun.stateStep },
+          isEmbeddingOrHead(parameter) ? ofEmbeddings! : optimizer,
+        ),
     });
-    const variants = Object.entries(gradientSpace.variants ?? {});
     return {
       name: definition.name,
       rewriteForward: (forward) => rewrites.reduce((program, rewrite) => rewrite(program), forward),
-      isTrained,
+      isTrained: isTrainedBy(adaptation),
       weightGradient: gradientSpace.weightGradient,
       gradientRows: (parameter) => (isEmbeddingOrHead(parameter) ? embeddingChunk : undefined),
       ...updateOf(gradientSpace),
       saving,
       updatesInBackward: definition.updatesInBackward,
-      variants: Object.fromEntries(variants.map(([name, variant]) => [name, updateOf(variant)])),
+      variants: {
+        ...mapValues(gradientSpace.variants ?? {}, updateOf),
+        ...mapValues(adaptation?.variants ?? {}, (form) => ({ isTrained: isTrainedBy(form) })),
+      },
       clocks: {
         ...adaptation?.clocks,
         ...gradientSpace.clocks,
@@ -163,6 +174,9 @@ export function preset<Options extends object, Resolved extends object>(
   const { name, source, table } = definition;
   return Object.assign(create, { info: { name, source, options: optionInfos(table) } });
 }
+
+const mapValues = <T, U>(values: Readonly<Record<string, T>>, of: (value: T) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, of(value)]));
 
 /** A program as it is, if it reads a weight that the method is for. */
 const requireTargets =

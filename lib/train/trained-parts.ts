@@ -1,6 +1,7 @@
 import { differentiate } from '../compile/differentiate.js';
 import { buildForward } from '../compile/forward.js';
 import { numElements, parametersOf, type Value } from '../graph/index.js';
+import { formsOf } from '../methods/index.js';
 import type { RunSettings } from './options/options.js';
 
 /** Parameters of one role: whether they train, and what a step holds of their gradients. */
@@ -13,7 +14,10 @@ export interface TrainedPart {
   /** How they stand in memory: 'f32', 'bf16', or as codes, 'int8' or 'nf4'. */
   readonly storedAs: string;
   readonly isTrained: boolean;
-  /** Numbers of their gradients: fewer than of the parameters where a method compresses them, none of frozen ones. */
+  /**
+   * Numbers of the gradients that a step has of them: fewer than of the parameters where a method compresses them or trains
+   * some of them at a time, none of frozen ones.
+   */
   readonly numGradients: number;
 }
 
@@ -29,25 +33,33 @@ export function trainedParts({
   // Which parameters there are does not depend on the sizes of a batch.
   const { sequencesOfExample: batchSize = 1 } = model;
   const sizes = { batchSize, sequenceLength: Math.min(64, model.maxSequenceLength) };
-  const forward = buildForward('step', model, { ...sizes, dtype, purpose: 'train' }, method);
-  const parameters = parametersOf(forward);
-  const { gradients } = differentiate(forward, { method, gradientDtype, window: false });
-  const parts = new Map<string, TrainedPart>();
-  for (const parameter of parameters) {
-    const gradient = gradients.get(parameter);
-    const key = [partOf(parameter), storageOf(parameter), gradient !== undefined].join();
-    const known = parts.get(key);
-    parts.set(key, {
-      part: partOf(parameter),
-      storedAs: storageOf(parameter),
-      isTrained: gradient !== undefined,
-      numTensors: (known?.numTensors ?? 0) + 1,
-      numParameters: (known?.numParameters ?? 0) + sizeOf(parameter),
-      numGradients: (known?.numGradients ?? 0) + (gradient === undefined ? 0 : numElements(gradient.shape)),
-    });
+  const options = { ...sizes, dtype, purpose: 'train' } as const;
+  const gradients = [...formsOf(method).values()].map((form) => {
+    const forward = buildForward('step', model, options, form);
+    const ofForm = differentiate(forward, { method: form, gradientDtype, window: false }).gradients;
+    return new Map([...ofForm].map(([{ name }, { shape }]) => [name, numElements(shape)]));
+  });
+  const parts = new Map<string, Value[]>();
+  for (const parameter of parametersOf(buildForward('step', model, options, method))) {
+    const isTrained = gradients.some((ofForm) => ofForm.has(parameter.name));
+    const key = [partOf(parameter), storageOf(parameter), isTrained].join();
+    parts.set(key, [...(parts.get(key) ?? []), parameter]);
   }
-  return [...parts.values()];
+  return [...parts.values()].map((parameters): TrainedPart => {
+    const [first] = parameters as [Value];
+    const numGradients = gradients.map((ofForm) => sum(parameters.map(({ name }) => ofForm.get(name) ?? 0)));
+    return {
+      part: partOf(first),
+      storedAs: storageOf(first),
+      isTrained: gradients.some((ofForm) => ofForm.has(first.name)),
+      numTensors: parameters.length,
+      numParameters: sum(parameters.map(sizeOf)),
+      numGradients: Math.max(...numGradients),
+    };
+  });
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 const partOf = ({ parameter }: Value): string =>
   parameter!.adapts === undefined ? parameter!.role : `adapter of ${parameter!.adapts}`;

@@ -31,6 +31,8 @@ export interface EquationContext {
 /** Gives the weight after a step, from its gradient after clipping; keeps states by their full names. */
 export interface Equations {
   readonly states: Map<string, Tensor>;
+  /** Whether a parameter is trained in a step, 1 for the first; others have no gradient. Absent: all are. */
+  isTrained?(name: string, step: number): boolean;
   update(weight: Tensor, gradient: Tensor, context: EquationContext): Tensor;
 }
 
@@ -147,7 +149,7 @@ export async function differenceFromEquations(
       // Rounding is less than the distance of two neighbours, a 128th of the power of two below a number.
       const roundings = lengthOf(right.data.map((x) => 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7)));
       const error = Math.max(0, lengthOf(difference(found, right).data) - roundings);
-      worst.weights = Math.max(worst.weights, error / lengthOf(moved.data));
+      worst.weights = Math.max(worst.weights, error === 0 ? 0 : error / lengthOf(moved.data));
       return found;
     }
     for (let step = 1; step <= steps; step++) {
@@ -166,7 +168,9 @@ export async function differenceFromEquations(
       const results = names.map((name) => twin.gradients(name));
       const right = results.reduce((sum, result) => sum + result.loss, 0) / microBatches;
       worst.losses = Math.max(worst.losses, Math.abs(loss - right) / right);
-      const gradients = clipped(meanOf(results.map((result) => result.gradients)), maxGradNorm);
+      const means = [...meanOf(results.map((result) => result.gradients))];
+      const trained = means.filter(([name]) => equations.isTrained?.(name, step) ?? true);
+      const gradients = clipped(new Map(trained), maxGradNorm);
       for (const { name } of parameters) {
         const states = new Map<string, Tensor>();
         for (const state of given) {
@@ -175,7 +179,8 @@ export async function differenceFromEquations(
         }
         const context = { name, step, learningRate, given: (state: string) => states.get(state)! };
         const numbers = weightOfCodes(name) ?? name;
-        const right = equations.update(twin.persistent.get(numbers)!, gradients.get(numbers)!, context);
+        const [weight, gradient] = [twin.persistent.get(numbers)!, gradients.get(numbers)];
+        const right = gradient === undefined ? weight : equations.update(weight, gradient, context);
         twin.persistent.set(numbers, await goOn(name, right, step, before));
       }
     }

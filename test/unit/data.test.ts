@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Dataset, ignoreIndex, loadTokenizer } from '../../lib/data/index.js';
 import type { Batch, DataOptions } from '../../lib/data/index.js';
 import type { DatasetOptions } from '../../lib/data/dataset.js';
-import { permutation } from '../../lib/data/permutation.js';
+import { permutation } from '../../lib/graph/permutation.js';
 
 let folder: string;
 beforeEach(async () => {

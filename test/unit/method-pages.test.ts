@@ -6,6 +6,7 @@ import { compile, type RecomputePolicy } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
 import {
   adalomo,
+  badam,
   compact,
   dense,
   fira,
@@ -58,6 +59,10 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   'fira, bf16 states, recompute layer': [fira({ stateFormat: 'bf16' }), 'layer'],
   flora: [flora()],
   'flora, recompute layer': [flora(), 'layer'],
+  badam: [badam()],
+  'badam, recompute layer': [badam(), 'layer'],
+  'badam, 24 blocks, recompute layer': [badam({ blocks: 24 }), 'layer'],
+  'badam, all parameters, recompute layer': [badam({ otherParameters: 'trained' }), 'layer'],
   mesa: [mesa()],
   'mesa, recompute cheap': [mesa(), 'cheap'],
   lora: [lora()],
@@ -132,6 +137,7 @@ const pages = [
   'adamw-8bit',
   'apollo',
   'apollo-mini',
+  'badam',
   'compact',
   'dense',
   'fira',

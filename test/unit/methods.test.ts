@@ -15,6 +15,7 @@ import {
 } from '../../lib/graph/index.js';
 import {
   adalomo,
+  badam,
   lomo,
   compact,
   type CompactOptions,
@@ -495,6 +496,7 @@ describe('options', () => {
       }),
       galore({ rank: 8, targetModules: ['down'] }),
       fira({ refreshInterval: 9 }),
+      badam({ blocks: 2, switchMode: 'ascending' }),
       flora({ rank: 8, targetModules: ['gate', 'output'] }),
     ];
     expect(methods.map(({ name }) => name).toSorted()).toEqual(methodNames.toSorted());
@@ -530,6 +532,7 @@ describe('a model without the weights that a method is for', () => {
     ['fira', fira({ rank: 4 })],
     ['flora', flora({ rank: 4 })],
     ['lora', lora({ r: 4 })],
+    ['badam', badam()],
   ])('is refused by %s, naming it', (name, method) => {
     expect(() => planned(method)).toThrow(
       error('ERR_COMPACT_CONFIG_VALUE', { message: expect.stringContaining(name) }),

@@ -1,7 +1,17 @@
 /** Weights in codes: bytes of each, what exists of a whole one and when, wrong mixes. */
 import { describe, expect, test } from '@jest/globals';
 import { compile, type CompileOptions, type Plan, type PlanValue } from '../../lib/compile/index.js';
-import { dense, compact, galore, lora, loraFa, type Method, qlora, relora } from '../../lib/methods/index.js';
+import {
+  badam,
+  dense,
+  compact,
+  galore,
+  lora,
+  loraFa,
+  type Method,
+  qlora,
+  relora,
+} from '../../lib/methods/index.js';
 import { weightRewrite } from '../../lib/methods/weights/weight-options.js';
 import { llama } from '../../lib/models/index.js';
 import { planTarget } from '../helpers/plan-target.js';
@@ -170,6 +180,12 @@ describe('mixes that make no sense', () => {
       'int8 with an optimizer that rounds no codes',
       () => dense({ weights: 'int8', optimizer: 'sgd' }),
       'optimizer',
+    ],
+    ['nf4 of weights that train in turns', () => badam({ weights: 'nf4' }), 'weights'],
+    [
+      'int8 tables that train beside turns',
+      () => badam({ embeddingWeights: 'int8', otherParameters: 'trained' }),
+      'embeddingWeights',
     ],
     ['codes that adapters are added to', () => relora({ weights: 'int8' }), 'weights'],
     ['a format that there is not', () => dense({ weights: 'int4' as 'int8' }), 'weights'],

@@ -1,7 +1,7 @@
 import { compactError } from '../../errors.js';
 import type { BatchField } from '../../graph/index.js';
 import type { DatasetOptions } from '../dataset.js';
-import { permutation } from '../permutation.js';
+import { permutation } from '../../graph/permutation.js';
 import { arrange, type Arrangement } from './packing/arrangement.js';
 import type { RecordFile } from './record-file.js';
 import { drawsAnew, recordsOfEpoch, type WeightedRecords } from './sources.js';

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { compactError } from '../../errors.js';
 import { numberAbove, optional, path } from '../../options.js';
-import { permutation } from '../permutation.js';
+import { permutation } from '../../graph/permutation.js';
 
 /** A file of records, and how often each of them is seen in an epoch. */
 export interface WeightedFile {

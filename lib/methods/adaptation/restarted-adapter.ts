@@ -3,17 +3,18 @@
 // (ReLoRA, Lialin et al. 2023, arXiv 2307.05695). The paper zeroes 99 % of the states by magnitude; here it is all of them.
 import {
   fillPersistent,
-  Graph,
   matmul,
   randomNormalPersistent,
   scalar,
   splitSeed,
+  type Graph,
   type Value,
 } from '../../graph/index.js';
 import { optional, wholeNumber, type OptionTable } from '../../options.js';
 import type { GradientSpace } from '../gradient-space/gradient-space.js';
 import type { Optimizer } from '../optimizers/optimizer.js';
-import type { StepOptions } from '../optimizers/step.js';
+import { statesOf } from '../optimizers/states-of.js';
+import { statesOfRun, type StepOptions } from '../optimizers/step.js';
 import type { Adaptation } from './adaptation.js';
 import type { AdapterOptions } from './adapter-options.js';
 import { adapterOf, adapterScale, isAdapted, lowRankAdapter } from './low-rank-adapter.js';
@@ -65,7 +66,7 @@ export function restartedAdapter(
           drawing: scalar('adapterDrawing'),
         });
       }
-      for (const { name: state, shape, dtype, kind } of statesOf(factor, gradientSpace, optimizer))
+      for (const { name: state, shape, dtype, kind } of statesOfFactor(factor, gradientSpace, optimizer))
         fillPersistent(graph.state(state, shape, dtype, kind), 0);
     }
   }
@@ -89,21 +90,12 @@ export function restartedAdapter(
   };
 }
 
-/** The states that an optimizer has of a parameter, which an update names; codes are nothing once their scales are zero. */
-function statesOf(
-  { name, shape, dtype, parameter }: Value,
-  gradientSpace: GradientSpace,
-  optimizer: Optimizer,
-): readonly Value[] {
-  const graph = new Graph();
-  const weight = graph.parameter(name, shape, dtype, parameter!);
-  const [input, outputGradient] = [
-    graph.input('x', [1, shape[0]!], dtype),
-    graph.input('dy', [1, shape[1]!], dtype),
-  ];
-  const gradient = gradientSpace.weightGradient(graph, { input, outputGradient, weight }, 'f32');
-  gradientSpace.update(weight, gradient, { gradientScale: undefined }, optimizer);
-  return graph.persistentValues.filter(
-    ({ kind, dtype }) => kind === 'optimizerState' && (dtype === 'f32' || dtype === 'bf16'),
-  );
-}
+/** The states of a factor: those that its update names. */
+const statesOfFactor = (factor: Value, gradientSpace: GradientSpace, optimizer: Optimizer) =>
+  statesOf(factor, (weight) => {
+    const { graph, shape, dtype } = weight;
+    const input = graph.input('x', [1, shape[0]!], dtype);
+    const outputGradient = graph.input('dy', [1, shape[1]!], dtype);
+    const gradient = gradientSpace.weightGradient(graph, { input, outputGradient, weight }, 'f32');
+    gradientSpace.update(weight, gradient, { gradientScale: undefined, ...statesOfRun }, optimizer);
+  });

@@ -16,8 +16,7 @@ import {
 } from '../../graph/index.js';
 import { compactError } from '../../errors.js';
 import type { ClockRules } from '../clock.js';
-import type { UpdateContext } from '../method.js';
-import type { Optimizer } from '../optimizers/optimizer.js';
+import type { Optimizer, StepContext } from '../optimizers/optimizer.js';
 import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from '../optimizers/step.js';
 import { int8GroupSize, int8Matrix } from '../weights/int8.js';
 import { numbersOf } from '../weights/weights.js';
@@ -95,13 +94,13 @@ export function randomProjection(
   function projectedUpdate(
     weight: Value,
     gradient: Value,
-    { gradientScale }: UpdateContext,
+    context: StepContext,
     projection: Projection,
   ): void {
     const direction = optimizer.direction!(gradient, {
+      ...context,
       parameter: weight,
       firstMomentStep: scalar('firstMomentStep'),
-      gradientScale,
       dtype: numbersOf(weight).dtype, // the product with P runs at the rate of the weight's dtype
     });
     const stochasticRounding = { seed, step: scalar('step') };

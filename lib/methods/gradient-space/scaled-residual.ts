@@ -1,7 +1,7 @@
 // What a subspace leaves of a gradient, S = G - Q R, moves the weight as well. It has no moments: its channels are scaled
 // as the optimizer scales those of R, and the length of the scaled part grows slowly
 // (Fira, Chen et al., 2024, arXiv 2410.01623).
-import { cast, channelFactors, scaleChannels } from '../../graph/index.js';
+import { cast, channelFactors, nameOfStates, scaleChannels } from '../../graph/index.js';
 import { stepAlong } from '../optimizers/step.js';
 import { takenBack, type SubspaceStepRule } from './singular-subspace.js';
 
@@ -17,10 +17,9 @@ export const stepWithResidual: SubspaceStepRule = (
   const inside = compressed.dtype === basis.dtype ? compressed : cast(compressed, basis.dtype);
   const residual = takenBack(inside, subspace, { alpha: -1, accumulator: gradient });
   const axis = side === 'left' ? 'column' : 'row';
-  const { graph, name } = weight;
   const factors = channelFactors(residual, compressed, direction, {
     axis,
-    previousNorm: graph.state(`${name}.residualNorm`, [1], 'f32', 'optimizerState'),
+    previousNorm: weight.graph.state(`${nameOfStates(weight)}.residualNorm`, [1], 'f32', 'optimizerState'),
     epsilon: lengthEpsilon,
     growthLimit,
     gradientScale,

@@ -5,6 +5,7 @@
 import {
   cast,
   matmul,
+  nameOfStates,
   orthonormalize,
   orthonormalizePersistent,
   project,
@@ -13,8 +14,7 @@ import {
   type Value,
 } from '../../graph/index.js';
 import type { MatrixRole } from '../matrix-roles.js';
-import type { UpdateContext } from '../method.js';
-import type { Optimizer } from '../optimizers/optimizer.js';
+import type { Optimizer, StepContext } from '../optimizers/optimizer.js';
 import { stepAlong, type StepOptions } from '../optimizers/step.js';
 import { rankWithin } from '../rank-options.js';
 import { numbersOf } from '../weights/weights.js';
@@ -62,7 +62,12 @@ export function singularSubspace(
     const [rows, columns] = shape as [number, number];
     const width = Math.min(rows, columns);
     const rank = rankWithin(width, options, { name, whose: 'the smaller side of the weight' });
-    const basis = graph.state(`${name}.subspace`, [width, rank], numbersOf(weight).dtype, 'optimizerState');
+    const basis = graph.state(
+      `${nameOfStates(weight)}.subspace`,
+      [width, rank],
+      numbersOf(weight).dtype,
+      'optimizerState',
+    );
     return { basis, side: rows <= columns ? 'left' : 'right', rank };
   }
 
@@ -71,7 +76,7 @@ export function singularSubspace(
     gradient: Value,
     operand: Value,
     subspace: Subspace,
-    { gradientScale }: UpdateContext,
+    context: StepContext,
     optimizer: Optimizer,
   ): void {
     const { basis, side } = subspace;
@@ -81,12 +86,12 @@ export function singularSubspace(
         ? gradientProduct(basis, operand, { transposeA: true, dtype, name: 'compressedGradient' })
         : gradientProduct(operand, basis, { dtype, name: 'compressedGradient' });
     const direction = optimizer.direction!(compressed, {
+      ...context,
       parameter: weight,
-      firstMomentStep: scalar('step'),
-      gradientScale,
+      firstMomentStep: context.stateStep,
       dtype: operand.dtype,
     });
-    takeStep({ weight, gradient, compressed, direction, subspace, gradientScale }, options);
+    takeStep({ weight, gradient, compressed, direction, subspace, ...context }, options);
   }
 
   /**
@@ -117,7 +122,7 @@ export interface Subspace {
 }
 
 /** What there is of a weight's gradient when its step is taken. */
-export interface SubspaceStep extends UpdateContext {
+export interface SubspaceStep extends StepContext {
   readonly weight: Value;
   /** G, full; nothing reads it any more, so a step can take its memory. */
   readonly gradient: Value;

@@ -2,8 +2,6 @@ import * as v from 'valibot';
 import {
   adafactorDirection,
   momentum,
-  scalar,
-  type Attribute,
   type DType,
   type FactoredMoment,
   type OptimizerState,
@@ -11,7 +9,7 @@ import {
 } from '../../graph/index.js';
 import { flag, numberAbove, numberFrom, optional, type OptionTable } from '../../options.js';
 import { momentFactor } from './adamw.js';
-import { defineOptimizer } from './optimizer.js';
+import { defineOptimizer, type StepContext } from './optimizer.js';
 import { stateInFormat, stepAlong } from './step.js';
 
 /** Options of Adafactor, in the words of its paper. */
@@ -58,10 +56,9 @@ export const adafactor = defineOptimizer<AdafactorSettings>()({
     function directionOf(
       parameter: Value,
       gradient: Value,
-      gradientScale: Value | undefined,
+      { gradientScale, stateStep: step }: StepContext,
       dtype: DType,
     ): Value {
-      const step: Attribute = scalar('step');
       const latest = adafactorDirection(gradient, momentOf(parameter, gradient.shape), {
         decayExponent,
         epsilon,
@@ -87,12 +84,11 @@ export const adafactor = defineOptimizer<AdafactorSettings>()({
     };
 
     return {
-      update(parameter, gradient, { gradientScale }, updateScale) {
-        const direction = directionOf(parameter, gradient, gradientScale, gradient.dtype);
+      update(parameter, gradient, context, updateScale) {
+        const direction = directionOf(parameter, gradient, context, gradient.dtype);
         stepAlong(parameter, direction, options, updateScale);
       },
-      direction: (gradient, { parameter, gradientScale, dtype }) =>
-        directionOf(parameter, gradient, gradientScale, dtype),
+      direction: (gradient, context) => directionOf(context.parameter, gradient, context, context.dtype),
       firstMoment: averageOf,
     };
   },

@@ -5,9 +5,9 @@ import {
   channelFactors,
   fill,
   momentum,
+  nameOfStates,
   reshape,
   scaleChannels,
-  scalar,
   type ChannelAxis,
   type DType,
   type Value,
@@ -41,17 +41,17 @@ export const adamMini = defineOptimizer<AdamMiniSettings>()({
      * mean squares is that times their own average, which is taken out again.
      */
     function factorsOf(rms: Value, context: DirectionContext): Value {
-      const { parameter, gradientScale, firstMomentStep } = context;
+      const { parameter, gradientScale, firstMomentStep, stateStep } = context;
       const [beta1, beta2] = options.betas;
       const state = (suffix: string): Value =>
-        rms.graph.state(`${parameter.name}.${suffix}`, rms.shape, 'f32', 'optimizerState');
+        rms.graph.state(`${nameOfStates(parameter)}.${suffix}`, rms.shape, 'f32', 'optimizerState');
       const moments = { expAvg: { values: state('blockAvg') }, expAvgSq: { values: state('blockAvgSq') } };
       const { direction, expAvg } = adamStep(rms, moments, {
         beta1,
         beta2,
         epsilon: options.epsilon,
         firstMomentStep,
-        secondMomentStep: scalar('step'),
+        secondMomentStep: stateStep,
         gradientScale,
       });
       return lengthRatios(direction, expAvg, 'column');

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
-import { adamDirection, adamW, scalar, type AdamMoments, type Value } from '../../graph/index.js';
+import { adamDirection, adamW, type AdamMoments, type Value } from '../../graph/index.js';
 import { numberFrom, numberWithin, optional, type OptionTable } from '../../options.js';
 import { defineOptimizer } from './optimizer.js';
 import {
+  isStepOfRun,
   learningRateOf,
   roundsStochastically,
   stateInFormat,
@@ -44,9 +45,10 @@ export const adamw = defineOptimizer<AdamWSettings>()({
   create: (options) => ({
     update(parameter, gradient, context, updateScale = 1) {
       const { betas, epsilon, seed } = options;
-      const { gradientScale } = context;
-      if (parameter.dtype === 'i8') {
-        const ofStep = { ...context, parameter, firstMomentStep: scalar('step'), dtype: gradient.dtype };
+      const { gradientScale, stateStep } = context;
+      // The op counts by one number what its moments have seen and what it rounds with.
+      if (parameter.dtype === 'i8' || !isStepOfRun(stateStep)) {
+        const ofStep = { ...context, parameter, firstMomentStep: stateStep, dtype: gradient.dtype };
         stepAlong(parameter, this.direction!(gradient, ofStep), options, updateScale);
         return;
       }
@@ -57,7 +59,7 @@ export const adamw = defineOptimizer<AdamWSettings>()({
         beta2: betas[1],
         epsilon,
         weightDecay: weightDecayOf(parameter, options),
-        step: scalar('step'),
+        step: stateStep,
         gradientScale,
         stochasticRounding: roundsStochastically(parameter, options)
           ? { seed, tensorId: parameter.parameter!.tensorId }
@@ -65,14 +67,14 @@ export const adamw = defineOptimizer<AdamWSettings>()({
       });
     },
 
-    direction(gradient, { parameter, gradientScale, firstMomentStep, dtype }) {
+    direction(gradient, { parameter, gradientScale, firstMomentStep, stateStep, dtype }) {
       const { betas, epsilon } = options;
       return adamDirection(gradient, momentsOf(parameter, gradient.shape, options), {
         beta1: betas[0],
         beta2: betas[1],
         epsilon,
         firstMomentStep,
-        secondMomentStep: scalar('step'),
+        secondMomentStep: stateStep,
         gradientScale,
         dtype,
       });

@@ -1,4 +1,4 @@
-import { scalar, type DType, type Value } from '../../graph/index.js';
+import type { DType, Value } from '../../graph/index.js';
 import type { DirectionRules, Optimizer } from './optimizer.js';
 import { stepAlong, type StepOptions } from './step.js';
 
@@ -13,11 +13,11 @@ export function alongDirection(
 ): Optimizer & DirectionRules {
   return {
     ...rules,
-    update(parameter, gradient, { gradientScale }, updateScale) {
+    update(parameter, gradient, context, updateScale) {
       const direction = rules.direction(gradient, {
+        ...context,
         parameter,
-        gradientScale,
-        firstMomentStep: scalar('step'),
+        firstMomentStep: context.stateStep,
         dtype: dtypeOf(gradient, parameter),
       });
       stepAlong(parameter, direction, options, updateScale);

@@ -10,7 +10,7 @@ export interface Optimizer {
    * Adds the update of a parameter from its full gradient.
    * @param updateScale multiplies the learning rate, but not the decay
    */
-  update(parameter: Value, gradient: Value, context: UpdateContext, updateScale?: number): void;
+  update(parameter: Value, gradient: Value, context: StepContext, updateScale?: number): void;
   /** The direction of a step in a space that gradients are taken to, shaped as the gradient there. Absent: it needs full ones. */
   direction?(gradient: Value, context: DirectionContext): Value;
   /**
@@ -25,11 +25,17 @@ export interface Optimizer {
 /** What an optimizer says of a step where its direction is all that there is to say. */
 export type DirectionRules = Required<Pick<Optimizer, 'direction'>> & Pick<Optimizer, 'firstMoment'>;
 
+/** What a step of a parameter depends on beside its gradient. */
+export interface StepContext extends UpdateContext {
+  /** Steps that its states have seen, this one included: all steps, unless something lets states begin anew. */
+  readonly stateStep: Attribute;
+}
+
 /** What a direction depends on beside its gradient. */
-export interface DirectionContext extends UpdateContext {
+export interface DirectionContext extends StepContext {
   /** Whose gradient it is; states are named after it. */
   readonly parameter: Value;
-  /** Steps that the first moment has seen, this one included. */
+  /** Steps that the first moment has seen, this one included, which may begin anew without the other states. */
   readonly firstMomentStep: Attribute;
   /** Of the direction. */
   readonly dtype: DType;

@@ -3,6 +3,7 @@
 // (APOLLO, Zhu et al., MLSys 2025, arXiv 2412.05270).
 import {
   channelFactors,
+  nameOfStates,
   project,
   projectLeft,
   scalar,
@@ -71,18 +72,18 @@ export function scaledGradient(
     update(parameter, gradient, context, updateScale = 1) {
       if (!matrixRoles.includes(parameter.parameter!.role as MatrixRole))
         return adam.update(parameter, gradient, context, updateScale);
-      const { gradientScale } = context;
+      const { gradientScale, stateStep } = context;
       const side = parameter.shape[0]! <= parameter.shape[1]! ? 'left' : 'right';
       const axis = axisOf(side);
       const projected = compressed(gradient, parameter, side);
       const direction = adam.direction!(projected, {
+        ...context,
         parameter,
-        firstMomentStep: scalar('step'),
-        gradientScale,
+        firstMomentStep: stateStep,
         dtype: projected.dtype,
       });
-      const { graph, name } = parameter;
-      const previousNorm = graph.state(`${name}.stepNorm`, [1], 'f32', 'optimizerState');
+      const name = `${nameOfStates(parameter)}.stepNorm`;
+      const previousNorm = parameter.graph.state(name, [1], 'f32', 'optimizerState');
       const factors = channelFactors(gradient, projected, direction, {
         axis,
         previousNorm,

@@ -1,5 +1,6 @@
 // What every optimizer does alike when it changes a weight: the rate that the parameter learns at, decay, rounding.
 import {
+  nameOfStates,
   numElements,
   optimizerState,
   scalar,
@@ -45,13 +46,14 @@ const least8BitElements = 4096;
 
 /** A state of a parameter, which starts as zero; small ones keep f32 where others have eight bits. */
 export function stateInFormat(
-  { graph, name }: Value,
+  parameter: Value,
   suffix: string,
   shape: readonly number[],
   { stateFormat }: Pick<StepOptions, 'stateFormat'>,
 ): OptimizerState {
   const isSmall = stateFormat === '8bit' && numElements(shape) < least8BitElements;
-  return optimizerState(graph, `${name}.${suffix}`, shape, isSmall ? 'f32' : stateFormat);
+  const name = `${nameOfStates(parameter)}.${suffix}`;
+  return optimizerState(parameter.graph, name, shape, isSmall ? 'f32' : stateFormat);
 }
 
 const rateOfRole: Readonly<Partial<Record<ParameterRole, RoleRate>>> = {
@@ -68,6 +70,12 @@ export const learningRateOf = (parameter: Value): Attribute =>
 /** Norm weights and biases have one dimension and are left alone, as is common practice; embeddings are decayed. */
 export const weightDecayOf = (parameter: Value, { weightDecay }: StepOptions): number =>
   parameter.shape.length > 1 ? weightDecay : 0;
+
+/** Of parameters whose states last as long as the run. */
+export const statesOfRun = { stateStep: scalar('step') } as const;
+
+export const isStepOfRun = (count: Attribute): boolean =>
+  typeof count === 'object' && count.scalar === 'step';
 
 export const roundsStochastically = (parameter: Value, options: StepOptions): boolean =>
   options.stochasticRounding && parameter.dtype === 'bf16';

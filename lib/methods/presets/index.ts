@@ -1,5 +1,6 @@
 // Every preset with its options, one line each: the values that this file exports are the methods that there are.
 export * from './adalomo.js';
+export * from './badam.js';
 export * from './compact.js';
 export * from './dense.js';
 export * from './fira.js';

@@ -66,24 +66,26 @@ function checkParts(
   const refuse = (op: string, received: string, why: string, expected: string) => {
     throw compactError('ERR_COMPACT_CONFIG_VALUE', why, { op, expected, received });
   };
-  const trainsAll = adaptation === undefined;
+  const { trains = { layers: false, embeddingAndHead: false } } = adaptation ?? {
+    trains: { layers: true, embeddingAndHead: true },
+  };
   if (adaptation?.changesWeights)
     refuse('weights', weights, `${method} adds to weights, which codes cannot take`, "'dtype'");
-  if (trainsAll && weights === 'nf4')
+  if (trains.layers && weights === 'nf4')
     refuse(
       'weights',
       weights,
       `${method} trains its weights, and NF4 is for such as are not trained`,
       "'dtype' or 'int8', or a method with adapters: qlora, lora, lora-fa",
     );
-  if (trainsAll && embeddingWeights === 'int8')
+  if (trains.embeddingAndHead && embeddingWeights === 'int8')
     refuse(
       'embeddingWeights',
       embeddingWeights,
       `${method} trains embedding and head, and int8 is for such as are not trained`,
       "'dtype', or a method with adapters: qlora, lora, lora-fa",
     );
-  if (trainsAll && weights === 'int8' && !optimizer.stepsInt8)
+  if (trains.layers && weights === 'int8' && !optimizer.stepsInt8)
     refuse(
       'optimizer',
       optimizer.name,

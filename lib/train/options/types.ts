@@ -328,7 +328,7 @@ export interface TrainerEvents {
   checkpoint: [CheckpointInfo];
   /**
    * What a method changed in a step or after it, with numbers of its own: `projectionEpoch` of `compact` and `apollo`,
-   * `subspaceEpoch` of `galore`, `adapterRestarts` of `relora`.
+   * `subspaceEpoch` of `galore`, `adapterRestarts` of `relora`, `trainedBlock` of `badam`.
    */
   refresh: [Readonly<Record<string, number>> & { readonly step: number }];
   end: [TrainResult];

@@ -1,7 +1,7 @@
 import { buildForward } from '../../compile/forward.js';
 import { compactError } from '../../errors.js';
 import { parametersOf, type Model } from '../../graph/index.js';
-import type { Method } from '../../methods/index.js';
+import { formsOf, type Method } from '../../methods/index.js';
 import type { BaseModel } from './base-model.js';
 
 type Base = Pick<BaseModel, 'path' | 'newParameters'>;
@@ -19,8 +19,9 @@ export function checkNewHead(model: Model, method: Method, base: Base | undefine
     sequenceLength: Math.min(64, model.maxSequenceLength),
     dtype: 'f32',
   } as const;
+  const forms = [...formsOf(method).values()];
   const trained = parametersOf(buildForward('step', model, { ...sizes, purpose: 'train' }, method)).filter(
-    (parameter) => method.isTrained?.(parameter) !== false,
+    (parameter) => forms.some((form) => form.isTrained?.(parameter) !== false),
   );
   const isLearnt = (weight: string): boolean =>
     trained.some(

@@ -36,7 +36,7 @@ const ofOptimizer: Readonly<Record<OptimizerName, RateScale>> = {
 /** Adapters learn at larger rates than the matrices that they stand for. */
 const ofAdapters: RateScale = { matrices: 4, others: 1 };
 
-/** A rank of n/4, as compact and galore have, and intervals for runs of hundreds of steps. */
+/** A rank of n/4, as compact and galore have, intervals for runs of hundreds of steps, and embeddings that start at random trained. */
 const forShortRuns: Readonly<Record<string, (width: number) => Readonly<Record<string, unknown>>>> = {
   lora: (width) => ({ r: quarter(width) }),
   'lora-fa': (width) => ({ r: quarter(width) }),
@@ -45,6 +45,7 @@ const forShortRuns: Readonly<Record<string, (width: number) => Readonly<Record<s
   galore: () => ({ refreshInterval: 50 }),
   fira: () => ({ refreshInterval: 50 }),
   flora: () => ({ refreshInterval: 50 }),
+  badam: () => ({ blocks: 4, switchInterval: 25, otherParameters: 'trained' }),
 };
 
 const quarter = (width: number): number => Math.max(1, Math.round(width / 4));

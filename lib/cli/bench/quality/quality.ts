@@ -53,7 +53,7 @@ With --ledger, every finished run is appended to that file at once and never tra
 
 With --method, --optimizer, --weights or --set that method stands beside dense training instead of compact; with --methods
 those of the list, compared with the first of them. Unless a word says otherwise, adapters have rank n/4 there, and what
-papers do every few hundred or thousand steps happens every 50 (relora: 100).
+papers do every few hundred or thousand steps happens every 50 (relora: 100, badam: 25).
 
 ${methodListHelp}
 

@@ -1,4 +1,4 @@
-import { permutation } from '../../permutation.js';
+import { permutation } from '../../../graph/permutation.js';
 import { packRecords } from './pack.js';
 
 /** Which records stand in which sequence of an epoch, one behind the other. */
