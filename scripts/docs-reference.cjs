@@ -104,6 +104,8 @@ function recipePage(load) {
   );
   const { commonTable } = load('methods/embedding-optimizer');
   const { optimizerRowOf } = load('methods/optimizers/definitions');
+  const { weightTable } = load('methods/weights/weight-options');
+  const { savingTable } = load('methods/saving/saving-options');
 
   const sections = {
     recipe: [
@@ -131,10 +133,12 @@ function recipePage(load) {
       },
     ],
     method: [
-      optionInfos({ optimizer: optimizerRowOf(), ...commonTable }),
+      optionInfos({ optimizer: optimizerRowOf(), ...commonTable, ...weightTable(), ...savingTable() }),
       {
         ...sentencesOf('methods/preset.ts', 'MethodOptions'),
         ...sentencesOf('methods/optimizers/step.ts', 'StepOptions'),
+        ...sentencesOf('methods/weights/weight-options.ts', 'WeightOptions'),
+        ...sentencesOf('methods/saving/saving-options.ts', 'SavingOptions'),
       },
     ],
     ...Object.fromEntries(

@@ -19,6 +19,7 @@ export function methodInWords(method: Method, more?: string): string {
     inputRank,
     inputRankRatio,
     store,
+    savedActivations,
     optimizer,
   } = method.describe() as {
     name: string;
@@ -28,6 +29,7 @@ export function methodInWords(method: Method, more?: string): string {
     inputRank?: number;
     inputRankRatio?: number;
     store?: string;
+    savedActivations?: string;
     optimizer?: string;
   };
   const head = [name, describeRank(rank, rankRatio)].filter((word) => word !== '').join(' ');
@@ -37,6 +39,7 @@ export function methodInWords(method: Method, more?: string): string {
     more,
     inputs === '' ? undefined : `inputs ${inputs}`,
     store,
+    savedActivations === undefined ? undefined : `${savedActivations} copies`,
     optimizer === 'adamw' ? undefined : optimizer,
   ];
   return parts.filter((part) => part !== undefined).join(', ');

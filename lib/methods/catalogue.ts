@@ -3,6 +3,7 @@ import { optionInfos, type OptionInfo } from '../options.js';
 import { presetsByName } from './from-description.js';
 import { optimizerDefinitions } from './optimizers/definitions.js';
 import { commonTable } from './embedding-optimizer.js';
+import { savingTable } from './saving/saving-options.js';
 import { weightTable } from './weights/weight-options.js';
 
 /** A method or an optimizer by name, as listings show it. */
@@ -51,7 +52,7 @@ export function methodCatalogue(): MethodCatalogue {
       composesWith: pairs.filter(([, optimizer]) => optimizer === name).map(([method]) => method),
       devices,
     })),
-    common: [...optionInfos(commonTable), ...optionInfos(weightTable())],
+    common: [...optionInfos(commonTable), ...optionInfos(weightTable()), ...optionInfos(savingTable())],
   };
 }
 

@@ -35,4 +35,5 @@ export type { EmbeddingOptimizerSettings } from './embedding-optimizer.js';
 export type { MethodOptions, Preset, PresetInfo } from './preset.js';
 export * from './presets/index.js';
 export type { Codec, Saving } from './saving/saving.js';
+export type { SavingOptions } from './saving/saving-options.js';
 export type { WeightOptions } from './weights/weight-options.js';

@@ -31,11 +31,12 @@ import {
 import type { OptimizerSettings } from './optimizers/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { statesOfRun, type StepOptions } from './optimizers/step.js';
+import { codecOf, resolveSaving, savingTable, type SavingOptions } from './saving/saving-options.js';
 import type { Saving } from './saving/saving.js';
 import { weightRewrite, weightTable, type WeightOptions } from './weights/weight-options.js';
 
 /** What every method can be told: the optimizer with its own options, and what all steps have in common. */
-export interface MethodOptions extends OptimizerSettings, Partial<StepOptions>, WeightOptions {
+export interface MethodOptions extends OptimizerSettings, Partial<StepOptions>, WeightOptions, SavingOptions {
   /** How gradients become steps. Default 'adamw'. */
   readonly optimizer?: OptimizerName;
   /**
@@ -61,7 +62,7 @@ export interface MethodParts {
   /** Absent: layers compute what the model says, and all parameters are trained. */
   readonly adaptation?: Adaptation;
   readonly gradientSpace: GradientSpace;
-  readonly saving: Saving;
+  readonly saving: Pick<Saving, 'recompute'>;
 }
 
 /** A method by its published name: choices on the axes with the words and defaults of its paper. */
@@ -87,6 +88,8 @@ export interface PresetDefinition<Options extends object, Resolved extends objec
   readonly statelessDefaults?: Partial<Options>;
   /** The default of `weights`. Default 'dtype'. */
   readonly weights?: WeightOptions['weights'];
+  /** The default of `savedActivations`. Absent: none. */
+  readonly savedActivations?: SavingOptions['savedActivations'];
   /** What options say of each other. Absent: nothing. */
   resolve?(checked: Options): Resolved;
   /** The options of a run under the conditions of the paper's memory tables, as far as they differ. */
@@ -150,7 +153,7 @@ export function preset<Options extends object, Resolved extends object>(
       weightGradient: gradientSpace.weightGradient,
       gradientRows: (parameter) => (isEmbeddingOrHead(parameter) ? embeddingChunk : undefined),
       ...updateOf(gradientSpace),
-      saving,
+      saving: { ...saving, codec: codecOf(options) },
       updatesInBackward: definition.updatesInBackward,
       variants: {
         ...mapValues(gradientSpace.variants ?? {}, updateOf),
@@ -217,6 +220,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     optimizerDefaults = {},
     statelessDefaults = {},
     weights,
+    savedActivations,
     resolve,
   }: PresetDefinition<Options, Resolved>,
   given: unknown,
@@ -231,6 +235,7 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
     embeddingChunk: embeddingChunkRow,
     frozen: frozenRow,
     ...weightTable(weights),
+    ...savingTable(savedActivations),
     ...rowsOfOptimizer(optimizer),
   } as OptionTable<Record<string, unknown>>;
   const withDefaults = { ...optimizerDefaults[optimizer], ...Object.fromEntries(values) };
@@ -255,10 +260,12 @@ function checkMethodOptions<Options extends object, Resolved extends object>(
   return {
     ...checked,
     ...resolved,
+    ...resolveSaving(checked),
     ...(embeddingOptimizer && { embeddingOptimizer }),
   } as unknown as Resolved &
     StepOptions &
-    Required<WeightOptions> & {
+    Required<WeightOptions> &
+    SavingOptions & {
       readonly optimizer: OptimizerName;
       readonly embeddingOptimizer?: EmbeddingOptimizerSettings;
       readonly embeddingChunk?: number;

@@ -1,7 +1,10 @@
-import { lora, loraFa, mesa, qlora, relora } from '../../lib/methods/index.js';
+import { compact, lora, loraFa, mesa, qlora, relora } from '../../lib/methods/index.js';
 import type { MethodCase } from './describe-methods.js';
 
 const adam = { betas: [0.9, 0.99], epsilon: 1e-3, weightDecay: 0.1 } as const;
+
+/** Where fp32 and fp64 round a code to different neighbours, a gradient differs by a 127th of one element. */
+const differentCodes = 1e-4;
 
 /** The methods that are tested on machines, each with what its paper adds. */
 export const methodCases: Readonly<Record<string, MethodCase>> = {
@@ -12,9 +15,16 @@ export const methodCases: Readonly<Record<string, MethodCase>> = {
   'lora-fa': { method: loraFa({ ...adam, r: 4, loraAlpha: 16 }) },
   qlora: { method: qlora({ ...adam, r: 4, loraAlpha: 16, embeddingWeights: 'int8' }) },
   relora: { method: relora({ ...adam, r: 4, resetInterval: 2, restartWarmupSteps: 3 }) },
-  mesa: {
-    method: mesa({ ...adam, groupSize: 16 }),
-    // Where fp32 and fp64 round a code to different neighbours, a gradient differs by a 127th of one element.
-    tolerance: 1e-4,
+  mesa: { method: mesa({ ...adam, savedGroupSize: 16 }), tolerance: differentCodes },
+  'compact, lazy, with int8 copies': {
+    method: compact({
+      ...adam,
+      rank: 4,
+      store: 'lazy',
+      refreshInterval: 2,
+      savedActivations: 'int8',
+      savedGroupSize: 16,
+    }),
+    tolerance: 2.5 * differentCodes, // inputs of layers are rebuilt from whole rows of copies
   },
 };

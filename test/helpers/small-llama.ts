@@ -29,9 +29,10 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
       sharing: fc.constantFrom('input' as const, 'weight' as const),
       outputProjection: fc.constantFrom('dense' as const, 'lazy' as const),
       momentsAtRefresh: fc.constantFrom('keep' as const, 'reset' as const, 'transfer' as const),
+      savedActivations: fc.constantFrom(undefined, 'int8' as const),
     })
     .map(compact),
-  fc.record({ groupSize: fc.constantFrom(7, 256) }).map(mesa),
+  fc.record({ savedGroupSize: fc.constantFrom(7, 256) }).map(mesa),
   fc
     .record({ create: fc.constantFrom(lora, loraFa, relora), r: fc.constantFrom(1, 4) })
     .map(({ create, r }) => create({ r })),

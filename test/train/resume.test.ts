@@ -27,7 +27,7 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
     ['relora in bf16', { method: relora({ r: 4, resetInterval: 2 }), dtype: 'bf16' }],
     ['qlora', { method: qlora({ r: 4, embeddingWeights: 'int8' }) }],
     ['weights in int8', { method: dense({ weights: 'int8' }), dtype: 'bf16' }],
-    ['mesa', { method: mesa({ groupSize: 64 }) }],
+    ['mesa', { method: mesa({ savedGroupSize: 64 }) }],
     [
       'compact, moments reset',
       { method: compact({ rank: 8, refreshInterval: 3, momentsAtRefresh: 'reset' }) },
@@ -35,6 +35,10 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
     [
       'compact, moments moved',
       { method: compact({ rank: 8, refreshInterval: 3, momentsAtRefresh: 'transfer' }) },
+    ],
+    [
+      'compact, lazy, with int8 copies',
+      { method: compact({ rank: 8, refreshInterval: 3, store: 'lazy', savedActivations: 'int8' }) },
     ],
     ['compact, lazy and shared', { method: compact({ rankRatio: 0.5, refreshInterval: 2, store: 'lazy' }) }],
     ['bf16 with stochastic rounding', { dtype: 'bf16' }],

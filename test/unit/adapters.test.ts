@@ -487,7 +487,7 @@ describe('wrong options', () => {
 
 test('adapters go together with int8 groups', () => {
   const { rewriteForward, isTrained } = lora({ r: 4 });
-  const method: Method = { ...mesa({ groupSize: 16 }), rewriteForward, isTrained };
+  const method: Method = { ...mesa({ savedGroupSize: 16 }), rewriteForward, isTrained };
   const trainer = new TwinTrainer(llama(config), method, { ...shape, recompute: 'none' });
   const before = tensor([1], [trainer.step('batch', { learningRate: 0.01, step: 1 })]).data[0]!;
   expect(trainer.step('batch', { learningRate: 0.01, step: 2 })).toBeLessThan(before);

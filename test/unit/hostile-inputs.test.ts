@@ -249,7 +249,7 @@ const entries: readonly Entry[] = [
     share: 3,
     alternatives: targets,
   },
-  { name: 'mesa', call: mesa, args: () => [{ groupSize: 64, ...adam }], share: 3 },
+  { name: 'mesa', call: mesa, args: () => [{ savedGroupSize: 64, ...adam }], share: 3 },
   { name: 'compact', call: compact, args: () => [compactOptions], share: 10, alternatives: /^0\.overrides$/ },
   {
     name: 'llama',

@@ -32,6 +32,7 @@ const rowsOf = (label: string, options: MethodOptions): typeof rows => ({
   [`${label}, compact, recompute layer`]: [compact(options), 'layer'],
 });
 const [apollo, apolloMini] = [dense({ optimizer: 'apollo' }), dense({ optimizer: 'apollo-mini' })];
+const int8Copies = { savedActivations: 'int8' } as const;
 const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   dense: [dense()],
   'dense, recompute cheap': [dense(), 'cheap'],
@@ -63,6 +64,11 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   'badam, recompute layer': [badam(), 'layer'],
   'badam, 24 blocks, recompute layer': [badam({ blocks: 24 }), 'layer'],
   'badam, all parameters, recompute layer': [badam({ otherParameters: 'trained' }), 'layer'],
+  'dense, int8 copies': [dense(int8Copies)],
+  'compact n/4, stored, int8 copies': [compact(int8Copies)],
+  'compact n/4, lazy, int8 copies': [compact({ store: 'lazy', ...int8Copies })],
+  'galore, int8 copies': [galore(int8Copies)],
+  'lora, r = 16, all layers, int8 copies': [lora({ r: 16, targetModules: 'all-linear', ...int8Copies })],
   mesa: [mesa()],
   'mesa, recompute cheap': [mesa(), 'cheap'],
   lora: [lora()],
@@ -152,6 +158,7 @@ const pages = [
   'qlora',
   'relora',
   'rmnp',
+  'saved-activations',
   'scale',
   'sgd',
 ];

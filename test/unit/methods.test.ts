@@ -483,7 +483,7 @@ describe('options', () => {
       dense({ weightDecay: 0.1, seed: 3 }),
       adalomo({ clipThreshold: 2 }),
       lomo({ weightDecay: 0.1 }),
-      mesa({ groupSize: 64 }),
+      mesa({ savedGroupSize: 64 }),
       lora({ r: 4, targetModules: ['gate'] }),
       loraFa({ useRslora: true }),
       qlora({ r: 16, embeddingWeights: 'int8' }),

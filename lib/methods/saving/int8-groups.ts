@@ -5,20 +5,16 @@
 // to be measured. Here the range is the group's own largest magnitude: no value is ever clipped, and there is no state
 // that would depend on the order of micro-batches and have to stand in checkpoints.
 import { dequantize, quantize } from '../../graph/index.js';
-import type { Codec, Saving } from './saving.js';
+import type { Codec } from './saving.js';
 
 /**
- * Eight bits for every activation: inputs of products, norms, activation functions and attention. What
- * is compressed already stays as it is.
+ * Eight bits for an element.
  * @param groupSize elements that share a scale
  */
-export function int8Groups(groupSize: number): Saving['codec'] {
-  const codec: Codec = {
-    encode(value) {
-      const { codes, scales } = quantize(value, groupSize);
-      return [codes, scales];
-    },
-    decode: ([codes, scales], { dtype }) => dequantize({ codes: codes!, scales: scales! }, groupSize, dtype),
-  };
-  return ({ kind }) => (kind === 'activation' ? codec : undefined);
-}
+export const int8Groups = (groupSize: number): Codec => ({
+  encode(value) {
+    const { codes, scales } = quantize(value, groupSize);
+    return [codes, scales];
+  },
+  decode: ([codes, scales], { dtype }) => dequantize({ codes: codes!, scales: scales! }, groupSize, dtype),
+});

@@ -1,16 +1,25 @@
-/** Values held as int8 groups between forward and backward: mathematics, order, bytes. */
+/** Values held in codes between forward and backward: mathematics, order, bytes. */
 import { describe, expect, test } from '@jest/globals';
 import { applyUpdates } from '../../lib/compile/apply-method.js';
 import { choose } from '../../lib/compile/choose.js';
 import { withoutDeadNodes } from '../../lib/compile/dead-nodes.js';
 import { differentiate } from '../../lib/compile/differentiate.js';
 import { buildForward } from '../../lib/compile/forward.js';
-import { compile, type CompileOptions, type Plan } from '../../lib/compile/index.js';
+import { compile, type Plan } from '../../lib/compile/index.js';
 import { order } from '../../lib/compile/order.js';
 import { realise } from '../../lib/compile/realise.js';
 import { add, linear, linearCrossEntropy, type Model, silu, type Value } from '../../lib/graph/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
-import { dense, mesa, StepClock } from '../../lib/methods/index.js';
+import {
+  compact,
+  dense,
+  flora,
+  lora,
+  type Method,
+  mesa,
+  type MethodOptions,
+  StepClock,
+} from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { planTarget } from '../helpers/plan-target.js';
 import { TwinTrainer } from '../helpers/twin-trainer.js';
@@ -40,36 +49,60 @@ function asInt8Groups(value: Value, { shape: dims, data }: Tensor): Tensor {
   return { shape: dims, data: held };
 }
 
-test('twenty steps are those of dense whose backward reads the rebuilt copies', () => {
-  const options = { weightDecay: 0.1, epsilon: 1e-6 };
-  const compiled = new TwinTrainer(llama(config), mesa({ groupSize, ...options }), {
-    ...shape,
-    recompute: 'none',
-  });
-  const published = new TwinTrainer(llama(config), dense(options), { ...shape, heldAs: asInt8Groups });
-  const exact = new TwinTrainer(llama(config), dense(options), shape);
-  const clock = new StepClock(mesa());
-  for (let step = 1; step <= 20; step++) {
-    const now = { ...clock.scalars, learningRate: 0.01 };
-    const [found, expected, other] = [compiled, published, exact].map((t) => t.step(`batch ${step}`, now));
-    expect(found).toBeCloseTo(expected!, 9);
-    if (step === 1) expect(found).toBe(other); // forward is exact
-    clock.completeStep();
-  }
-  let difference = 0;
-  for (const [name, { data }] of published.persistent) {
-    for (const [i, value] of data.entries()) {
-      expect(compiled.persistent.get(name)!.data[i]).toBeCloseTo(value, 9);
-      difference = Math.max(difference, Math.abs(exact.persistent.get(name)!.data[i]! - value));
+const optionsOf = { weightDecay: 0.1, epsilon: 1e-6 } as const;
+/** Methods in all spaces of gradients, by what is said of their copies. */
+const spaces: Readonly<Record<string, (saving: MethodOptions) => Method>> = {
+  'full gradients': (saving) => dense({ ...optionsOf, ...saving }),
+  'compressed inputs': (saving) => compact({ ...optionsOf, rank: 4, refreshInterval: 7, ...saving }),
+  'projected gradients': (saving) =>
+    flora({ ...optionsOf, optimizer: 'adamw', rank: 4, refreshInterval: 7, ...saving }),
+  adapters: (saving) => lora({ ...optionsOf, r: 4, targetModules: 'all-linear', ...saving }),
+};
+
+/** Makes the next step of each trainer, and gives the losses before it. */
+function stepAll(trainers: readonly TwinTrainer[], clock: StepClock, batch: string): number[] {
+  const now = { ...clock.scalars, learningRate: 0.01 };
+  const losses = trainers.map((trainer) => trainer.step(batch, now));
+  for (const entry of clock.completeStep()?.entries ?? [])
+    for (const trainer of trainers) trainer.between(entry, clock.scalars);
+  return losses;
+}
+
+test.each(Object.entries(spaces))(
+  '%s: twenty steps are those whose backward reads the rebuilt copies',
+  (_, methodWith) => {
+    const copied = methodWith({ savedActivations: 'int8', savedGroupSize: groupSize });
+    const compiled = new TwinTrainer(llama(config), copied, { ...shape, recompute: 'none' });
+    const published = new TwinTrainer(llama(config), methodWith({}), { ...shape, heldAs: asInt8Groups });
+    const exact = new TwinTrainer(llama(config), methodWith({}), shape);
+    const clock = new StepClock(copied);
+    for (let step = 1; step <= 20; step++) {
+      const [found, expected, other] = stepAll([compiled, published, exact], clock, `batch ${step}`);
+      expect(found).toBeCloseTo(expected!, 9);
+      if (step === 1) expect(found).toBe(other); // forward is exact
     }
-  }
-  expect(difference).toBeGreaterThan(1e-3); // the copies are not the originals
+    let difference = 0;
+    for (const [name, { data }] of published.persistent) {
+      for (const [i, value] of data.entries()) {
+        expect(compiled.persistent.get(name)!.data[i]).toBeCloseTo(value, 9);
+        difference = Math.max(difference, Math.abs(exact.persistent.get(name)!.data[i]! - value));
+      }
+    }
+    expect(difference).toBeGreaterThan(1e-3); // the copies are not the originals
+  },
+);
+
+test('mesa is dense with copies in int8', () => {
+  const { name: _, ...described } = mesa().describe();
+  const { name: __, ...expected } = dense({ savedActivations: 'int8' }).describe();
+  expect(described).toEqual(expected);
+  expect(described).toMatchObject({ savedActivations: 'int8', savedGroupSize: 256 });
 });
 
 describe('the pass', () => {
   /** A step's program, with what is chosen for its values. */
   function realised(model: Model, recompute: 'none' | 'cheap' | 'layer' = 'none') {
-    const method = mesa({ groupSize });
+    const method = mesa({ savedGroupSize: groupSize });
     const options = { ...shape, dtype: 'f32', purpose: 'train' } as const;
     const forward = buildForward('step', model, options, method);
     const differentiated = differentiate(forward, { method, gradientDtype: 'f32', window: false });
@@ -170,27 +203,51 @@ describe('bytes', () => {
     return { activation: bytesOf('activation'), compressed: bytesOf('compressedActivation') };
   }
 
-  test.each([
+  const methods: Readonly<Record<string, (saving: MethodOptions) => Method>> = {
+    ...spaces,
+    'compressed inputs, lazy': (saving) => compact({ store: 'lazy', ...saving }),
+  };
+  const dtypes = [
     ['f32', 4],
     ['bf16', 2],
-  ] as const)('%s: one byte for %d, and four for each group', (dtype, elementBytes) => {
-    const planOf = (change: Pick<CompileOptions, 'method'>) => compile({ ...options, dtype, ...change });
-    const [plain, ours] = [planOf({ method: dense() }), planOf({ method: mesa() })];
-    const replaced = handedOver(plain).activation;
-    expect(handedOver(plain).compressed).toBe(0);
+  ] as const;
+  const cases = Object.keys(methods).flatMap((name) => dtypes.map((dtype) => [name, ...dtype] as const));
+
+  test.each(cases)('%s, %s: one byte for %d, and four for each group', (name, dtype, elementBytes) => {
+    const planOf = (saving: MethodOptions) => compile({ ...options, dtype, method: methods[name]!(saving) });
+    const [plain, ours] = [planOf({}), planOf({ savedActivations: 'int8' })];
+    const { activation: replaced, compressed } = handedOver(plain);
+    expect(replaced).toBeGreaterThan(0);
     expect(handedOver(ours)).toEqual({
       activation: 0,
-      compressed: (replaced / elementBytes) * (1 + 4 / 256),
+      compressed: compressed + (replaced / elementBytes) * (1 + 4 / 256),
     });
     const { byKind, peak } = memoryReport(ours);
-    expect(peak!.entry).toBe('step');
+    expect(peak!.entry).toMatch(/^step/);
     expect(byKind.compressedActivation).toBeGreaterThan(0);
     expect(ours.peakBytes).toBeLessThan(plain.peakBytes);
   });
 });
 
-test.each([{ groupSize: 0 }, { groupSize: 1.5 }, { groupSize: 'all' }])('%j is refused', (given) => {
-  expect(() => mesa(given as object)).toThrow(
-    expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'groupSize' }),
-  );
+describe('what is refused', () => {
+  test.each([
+    { savedGroupSize: 0 },
+    { savedGroupSize: 1.5 },
+    { savedGroupSize: 'all' },
+    { savedActivations: 'int4' },
+  ])('%j', (given) => {
+    expect(() => mesa(given as object)).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: Object.keys(given)[0] }),
+    );
+  });
+
+  test('the size of groups that there are not', () => {
+    expect(() => dense({ savedGroupSize: 64 })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_COMPACT_CONFIG_VALUE',
+        op: 'savedGroupSize',
+        received: 'savedGroupSize 64 alone',
+      }),
+    );
+  });
 });
