@@ -8,6 +8,7 @@ import { finetunedPart } from './finetuned.js';
 import { readGpuRows } from './gpu-rows.js';
 import { learnedPart, type QualityRow, type StepTimeRow } from './learned.js';
 import { parityDocument, type ParityRow } from './parity.js';
+import { searchedPart, type SearchRow } from './searched.js';
 import { resourceTable, type KernelResources } from './resources.js';
 
 const at = (...parts: readonly string[]): string => join(packageDirectory, ...parts);
@@ -51,11 +52,16 @@ export function recipeDocuments(): Record<string, string> {
 /** What the ledgers of `bench quality` and `bench step-time` make of the documents. */
 export function methodDocuments(): Record<string, string> {
   const name = 'docs/methods/README.md';
+  const search = 'docs/quality.md';
+  const searched = searchedPart(rowsOf('quality-search.jsonl') as SearchRow[]);
   const part = learnedPart(
     rowsOf('quality-methods.jsonl') as QualityRow[],
     ['step-time.jsonl', 'step-time-methods.jsonl'].flatMap(rowsOf) as StepTimeRow[],
   );
-  return { [name]: replacePart(readFileSync(at(name), 'utf8'), 'learned', part) };
+  return {
+    [name]: replacePart(readFileSync(at(name), 'utf8'), 'learned', part),
+    [search]: replacePart(readFileSync(at(search), 'utf8'), 'searched', searched),
+  };
 }
 
 /** What the ledger of comparisons with other programs makes of the documents. */

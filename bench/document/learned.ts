@@ -84,7 +84,11 @@ export function learnedPart(rows: readonly QualityRow[], times: readonly StepTim
   ].join('\n\n');
 }
 
-function resultsOf(rows: readonly QualityRow[], steps: number, seeds: readonly number[]): QualityResult[] {
+export function resultsOf(
+  rows: readonly QualityRow[],
+  steps: number,
+  seeds: readonly number[],
+): QualityResult[] {
   const runs = rows.map(({ provider, matrixRate, otherRate, seed, loss, recipe }): QualityRun => ({
     variant: provider,
     matrixRate,
