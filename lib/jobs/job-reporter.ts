@@ -5,6 +5,7 @@ import type { StepReport, Trainer } from '../train/index.js';
 import type { JobCheckpoint, NewJobEvent } from './job.js';
 import type { JobProgress } from './job-store.js';
 import { metricsEvent, readMetricsHistory, type StepMetrics } from './metrics-history.js';
+import { keepSamples, readSamples } from './sample-history.js';
 
 /** What is known of a job outside of its process. */
 export interface KnownProgress {
@@ -15,6 +16,9 @@ export interface KnownProgress {
   /** How often the job was begun, this time included. */
   readonly attempts: number;
 }
+
+/** Writes texts with the model of a step, and gives the events that tell them. */
+type WriteSamples = (step: number) => Promise<readonly NewJobEvent[]>;
 
 /** Options of a run that decide what is told of it. */
 interface Telling {
@@ -57,18 +61,25 @@ export class JobReporter {
     return this.#evalLoss;
   }
 
-  /** Tells what came before the checkpoint that a run goes on from, as far as it is not known. */
-  async catchUp(resumedFrom: string): Promise<void> {
+  /**
+   * Tells what came before the checkpoint that a run goes on from, as far as it is not known.
+   * @param writeSamples what is told beside an evaluation, by the model of that checkpoint
+   */
+  async catchUp(resumedFrom: string, writeSamples: WriteSamples): Promise<void> {
     const { folder, maxSteps } = this.#telling;
     const { step, numTokensSeen } = await readState(resumedFrom);
     const history = (await readMetricsHistory(folder)).filter((metrics) => metrics.step <= step);
     for (const metrics of history) this.#remember(metrics);
-    const missed = history.filter((metrics) => metrics.step > this.#step);
-    this.#advance(
-      step,
-      numTokensSeen,
-      missed.map((metrics) => metricsEvent(metrics, maxSteps)),
-    );
+    const kept = await readSamples(folder);
+    const events: NewJobEvent[] = [];
+    for (const metrics of history.filter((one) => one.step > this.#step)) {
+      const samples = kept.get(metrics.step);
+      events.push(metricsEvent(metrics, maxSteps), ...(samples ?? []));
+      // Those of a checkpoint's own step are written behind it, and so may be missing.
+      if (samples === undefined && metrics.step === step && 'evalLoss' in metrics)
+        events.push(...(await writeSamples(step)));
+    }
+    this.#advance(step, numTokensSeen, events);
     for (const { step: saved, path } of await listCheckpoints(folder))
       if (saved <= step)
         this.checkpoint(
@@ -81,11 +92,11 @@ export class JobReporter {
    * Tells of everything that a run does from now on.
    * @param writeSamples what is told beside an evaluation; the run does no step before it has been written
    */
-  listen(trainer: Trainer, writeSamples: (step: number) => Promise<readonly NewJobEvent[]>): void {
+  listen(trainer: Trainer, writeSamples: WriteSamples): void {
     trainer.on('step', (report) => {
       const { step, evaluation } = report;
       if (evaluation === undefined || step <= this.#step) this.#told(report);
-      else this.#lastSampled = writeSamples(step).then((samples) => this.#told(report, samples));
+      else this.#lastSampled = writeSamples(step).then((samples) => this.#sampled(report, samples));
     });
     trainer.on('warning', ({ message }) => this.message(message, 'warn'));
   }
@@ -113,6 +124,17 @@ export class JobReporter {
       [{ level: 'info', type: 'message', message, data: { step, path: checkpoint.path } }],
       checkpoint,
     );
+  }
+
+  #sampled(report: StepReport, samples: readonly NewJobEvent[]): void {
+    const { step } = report;
+    try {
+      if (samples.length > 0) keepSamples(this.#telling.folder, { step, samples });
+    } catch (error) {
+      // No training is lost for a sample.
+      this.message(`The samples of step ${step} cannot be kept: ${(error as Error).message}`, 'warn');
+    }
+    this.#told(report, samples);
   }
 
   #told(report: StepReport, samples: readonly NewJobEvent[] = []): void {

@@ -51,9 +51,11 @@ async function train(task: JobTask, { tell, stop }: TaskContext<JobProgress>): P
   await using running = trainer;
   end = () => running.requestStop();
   if (stop.aborted) end();
-  await tellStart(running, reporter, known);
   const prompts = samplePromptsOf(recipe);
-  reporter.listen(running, (step) => writeSamples(running, step, prompts));
+  const samplesOf = (step: number) => writeSamples(running, step, prompts);
+  if (running.resumedFrom !== undefined) await reporter.catchUp(running.resumedFrom, samplesOf);
+  tellStart(running, reporter, known);
+  reporter.listen(running, samplesOf);
   const trained = await running.run();
   await reporter.settled();
   if (trained.checkpoint !== undefined) reporter.checkpoint(trained.checkpoint);
@@ -76,13 +78,8 @@ async function createUnlocked(options: TrainerOptions): Promise<Trainer> {
   }
 }
 
-async function tellStart(
-  trainer: Trainer,
-  reporter: JobReporter,
-  { attempts }: KnownProgress,
-): Promise<void> {
+function tellStart(trainer: Trainer, reporter: JobReporter, { attempts }: KnownProgress): void {
   const { resumedFrom, step, device } = trainer;
-  if (resumedFrom !== undefined) await reporter.catchUp(resumedFrom);
   // What is told of the data is so each time.
   if (attempts <= 1) for (const warning of trainer.data.warnings) reporter.message(warning, 'warn');
   const what = resumedFrom === undefined ? 'Training begins' : `Training goes on after step ${step}`;

@@ -1,32 +1,16 @@
 import { join } from 'node:path';
-import { systemCode } from '../formats/index.js';
-import { readFile } from 'node:fs/promises';
 import type { NewJobEvent } from './job.js';
+import { readJsonLines } from './json-lines.js';
 
 /** What was measured in a step, by name. */
 export type StepMetrics = { readonly step: number } & Readonly<Record<string, unknown>>;
 
 /** What a run has measured so far: the lines of its metrics.jsonl, those of one step in one. */
 export async function readMetricsHistory(folder: string): Promise<readonly StepMetrics[]> {
-  const text = await readFile(join(folder, 'metrics.jsonl'), 'utf8').catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return '';
-    throw error;
-  });
   const steps = new Map<number, StepMetrics>();
-  for (const line of text.split('\n')) {
-    const metrics = parsed(line);
-    if (metrics !== undefined) steps.set(metrics.step, { ...steps.get(metrics.step), ...metrics });
-  }
+  for (const metrics of await readJsonLines<StepMetrics>(join(folder, 'metrics.jsonl')))
+    steps.set(metrics.step, { ...steps.get(metrics.step), ...metrics });
   return [...steps.values()];
-}
-
-/** A line that was cut by a crash belongs to no step. */
-function parsed(line: string): StepMetrics | undefined {
-  try {
-    return JSON.parse(line) as StepMetrics;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The event that tells of them, in values as JSON has them. */

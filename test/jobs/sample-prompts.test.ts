@@ -1,14 +1,23 @@
 /** What a job's model writes while it learns. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { JobEvent } from '../../lib/jobs/index.js';
+import type { NewJobEvent } from '../../lib/jobs/job.js';
+import type { JobProgress } from '../../lib/jobs/job-store.js';
+import type * as jobTask from '../../lib/jobs/job-task.js';
+import type { JobTask } from '../../lib/jobs/job-task.js';
+import type * as processes from '../../lib/jobs/process/run-process.js';
 import { planJob } from '../../lib/jobs/plan-job.js';
 import { checkCompactOptions } from '../../lib/server/jobs/compact-options.js';
 import { Sampler } from '../../lib/train/index.js';
+import { built } from '../helpers/built.js';
 import { allEvents, become, isStatus, JobFixture, weightsOf } from '../helpers/job-fixture.js';
 import { killAt } from '../helpers/killed-processes.js';
 import { modelOfBytes, writeModelFolder } from '../helpers/model-folder.js';
+
+const { jobWorkerFile } = built('jobs/job-task') as typeof jobTask;
+const { runProcess } = built('jobs/process/run-process') as typeof processes;
 
 const devices = [{ name: 'cpu', memoryBytes: 4 * 2 ** 30 }];
 const prompts = ['2=', '17='];
@@ -62,6 +71,44 @@ test('samples are told once with each evaluation, whatever is lost, and change n
       sample: text,
     });
   }
+});
+
+test('samples of a step whose checkpoint is written when its process is lost are told by the next one', async () => {
+  using kills = killAt(fixture.newDirectory(), [{ step: 10, what: 'step' }]);
+  const { events } = await train({ samplePrompts: prompts, saveSteps: 5 });
+  expect(kills.killed()).toHaveLength(1);
+  expect(samplesOf(events).map(({ step, prompt }) => [step, prompt])).toEqual(
+    [10, 20].flatMap((step) => prompts.map((prompt) => [step, prompt])),
+  );
+});
+
+test('samples that nobody heard of are told by the next process as they were', async () => {
+  const folder = fixture.newDirectory();
+  const task: JobTask = {
+    recipe: recipe({ samplePrompts: [...prompts, long] }),
+    ...{ folder, presetDirectory: folder, device: 'cpu', threads: 1, maxSteps: 20 },
+    known: { step: 0, trainedTokens: 0, checkpoints: [], attempts: 1 },
+  };
+  /** Runs a process where so many steps are known. @returns the samples that it tells */
+  const samplesBehind = async (step: number): Promise<readonly NewJobEvent[]> => {
+    const events: NewJobEvent[] = [];
+    const onMessage = (progress: JobProgress): unknown => events.push(...progress.events);
+    await runProcess<unknown, JobProgress>(
+      jobWorkerFile,
+      { ...task, known: { ...task.known, step } },
+      { onMessage },
+    );
+    return events.filter(({ data }) => 'prompt' in data);
+  };
+  const samples = await samplesBehind(0);
+  expect(samples.map(({ data }) => data['step'])).toEqual([10, 10, 10, 20, 20, 20]);
+  expect(await samplesBehind(8)).toEqual(samples);
+  expect(await samplesBehind(20)).toEqual([]);
+  // As if the process had been lost before it wrote those of the last step, and in the middle of a line.
+  const file = join(folder, 'samples.jsonl');
+  const [first = '', last = ''] = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  writeFileSync(file, `\n${first}\n\n${last.slice(0, 9)}`);
+  expect(await samplesBehind(8)).toEqual(samples);
 });
 
 test.each<[string, unknown, string]>([
