@@ -35,9 +35,12 @@ export interface JobQueueOptions {
   readonly maxRunning?: number;
   /** Name of this server among those that share a database; another one each time. Default: a random one. */
   readonly server?: string;
-  /** How often others are told that this server is alive, and the queue is looked into. Default 5000 ms. */
+  /**
+   * How often others are told that this server is alive, and the queue is looked into. Default 5000 ms, or a quarter of
+   * `lostAfterMs` where that is less.
+   */
   readonly renewMs?: number;
-  /** After what silence another server's jobs are taken over. Default 60,000 ms. */
+  /** After what silence another server's jobs are taken over; the same for all servers of a database. Default 60,000 ms. */
   readonly lostAfterMs?: number;
   /** What a job that is to be paused may take for its step and its checkpoint before it is killed. Default 600,000 ms. */
   readonly pauseGraceMs?: number;
@@ -76,8 +79,8 @@ const table = {
   devices: optional(deviceList),
   maxRunning: optional(wholeNumber(1)),
   server: optional(namedText('a name'), () => `server-${randomUUID()}`),
-  renewMs: optional(wholeNumber(1), 5000),
-  lostAfterMs: optional(wholeNumber(1), 60_000),
+  renewMs: optional(wholeNumber(1)),
+  lostAfterMs: optional(wholeNumber(2), 60_000),
   pauseGraceMs: optional(wholeNumber(1), 600_000),
   retention: optional(section),
   tracer: optional(tracerSchema),
@@ -93,15 +96,21 @@ const retentionTable = {
 } satisfies OptionTable<Retention>;
 
 /** All options; of the retention too, where it is given. */
-export type CheckedQueueOptions = Omit<Checked<typeof table>, 'retention'> & {
+export type CheckedQueueOptions = Omit<Checked<typeof table>, 'retention' | 'renewMs'> & {
+  readonly renewMs: number;
   readonly retention?: Retention;
 };
+
+const usualRenewMs = 5000;
 
 /** @throws ERR_COMPACT_TYPE, ERR_COMPACT_CONFIG_UNKNOWN_KEY, ERR_COMPACT_CONFIG_VALUE */
 export function checkJobQueueOptions(given: JobQueueOptions): CheckedQueueOptions {
   const { retention, ...others } = checkOptions(given, table, { what: 'JobQueue.open' });
+  const { lostAfterMs, renewMs = Math.min(usualRenewMs, Math.ceil(lostAfterMs / 4)) } = others;
+  if (renewMs >= lostAfterMs) throw lostBeforeRenewed(renewMs, lostAfterMs);
   const options = {
     ...others,
+    renewMs,
     ...(retention && {
       retention: checkOptions(retention, retentionTable, { what: 'retention', prefix: 'retention.' }),
     }),
@@ -115,3 +124,11 @@ export function checkJobQueueOptions(given: JobQueueOptions): CheckedQueueOption
     remedy: 'Leave one of them out',
   });
 }
+
+const lostBeforeRenewed = (renewMs: number, lostAfterMs: number): Error =>
+  compactError('ERR_COMPACT_CONFIG_VALUE', 'servers would be taken for lost before they renew', {
+    op: 'renewMs',
+    expected: `less than lostAfterMs, ${lostAfterMs}`,
+    received: String(renewMs),
+    remedy: 'Leave renewMs out, or give lostAfterMs more',
+  });

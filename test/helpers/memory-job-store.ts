@@ -112,7 +112,7 @@ export class MemoryJobStore implements JobStore {
 
   async renew(): Promise<void> {}
 
-  async requeueLost(server: string): Promise<readonly Job[]> {
+  async requeueLost(server: string, _timeoutMs = 0): Promise<readonly Job[]> {
     const lost = this.#rows.filter((row) => row.job.status === 'running' && row.server !== server);
     return lost.map((row) => {
       row.server = undefined;

@@ -351,6 +351,20 @@ describe('a store', () => {
     expect(processOf(queue, id)).not.toBe(pid);
   });
 
+  test('is told often enough that this server is alive, and for how long others may be silent', async () => {
+    const store = new MemoryJobStore();
+    const timeouts: number[] = [];
+    const told = new Promise<void>((resolve) => {
+      jest.spyOn(store, 'requeueLost').mockImplementation(async (_, timeoutMs = NaN) => {
+        if (timeouts.push(timeoutMs) === 4) resolve();
+        return [];
+      });
+    });
+    await using _ = await open({ store, lostAfterMs: 400 });
+    await told; // every 100 ms
+    expect(timeouts).toEqual([400, 400, 400, 400]);
+  });
+
   test('tells listeners of every change, whatever they throw', async () => {
     const problems: unknown[] = [];
     await using queue = await open({ onProblem: (problem: unknown) => problems.push(problem) });
@@ -371,6 +385,7 @@ test.each<[object, string]>([
   [{ devices: [] }, 'devices'],
   [{ devices: [{ name: 'cpu', memoryBytes: 2, capacityBytes: 1 }] }, 'devices.0'],
   [{ maxRunning: 0 }, 'maxRunning'],
+  [{ renewMs: 50, lostAfterMs: 50 }, 'renewMs'],
   [{ memoryLimitBytes: '1GiB' }, 'memoryLimitBytes'],
   [{ retention: { endedDays: 0 } }, 'retention.endedDays'],
   [{ retention: { maxEvents: 1.5 } }, 'retention.maxEvents'],

@@ -42,6 +42,7 @@ interface ServeFlags {
   readonly memoryLimit?: number;
   readonly maxRunning?: number;
   readonly keepDays?: number;
+  readonly leaseSeconds: number;
   readonly grace: number;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
@@ -68,6 +69,12 @@ export function registerServe(program: Command, { terminal, finish }: CommandCon
       '--keep-days <number>',
       'days until jobs that ended are forgotten, and their folders removed (default: never)',
       positiveNumber,
+    )
+    .option(
+      '--lease-seconds <number>',
+      'of a shared database: after what silence of a server others take its jobs over; the same for all',
+      positiveInteger,
+      60,
     )
     .option(
       '--grace <seconds>',
@@ -99,6 +106,7 @@ async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
   const jobs = await openJobService(dataDirectory, database, {
     ...(memoryLimitBytes !== undefined && { memoryLimitBytes }),
     ...(maxRunning !== undefined && { maxRunning }),
+    lostAfterMs: Math.ceil(1000 * flags.leaseSeconds),
     ...(keepDays !== undefined && { retention: { endedDays: keepDays } }),
   });
   resources.add(() => jobs.close({ graceMs }));
