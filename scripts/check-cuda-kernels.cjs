@@ -1,16 +1,20 @@
 // Builds the CUDA module for every supported architecture, prints a table of what ptxas said of every kernel, and fails
-// when a hot kernel keeps values in local memory: spilled registers, or arrays that did not fit into them.
+// when a hot kernel keeps values in local memory (spilled registers, or arrays that did not fit into them), or when a hot
+// loop takes more instructions than are recorded of it.
 //
-//   node scripts/check-cuda-kernels.cjs [--write]     --write: also into bench/results/cuda-resources.json
+//   node scripts/check-cuda-kernels.cjs [--write]     --write: also into bench/results/cuda-resources.json, cuda-counts.json
 'use strict';
 
 const fs = require('node:fs');
 const path = require('node:path');
 const cudaBuild = require('./cuda-build.cjs');
+const { findDisassembler } = require('./cuda-kernels/disassemble.cjs');
+const { countHotLoops, risen } = require('./cuda-kernels/hot-loops.cjs');
 
 const root = path.resolve(__dirname, '..');
 const sources = path.join(root, 'cuda');
 const table = path.join(root, 'bench', 'results', 'cuda-resources.json');
+const countTable = path.join(root, 'bench', 'results', 'cuda-counts.json');
 
 // Where the time of a training step goes.
 const hotKernels = [
@@ -49,10 +53,7 @@ if (problem !== undefined) {
   const architectures = [...new Set(entries.map(({ architecture }) => architecture))];
   const rows = summarize(entries);
   printTable(rows, architectures);
-  if (process.argv.includes('--write')) {
-    const lines = rows.map((row) => `  ${JSON.stringify(row)}`);
-    fs.writeFileSync(table, `[\n${lines.join(',\n')}\n]\n`);
-  }
+  if (process.argv.includes('--write')) fs.writeFileSync(table, `${asLines(rows)}\n`);
   const unknown = hotKernels.filter((kernel) => !rows.some((row) => row.kernel === kernel));
   const bad = rows.filter(
     ({ hot, localBytes }) => hot && Object.values(localBytes).some((bytes) => bytes > 0),
@@ -64,6 +65,43 @@ if (problem !== undefined) {
   console.log(
     `${entries.length} kernels, ${architectures.length} architectures, ${bad.length} hot ones in local memory`,
   );
+  checkCounts(entries);
+}
+
+/** Instructions of hot loops against those that are recorded, or into the record. */
+function checkCounts(entries) {
+  const cuobjdump = findDisassembler();
+  if (cuobjdump === undefined) {
+    console.log(
+      "skipped: instructions were not counted, there is no cuobjdump (CUDA's toolkit or Python's triton)",
+    );
+    return;
+  }
+  const rows = countHotLoops(cuobjdump, cudaBuild.objects, entries);
+  printCounts(rows);
+  const compiler = cudaBuild.compiler();
+  if (process.argv.includes('--write')) {
+    fs.writeFileSync(countTable, `{"compiler":"${compiler}","loops":${asLines(rows)}}\n`);
+    return;
+  }
+  const recorded = JSON.parse(fs.readFileSync(countTable, 'utf8'));
+  if (recorded.compiler !== compiler) {
+    console.log(`skipped: counts are recorded of ${recorded.compiler}, and this is ${compiler}`);
+    return;
+  }
+  for (const what of risen(rows, recorded.loops)) {
+    console.error(`${what}: make it shorter, or record it with --write and say why`);
+    process.exitCode = 1;
+  }
+}
+
+const asLines = (rows) => `[\n${rows.map((row) => `  ${JSON.stringify(row)}`).join(',\n')}\n]`;
+
+function printCounts(rows) {
+  for (const { loop, of, counts } of rows) {
+    const parts = Object.entries(counts).map(([architecture, { all }]) => `sm_${architecture} ${all}`);
+    console.log(`${loop}, ${of}: ${parts.join(', ')}`);
+  }
 }
 
 /** What ptxas said: one entry for each instantiation of a kernel and each architecture. */
@@ -71,7 +109,8 @@ function entriesOf(source, text) {
   const entries = [];
   for (const line of text.split('\n')) {
     const begin = /Compiling entry function '(.+)' for 'sm_(.+)'/.exec(line);
-    if (begin !== null) entries.push({ source, kernel: kernelName(begin[1]), architecture: begin[2] });
+    if (begin !== null)
+      entries.push({ source, kernel: kernelName(begin[1]), symbol: begin[1], architecture: begin[2] });
     const local = /(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
     if (local !== null) entries.at(-1).localBytes = Math.max(...local.slice(1).map(Number));
     const used = /Used (\d+) registers/.exec(line);

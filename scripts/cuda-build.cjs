@@ -3,6 +3,7 @@
 'use strict';
 
 const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
@@ -28,4 +29,11 @@ exports.build = () => {
   const words = ['--build', folder, '--target', 'compact_train_cuda'];
   execFileSync('cmake', [...words, '--parallel', String(os.availableParallelism())], { stdio: 'inherit' });
   return undefined;
+};
+
+/** What has built it: nvcc 13.0.88. */
+exports.compiler = () => {
+  const cache = fs.readFileSync(path.join(folder, 'CMakeCache.txt'), 'utf8');
+  const [, nvcc] = /^CMAKE_CUDA_COMPILER:\w+=(.+)$/m.exec(cache);
+  return `nvcc ${/V(\S+)/.exec(execFileSync(nvcc, ['--version'], { encoding: 'utf8' }))[1]}`;
 };

@@ -8,8 +8,8 @@ import { finetunedPart } from './finetuned.js';
 import { readGpuRows } from './gpu-rows.js';
 import { learnedPart, type QualityRow, type StepTimeRow } from './learned.js';
 import { parityDocument, type ParityRow } from './parity.js';
+import { countTable, resourceTable, type KernelResources, type LoopCounts } from './resources.js';
 import { searchedPart, type SearchRow } from './searched.js';
-import { resourceTable, type KernelResources } from './resources.js';
 
 const at = (...parts: readonly string[]): string => join(packageDirectory, ...parts);
 
@@ -23,9 +23,13 @@ export function generatedDocuments(
   return {
     'docs/benchmarks.md': benchmarksDocument(rows),
     'docs/kernels.md': replacePart(
-      replacePart(diary, 'predictions', kernelPredictionTable(rows)),
-      'resources',
-      resourceTable(resources()),
+      replacePart(
+        replacePart(diary, 'predictions', kernelPredictionTable(rows)),
+        'resources',
+        resourceTable(resources()),
+      ),
+      'counts',
+      countTable(loopCounts()),
     ),
     ...Object.fromEntries(figures),
   };
@@ -78,6 +82,11 @@ const rowsOf = (name: string): readonly unknown[] =>
 function resources(): readonly KernelResources[] {
   const file = at('bench', 'results', 'cuda-resources.json');
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as KernelResources[]) : [];
+}
+
+function loopCounts(): readonly LoopCounts[] {
+  const text = readFileSync(at('bench', 'results', 'cuda-counts.json'), 'utf8');
+  return (JSON.parse(text) as { readonly loops: readonly LoopCounts[] }).loops;
 }
 
 /** The lines between the two comments of that name. */
