@@ -1,5 +1,5 @@
 import { compactError } from '../errors.js';
-import { parametersOf, type Program, type Value } from '../graph/index.js';
+import { parametersOf, type Graph, type Program, type Value } from '../graph/index.js';
 import {
   checkOptions,
   checkValue,
@@ -10,6 +10,7 @@ import {
   type OptionTable,
 } from '../options.js';
 import type { Adaptation } from './adaptation/adaptation.js';
+import type { ClockRules } from './clock.js';
 import type { GradientSpace } from './gradient-space/gradient-space.js';
 import { rankCodes } from './rank-options.js';
 import type { Method } from './method.js';
@@ -161,7 +162,7 @@ export function preset<Options extends object, Resolved extends object>(
       },
       clocks: {
         ...adaptation?.clocks,
-        ...gradientSpace.clocks,
+        ...mapValues(gradientSpace.clocks ?? {}, ofTrained(isEverTrained)),
         ...ofEmbeddings?.clocks,
         ...optimizer.clocks,
       },
@@ -180,6 +181,16 @@ export function preset<Options extends object, Resolved extends object>(
 
 const mapValues = <T, U>(values: Readonly<Record<string, T>>, of: (value: T) => U): Record<string, U> =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, of(value)]));
+
+/** A clock whose entries have to do with parameters that are trained alone: others have no states. */
+const ofTrained =
+  (isTrained: (parameter: Value) => boolean) =>
+  ({ entries = {}, ...rules }: ClockRules): ClockRules => ({
+    ...rules,
+    entries: mapValues(entries, (build) => (graph: Graph, parameter: Value) => {
+      if (isTrained(parameter)) build(graph, parameter);
+    }),
+  });
 
 /** A program as it is, if it reads a weight that the method is for. */
 const requireTargets =

@@ -33,6 +33,8 @@ export interface Equations {
   readonly states: Map<string, Tensor>;
   /** Whether a parameter is trained in a step, 1 for the first; others have no gradient. Absent: all are. */
   isTrained?(name: string, step: number): boolean;
+  /** A gradient as the method has it, of which the norm is taken. Absent: whole. */
+  compressed?(name: string, gradient: Tensor, step: number): Tensor;
   update(weight: Tensor, gradient: Tensor, context: EquationContext): Tensor;
 }
 
@@ -170,7 +172,8 @@ export async function differenceFromEquations(
       worst.losses = Math.max(worst.losses, Math.abs(loss - right) / right);
       const means = [...meanOf(results.map((result) => result.gradients))];
       const trained = means.filter(([name]) => equations.isTrained?.(name, step) ?? true);
-      const gradients = clipped(new Map(trained), maxGradNorm);
+      const held = trained.map(([name, of]) => equations.compressed?.(name, of, step) ?? of);
+      const gradients = clipped(new Map(trained), held, maxGradNorm);
       for (const { name } of parameters) {
         const states = new Map<string, Tensor>();
         for (const state of given) {
@@ -230,9 +233,14 @@ function meanOf(all: readonly ReadonlyMap<string, Tensor>[]): Map<string, Tensor
   );
 }
 
-function clipped(gradients: Map<string, Tensor>, maxGradNorm: number): ReadonlyMap<string, Tensor> {
+/** @param held gradients as the method has them */
+function clipped(
+  gradients: Map<string, Tensor>,
+  held: readonly Tensor[],
+  maxGradNorm: number,
+): ReadonlyMap<string, Tensor> {
   if (maxGradNorm === 0) return gradients;
-  const squares = [...gradients.values()].flatMap(({ data }) => [...data]).reduce((sum, x) => sum + x * x, 0);
+  const squares = held.flatMap(({ data }) => [...data]).reduce((sum, x) => sum + x * x, 0);
   const scale = Math.min(1, maxGradNorm / (Math.sqrt(squares) + 1e-6));
   return new Map([...gradients].map(([name, g]) => [name, mapElements(g, (value) => value * scale)]));
 }

@@ -20,6 +20,7 @@ import {
   type MethodOptions,
   qlora,
   relora,
+  rso,
 } from '../../lib/methods/index.js';
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
@@ -83,6 +84,9 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   ],
   relora: [relora()],
   'relora, recompute layer': [relora(), 'layer'],
+  rso: [rso()],
+  'rso, proximal': [rso({ proximalPenalty: 1 })],
+  'rso, recompute layer': [rso(), 'layer'],
   ...rowsOf('adam-mini', { optimizer: 'adam-mini' }),
   ...rowsOf('scale', { optimizer: 'scale' }),
   ...rowsOf('rmnp', { optimizer: 'rmnp' }),
@@ -159,6 +163,7 @@ const pages = [
   'relora',
   'rmnp',
   'saved-activations',
+  'rso',
   'scale',
   'sgd',
 ];

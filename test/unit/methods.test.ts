@@ -31,6 +31,7 @@ import {
   methodNames,
   qlora,
   relora,
+  rso,
 } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { compile } from '../../lib/compile/index.js';
@@ -497,6 +498,7 @@ describe('options', () => {
       galore({ rank: 8, targetModules: ['down'] }),
       fira({ refreshInterval: 9 }),
       badam({ blocks: 2, switchMode: 'ascending' }),
+      rso({ rank: 8, proximalPenalty: 0.5 }),
       flora({ rank: 8, targetModules: ['gate', 'output'] }),
     ];
     expect(methods.map(({ name }) => name).toSorted()).toEqual(methodNames.toSorted());
@@ -531,6 +533,7 @@ describe('a model without the weights that a method is for', () => {
     ['galore', galore({ rank: 4 })],
     ['fira', fira({ rank: 4 })],
     ['flora', flora({ rank: 4 })],
+    ['rso', rso({ rank: 4 })],
     ['lora', lora({ r: 4 })],
     ['badam', badam()],
   ])('is refused by %s, naming it', (name, method) => {

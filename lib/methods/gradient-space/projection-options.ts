@@ -52,10 +52,11 @@ export interface ProjectionOptions extends RankOptions {
    */
   readonly store?: 'stored' | 'lazy';
   /**
-   * What happens to moments when the projection changes: 'keep' them (as published), 'reset' the first one to zero, or
-   * 'transfer' the first one to the new basis. Default 'keep'.
+   * What happens to moments when the projection changes: 'keep' them (as published), 'reset' the first one to zero, 'transfer'
+   * the first one to the new basis, or 'restart' all states from zero, with bias corrections that count from there. Default
+   * 'keep'.
    */
-  readonly momentsAtRefresh?: 'keep' | 'reset' | 'transfer';
+  readonly momentsAtRefresh?: 'keep' | 'reset' | 'transfer' | 'restart';
   /** Roles to compress. Default: all. */
   readonly targetModules?: readonly CompressibleRole[];
 }
@@ -74,7 +75,7 @@ export const projectionTable = {
   distribution: optional(oneOf(distributions), 'gaussian'),
   sharing: optional(oneOf(['input', 'weight']), 'input'),
   store: optional(oneOf(['stored', 'lazy']), 'stored'),
-  momentsAtRefresh: optional(oneOf(['keep', 'reset', 'transfer']), 'keep'),
+  momentsAtRefresh: optional(oneOf(['keep', 'reset', 'transfer', 'restart']), 'keep'),
   targetModules: optional(v.pipe(v.array(oneOf(compressibleRoles), targets), v.nonEmpty(targets)), () => [
     ...compressibleRoles,
   ]),

@@ -17,7 +17,14 @@ import {
 import { compactError } from '../../errors.js';
 import type { ClockRules } from '../clock.js';
 import type { Optimizer, StepContext } from '../optimizers/optimizer.js';
-import { learningRateOf, roundsStochastically, weightDecayOf, type StepOptions } from '../optimizers/step.js';
+import { statesOf } from '../optimizers/states-of.js';
+import {
+  learningRateOf,
+  roundsStochastically,
+  statesOfRun,
+  weightDecayOf,
+  type StepOptions,
+} from '../optimizers/step.js';
 import { int8GroupSize, int8Matrix } from '../weights/int8.js';
 import { numbersOf } from '../weights/weights.js';
 import { full } from './full.js';
@@ -29,7 +36,7 @@ const epoch = scalar('projectionEpoch');
 
 /**
  * The space of random projections of each layer's input. Weights that are not projected have full gradients.
- * @param optimizer of the weights that are projected: its first moment is what a new projection moves or resets
+ * @param optimizer of the weights that are projected: its states are what a new projection moves or resets
  * @param roleOf what a parameter is projected as, if at all
  */
 export function randomProjection(
@@ -41,7 +48,7 @@ export function randomProjection(
   if (momentsAtRefresh === 'transfer' && stateFormat === '8bit')
     throw compactError('ERR_COMPACT_CONFIG_VALUE', 'moments of eight bits cannot be transferred', {
       op: 'momentsAtRefresh',
-      expected: "'keep' or 'reset', with states of eight bits",
+      expected: "'keep', 'reset' or 'restart', with states of eight bits",
       received: 'transfer',
       remedy: "Use stateFormat: 'bf16', or keep the moments.",
     });
@@ -101,6 +108,7 @@ export function randomProjection(
       ...context,
       parameter: weight,
       firstMomentStep: scalar('firstMomentStep'),
+      stateStep: momentsAtRefresh === 'restart' ? scalar('firstMomentStep') : context.stateStep,
       dtype: numbersOf(weight).dtype, // the product with P runs at the rate of the weight's dtype
     });
     const stochasticRounding = { seed, step: scalar('step') };
@@ -127,27 +135,39 @@ export function randomProjection(
     const isMoved = momentsAtRefresh !== 'keep';
     return {
       scalars: ProjectionClock.scalars,
-      entries: isMoved ? { refresh: (_graph, weight) => moveFirstMoment(weight) } : {},
+      entries: isMoved ? { refresh: (_graph, weight) => moveMoments(weight) } : {},
       start: () =>
         new ProjectionClock({
           refreshInterval,
           entries: isMoved ? ['refresh'] : [],
-          resetsFirstMoment: momentsAtRefresh === 'reset',
+          resetsFirstMoment: momentsAtRefresh === 'reset' || momentsAtRefresh === 'restart',
         }),
     };
   }
 
-  function moveFirstMoment(weight: Value): void {
+  function moveMoments(weight: Value): void {
     const projection = projectionOf(weight);
+    if (projection === undefined) return;
     const [rows, columns] = weight.shape as [number, number];
-    const moment = projection && optimizer.firstMoment?.(weight, [projection.rank, columns]);
+    const compressed = [projection.rank, columns];
+    if (momentsAtRefresh === 'restart') return clearStates(weight, compressed, projection);
+    const moment = optimizer.firstMoment?.(weight, compressed);
     if (moment === undefined) return;
     if (momentsAtRefresh === 'reset') fillPersistent(moment.scales ?? moment.values, 0);
     else
-      projectTransfer(moment.values, projection!, {
+      projectTransfer(moment.values, projection, {
         rows,
         oldEpoch: scalar('previousProjectionEpoch'),
         newEpoch: epoch,
       });
+  }
+
+  function clearStates(weight: Value, compressed: readonly number[], projection: Projection): void {
+    const context = { gradientScale: undefined, ...statesOfRun };
+    const states = statesOf(weight, (copy) =>
+      projectedUpdate(copy, copy.graph.input('gradient', compressed, 'f32'), context, projection),
+    );
+    for (const { name, shape, dtype, kind } of states)
+      fillPersistent(weight.graph.state(name, shape, dtype, kind), 0);
   }
 }

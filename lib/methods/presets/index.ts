@@ -12,3 +12,4 @@ export * from './lora-fa.js';
 export * from './mesa.js';
 export * from './qlora.js';
 export * from './relora.js';
+export * from './rso.js';

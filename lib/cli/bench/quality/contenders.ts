@@ -45,6 +45,7 @@ const forShortRuns: Readonly<Record<string, (width: number) => Readonly<Record<s
   galore: () => ({ refreshInterval: 50 }),
   fira: () => ({ refreshInterval: 50 }),
   flora: () => ({ refreshInterval: 50 }),
+  rso: () => ({ innerSteps: 50 }),
   badam: () => ({ blocks: 4, switchInterval: 25, otherParameters: 'trained' }),
 };
 
