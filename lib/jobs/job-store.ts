@@ -120,7 +120,7 @@ export interface JobStore {
   latestEvents(id: string, options: { before?: number; limit: number }): Promise<readonly JobEvent[]>;
   checkpoints(id: string): Promise<readonly JobCheckpoint[]>;
   /**
-   * Forgets jobs that ended before a time, with their events and keys; thins the metrics of those that ended to `maxEvents` a
+   * Forgets jobs that ended before a time, with their events and keys, but for those whose model one that has not ended needs; thins the metrics of those that ended to `maxEvents` a
    * job, so that ids of events are missing from then on. Some jobs at a time, so that nothing else waits for long.
    * @returns ids of those that are forgotten
    */

@@ -308,7 +308,10 @@ export class SqlJobStore implements JobStore {
     for (let rows: readonly SqlRow[] | undefined; rows === undefined || rows.length === forgottenAtOnce;) {
       rows = await this.#database.query(
         `DELETE FROM compact_jobs WHERE sequence IN
-           (SELECT sequence FROM compact_jobs WHERE ${inFinalStatus} AND finished_at < $1
+           (SELECT sequence FROM compact_jobs ended WHERE ${inFinalStatus} AND finished_at < $1
+             AND NOT EXISTS (
+               SELECT 1 FROM compact_job_needs needs JOIN compact_jobs ON needs.job = compact_jobs.sequence
+               WHERE needs.name = ended.id AND NOT ${inFinalStatus})
             ORDER BY sequence LIMIT $2)
          RETURNING id`,
         [endedBefore, forgottenAtOnce],

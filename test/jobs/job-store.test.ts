@@ -580,6 +580,18 @@ describe.each(databaseKinds)('$name', ({ start }) => {
     },
   );
 
+  testWith('a job whose model another still needs is not forgotten', async (store, database) => {
+    const { id } = await store.create(request(), plan);
+    await store.claim('a', always);
+    await store.finish(id, 'a', succeeded, message('done'));
+    await database.query('UPDATE compact_jobs SET finished_at = 1000');
+    const user = await store.create(request({ needs: [id] }), plan);
+    expect(await store.compact({ endedBefore: 1001, maxEvents: 10 })).toEqual([]);
+    expect(await store.get(id)).toBeDefined();
+    await store.requestStop(user.id, 'cancelled');
+    expect(await store.compact({ endedBefore: 1001, maxEvents: 10 })).toEqual([id]);
+  });
+
   testWith(
     'a transaction is done whole or not at all, and others see none of it before',
     async (_, database) => {
