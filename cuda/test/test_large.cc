@@ -86,18 +86,25 @@ TEST(cuda_large_random_numbers) {
 TEST(cuda_large_quantize) {
     if (!runs_large()) return;
     const int64_t group = 64;
-    CHECK(LargeRun("quantize", group)
-              .rows({group}, CP_BF16, 0.5)
-              .rows_output({group}, CP_I8)
-              .rows_output({}, CP_F32)
-              .attribute("groupSize", group)
-              .agrees(0));
-    CHECK(LargeRun("dequantize", group)
-              .rows({group}, CP_I8, 3.0, 40.0)
-              .rows({}, CP_F32, 0.5)
-              .rows_output({group}, CP_BF16)
-              .attribute("groupSize", group)
-              .agrees(0));
+    struct Format {
+        const char *there, *back;
+        int32_t codes;
+    };
+    for (const auto& [there, back, codes] :
+         {Format{"quantize", "dequantize", CP_I8}, Format{"quantizeFp8", "dequantizeFp8", CP_U8}}) {
+        CHECK(LargeRun(there, group)
+                  .rows({group}, CP_BF16, 0.5)
+                  .rows_output({group}, codes)
+                  .rows_output({}, CP_F32)
+                  .attribute("groupSize", group)
+                  .agrees(0));
+        CHECK(LargeRun(back, group)
+                  .rows({group}, codes, 3.0, 40.0)
+                  .rows({}, CP_F32, 0.5)
+                  .rows_output({group}, CP_BF16)
+                  .attribute("groupSize", group)
+                  .agrees(0));
+    }
 }
 
 TEST(cuda_large_weights_in_int8) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "cuda/test/comparison.h"
+#include "native/base/fp8.h"
 
 namespace compact::test {
 namespace {
@@ -41,6 +42,45 @@ TEST(cuda_quantize_nf4_and_dequantize_nf4) {
             Comparison back("dequantizeNf4");
             back.input(codes).input(magnitudes).input(ranges).output({rows, columns}, dtype);
             CHECK(back.agrees(0));
+        }
+    }
+}
+
+// Every code of E4M3 and the numbers in the middle between two, beside random ones.
+TEST(cuda_quantize_fp8_and_dequantize_fp8) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t group : {1, 5, 256, 3000}) {
+            for (int64_t count : sizes(std::vector<int64_t>{1, 33, 4099}, {1})) {
+                const int64_t groups = (count + group - 1) / group;
+                Numbers numbers(static_cast<uint64_t>(count + group));
+                Tensor x = numbers.tensor({count}, dtype);
+                for (int64_t i = 2; i < count && i < 258; ++i) {
+                    x.set(i, fp8_to_float(static_cast<uint8_t>((i - 2) % 127)));
+                }
+                if (count > 2000) {
+                    for (int64_t i = 1; i < 127; ++i) {
+                        const double below = fp8_to_float(static_cast<uint8_t>(i - 1));
+                        x.set(512 + i, (below + fp8_to_float(static_cast<uint8_t>(i))) / 2);
+                    }
+                    x.set(512, 448.0);
+                    for (int64_t i = 3000; i < 3400; ++i) x.set(i, 0.0);
+                    x.set(3500, NAN);
+                    x.set(3800, INFINITY);
+                    x.set(4090, 1e-45);
+                }
+                Comparison there("quantizeFp8");
+                there.input(x).output({count}, CP_U8).output({groups});
+                CHECK(there.attribute("groupSize", static_cast<double>(group)).agrees(0));
+                Tensor codes({count}, CP_U8), scales({groups});
+                set_contents(codes, there.found(0));
+                set_contents(scales, there.found(1));
+                CHECK(Comparison("dequantizeFp8")
+                          .input(codes)
+                          .input(scales)
+                          .output({count}, dtype)
+                          .attribute("groupSize", static_cast<double>(group))
+                          .agrees(0));
+            }
         }
     }
 }

@@ -92,8 +92,10 @@
     X(SelectRow)
 #define COMPACT_QUANTIZATION_OPS(X) \
     X(Dequantize) \
+    X(DequantizeFp8) \
     X(DequantizeNf4) \
     X(Quantize) \
+    X(QuantizeFp8) \
     X(QuantizeNf4)
 #define COMPACT_OPS(X) \
     COMPACT_GEMM_OPS(X) \
@@ -356,11 +358,17 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"dequantize",
      "codes:i8[#e] scales:f32[g] -> y:T[#e]",
      "groupSize"},
+    {"dequantizeFp8",
+     "codes:u8[#e] scales:f32[g] -> y:T[#e]",
+     "groupSize"},
     {"dequantizeNf4",
      "codes:u8[r,*] magnitudes:u8[s,256] ranges:f32[s,2] -> y:T[r,*]",
      ""},
     {"quantize",
      "x:T[#e] -> codes:i8[#e] scales:f32[g]",
+     "groupSize"},
+    {"quantizeFp8",
+     "x:T[#e] -> codes:u8[#e] scales:f32[g]",
      "groupSize"},
     {"quantizeNf4",
      "x:T[r,*] -> codes:u8[r,*] magnitudes:u8[s,256] ranges:f32[s,2]",

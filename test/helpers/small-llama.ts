@@ -29,7 +29,7 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
       sharing: fc.constantFrom('input' as const, 'weight' as const),
       outputProjection: fc.constantFrom('dense' as const, 'lazy' as const),
       momentsAtRefresh: fc.constantFrom('keep' as const, 'reset' as const, 'transfer' as const),
-      savedActivations: fc.constantFrom(undefined, 'int8' as const),
+      savedActivations: fc.constantFrom(undefined, 'int8' as const, 'fp8' as const),
     })
     .map(compact),
   fc.record({ savedGroupSize: fc.constantFrom(7, 256) }).map(mesa),

@@ -35,10 +35,10 @@ export class Expressions {
       return output === 0 ? c : this.#squared(inputs[3], squaresIndex as number, c);
     }
     if (op === 'sumOfSquares') return this.#squared(inputs[1]!, attributes.index as number, inputs[0]!);
-    if (op === 'dequantize') return this.#encoded.get(inputs.join())!;
+    if (op === 'dequantize' || op === 'dequantizeFp8') return this.#encoded.get(inputs.join())!;
     const named = Object.entries(attributes).toSorted(([a], [b]) => (a < b ? -1 : 1));
     const key = `${op}${JSON.stringify(named)}(${inputs.map((i) => i ?? '-').join()})`;
-    if (op === 'quantize')
+    if (op === 'quantize' || op === 'quantizeFp8')
       this.#encoded.set(`${this.#number(`${key}#0`)},${this.#number(`${key}#1`)}`, inputs[0]!);
     return this.#number(`${key}#${output}`);
   }

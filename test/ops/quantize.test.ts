@@ -3,20 +3,26 @@ import { opCases } from '../helpers/op-case.js';
 import { randomTensor } from '../helpers/random.js';
 import { computeTwin, mapElements } from '../reference/index.js';
 
-describeOps('quantize and dequantize', () =>
-  [[1], [2], [33], [3, 41], [8, 128], [4097]].flatMap((shape) =>
-    [1, 32, 41, 128].flatMap((groupSize) => {
-      // Some groups are all zero.
-      const x = mapElements(randomTensor('x', shape), (value, i) => (i % 256 < 128 ? value : 0));
-      const { codes, scales } = computeTwin('quantize', { x }, { groupSize });
-      const label = `groups of ${groupSize}`;
-      return [
-        ...opCases({ op: 'quantize', label, inputs: { x }, attributes: { groupSize } }),
-        ...opCases({ op: 'dequantize', label, inputs: { codes, scales }, attributes: { groupSize } }),
-      ];
-    }),
-  ),
-);
+for (const [encode, decode] of [
+  ['quantize', 'dequantize'],
+  ['quantizeFp8', 'dequantizeFp8'],
+] as const)
+  describeOps(`${encode} and ${decode}`, () =>
+    [[1], [2], [33], [3, 41], [8, 128], [4097]].flatMap((shape) =>
+      [1, 32, 41, 128].flatMap((groupSize) => {
+        // Some groups are all zero, and some numbers much smaller than others of their group.
+        const x = mapElements(randomTensor('x', shape), (value, i) =>
+          i % 256 < 128 ? value / 2 ** (i % 14) : 0,
+        );
+        const { codes, scales } = computeTwin(encode, { x }, { groupSize });
+        const label = `groups of ${groupSize}`;
+        return [
+          ...opCases({ op: encode, label, inputs: { x }, attributes: { groupSize } }),
+          ...opCases({ op: decode, label, inputs: { codes, scales }, attributes: { groupSize } }),
+        ];
+      }),
+    ),
+  );
 
 describeOps('quantizeNf4 and dequantizeNf4', () =>
   [

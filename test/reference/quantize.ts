@@ -31,6 +31,51 @@ export function dequantize(
   return { y: { ...y, data: y.data.map((code, i) => code * scales.data[Math.floor(i / groupSize!)]!) } };
 }
 
+/** The numbers of codes 0 to 126 of E4M3 (OCP, 2023, table 1): bias 7, three bits of mantissa; 127 is NaN. */
+const e4m3Levels = Array.from({ length: 127 }, (_, code) => {
+  const [exponent, mantissa] = [code >> 3, (code & 7) / 8];
+  return exponent === 0 ? mantissa * 2 ** -6 : (1 + mantissa) * 2 ** (exponent - 7);
+});
+
+/** The code whose number is closest to x, the even one of two that are as close. */
+function nearestE4m3(x: number): number {
+  const distance = (code: number) => Math.abs(Math.abs(x) - e4m3Levels[code]!);
+  let nearest = 0;
+  for (let code = 1; code < e4m3Levels.length; code++) {
+    const difference = distance(code) - distance(nearest);
+    if (difference < 0 || (difference === 0 && code % 2 === 0)) nearest = code;
+  }
+  return x < 0 || Object.is(x, -0) ? nearest + 128 : nearest;
+}
+
+/** Groups of consecutive elements as eight-bit floats and one fp32 scale each: scale = max |x| / 448. */
+export function quantizeFp8({ x }: { x: Tensor }, { groupSize }: Numbers) {
+  const size = x.data.length;
+  const codes = tensor(x.shape);
+  const scales = tensor([Math.ceil(size / groupSize!)]);
+  for (let group = 0; group < scales.data.length; group++) {
+    const start = group * groupSize!;
+    const values = x.data.subarray(start, Math.min(size, start + groupSize!));
+    const scale = Math.fround(values.reduce((max, value) => Math.max(max, Math.abs(value)), 0) / 448);
+    scales.data[group] = scale;
+    values.forEach((value, i) => {
+      codes.data[start + i] = scale === 0 ? 0 : nearestE4m3(Math.fround(value / scale));
+    });
+  }
+  return { codes, scales };
+}
+
+export function dequantizeFp8(
+  { codes, scales }: { codes: Tensor; scales: Tensor },
+  { groupSize }: Numbers,
+): { y: Tensor } {
+  const y = tensor(codes.shape, codes.data);
+  const numberOf = (code: number) => (code < 128 ? e4m3Levels[code]! : -e4m3Levels[code - 128]!);
+  return {
+    y: { ...y, data: y.data.map((code, i) => numberOf(code) * scales.data[Math.floor(i / groupSize!)]!) },
+  };
+}
+
 /** QLoRA, appendix E: quantiles of the normal distribution, scaled to [-1, 1], as the authors publish them. */
 const nf4Levels = [
   -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,

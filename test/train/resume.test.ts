@@ -40,6 +40,7 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
       'compact, lazy, with int8 copies',
       { method: compact({ rank: 8, refreshInterval: 3, store: 'lazy', savedActivations: 'int8' }) },
     ],
+    ['fp8 copies', { method: dense({ savedActivations: 'fp8' }), dtype: 'bf16' }],
     ['compact, lazy and shared', { method: compact({ rankRatio: 0.5, refreshInterval: 2, store: 'lazy' }) }],
     ['bf16 with stochastic rounding', { dtype: 'bf16' }],
     ['accumulation', { gradientAccumulationSteps: 3 }],

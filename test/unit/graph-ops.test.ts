@@ -346,6 +346,11 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   ],
   quantizeNf4: [(make) => ops.quantizeNf4(make('x', [6, 8]))],
   dequantizeNf4: [(make) => ops.dequantizeNf4(nf4Operands(make), 'bf16')],
+  quantizeFp8: [(make) => ops.quantizeFp8(make('x', [5, 8]), 16)],
+  dequantizeFp8: [
+    (make) =>
+      ops.dequantizeFp8({ codes: make('codes', [5, 8], 'u8'), scales: make('scales', [3]) }, 16, 'bf16'),
+  ],
   quantize: [(make) => ops.quantize(make('x', [5, 8]), 16)],
   dequantize: [
     (make) => ops.dequantize({ codes: make('codes', [5, 8], 'i8'), scales: make('scales', [3]) }, 16, 'bf16'),

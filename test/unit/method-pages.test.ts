@@ -66,6 +66,7 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   'badam, 24 blocks, recompute layer': [badam({ blocks: 24 }), 'layer'],
   'badam, all parameters, recompute layer': [badam({ otherParameters: 'trained' }), 'layer'],
   'dense, int8 copies': [dense(int8Copies)],
+  'dense, fp8 copies': [dense({ savedActivations: 'fp8' })],
   'compact n/4, stored, int8 copies': [compact(int8Copies)],
   'compact n/4, lazy, int8 copies': [compact({ store: 'lazy', ...int8Copies })],
   'galore, int8 copies': [galore(int8Copies)],

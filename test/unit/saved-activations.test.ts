@@ -38,16 +38,37 @@ const groupSize = 16;
 /** What is held as it is: numbers per row beside a result, and the gradient that the loss is made with. */
 const isHeldAsItIs = ({ name }: Value) => name === 'rstd' || name === 'lse' || name === 'dx';
 
-/** The nearest of 255 multiples of a 127th of the group's largest magnitude. */
-function asInt8Groups(value: Value, { shape: dims, data }: Tensor): Tensor {
-  if (value.kind !== 'activation' || isHeldAsItIs(value)) return { shape: dims, data };
-  const held = data.map((x, i) => {
-    const first = i - (i % groupSize);
-    const scale = Math.fround(Math.max(...data.slice(first, first + groupSize).map(Math.abs)) / 127);
-    return scale === 0 ? 0 : Math.round(Math.fround(x / scale)) * scale;
-  });
-  return { shape: dims, data: held };
-}
+/** The numbers that one in units of its group's scale can be held as. */
+type Nearest = (x: number) => number;
+
+/** E4M3: seven powers of two below 2^-6 and all eighths of the powers from there to 448 (OCP, 2023). */
+const e4m3 = [
+  ...Array.from({ length: 8 }, (_, i) => i * 2 ** -9),
+  ...Array.from({ length: 119 }, (_, i) => (1 + (i % 8) / 8) * 2 ** (Math.floor(i / 8) - 6)),
+];
+const nearestE4m3: Nearest = (x) =>
+  Math.sign(x) *
+  e4m3.reduce((best, level) => (Math.abs(level - Math.abs(x)) < Math.abs(best - Math.abs(x)) ? level : best));
+
+const formats = {
+  int8: { largest: 127, nearest: Math.round },
+  fp8: { largest: 448, nearest: nearestE4m3 },
+} satisfies Record<string, { largest: number; nearest: Nearest }>;
+type Format = keyof typeof formats;
+
+/** The number of the format that is nearest, of which the group's largest magnitude is the largest. */
+const inGroups =
+  (format: Format) =>
+  (value: Value, { shape: dims, data }: Tensor): Tensor => {
+    if (value.kind !== 'activation' || isHeldAsItIs(value)) return { shape: dims, data };
+    const { largest, nearest } = formats[format];
+    const held = data.map((x, i) => {
+      const first = i - (i % groupSize);
+      const scale = Math.fround(Math.max(...data.slice(first, first + groupSize).map(Math.abs)) / largest);
+      return scale === 0 ? 0 : nearest(Math.fround(x / scale)) * scale;
+    });
+    return { shape: dims, data: held };
+  };
 
 const optionsOf = { weightDecay: 0.1, epsilon: 1e-6 } as const;
 /** Methods in all spaces of gradients, by what is said of their copies. */
@@ -68,12 +89,21 @@ function stepAll(trainers: readonly TwinTrainer[], clock: StepClock, batch: stri
   return losses;
 }
 
-test.each(Object.entries(spaces))(
-  '%s: twenty steps are those whose backward reads the rebuilt copies',
-  (_, methodWith) => {
-    const copied = methodWith({ savedActivations: 'int8', savedGroupSize: groupSize });
+const twinCases: readonly (readonly [string, Format])[] = [
+  ...Object.keys(spaces).map((space) => [space, 'int8'] as const),
+  ['full gradients', 'fp8'],
+];
+
+test.each(twinCases)(
+  '%s: twenty steps are those whose backward reads the copies rebuilt from %s',
+  (space, savedActivations) => {
+    const methodWith = spaces[space]!;
+    const copied = methodWith({ savedActivations, savedGroupSize: groupSize });
     const compiled = new TwinTrainer(llama(config), copied, { ...shape, recompute: 'none' });
-    const published = new TwinTrainer(llama(config), methodWith({}), { ...shape, heldAs: asInt8Groups });
+    const published = new TwinTrainer(llama(config), methodWith({}), {
+      ...shape,
+      heldAs: inGroups(savedActivations),
+    });
     const exact = new TwinTrainer(llama(config), methodWith({}), shape);
     const clock = new StepClock(copied);
     for (let step = 1; step <= 20; step++) {
@@ -211,22 +241,29 @@ describe('bytes', () => {
     ['f32', 4],
     ['bf16', 2],
   ] as const;
-  const cases = Object.keys(methods).flatMap((name) => dtypes.map((dtype) => [name, ...dtype] as const));
+  const cases = [
+    ...Object.keys(methods).flatMap((name) => dtypes.map((dtype) => [name, ...dtype, 'int8'] as const)),
+    ['full gradients', 'bf16', 2, 'fp8'] as const,
+  ];
 
-  test.each(cases)('%s, %s: one byte for %d, and four for each group', (name, dtype, elementBytes) => {
-    const planOf = (saving: MethodOptions) => compile({ ...options, dtype, method: methods[name]!(saving) });
-    const [plain, ours] = [planOf({}), planOf({ savedActivations: 'int8' })];
-    const { activation: replaced, compressed } = handedOver(plain);
-    expect(replaced).toBeGreaterThan(0);
-    expect(handedOver(ours)).toEqual({
-      activation: 0,
-      compressed: compressed + (replaced / elementBytes) * (1 + 4 / 256),
-    });
-    const { byKind, peak } = memoryReport(ours);
-    expect(peak!.entry).toMatch(/^step/);
-    expect(byKind.compressedActivation).toBeGreaterThan(0);
-    expect(ours.peakBytes).toBeLessThan(plain.peakBytes);
-  });
+  test.each(cases)(
+    '%s, %s: one byte for %d, and four for each group of %s',
+    (name, dtype, elementBytes, savedActivations) => {
+      const planOf = (saving: MethodOptions) =>
+        compile({ ...options, dtype, method: methods[name]!(saving) });
+      const [plain, ours] = [planOf({}), planOf({ savedActivations })];
+      const { activation: replaced, compressed } = handedOver(plain);
+      expect(replaced).toBeGreaterThan(0);
+      expect(handedOver(ours)).toEqual({
+        activation: 0,
+        compressed: compressed + (replaced / elementBytes) * (1 + 4 / 256),
+      });
+      const { byKind, peak } = memoryReport(ours);
+      expect(peak!.entry).toMatch(/^step/);
+      expect(byKind.compressedActivation).toBeGreaterThan(0);
+      expect(ours.peakBytes).toBeLessThan(plain.peakBytes);
+    },
+  );
 });
 
 describe('what is refused', () => {

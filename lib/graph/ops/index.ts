@@ -32,6 +32,7 @@ export * from './orthonormalize.js';
 export * from './preference-loss.js';
 export * from './project.js';
 export * from './quantize.js';
+export * from './quantize-fp8.js';
 export * from './quantize-nf4.js';
 export * from './random-normal.js';
 export * from './rms-norm.js';

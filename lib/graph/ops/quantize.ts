@@ -6,7 +6,7 @@ import { firstInputElements, requireArgument, requireShape } from './checks.js';
 
 /** A tensor in eight bits per element. */
 export interface Quantized {
-  /** I8, shaped as the original. */
+  /** Shaped as the original: i8, or u8 that hold eight-bit floats. */
   readonly codes: Value;
   /** F32 (groups). */
   readonly scales: Value;
@@ -47,7 +47,8 @@ export function requireGroups(op: string, { codes, scales }: Quantized, groupSiz
   requireShape(op, scales, [numGroups(op, codes, groupSize)]);
 }
 
-function numGroups(op: string, value: Value, groupSize: number): number {
+/** Groups of the elements of a value, the last of which may be short. */
+export function numGroups(op: string, value: Value, groupSize: number): number {
   requireArgument(
     op,
     'groupSize',

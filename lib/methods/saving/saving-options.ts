@@ -1,18 +1,19 @@
 import { compactError } from '../../errors.js';
 import { oneOf, optional, wholeNumber, type OptionTable } from '../../options.js';
+import { fp8Groups } from './fp8-groups.js';
 import { int8Groups } from './int8-groups.js';
 import type { Saving } from './saving.js';
 
 /** Codecs by the name of their format, each of groups of so many elements. */
-const formats = { int8: int8Groups } as const;
+const formats = { int8: int8Groups, fp8: fp8Groups } as const;
 
 /** How activations that backward reads are held until then. What a method compresses itself stays as it is. */
 export interface SavingOptions {
   /**
-   * Format of the copies that gradients come from: int8 groups. Forward computes with the values themselves. Absent: the
+   * Format of the copies that gradients come from: groups in int8 or in fp8 (E4M3). Forward computes with the values themselves. Absent: the
    * values are kept; 'int8' of `mesa`.
    */
-  readonly savedActivations?: 'int8';
+  readonly savedActivations?: keyof typeof formats;
   /** Elements of a copy that share a scale. Default 256. */
   readonly savedGroupSize?: number;
 }
@@ -20,7 +21,7 @@ export interface SavingOptions {
 /** Rows of the options, with the default of a preset. */
 export const savingTable = (savedActivations?: SavingOptions['savedActivations']) =>
   ({
-    savedActivations: optional(oneOf(['int8']), savedActivations),
+    savedActivations: optional(oneOf(['int8', 'fp8']), savedActivations),
     savedGroupSize: optional(wholeNumber(1)),
   }) satisfies OptionTable<SavingOptions>;
 
@@ -38,7 +39,7 @@ export function resolveSaving({ savedActivations, savedGroupSize }: SavingOption
       op: 'savedGroupSize',
       expected: 'savedGroupSize beside savedActivations',
       received: `savedGroupSize ${savedGroupSize} alone`,
-      remedy: "Give savedActivations: 'int8' as well, or leave savedGroupSize out",
+      remedy: "Give savedActivations, such as 'int8', as well, or leave savedGroupSize out",
     },
   );
 }

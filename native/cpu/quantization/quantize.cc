@@ -2,22 +2,11 @@
 // code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a
 // group with NaN or infinity has that scale, so that it does not come back finite by accident.
 #include "native/backend/op_checks.h"
+#include "native/cpu/quantization/groups.h"
 #include "native/cpu/runtime/ops.h"
-#include "native/cpu/simd/loops.h"
 
 namespace compact::COMPACT_ISA {
 namespace {
-
-// Calls body(group, begin, end) for the elements of every group.
-template <class Body>
-void for_groups(CpDevice& device, int64_t count, int64_t group_size, Body body) {
-    const int64_t groups = num_chunks(count, group_size);
-    for_chunks(device, groups, rows_per_chunk(group_size), [=](int64_t begin, int64_t end, int) {
-        for (int64_t group = begin; group < end; ++group) {
-            body(group, group * group_size, std::min(count, (group + 1) * group_size));
-        }
-    });
-}
 
 CpStatus check_quantize(const CpCall* call, CpError* error) {
     return check_groups(call, "quantize", call->inputs[0], call->outputs[1], error);
@@ -32,11 +21,7 @@ CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError*) {
         const auto* x = data<decltype(type)>(input);
         for_groups(*device, num_elements(input), group_size,
                    [=](int64_t group, int64_t begin, int64_t end) {
-                       Vec magnitude = splat(0.0f);
-                       for_lanes(end - begin, [&](int64_t i, auto lanes) {
-                           magnitude = max_magnitude(magnitude, load(x + begin + i, lanes));
-                       });
-                       scales[group] = largest_magnitude(magnitude) / 127.0f;
+                       scales[group] = largest_of(x + begin, end - begin) / 127.0f;
                        const Vec scale = splat(scales[group]);
                        const bool finite = scales[group] > 0.0f && scales[group] < kInfinity;
                        for_lanes(end - begin, [&](int64_t i, auto lanes) {
