@@ -7,22 +7,20 @@
 
 namespace compact {
 
-inline constexpr uint16_t kPhatOne = 0x3f80, kPhatMinusOne = 0xbf80;  // bf16
+inline constexpr uint16_t kPhatOne = 0x3f80;  // bf16
 
-template <int32_t kDistribution>
-__device__ __forceinline__ uint16_t phat_entry(uint32_t bits16, const NormalCubic* table) {
-    if constexpr (kDistribution == kRademacher) {
-        return (bits16 & 0x8000u) != 0 ? kPhatMinusOne : kPhatOne;
-    } else {
-        return bf16_from_float(normal_from_bits(bits16, table));
-    }
-}
-
+// Entries of a word's lower and upper half.
 template <int32_t kDistribution>
 __device__ __forceinline__ uint32_t phat_pair(uint32_t word, const NormalCubic* table) {
-    const uint32_t low = phat_entry<kDistribution>(word & 0xffffu, table);
-    const uint32_t high = phat_entry<kDistribution>(word >> 16, table);
-    return low | high << 16;
+    constexpr uint32_t kSigns = 0x80008000u;
+    if constexpr (kDistribution == kRademacher) {
+        return (word & kSigns) | kPhatOne | static_cast<uint32_t>(kPhatOne) << 16;
+    } else {
+        // Rounding is symmetric: signs are as well set afterwards, two at once.
+        return bf16_pair(normal_from_bits(word & 0x7fffu, table),
+                         normal_from_bits(word >> 16 & 0x7fffu, table)) ^
+               (word & kSigns);
+    }
 }
 
 __device__ __forceinline__ uint4 identity_group(int64_t row, int64_t group) {

@@ -16,21 +16,54 @@ __device__ __forceinline__ void store_element(Bf16* p, Bf16 bits) { *p = bits; }
 
 inline constexpr int kPackSize = 8;
 
-template <class T>
-struct alignas(16) Pack {
-    T values[16 / sizeof(T)];
-};
+// Eight bf16 as they lie in memory, to and from fp32.
+__device__ __forceinline__ void unpack(const uint4& words, float (&values)[kPackSize]) {
+    const uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
+    CP_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        values[2 * i] = float_from_bits(pairs[i] << 16);
+        values[2 * i + 1] = float_from_bits(pairs[i] & 0xffff0000u);
+    }
+}
+__device__ __forceinline__ uint4 packed(const float (&values)[kPackSize]) {
+    return {bf16_pair(values[0], values[1]), bf16_pair(values[2], values[3]),
+            bf16_pair(values[4], values[5]), bf16_pair(values[6], values[7])};
+}
+__device__ __forceinline__ uint4 packed(const Bf16 (&values)[kPackSize]) {
+    const auto pair = [&](int i) { return values[i] | static_cast<uint32_t>(values[i + 1]) << 16; };
+    return {pair(0), pair(2), pair(4), pair(6)};
+}
+
+// All eight, at an address that is a multiple of 16.
+__device__ __forceinline__ void load_whole_pack(const Bf16* source, float (&values)[kPackSize]) {
+    unpack(*reinterpret_cast<const uint4*>(source), values);
+}
+__device__ __forceinline__ void load_whole_pack(const float* source, float (&values)[kPackSize]) {
+    const auto* const halves = reinterpret_cast<const float4*>(source);
+    const float4 low = halves[0], high = halves[1];
+    const float all[kPackSize] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    CP_UNROLL
+    for (int i = 0; i < kPackSize; ++i) values[i] = all[i];
+}
+// `Value`: float, or what the target is.
+template <class Value>
+__device__ __forceinline__ void store_whole_pack(Bf16* target, const Value (&values)[kPackSize]) {
+    *reinterpret_cast<uint4*>(target) = packed(values);
+}
+__device__ __forceinline__ void store_whole_pack(float* target, const float (&values)[kPackSize]) {
+    auto* const halves = reinterpret_cast<float4*>(target);
+    halves[0] = {values[0], values[1], values[2], values[3]};
+    halves[1] = {values[4], values[5], values[6], values[7]};
+}
+
+__device__ __forceinline__ bool is_whole_pack(const void* address, int count) {
+    return count == kPackSize && reinterpret_cast<uintptr_t>(address) % 16 == 0;
+}
 
 template <class T>
 __device__ __forceinline__ void load_pack(const T* source, int count, float (&values)[kPackSize]) {
-    constexpr int kPack = 16 / sizeof(T);
-    if (count == kPackSize && reinterpret_cast<uintptr_t>(source) % 16 == 0) {
-        CP_UNROLL
-        for (int p = 0; p < kPackSize / kPack; ++p) {
-            const Pack<T> pack = reinterpret_cast<const Pack<T>*>(source)[p];
-            CP_UNROLL
-            for (int i = 0; i < kPack; ++i) values[p * kPack + i] = load_element(&pack.values[i]);
-        }
+    if (is_whole_pack(source, count)) {
+        load_whole_pack(source, values);
     } else {
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) values[i] = i < count ? load_element(source + i) : 0.0f;
@@ -40,15 +73,8 @@ __device__ __forceinline__ void load_pack(const T* source, int count, float (&va
 // `Value`: float, or what T is.
 template <class T, class Value>
 __device__ __forceinline__ void store_pack(T* target, int count, const Value (&values)[kPackSize]) {
-    constexpr int kPack = 16 / sizeof(T);
-    if (count == kPackSize && reinterpret_cast<uintptr_t>(target) % 16 == 0) {
-        CP_UNROLL
-        for (int p = 0; p < kPackSize / kPack; ++p) {
-            Pack<T> pack;
-            CP_UNROLL
-            for (int i = 0; i < kPack; ++i) store_element(&pack.values[i], values[p * kPack + i]);
-            reinterpret_cast<Pack<T>*>(target)[p] = pack;
-        }
+    if (is_whole_pack(target, count)) {
+        store_whole_pack(target, values);
     } else {
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) {

@@ -38,6 +38,24 @@ TEST(cuda_add_multiply_scale_clip) {
     }
 }
 
+// Every bf16, all that lies beside and halfway between two of them, and every kind of NaN.
+TEST(cuda_rounding_to_bf16_has_the_cpus_bits) {
+    const uint32_t lower_halves[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+    Tensor x({int64_t{6} << 16}, CP_F32);
+    auto* const singles = static_cast<uint32_t*>(x.view().data);
+    for (uint32_t i = 0; i < 6u << 16; ++i) singles[i] = (i / 6) << 16 | lower_halves[i % 6];
+    Comparison cast("cast");
+    CHECK(cast.input(x).output({x.size()}, CP_BF16).agrees(0));
+    const std::string& found = cast.found(0);
+    for (uint32_t i = 0; i < 6u << 16; ++i) {
+        uint16_t bits;
+        std::memcpy(&bits, found.data() + 2 * i, 2);
+        const bool is_nan = (singles[i] & 0x7fffffffu) > 0x7f800000u;
+        const uint32_t rounded = singles[i] + 0x7fffu + (singles[i] >> 16 & 1u);
+        CHECK(bits == (is_nan ? 0x7fffu : rounded >> 16));
+    }
+}
+
 TEST(cuda_activations) {
     for (int32_t dtype : kDtypes) {
         for (int64_t count : kCounts) {

@@ -66,9 +66,9 @@ function fromSingles(singles: Float32Array, to: 'f32' | 'bf16' | 'f16'): Float32
   else
     for (let i = 0; i < words.length; i++) {
       const bits = words[i]!;
-      // A NaN stays one: the carry of its rounding could make it a number.
+      // There is one NaN, as in the kernels: the carry of its rounding could make it a number.
       const isNaN = (bits & 0x7fff_ffff) > 0x7f80_0000;
-      halves[i] = isNaN ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+      halves[i] = isNaN ? 0x7fff : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
     }
   return halves;
 }

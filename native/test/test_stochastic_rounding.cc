@@ -14,8 +14,8 @@ TEST(stochastic_rounding_carries_when_the_sum_overflows) {
     CHECK(bf16_stochastic(value, 0xc000) == 0x3f81);
     CHECK(bf16_stochastic(-value, 0xc000) == 0xbf81);  // up in magnitude
     CHECK(bf16_stochastic(1.0f, 0xffff) == 0x3f80);    // what bf16 holds stays
-    const uint16_t nan = bf16_stochastic(float_from_bits(0x7fffffff), 0xffff);
-    CHECK(std::isnan(bf16_to_float(nan)));
+    CHECK(bf16_stochastic(float_from_bits(0x7f800001), 0) == kBf16Nan);
+    CHECK(bf16_stochastic(float_from_bits(0xffffffff), 0xffff) == kBf16Nan);
     CHECK(bf16_stochastic(float_from_bits(0x7f800000), 0xffff) == 0x7f80);  // infinity
 }
 

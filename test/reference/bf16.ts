@@ -16,10 +16,10 @@ export function float32OfBits(bits: number): number {
   return float32[0]!;
 }
 
-/** The bf16 pattern nearest to the fp32 value of x, ties to even; NaN stays a quiet NaN of its sign. */
+/** The bf16 pattern nearest to the fp32 value of x, ties to even; of NaN there is one. */
 export function bf16OfFloat32(x: number): number {
   const bits = bitsOfFloat32(x);
-  if (Number.isNaN(x)) return (bits >>> 16) | 0x40;
+  if (Number.isNaN(x)) return 0x7fff;
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "native/base/bf16.h"
 #include "native/cpu/gemm/gemm_bf16_avx512.h"
 #include "native/cpu/gemm/gemm_kernel.h"
 #include "native/cpu/gemm/transpose_avx512.h"
@@ -186,14 +187,13 @@ void pack_pairs_32(const PanelSource& source, int64_t count, int64_t depth, void
 }
 
 // What projectBackUpdate stores, 32 columns wide. Even and odd columns are kept apart, so that a
-// bf16 becomes an fp32 by a mask or a shift, and the random halves are used where they stand. A NaN
-// needs no care: one that comes of bf16 operands is quiet with zeros below, so no random number
-// carries.
+// bf16 becomes an fp32 by a mask or a shift, and the random halves are used where they stand.
 static void store_update(const TileStore& tile) {
     const __m512i evens =
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
     const __m512i lower = _mm512_set1_epi32(0xffff), upper = _mm512_set1_epi32(-0x10000);
+    const __m512i nan = _mm512_set1_epi32(kBf16Nan << 16);
     const __m512 alpha = _mm512_set1_ps(tile.alpha), beta = _mm512_set1_ps(tile.beta);
     constexpr __mmask32 kOddHalves = 0xaaaaaaaa;
     for (int64_t i = 0; i < tile.rows; ++i) {
@@ -208,10 +208,14 @@ static void store_update(const TileStore& tile) {
             beta, old_even, _mm512_mul_ps(alpha, _mm512_permutex2var_ps(first, evens, second)));
         const __m512 odd = _mm512_fmadd_ps(
             beta, old_odd, _mm512_mul_ps(alpha, _mm512_permutex2var_ps(first, odds, second)));
-        const __m512i even_sum =
-            _mm512_add_epi32(_mm512_castps_si512(even), _mm512_and_si512(random, lower));
-        const __m512i odd_sum =
-            _mm512_add_epi32(_mm512_castps_si512(odd), _mm512_srli_epi32(random, 16));
+        const __mmask16 even_nan = _mm512_cmp_ps_mask(even, even, _CMP_UNORD_Q);
+        const __mmask16 odd_nan = _mm512_cmp_ps_mask(odd, odd, _CMP_UNORD_Q);
+        const __m512i even_sum = _mm512_mask_mov_epi32(
+            _mm512_add_epi32(_mm512_castps_si512(even), _mm512_and_si512(random, lower)), even_nan,
+            nan);
+        const __m512i odd_sum = _mm512_mask_mov_epi32(
+            _mm512_add_epi32(_mm512_castps_si512(odd), _mm512_srli_epi32(random, 16)), odd_nan,
+            nan);
         _mm512_storeu_si512(
             c, _mm512_mask_blend_epi16(kOddHalves, _mm512_srli_epi32(even_sum, 16), odd_sum));
     }

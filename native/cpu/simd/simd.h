@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "native/base/bf16.h"
+
 namespace compact::COMPACT_ISA {
 
 // Storage of a bf16 number: the upper half of an fp32.

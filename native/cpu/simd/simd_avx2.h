@@ -66,9 +66,9 @@ inline void store(float* p, Vec x, FirstLanes lanes) {
     _mm256_maskstore_ps(p, first_lanes(lanes), x.v);
 }
 
-// Upper halves of `sums` (bits plus what rounds them); NaN keeps its sign and becomes quiet.
+// Upper halves of `sums` (bits plus what rounds them), or the one NaN there is.
 inline __m128i upper_halves(Vec x, __m256i sums) {
-    const __m256i quiet = _mm256_or_si256(_mm256_castps_si256(x.v), _mm256_set1_epi32(0x400000));
+    const __m256i quiet = _mm256_set1_epi32(kBf16Nan << 16);
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
     const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(sums, quiet, nan), 16);
     const __m256i packed = _mm256_packus_epi32(upper, upper);

@@ -59,9 +59,9 @@ inline void store(float* p, Vec x, FirstLanes lanes) {
     _mm512_mask_storeu_ps(p, first_lanes(lanes), x.v);
 }
 
-// Upper halves of `sums` (bits plus what rounds them); NaN keeps its sign and becomes quiet.
+// Upper halves of `sums` (bits plus what rounds them), or the one NaN there is.
 inline __m256i upper_halves(Vec x, __m512i sums) {
-    const __m512i quiet = _mm512_or_si512(_mm512_castps_si512(x.v), _mm512_set1_epi32(0x400000));
+    const __m512i quiet = _mm512_set1_epi32(kBf16Nan << 16);
     const Mask nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(sums, nan, quiet), 16));
 }

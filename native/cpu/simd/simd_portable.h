@@ -69,17 +69,12 @@ inline void store(float* p, Vec x, Lanes lanes) {
     std::memcpy(p, x.v, num_lanes(lanes) * sizeof(float));
 }
 
-// Upper half of `sum` (bits plus what rounds them); NaN keeps its sign and becomes quiet.
-inline uint16_t upper_half(uint32_t bits, uint32_t sum) {
-    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return static_cast<uint16_t>((nan ? bits | 0x400000u : sum) >> 16);
-}
 template <class Lanes>
 inline void store(BFloat16* p, Vec x, Lanes lanes) {
     uint16_t halves[kWidth];
     for (int i = 0; i < kWidth; ++i) {
         const uint32_t bits = std::bit_cast<uint32_t>(x.v[i]);
-        halves[i] = upper_half(bits, bits + 0x7fffu + ((bits >> 16) & 1u));
+        halves[i] = bf16_upper_half(bits, bits + 0x7fffu + ((bits >> 16) & 1u));
     }
     std::memcpy(p, halves, num_lanes(lanes) * sizeof(uint16_t));
 }
@@ -92,7 +87,7 @@ inline void store_stochastic(BFloat16* p, Vec x, const uint16_t* random, Lanes l
     std::memcpy(dither, random, sizeof dither);
     for (int i = 0; i < kWidth; ++i) {
         const uint32_t bits = std::bit_cast<uint32_t>(x.v[i]);
-        halves[i] = upper_half(bits, bits + dither[i]);
+        halves[i] = bf16_upper_half(bits, bits + dither[i]);
     }
     std::memcpy(p, halves, num_lanes(lanes) * sizeof(uint16_t));
 }
