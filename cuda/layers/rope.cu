@@ -3,6 +3,7 @@
 // Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
 // Two accesses per element and the tables from the cache; limit: memory bandwidth.
 #include "cuda/runtime/ops.h"
+#include "cuda/simt/divisor.h"
 #include "cuda/simt/elementwise.cuh"
 #include "cuda/simt/launch_group.cuh"
 #include "native/backend/op_checks.h"
@@ -12,19 +13,21 @@ namespace {
 
 template <class T>
 struct Rotation {
-    const T* x;                // (rows, heads, 2, half)
-    const float* cosines;      // (table_rows, half)
-    const float* sines;        // (table_rows, half)
-    const int32_t* positions;  // (rows) or null
-    T* y;                      // may be x
-    int64_t rows, heads, table_rows, half;
+    const T* x;                        // (rows, heads, 2, half)
+    const float* cosines;              // (table_rows, half)
+    const float* sines;                // (table_rows, half)
+    const int32_t* positions;          // (rows) or null
+    T* y;                              // may be x
+    uint32_t all_heads;                // rows * heads
+    Divisor packs, heads, table_rows;  // packs of half a head
+    int32_t half;
     float direction;  // 1, or -1 for the inverse
 
     // Positions are checked on the host; one that is out of range here takes the nearest.
-    __device__ __forceinline__ int64_t position(int64_t row) const {
-        if (positions == nullptr) return row % table_rows;
-        const int64_t given = positions[row];
-        return given < 0 ? 0 : (given < table_rows ? given : table_rows - 1);
+    __device__ __forceinline__ int32_t position(uint32_t row) const {
+        if (positions == nullptr) return static_cast<int32_t>(table_rows.remainder(row));
+        const int32_t given = positions[row], last = static_cast<int32_t>(table_rows.value()) - 1;
+        return given < 0 ? 0 : (given < last ? given : last);
     }
 };
 
@@ -34,18 +37,18 @@ __global__ void __launch_bounds__(kElementwiseThreads)
     rope_kernel(const CP_GRID_CONSTANT LaunchGroup<Rotation<T>> group) {
     uint32_t block = 0;
     const Rotation<T>& p = group.of_block(&block);
-    const int64_t packs = (p.half + kPackSize - 1) / kPackSize;
-    const int64_t thread = static_cast<int64_t>(block) * kElementwiseThreads + threadIdx.x;
-    const int64_t head = thread / packs, pair = thread % packs * kPackSize;
-    if (head >= p.rows * p.heads) return;
-    const int64_t position = p.position(head / p.heads);
+    const uint32_t thread = block * kElementwiseThreads + threadIdx.x;
+    const uint32_t head = p.packs.quotient(thread);
+    if (head >= p.all_heads) return;
+    const auto pair = static_cast<int32_t>((thread - head * p.packs.value()) * kPackSize);
     const int count = pack_count(p.half, pair);
-    const int64_t at = head * 2 * p.half + pair;
+    const int64_t at = int64_t{head} * (2 * p.half) + pair;
+    const int64_t in_table = int64_t{p.position(p.heads.quotient(head))} * p.half + pair;
     float a[kPackSize], b[kPackSize], c[kPackSize], s[kPackSize];
     load_pack(p.x + at, count, a);
     load_pack(p.x + at + p.half, count, b);
-    load_pack(p.cosines + position * p.half + pair, count, c);
-    load_pack(p.sines + position * p.half + pair, count, s);
+    load_pack(p.cosines + in_table, count, c);
+    load_pack(p.sines + in_table, count, s);
     CP_UNROLL
     for (int i = 0; i < kPackSize; ++i) {
         const float sine = p.direction * s[i];
@@ -61,11 +64,20 @@ template <class T>
 void add_rotation(LaunchGroup<Rotation<T>>& group, const CpCall& call) {
     const CpTensor& input = call.inputs[0];
     const int64_t table_rows = call.inputs[1].shape[0], half = call.inputs[1].shape[1];
-    const int64_t rows = input.shape[0], heads = input.shape[1] / (2 * half);
-    group.add({data<T>(input), data<float>(call.inputs[1]), data<float>(call.inputs[2]),
-               data<int32_t>(call.inputs[3]), data<T>(call.outputs[0]), rows, heads, table_rows,
-               half, attribute(call, "inverse") != 0.0 ? -1.0f : 1.0f},
-              ceil_div(rows * heads * ceil_div(half, kPackSize), kElementwiseThreads));
+    const int64_t packs = ceil_div(half, kPackSize), all_heads = num_elements(input) / (2 * half);
+    group.add(
+        {data<T>(input), data<float>(call.inputs[1]), data<float>(call.inputs[2]),
+         data<int32_t>(call.inputs[3]), data<T>(call.outputs[0]), static_cast<uint32_t>(all_heads),
+         Divisor(packs), Divisor(input.shape[1] / (2 * half)), Divisor(table_rows),
+         static_cast<int32_t>(half), attribute(call, "inverse") != 0.0 ? -1.0f : 1.0f},
+        ceil_div(all_heads * packs, kElementwiseThreads));
+}
+
+CpStatus check(const CpCall* call, CpError* error) {
+    if (check_rope(call, error) != CP_OK) return CP_FAILED;
+    const int64_t half = call->inputs[1].shape[1];
+    const int64_t heads = num_elements(call->inputs[0]) / (2 * half);
+    return check_thread_numbers("rope", heads * ceil_div(half, kPackSize), error);
 }
 
 CpStatus run_group(CpDevice* device, const CpCall* calls, int32_t count, CpError* error) {
@@ -90,6 +102,6 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
 
 }  // namespace
 
-const CpOp kCudaRopeOp = {"rope", no_workspace, check_rope, run, nullptr, run_group};
+const CpOp kCudaRopeOp = {"rope", no_workspace, check, run, nullptr, run_group};
 
 }  // namespace compact

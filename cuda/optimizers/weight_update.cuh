@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cuda/runtime/device.h"
+#include "cuda/simt/divisor.h"
 #include "cuda/simt/pack.cuh"
 #include "native/base/adam.h"
 #include "native/base/stochastic_rounding.h"
@@ -56,15 +57,18 @@ __device__ __forceinline__ uint16_t rounding_half(const PhiloxWords& words, int6
 }
 
 // A weight (rows, columns) as the optimizers see it: a pack at a time, in the order of memory.
+// Packs of rows that are whole packs have 32-bit numbers: up to 2^35 elements.
 struct WeightStore {
     AnyTensor weight;
     int64_t columns;
+    Divisor packs;  // of a row, where rows are whole packs
     bool stochastic;
     RoundingKey key;
 
     explicit WeightStore(const CpCall& call)
         : weight(call.outputs[0]),
           columns(weight_columns(call.outputs[0])),
+          packs(columns % kPackSize == 0 ? columns / kPackSize : 1),
           stochastic(weight.dtype == CP_BF16 && attribute(call, "stochasticRounding") != 0.0),
           key{attribute_word(call, "roundingSeed"), attribute_word(call, "tensorId"),
               attribute_word(call, "step")} {}
@@ -82,17 +86,18 @@ struct WeightStore {
     // To numbers that a bf16 holds exactly.
     __device__ __forceinline__ void round(int64_t first, int count,
                                           float (&values)[kPackSize]) const {
-        const int64_t row = first / columns, column = first % columns;
         if (columns % kPackSize == 0) {
             // The pack is one group of the random numbers.
-            const PhiloxWords words = rounding_words(key, static_cast<uint32_t>(row),
-                                                     static_cast<uint32_t>(column / kPackSize));
+            const auto pack = static_cast<uint32_t>(first / kPackSize);
+            const PhiloxWords words =
+                rounding_words(key, packs.quotient(pack), packs.remainder(pack));
             CP_UNROLL
             for (int i = 0; i < kPackSize; ++i) {
                 values[i] = bf16_to_float(bf16_stochastic(values[i], philox_half(words, i)));
             }
             return;
         }
+        const int64_t row = first / columns, column = first % columns;
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) {
             if (i >= count) continue;

@@ -16,13 +16,17 @@ __global__ void __launch_bounds__(kThreads)
     panel_kernel(PhatKey key, PhatPanel panel, uint4* __restrict__ out) {
     CP_SHARED(NormalCubic[kNormalRows], table);
     if (kDistribution == kGaussian) load_normal_table(table);
-    const int64_t total = panel.rows * panel.groups;
-    const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
-    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < total;
-         i += stride) {
-        const int64_t row = panel.row0 + i / panel.groups;
-        const int64_t group = panel.group0 + i % panel.groups;
-        out[i] = phat_group<kDistribution>(key, row, group, table);
+    const auto groups = static_cast<uint32_t>(panel.groups);
+    const uint32_t total = static_cast<uint32_t>(panel.rows) * groups;  // 2^21 are 32 MB
+    const uint32_t stride = gridDim.x * kThreads;
+    uint32_t i = blockIdx.x * kThreads + threadIdx.x;
+    uint32_t row = i / groups, group = i % groups;
+    const uint32_t next_row = stride / groups, next_group = stride % groups;
+    for (; i < total; i += stride) {
+        out[i] = phat_group<kDistribution>(key, panel.row0 + row, panel.group0 + group, table);
+        const bool wraps = group + next_group >= groups;
+        row += next_row + (wraps ? 1 : 0);
+        group += next_group - (wraps ? groups : 0);
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "cuda/runtime/device.h"
 #include "cuda/simt/pack.cuh"
+#include "native/backend/op_checks.h"
 
 namespace compact {
 
@@ -44,6 +45,15 @@ __global__ void __launch_bounds__(kElementwiseThreads)
     }
     CP_UNROLL
     for (int k = 0; k < kOutputs; ++k) store_pack(work.out[k] + first, count, out[k]);
+}
+
+// For kernels that find their place by divisions: threads, with a pack each, have 32-bit numbers.
+inline CpStatus check_thread_numbers(const char* op, int64_t packs, CpError* error) {
+    constexpr int64_t kMaxPacks = (int64_t{1} << 32) - kElementwiseThreads;
+    if (packs <= kMaxPacks) return CP_OK;
+    return fail_shape(error, op,
+                      message("at most %lld packs of eight elements of a row", kMaxPacks),
+                      message("%lld", packs));
 }
 
 // Blocks of kElementwiseThreads threads with a pack each.
