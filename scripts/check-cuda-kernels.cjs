@@ -31,6 +31,7 @@ const hotKernels = [
   'query_gradient_tile_kernel',
   'query_statistics_kernel',
   'reduce_splits_kernel',
+  'rms_norm_backward_held_kernel',
   'rms_norm_backward_kernel',
   'rms_norm_kernel',
   'softmax_gradient_kernel',

@@ -21,26 +21,43 @@ struct AddRmsNorm {
     float epsilon, weight_offset;
 };
 
-// A block has one row. Six of them fill a processor; left to itself the compiler aims at as many
-// threads on 10.0, but keeps a register in memory for them.
+// values = the sum of two packs, as T holds it.
 template <class T>
-__global__ void __launch_bounds__(256, 6) add_rms_norm_kernel(AddRmsNorm<T> p) {
+__device__ __forceinline__ void add_pack(float (&values)[kPackSize],
+                                         const float (&added)[kPackSize], T (&sum)[kPackSize]) {
+    CP_UNROLL
+    for (int i = 0; i < kPackSize; ++i) {
+        store_element(&sum[i], values[i] + added[i]);
+        values[i] = load_element(&sum[i]);
+    }
+}
+
+// A block has one row.
+template <class T, bool kHeld>
+__global__ void __launch_bounds__(kNormThreads) add_rms_norm_kernel(AddRmsNorm<T> p) {
     CP_SHARED(float[kMaxWarps], scratch);
     const int64_t row = blockIdx.x, at = row * p.width;
-    const auto load = [&p, at](int64_t column, int count, float(&values)[kPackSize]) {
-        float added[kPackSize];
-        T rounded[kPackSize];
-        load_pack(p.a + at + column, count, values);
-        load_pack(p.b + at + column, count, added);
-        CP_UNROLL
-        for (int i = 0; i < kPackSize; ++i) {
-            store_element(&rounded[i], values[i] + added[i]);
-            values[i] = load_element(&rounded[i]);
-        }
-        store_pack(p.sum + at + column, count, rounded);
-    };
-    rms_norm_row(load, p.sum + at, p.weight, p.weight_offset, p.y + at, p.rstd + row, p.width,
-                 p.epsilon, scratch);
+    float added[kPackSize];
+    T sum[kPackSize];
+    if constexpr (kHeld) {
+        const auto load = [&](int column, float(&values)[kPackSize]) {
+            load_whole_pack(p.a + at + column, values);
+            load_whole_pack(p.b + at + column, added);
+            add_pack(values, added, sum);
+            store_whole_pack(p.sum + at + column, sum);
+        };
+        rms_norm_held_row(load, p.weight, p.weight_offset, p.y + at, p.rstd + row,
+                          static_cast<int>(p.width), p.epsilon, scratch);
+    } else {
+        const auto load = [&](int64_t column, int count, float(&values)[kPackSize]) {
+            load_pack(p.a + at + column, count, values);
+            load_pack(p.b + at + column, count, added);
+            add_pack(values, added, sum);
+            store_pack(p.sum + at + column, count, sum);
+        };
+        rms_norm_row(load, p.sum + at, p.weight, p.weight_offset, p.y + at, p.rstd + row, p.width,
+                     p.epsilon, scratch);
+    }
 }
 
 CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
@@ -58,8 +75,11 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                                  width,
                                  epsilon,
                                  static_cast<float>(attribute(*call, "weightOffset"))};
-        CP_LAUNCH(add_rms_norm_kernel<T>, dim3(static_cast<unsigned>(rows)),
-                  dim3(static_cast<unsigned>(row_threads(width))), 0, device->stream, work);
+        const auto kernel = fits_registers(width, work.a, work.b, work.weight, work.sum, work.y)
+                                ? add_rms_norm_kernel<T, true>
+                                : add_rms_norm_kernel<T, false>;
+        CP_LAUNCH(kernel, dim3(static_cast<unsigned>(rows)), norm_threads(width), 0, device->stream,
+                  work);
     });
     return check_launch(*device, "addRmsNorm", error);
 }

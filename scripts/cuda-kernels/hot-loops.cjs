@@ -68,20 +68,16 @@ const hotLoops = [
     })),
   ]),
   {
-    loop: 'RMSNorm, second pass',
-    source: 'layers/rms_norm.cu',
-    kernel: 'rms_norm_kernel<unsigned short>',
-    of: eightElements,
-    threads: 128,
-  },
-  {
     loop: 'RMSNorm backward',
     source: 'layers/rms_norm.cu',
-    kernel: 'rms_norm_backward_kernel<unsigned short>',
+    kernel: 'rms_norm_backward_held_kernel<unsigned short>',
     of: eightElements,
     threads: 128,
-    sharedBytes: 4096,
   },
+  ...[
+    ['RMSNorm', 'layers/rms_norm.cu', 'rms_norm_kernel<unsigned short, true>'],
+    ['RMSNorm with residual', 'layers/add_rms_norm.cu', 'add_rms_norm_kernel<unsigned short, true>'],
+  ].map(([loop, source, kernel]) => ({ loop, source, kernel, of: eightElements, threads: 128 })),
   ...[
     ['rotary embedding', 'layers/rope.cu', 'rope_kernel<unsigned short>', 'sixteen elements a thread'],
     ['SwiGLU', 'layers/swiglu.cu', 'elementwise_kernel<unsigned short, unsigned short, 2, 1, Swiglu>'],
