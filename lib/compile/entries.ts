@@ -156,15 +156,18 @@ function initialNumbers(
   return randomNormal(graph, output, { seed, tensorId, standardDeviation });
 }
 
-/** What the method does between steps, parameter by parameter; nothing for most methods. */
+/** What the method does before the first step and between steps, parameter by parameter; nothing for most methods. */
 function buildBetweenSteps(parameters: readonly Value[], { method }: CompileOptions): Program[] {
+  const { prepare } = method;
   const rules = Object.values(method.clocks ?? {}).flatMap(({ entries = {} }) => Object.entries(entries));
-  return rules.flatMap(([name, build]) => {
-    const graph = new Graph();
-    for (const parameter of parameters) {
-      const target = persistentCopy(graph, parameter);
-      graph.at(parameter.layer, 'update', () => build(graph, target));
-    }
-    return graph.nodes.length === 0 ? [] : [{ name, graph, nodes: graph.nodes, outputs: new Map() }];
-  });
+  return [...(prepare === undefined ? [] : [['prepare', prepare] as const]), ...rules].flatMap(
+    ([name, build]) => {
+      const graph = new Graph();
+      for (const parameter of parameters) {
+        const target = persistentCopy(graph, parameter);
+        graph.at(parameter.layer, 'update', () => build(graph, target));
+      }
+      return graph.nodes.length === 0 ? [] : [{ name, graph, nodes: graph.nodes, outputs: new Map() }];
+    },
+  );
 }

@@ -33,7 +33,7 @@ export interface Clock {
 export interface Refresh {
   /** Entries of the plan that run now, before anything else and before a checkpoint is written. */
   readonly entries: readonly string[];
-  /** What to tell about it, by name. */
+  /** What to tell about it, by name; nothing of what happens after every step. */
   readonly report: Readonly<Record<string, number>>;
 }
 

@@ -30,6 +30,11 @@ export interface Method extends StepRules {
   readonly name: string;
   /** Rewrites what models build, in training, evaluation and generation alike. Absent: nothing is rewritten. */
   rewriteForward?(forward: Program): Program;
+  /**
+   * Adds the nodes that make something of one parameter, and of what stands beside it, once the weights are there that a
+   * run starts from; none for most parameters. Absent: nothing is made.
+   */
+  prepare?(graph: Graph, parameter: Value): void;
   /** How what forward makes and backward reads is held in between. */
   readonly saving: Saving;
   /**
@@ -79,6 +84,7 @@ const outline = v.strictObject({
   name: v.string(),
   ...stepRules,
   rewriteForward: v.optional(rule),
+  prepare: v.optional(rule),
   saving: v.strictObject({ recompute: v.picklist(['none', 'cheap']), codec: v.optional(rule) }),
   updatesInBackward: v.optional(v.literal(true)),
   variants: v.optional(recordOf(v.partial(v.strictObject(stepRules)), 'rules of variants by name')),

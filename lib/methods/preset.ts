@@ -151,6 +151,7 @@ export function preset<Options extends object, Resolved extends object>(
       name: definition.name,
       rewriteForward: (forward) => rewrites.reduce((program, rewrite) => rewrite(program), forward),
       isTrained: isTrainedBy(adaptation),
+      prepare: adaptation?.prepare,
       weightGradient: gradientSpace.weightGradient,
       gradientRows: (parameter) => (isEmbeddingOrHead(parameter) ? embeddingChunk : undefined),
       ...updateOf(gradientSpace),

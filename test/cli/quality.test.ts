@@ -158,7 +158,7 @@ describe('contenders', () => {
       const { matrixRates, otherRates } = contender(word);
       expect(matrixRates).toHaveLength(3);
       expect(matrixRates[2]! / matrixRates[0]!).toBeCloseTo(4, 9);
-      const areTablesFrozen = ['lora', 'lora-fa', 'qlora'].includes(description.name);
+      const areTablesFrozen = ['lora', 'dora', 'lora-fa', 'qlora'].includes(description.name);
       expect([word, otherRates.length]).toEqual([word, areTablesFrozen ? 0 : 3]);
     }
   });

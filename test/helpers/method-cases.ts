@@ -1,4 +1,4 @@
-import { compact, lora, loraFa, mesa, qlora, relora } from '../../lib/methods/index.js';
+import { compact, dora, lora, loraFa, mesa, qlora, relora } from '../../lib/methods/index.js';
 import type { MethodCase } from './describe-methods.js';
 
 const adam = { betas: [0.9, 0.99], epsilon: 1e-3, weightDecay: 0.1 } as const;
@@ -15,6 +15,7 @@ export const methodCases: Readonly<Record<string, MethodCase>> = {
   'lora of projected inputs': {
     method: lora({ ...adam, r: 4, targetModules: 'all-linear', inputRank: 8, inputRefreshInterval: 2 }),
   },
+  dora: { method: dora({ ...adam, r: 4, loraAlpha: 16, targetModules: 'all-linear' }) },
   'lora-fa': { method: loraFa({ ...adam, r: 4, loraAlpha: 16 }) },
   qlora: { method: qlora({ ...adam, r: 4, loraAlpha: 16, embeddingWeights: 'int8' }) },
   relora: { method: relora({ ...adam, r: 4, resetInterval: 2, restartWarmupSteps: 3 }) },

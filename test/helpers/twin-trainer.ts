@@ -62,6 +62,8 @@ export class TwinTrainer {
       if (isConstant) data.data.fill(initializer.value);
       this.persistent.set(parameter.name, data);
     }
+    const { prepare } = method;
+    if (prepare !== undefined) this.#runFor(graph.parameters, prepare, {});
   }
 
   differentiated(): Differentiated {
@@ -92,11 +94,22 @@ export class TwinTrainer {
 
   /** Runs what the method does between steps under the name of an entry. */
   between(entry: string, scalars: Scalars): void {
+    const clocks = Object.values(this.#method.clocks ?? {});
+    const build = (graph: Graph, parameter: Value): void => {
+      for (const { entries = {} } of clocks) entries[entry]?.(graph, parameter);
+    };
+    this.#runFor(this.differentiated().graph.parameters, build, scalars);
+  }
+
+  #runFor(
+    parameters: readonly Value[],
+    build: (graph: Graph, parameter: Value) => void,
+    scalars: Scalars,
+  ): void {
     const graph = new Graph();
-    for (const parameter of this.differentiated().graph.parameters) {
+    for (const parameter of parameters) {
       const target = persistentCopy(graph, parameter);
-      for (const { entries = {} } of Object.values(this.#method.clocks ?? {}))
-        graph.at(parameter.layer, 'update', () => entries[entry]?.(graph, target));
+      graph.at(parameter.layer, 'update', () => build(graph, target));
     }
     const tensors = new Map<Value, Tensor>();
     for (const value of graph.persistentValues)

@@ -7,7 +7,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { SafetensorsFile } from '../../lib/formats/index.js';
-import { dense, lora, relora, type Method } from '../../lib/methods/index.js';
+import { dense, dora, lora, relora, type Method } from '../../lib/methods/index.js';
 import { exportAdapters, exportModel, loadModel, Trainer } from '../../lib/train/index.js';
 import { readJson } from '../helpers/fixtures.js';
 import { logitsOfCheckpoint, logitsOfFolder } from '../helpers/generated-logits.js';
@@ -279,6 +279,12 @@ describe('is refused, and nothing is left behind', () => {
       async () =>
         exportAdapters({ checkpoint: await trained(llamaBase, relora({ r: 2 })), folder: join(folder, 'x') }),
       { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'checkpoint', received: 'relora' },
+    ],
+    [
+      'magnitudes',
+      async () =>
+        exportAdapters({ checkpoint: await trained(llamaBase, dora({ r: 2 })), folder: join(folder, 'x') }),
+      { code: 'ERR_COMPACT_CONFIG_VALUE', op: 'checkpoint', received: 'dora' },
     ],
     [
       'the adapters of a checkpoint that has none',

@@ -9,6 +9,7 @@ import {
   badam,
   compact,
   dense,
+  dora,
   fira,
   flora,
   galore,
@@ -25,6 +26,7 @@ import {
 import { llama } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
+const doraOfAll = dora({ r: 16, targetModules: 'all-linear' });
 const allLayers = lora({ r: 16, targetModules: 'all-linear' });
 /** An optimizer of full gradients, and in the space of compact. */
 const rowsOf = (label: string, options: MethodOptions): typeof rows => ({
@@ -76,6 +78,8 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   lora: [lora()],
   'lora, r = 16, all layers': [allLayers],
   'lora, r = 16, all layers, recompute layer': [allLayers, 'layer'],
+  'dora, r = 16, all layers': [doraOfAll],
+  'dora, r = 16, all layers, recompute layer': [doraOfAll, 'layer'],
   'lora-fa, r = 16': [loraFa({ r: 16 })],
   'lora-fa, r = 16, recompute layer': [loraFa({ r: 16 }), 'layer'],
   'qlora, r = 16, recompute layer': [qlora({ r: 16 }), 'layer'],
@@ -151,6 +155,7 @@ const pages = [
   'badam',
   'compact',
   'dense',
+  'dora',
   'fira',
   'flora',
   'galore',

@@ -20,6 +20,7 @@ import {
   compact,
   type CompactOptions,
   dense,
+  dora,
   fira,
   flora,
   galore,
@@ -486,6 +487,7 @@ describe('options', () => {
       lomo({ weightDecay: 0.1 }),
       mesa({ savedGroupSize: 64 }),
       lora({ r: 4, targetModules: ['gate'] }),
+      dora({ r: 4, useRslora: true }),
       loraFa({ useRslora: true }),
       qlora({ r: 16, embeddingWeights: 'int8' }),
       relora({ resetInterval: 9 }),
@@ -535,6 +537,7 @@ describe('a model without the weights that a method is for', () => {
     ['flora', flora({ rank: 4 })],
     ['rso', rso({ rank: 4 })],
     ['lora', lora({ r: 4 })],
+    ['dora', dora({ r: 4 })],
     ['badam', badam()],
   ])('is refused by %s, naming it', (name, method) => {
     expect(() => planned(method)).toThrow(

@@ -4,6 +4,7 @@ import { compile, type CompileOptions, type Plan, type PlanValue } from '../../l
 import {
   badam,
   dense,
+  dora,
   compact,
   galore,
   lora,
@@ -187,6 +188,7 @@ describe('mixes that make no sense', () => {
       () => badam({ embeddingWeights: 'int8', otherParameters: 'trained' }),
       'embeddingWeights',
     ],
+    ['codes that norms are taken of', () => dora({ weights: 'nf4' }), 'weights'],
     ['codes that adapters are added to', () => relora({ weights: 'int8' }), 'weights'],
     ['a format that there is not', () => dense({ weights: 'int4' as 'int8' }), 'weights'],
   ])('%s', (_, create, op) => {

@@ -2,9 +2,11 @@
 import { compactError } from '../../errors.js';
 import { defineOp } from '../define-op.js';
 import type { OpDefinition } from '../op.js';
-import { numElements, type Value } from '../value.js';
+import { numElements, type DType, type Value } from '../value.js';
+import { columnSum } from './bias.js';
 import { callOp } from './call-op.js';
 import { firstInputElements, requireMatrix, requireShape } from './checks.js';
+import { multiply } from './multiply.js';
 
 /** What a channel is, in the order of their numbers in plans. */
 export const channelAxes = ['row', 'column', 'all'] as const;
@@ -89,4 +91,26 @@ export const scaleChannelsOp: OpDefinition = defineOp({
   recompute: 'cheap',
   pure: true,
   flops: firstInputElements,
+  gradient({ node, outputGradients: [dy], needs, gradientDtype }) {
+    const [x, factors] = node.inputs as [Value, Value];
+    const axis = channelAxes[node.attributes.axis as number]!;
+    return [
+      needs(0) ? scaleChannels(dy!, factors, axis) : undefined,
+      needs(1) ? factorGradient(x, dy!, axis, gradientDtype) : undefined,
+    ];
+  },
 });
+
+function factorGradient(x: Value, dy: Value, axis: ChannelAxis, gradientDtype: DType): Value {
+  if (axis !== 'column')
+    throw compactError(
+      'ERR_COMPACT_OP_UNSUPPORTED',
+      `scaleChannels has no gradient of factors of a ${axis}`,
+      {
+        op: 'scaleChannels',
+        expected: 'factors of columns, where they are trained',
+        received: axis,
+      },
+    );
+  return columnSum(multiply(dy, x), gradientDtype);
+}

@@ -11,6 +11,11 @@ export function scale(x: Value, factor: Attribute): Value {
   return y!;
 }
 
+/** The same into a persistent tensor of that size. */
+export function scalePersistent(x: Value, factor: Attribute, target: Value): void {
+  target.graph.overwrite(scaleOp, [target], { factor }, [x]);
+}
+
 /** The numbers of x, in their order, in another shape of as many; where nothing else reads x, in its place. */
 export function reshape(x: Value, shape: readonly number[]): Value {
   const [y] = callOp(scaleOp, [x], { factor: 1 }, { y: { shape, kind: x.kind } });

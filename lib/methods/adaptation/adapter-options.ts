@@ -8,11 +8,14 @@ export type AdaptableRole = (typeof adaptableRoles)[number];
 
 /** What an adapter is, in the words of Hugging Face's PEFT. */
 export interface AdapterOptions {
-  /** Rank of the adapters. Default 8; 64 of `qlora`, 128 of `relora`. */
+  /** Rank of the adapters. Default 8; 32 of `dora`, 64 of `qlora`, 128 of `relora`. */
   readonly r?: number;
-  /** An adapter is multiplied by `loraAlpha` / r. Default 8; 16 of `qlora`, 32 of `relora`. */
+  /** An adapter is multiplied by `loraAlpha` / r. Default 8; 16 of `qlora`, 32 of `relora`, 64 of `dora`. */
   readonly loraAlpha?: number;
-  /** Roles of the weights that have one, or all linear layers but the head. Default 'all-linear'; ['query', 'value'] of `lora`. */
+  /**
+   * Roles of the weights that have one, or all linear layers but the head. Default 'all-linear'; ['query', 'value'] of `lora`, and
+   * with key, up and down of `dora`.
+   */
   readonly targetModules?: 'all-linear' | readonly AdaptableRole[];
   /** Multiply by `loraAlpha` / sqrt(r) instead (rank-stabilised, arXiv 2312.03732). Default false. */
   readonly useRslora?: boolean;

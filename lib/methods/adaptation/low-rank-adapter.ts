@@ -36,11 +36,13 @@ export const isAdapted = (
  * Adapters beside frozen weights.
  * @param name of the method, for errors
  * @param isTrained of parameters that are not adapted weights
+ * @param outputOf what an adapted layer gives, of its weight and of x W + s (x A) B
  */
 export function lowRankAdapter(
   name: string,
   options: Required<AdapterOptions>,
   isTrained: (parameter: Value) => boolean,
+  outputOf = (_weight: Value, sum: Value): Value => sum,
 ): Adaptation {
   return {
     rewriteForward(forward) {
@@ -51,7 +53,7 @@ export function lowRankAdapter(
         const { input, weight, output } = layer;
         const { a, b } = adapterOf(forward.graph, weight, options);
         const inner = matmul(input, a, { alpha: adapterScale(options), name: 'adapterInput' }); // (tokens, r)
-        return [matmul(inner, b, { accumulator: output })];
+        return [outputOf(weight, matmul(inner, b, { accumulator: output }))];
       });
     },
     isTrained: (parameter) => !isAdapted(parameter, options) && isTrained(parameter),
@@ -85,9 +87,15 @@ export function adapterOf(
   };
 }
 
+const layerName = (weight: string): string => weight.replace(/\.weight$/, '');
+
 /** The name of a factor by that of the weight which it adapts. */
 export const factorName = (weight: string, letter: 'A' | 'B'): string =>
-  `${weight.replace(/\.weight$/, '')}.lora_${letter}.weight`;
+  `${layerName(weight)}.lora_${letter}.weight`;
+
+/** The names of what a weight that is decomposed has beside its factors: its magnitudes, and 1 over the norms of its columns. */
+export const magnitudeName = (weight: string): string => `${layerName(weight)}.lora_magnitude_vector`;
+export const inverseNormsName = (weight: string): string => `${layerName(weight)}.lora_inverse_norms`;
 
 function checkRank({ name, shape }: Value, r: number): void {
   const largest = Math.min(...shape);

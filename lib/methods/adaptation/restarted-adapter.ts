@@ -73,7 +73,7 @@ export function restartedAdapter(
 
   return {
     ...lowRankAdapter(name, options, () => true),
-    changesWeights: true,
+    needsNumbersBecause: 'it adds to weights, which codes cannot take',
     clocks: {
       restart: {
         scalars: RestartClock.scalars,

@@ -3,6 +3,7 @@ export * from './adalomo.js';
 export * from './badam.js';
 export * from './compact.js';
 export * from './dense.js';
+export * from './dora.js';
 export * from './fira.js';
 export * from './flora.js';
 export * from './galore.js';

@@ -69,8 +69,13 @@ function checkParts(
   const { trains = { layers: false, embeddingAndHead: false } } = adaptation ?? {
     trains: { layers: true, embeddingAndHead: true },
   };
-  if (adaptation?.changesWeights)
-    refuse('weights', weights, `${method} adds to weights, which codes cannot take`, "'dtype'");
+  if (adaptation?.needsNumbersBecause !== undefined)
+    refuse(
+      'weights',
+      weights,
+      `${method} does not work with weights in codes: ${adaptation.needsNumbersBecause}`,
+      "'dtype'",
+    );
   if (trains.layers && weights === 'nf4')
     refuse(
       'weights',

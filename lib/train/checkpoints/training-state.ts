@@ -124,13 +124,17 @@ export class TrainingState {
     this.#numSequencesSeen += this.#windowSequences;
     this.#numTokensSeen += numTokens;
     const refreshStart = performance.now();
-    const refresh = this.#clock.completeStep();
-    for (const entry of refresh?.entries ?? []) {
+    const { entries = [], report = {} } = this.#clock.completeStep() ?? {};
+    for (const entry of entries) {
       // A model may have nothing that the entry concerns.
       if (plan.entries[entry] === undefined) continue;
       await engine.run(entry, { scalars: this.#clock.scalars, checkFinite: options.checkFinite });
     }
-    return { ...outcome, refreshMs: performance.now() - refreshStart, refresh: refresh?.report };
+    return {
+      ...outcome,
+      refreshMs: performance.now() - refreshStart,
+      refresh: Object.keys(report).length === 0 ? undefined : report,
+    };
   }
 
   /** Waits for reads that are under way, so that their file may be closed. */

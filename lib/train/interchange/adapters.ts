@@ -1,7 +1,12 @@
 import { compactError } from '../../errors.js';
 import { convertNumbers, isFloat, type FloatDType, type TensorReader } from '../../formats/index.js';
 import { numElements, type Model } from '../../graph/index.js';
-import { adapterScale, factorName } from '../../methods/adaptation/low-rank-adapter.js';
+import {
+  adapterScale,
+  factorName,
+  inverseNormsName,
+  magnitudeName,
+} from '../../methods/adaptation/low-rank-adapter.js';
 import type { AdapterOptions } from '../../methods/index.js';
 import { indexOfNotFinite } from '../weights/finite.js';
 import { parameterShapes } from '../weights/model-weights.js';
@@ -13,7 +18,13 @@ export interface Factors {
   readonly b: Float32Array;
 }
 
-/** What an adapter adds to a weight: `scale` A B. */
+/** What a decomposed weight multiplies each output by: its magnitude, over the norm of its direction (DoRA). */
+export interface Magnitudes {
+  readonly magnitudes: Float32Array;
+  readonly inverseNorms: Float32Array;
+}
+
+/** What an adapter adds to a weight, `scale` A B, and what the sum is multiplied by. */
 export interface Adapter {
   readonly rank: number;
   readonly scale: number;
@@ -21,6 +32,8 @@ export interface Adapter {
   readonly dtype: FloatDType;
   /** @throws ERR_COMPACT_CHECKPOINT_READ, _INVALID for a number that is not finite */
   factors(): Promise<Factors>;
+  /** Of outputs, in double precision by what reads them. Absent: the weight is the sum. */
+  magnitudes?(): Promise<Magnitudes>;
 }
 
 /** Adapters by the parameter that they add to. */
@@ -44,7 +57,7 @@ export function adaptersOfCheckpoint(
     .map(({ parameter }) => parameter)
     .filter((parameter) => files.tensors.has(factorName(parameter, 'A')));
   return new Map(
-    adapted.map((parameter) => {
+    adapted.map((parameter): readonly [string, Adapter] => {
       const [inputs, outputs] = shapes.get(parameter)! as [number, number];
       const names = { a: factorName(parameter, 'A'), b: factorName(parameter, 'B') };
       const dtype = checkFactor(files, names.a, [r, inputs]);
@@ -53,7 +66,16 @@ export function adaptersOfCheckpoint(
         a: await readSingles(files, names.a),
         b: await readSingles(files, names.b),
       });
-      return [parameter, { rank: r, scale, dtype, factors }];
+      const adapter = { rank: r, scale, dtype, factors };
+      const [magnitude, norms] = [magnitudeName(parameter), inverseNormsName(parameter)];
+      if (!files.tensors.has(magnitude)) return [parameter, adapter];
+      checkFactor(files, magnitude, [outputs]);
+      checkFactor(files, norms, [outputs]);
+      const magnitudes = async (): Promise<Magnitudes> => ({
+        magnitudes: await readSingles(files, magnitude),
+        inverseNorms: await readSingles(files, norms),
+      });
+      return [parameter, { ...adapter, magnitudes }];
     }),
   );
 }

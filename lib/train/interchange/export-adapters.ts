@@ -99,6 +99,13 @@ function checkAdapters({ path, adapters, method }: TrainedModel): void {
       received: name,
       remedy: 'Export the whole model, with its adapters merged',
     });
+  if ([...adapters.values()].some(({ magnitudes }) => magnitudes !== undefined))
+    throw compactError('ERR_COMPACT_CONFIG_VALUE', `${name} trains magnitudes, which are not exported`, {
+      op: 'checkpoint',
+      expected: 'a checkpoint of lora, qlora or lora-fa',
+      received: name,
+      remedy: 'Export the whole model, with its adapters merged',
+    });
 }
 
 /** A tensor of the model's files whose weights, or some of them, have adapters. */

@@ -1,5 +1,5 @@
-// W + s A B of a weight and its adapter, in double precision, in the layout of the weight's file, a range of elements at a
-// time: no whole weight is ever in memory, only the factors of one.
+// W + s A B of a weight and its adapter, times magnitudes where it has them, in double precision, in the layout of the weight's
+// file, a range of elements at a time: no whole weight is ever in memory, only the factors of one.
 import { convertNumbers, type TensorReader } from '../../formats/index.js';
 import type { Model } from '../../graph/index.js';
 import { byTensor, parameterShapes, storedShape } from '../weights/model-weights.js';
@@ -11,7 +11,12 @@ import { withMadeTensors, type MadeTensor } from './tensor-view.js';
 /** An adapter, and where in the tensor of a file its weight stands. */
 type Placed = StoredShape & { readonly adapter: Adapter };
 /** The same with its factors in memory. */
-type Loaded = StoredShape & Factors & Pick<Adapter, 'rank' | 'scale'>;
+type Loaded = StoredShape &
+  Factors &
+  Pick<Adapter, 'rank' | 'scale'> & {
+    /** Of each output. */
+    readonly gains: Float64Array | undefined;
+  };
 
 /** The files of weights with adapters added to them; tensors that have one are f64, to be rounded once. */
 export function mergedWeights(files: TensorReader, model: Model, adapters: Adapters): TensorReader {
@@ -43,8 +48,15 @@ const loadFactors = (placed: readonly Placed[]): Promise<readonly Loaded[]> =>
       rank: adapter.rank,
       scale: adapter.scale,
       ...(await adapter.factors()),
+      gains: await gainsOf(adapter),
     })),
   );
+
+async function gainsOf({ magnitudes: read }: Adapter): Promise<Float64Array | undefined> {
+  if (read === undefined) return undefined;
+  const { magnitudes, inverseNorms } = await read();
+  return Float64Array.from(magnitudes, (magnitude, output) => magnitude * inverseNorms[output]!);
+}
 
 /** The same function, which remembers what it gave for the latest argument. */
 function latestOnly<T, R>(load: (argument: T) => Promise<R>): (argument: T) => Promise<R> {
@@ -56,7 +68,7 @@ function latestOnly<T, R>(load: (argument: T) => Promise<R>): (argument: T) => P
 }
 
 /** Adds the rows that a range of (out_features, in_features) has of an adapter's weight. */
-function addRows(sums: Float64Array, first: number, { shape, part, rank, scale, a, b }: Loaded): void {
+function addRows(sums: Float64Array, first: number, { shape, part, rank, scale, a, b, gains }: Loaded): void {
   const [inputs, outputs] = shape as [number, number];
   const offset = part?.first ?? 0;
   const end = first + sums.length;
@@ -69,11 +81,17 @@ function addRows(sums: Float64Array, first: number, { shape, part, rank, scale, 
       const [of, to] = [k * inputs, start - first];
       for (let i = columns[0]; i < columns[1]; i++) sums[to + i]! += factor * a[of + i]!;
     }
+    const gain = gains?.[row] ?? 1;
+    for (let i = columns[0]; i < columns[1]; i++) sums[start - first + i]! *= gain;
   }
 }
 
 /** Adds the columns that a range of (in_features, out_features) has of an adapter's weight. */
-function addColumns(sums: Float64Array, first: number, { shape, part, rank, scale, a, b }: Loaded): void {
+function addColumns(
+  sums: Float64Array,
+  first: number,
+  { shape, part, rank, scale, a, b, gains }: Loaded,
+): void {
   const [inputs, outputs] = shape as [number, number];
   const { first: offset, of: stride } = part ?? { first: 0, of: outputs };
   const end = first + sums.length;
@@ -84,7 +102,8 @@ function addColumns(sums: Float64Array, first: number, { shape, part, rank, scal
     for (let column = Math.max(0, first - start); column < lastColumn; column++) {
       let sum = 0;
       for (let k = 0; k < rank; k++) sum += b[column * rank + k]! * a[k * inputs + row]!;
-      sums[start - first + column]! += scale * sum;
+      const at = start - first + column;
+      sums[at] = (sums[at]! + scale * sum) * (gains?.[column] ?? 1);
     }
   }
 }

@@ -32,7 +32,7 @@ export async function openStartingAdapters(
   if ((options.loraAlpha as number | undefined) === undefined)
     throw compactError('ERR_COMPACT_CONFIG_VALUE', `${method.name} has no adapters to start from`, {
       op: 'adapter',
-      expected: 'a method with adapters: lora, qlora, lora-fa, relora',
+      expected: 'a method with adapters: lora, dora, qlora, lora-fa, relora',
       received: method.name,
     });
   const folder = await openAdapterFolder(path, model, 'adapter');

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { SafetensorsFile, weightsFileName, type TensorReader } from '../../formats/index.js';
 import type { Model } from '../../graph/index.js';
-import { factorName } from '../../methods/adaptation/low-rank-adapter.js';
+import { factorName, inverseNormsName, magnitudeName } from '../../methods/adaptation/low-rank-adapter.js';
 import { methodFromDescription, methodNames } from '../../methods/index.js';
 import { modelFromDescription } from '../../models/index.js';
 import { readState, type CheckpointState } from '../checkpoints/checkpoint-state.js';
@@ -33,7 +33,10 @@ export async function openTrainedModel(path: string): Promise<TrainedModel> {
   try {
     const adapters = adaptersOfCheckpoint(files, model, method);
     const factors = new Set(
-      [...adapters.keys()].flatMap((weight) => [factorName(weight, 'A'), factorName(weight, 'B')]),
+      [...adapters.keys()].flatMap((weight) => [
+        ...[factorName(weight, 'A'), factorName(weight, 'B')],
+        ...[magnitudeName(weight), inverseNormsName(weight)],
+      ]),
     );
     const withoutFactors = withMadeTensors(files, new Map(), (name) => !factors.has(name));
     const weights = withoutCodes(withoutFactors, model);

@@ -33,6 +33,7 @@ export async function openStartingWeights({
         if (plan.entries['initialize'] !== undefined) await engine.run('initialize', { signal });
         await base?.loadInto(engine, plan, signal);
         await adapters?.loadInto(engine, plan, signal);
+        if (plan.entries['prepare'] !== undefined) await engine.run('prepare', { signal });
       },
       async [Symbol.asyncDispose]() {
         await adapters?.[Symbol.asyncDispose]();

@@ -39,6 +39,7 @@ const ofAdapters: RateScale = { matrices: 4, others: 1 };
 /** A rank of n/4, as compact and galore have, intervals for runs of hundreds of steps, and embeddings that start at random trained. */
 const forShortRuns: Readonly<Record<string, (width: number) => Readonly<Record<string, unknown>>>> = {
   lora: (width) => ({ r: quarter(width) }),
+  dora: (width) => ({ r: quarter(width), targetModules: 'all-linear' }),
   'lora-fa': (width) => ({ r: quarter(width) }),
   qlora: (width) => ({ r: quarter(width) }),
   relora: (width) => ({ r: quarter(width), resetInterval: 100, restartWarmupSteps: 10 }),

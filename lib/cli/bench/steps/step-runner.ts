@@ -64,6 +64,7 @@ class StepEngine implements AsyncDisposable {
       for (const [name, table] of Object.entries(model.constants(sequenceLength)))
         await engine.write(name, table);
       await engine.run('initialize');
+      if (plan.entries['prepare'] !== undefined) await engine.run('prepare');
     } catch (error) {
       await engine.close();
       throw error;
