@@ -13,8 +13,8 @@ export interface AdapterOptions {
   /** An adapter is multiplied by `loraAlpha` / r. Default 8; 16 of `qlora`, 32 of `relora`, 64 of `dora`. */
   readonly loraAlpha?: number;
   /**
-   * Roles of the weights that have one, or all linear layers but the head. Default 'all-linear'; ['query', 'value'] of `lora`, and
-   * with key, up and down of `dora`.
+   * Roles of the weights that have one, or all linear layers but the head. Default 'all-linear'; ['query', 'value'] of `lora`;
+   * ['query', 'key', 'value', 'up', 'down'] of `dora`.
    */
   readonly targetModules?: 'all-linear' | readonly AdaptableRole[];
   /** Multiply by `loraAlpha` / sqrt(r) instead (rank-stabilised, arXiv 2312.03732). Default false. */
