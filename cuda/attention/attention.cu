@@ -17,7 +17,9 @@
 namespace compact {
 namespace {
 
-constexpr int kKeys = 64;  // of a tile: their scores take 32 registers a thread
+// Of a tile: fewer where the sums of a block's own rows fill the registers.
+template <int kSize>
+constexpr int kKeys = kSize > 64 ? 32 : 64;
 constexpr float kLn2 = 0.6931471806f;
 
 template <class T>
@@ -29,7 +31,7 @@ struct Operands {
 
 // ---- Tensor cores ------------------------------------------------------------------------------
 
-// Two rows of scores of one thread, and what has been seen of them; everything in powers of two.
+// What has been seen of a row of scores; everything in powers of two.
 struct SoftmaxState {
     float maximum = -INFINITY, total = 0.0f;
 
@@ -46,124 +48,181 @@ struct SoftmaxState {
     __device__ __forceinline__ float shift() const { return finite(maximum); }
 };
 
-template <int kSize, bool kCapped>
+// Scores of 16 rows, `factor` > 0 times which are exponents, become weights, and the states and
+// sums of the rows take them in.
+template <int kTiles, int kColumns>
+__device__ __forceinline__ void weigh_keys(float (&scores)[kTiles][4], SoftmaxState (&states)[2],
+                                           float (&sums)[kColumns][4], float factor) {
+    float factors[2];
+    CP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+        SoftmaxState& state = states[i];
+        float largest = -INFINITY;
+        CP_UNROLL
+        for (int j = 0; j < kTiles; ++j) {
+            CP_UNROLL
+            for (int e = 0; e < 2; ++e) largest = fmaxf(largest, scores[j][i * 2 + e]);
+        }
+        factors[i] = state.raise(quad_reduce(largest, Maximum{}) * factor);
+        const float shift = -state.shift();
+        CP_UNROLL
+        for (int j = 0; j < kTiles; ++j) {
+            CP_UNROLL
+            for (int e = 0; e < 2; ++e) {
+                float& score = scores[j][i * 2 + e];
+                score = exp2_fast(__fmaf_rn(score, factor, shift));
+                state.total += score;
+            }
+        }
+    }
+    // Maxima rarely rise after the first tiles.
+    if (factors[0] == 1.0f && factors[1] == 1.0f) return;
+    CP_UNROLL
+    for (int j = 0; j < kColumns; ++j) {
+        CP_UNROLL
+        for (int i = 0; i < 4; ++i) sums[j][i] *= factors[i / 2];
+    }
+}
+
+// Blocks of 16 queries that a warp has. Two share what is read of keys and values; soft caps leave
+// no registers for the second.
+template <ScoreKind kKind>
+constexpr int kWarpBlocks = kKind == kCappedScores ? 1 : 2;
+// Of all warps.
+template <ScoreKind kKind>
+constexpr int kTileQueries = 16 * kWarpBlocks<kKind> * kAttentionThreads / 32;
+
+// Hides the keys of a tile that queries may not see: those of lane / 4 + 8 i among 16 rows from
+// `first_query` on.
+template <ScoreKind kKind, int kTiles>
+__device__ __forceinline__ void hide_keys(float (&scores)[kTiles][4], const AttentionShape& shape,
+                                          int64_t sequence, int first_query, int first_key,
+                                          int lane) {
+    CP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+        const int query = first_query + lane / 4 + i * 8;
+        const int end = shape.end_of_keys(query) - first_key;
+        const int begin =
+            kKind == kPlainScores ? 0 : shape.begin_of_keys(sequence, query) - first_key;
+        CP_UNROLL
+        for (int j = 0; j < kTiles; ++j) {
+            CP_UNROLL
+            for (int e = 0; e < 2; ++e) {
+                const int key = j * 8 + lane % 4 * 2 + e;
+                bool is_seen = key < end;
+                if constexpr (kKind != kPlainScores) {
+                    is_seen = is_seen && key >= begin && shape.unmasked(sequence, first_key + key);
+                }
+                if (!is_seen) scores[j][i * 2 + e] = -INFINITY;
+            }
+        }
+    }
+}
+
+template <int kSize, ScoreKind kKind>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     attention_tile_kernel(AttentionShape shape, Operands<Bf16> p) {
+    constexpr int kInner = kKeys<kSize>, kBlocks = kWarpBlocks<kKind>;
+    constexpr int kQueries = kTileQueries<kKind>;
     CP_SHARED_DYNAMIC(unsigned char, shared);
     unsigned char* const queries = shared;
-    unsigned char* const keys = queries + kAttentionRows * kSize * 2;
-    unsigned char* const values = keys + kKeys * kSize * 2;
+    unsigned char* const keys = queries + kQueries * kSize * 2;
+    unsigned char* const values = keys + kInner * kSize * 2;
     const int lane = static_cast<int>(threadIdx.x) & 31;
-    const int warp_row = static_cast<int>(threadIdx.x) / 32 * 16;
-    const TilePlace place(blockIdx.x, shape.heads,
-                          (shape.length + kAttentionRows - 1) / kAttentionRows);
-    const int first_query = place.tile * kAttentionRows;
+    const int warp_row = static_cast<int>(threadIdx.x) / 32 * 16 * kBlocks;
+    const TilePlace place(blockIdx.x, shape.heads, (shape.length + kQueries - 1) / kQueries);
+    const int first_query = place.tile * kQueries, warp_query = first_query + warp_row;
     const int64_t first_token = place.sequence * shape.length;
     const int64_t query_at =
         (first_token + first_query) * shape.query_width + place.head * shape.head_size;
     const int64_t kv_at = first_token * shape.kv_width + place.head / shape.group * shape.head_size;
-    const int visible = shape.visible_keys(first_query, kAttentionRows);
+    const int visible = shape.visible_keys(first_query, kQueries);
     const int begin =
-        kKeys * shape.first_tile_of_keys(place.sequence, first_query, kAttentionRows, kKeys);
+        kKind == kPlainScores
+            ? 0
+            : kInner * shape.first_tile_of_keys(place.sequence, first_query, kQueries, kInner);
     const auto load_keys = [&](unsigned char* tile, const Bf16* source, int first) {
-        load_rows<kSize, kKeys>(tile, source + kv_at + first * shape.kv_width, shape.kv_width,
-                                shape.length - first, shape.head_size);
+        load_rows<kSize, kInner>(tile, source + kv_at + first * shape.kv_width, shape.kv_width,
+                                 shape.length - first, shape.head_size);
         copy_async_commit();
     };
 
-    const Exponents<kCapped> exponents(shape);
-    float output[kSize / 8][4] = {};
-    SoftmaxState upper, lower;  // of rows lane / 4 and lane / 4 + 8
-    load_rows<kSize, kAttentionRows>(queries, p.q + query_at, shape.query_width,
-                                     shape.length - first_query, shape.head_size);
+    const Exponents<kKind == kCappedScores> exponents(shape);
+    float output[kBlocks][kSize / 8][4] = {};
+    SoftmaxState states[kBlocks][2];  // of rows lane / 4 and lane / 4 + 8 of a block
+    load_rows<kSize, kQueries>(queries, p.q + query_at, shape.query_width,
+                               shape.length - first_query, shape.head_size);
     load_keys(keys, p.k, begin);
-    for (int first_key = begin; first_key < visible; first_key += kKeys) {
+    copy_async_wait<0>();
+    __syncthreads();
+    // Sums of a large head leave no registers for queries.
+    using Rows = std::conditional_t<(kSize > 64), TileRows<kSize>, HeldRows<kSize, kBlocks>>;
+    const Rows rows(TileRows<kSize>(queries, warp_row, lane));
+    for (int first_key = begin; first_key < visible; first_key += kInner) {
         copy_async_wait<0>();
         __syncthreads();  // keys are there, values are no longer needed
         load_keys(values, p.v, first_key);
-        float scores[kKeys / 8][4];
-        multiply_rows<kSize, kKeys>(scores, queries, warp_row, keys);
-
-        const int column = lane % 4 * 2;
-        CP_UNROLL
-        for (int j = 0; j < kKeys / 8; ++j) {
+        // With causal queries a warp has nothing to see beyond its own place.
+        const bool is_seen = shape.causal ? first_key < warp_query + 16 * kBlocks : true;
+        float scores[kBlocks][kInner / 8][4];
+        if (is_seen) {
+            multiply_rows<kSize, kInner, kBlocks>(scores, rows, keys);
+            const bool hides = kKind == kPlainScores
+                                   ? first_key + kInner > shape.end_of_keys(warp_query)
+                                   : shape.hides_keys(warp_query, first_key, kInner);
             CP_UNROLL
-            for (int i = 0; i < 4; ++i) {
-                scores[j][i] = exponents(scores[j][i]) * exponents.factor;
-            }
-        }
-        if (shape.hides_keys(first_query, first_key, kKeys)) {
-            // Keys of the tile that each of the two queries may see.
-            const int query = first_query + warp_row + lane / 4;
-            const int upper_begin = shape.begin_of_keys(place.sequence, query) - first_key;
-            const int lower_begin = shape.begin_of_keys(place.sequence, query + 8) - first_key;
-            const int upper_end = shape.end_of_keys(query) - first_key;
-            const int lower_end = shape.end_of_keys(query + 8) - first_key;
-            CP_UNROLL
-            for (int j = 0; j < kKeys / 8; ++j) {
-                CP_UNROLL
-                for (int i = 0; i < 4; ++i) {
-                    const int key = j * 8 + column + i % 2;
-                    const bool visible_key = key >= (i >= 2 ? lower_begin : upper_begin) &&
-                                             key < (i >= 2 ? lower_end : upper_end) &&
-                                             shape.unmasked(place.sequence, first_key + key);
-                    if (!visible_key) scores[j][i] = -INFINITY;
+            for (int block = 0; block < kBlocks; ++block) {
+                if constexpr (kKind == kCappedScores) {
+                    CP_UNROLL
+                    for (int i = 0; i < kInner / 2; ++i) {
+                        float& score = scores[block][i / 4][i % 4];
+                        score = exponents(score);
+                    }
                 }
+                if (hides) {
+                    hide_keys<kKind>(scores[block], shape, place.sequence, warp_query + block * 16,
+                                     first_key, lane);
+                }
+                weigh_keys(scores[block], states[block], output[block], exponents.factor);
             }
         }
-        float upper_largest = -INFINITY, lower_largest = -INFINITY;
-        CP_UNROLL
-        for (int j = 0; j < kKeys / 8; ++j) {
-            upper_largest = fmaxf(upper_largest, fmaxf(scores[j][0], scores[j][1]));
-            lower_largest = fmaxf(lower_largest, fmaxf(scores[j][2], scores[j][3]));
-        }
-        const float upper_factor = upper.raise(quad_reduce(upper_largest, Maximum{}));
-        const float lower_factor = lower.raise(quad_reduce(lower_largest, Maximum{}));
-        CP_UNROLL
-        for (int j = 0; j < kKeys / 8; ++j) {
-            CP_UNROLL
-            for (int i = 0; i < 4; ++i) {
-                SoftmaxState& state = i >= 2 ? lower : upper;
-                scores[j][i] = exp2_fast(scores[j][i] - state.shift());
-                state.total += scores[j][i];
-            }
-        }
-        CP_UNROLL
-        for (int j = 0; j < kSize / 8; ++j) {
-            CP_UNROLL
-            for (int i = 0; i < 4; ++i) output[j][i] *= i >= 2 ? lower_factor : upper_factor;
-        }
-
         copy_async_wait<0>();
         __syncthreads();  // values are there, keys are no longer needed
-        if (first_key + kKeys < visible) load_keys(keys, p.k, first_key + kKeys);
-        add_weighted_rows<kSize, kKeys>(output, scores, values);
+        if (first_key + kInner < visible) load_keys(keys, p.k, first_key + kInner);
+        if (is_seen) add_weighted_rows<kSize, kInner, kBlocks>(output, scores, values);
     }
 
-    const auto finish = [&](SoftmaxState& state, int row) {
-        state.total = quad_reduce(state.total, Sum{});
-        const bool nothing_seen = state.total == 0.0f;
-        if (lane % 4 == 0 && first_query + row < shape.length) {
-            p.lse[(first_token + first_query + row) * shape.heads + place.head] =
-                nothing_seen ? -INFINITY : state.maximum * kLn2 + logf(state.total);
+    CP_UNROLL
+    for (int block = 0; block < kBlocks; ++block) {
+        const int block_row = warp_row + block * 16;
+        float factors[2];
+        CP_UNROLL
+        for (int i = 0; i < 2; ++i) {
+            SoftmaxState& state = states[block][i];
+            const int row = block_row + lane / 4 + i * 8;
+            state.total = quad_reduce(state.total, Sum{});
+            const bool nothing_seen = state.total == 0.0f;
+            if (lane % 4 == 0 && first_query + row < shape.length) {
+                p.lse[(first_token + first_query + row) * shape.heads + place.head] =
+                    nothing_seen ? -INFINITY : state.maximum * kLn2 + logf(state.total);
+            }
+            factors[i] = nothing_seen ? 0.0f : 1.0f / state.total;
         }
-        return nothing_seen ? 0.0f : 1.0f / state.total;
-    };
-    const float upper_factor = finish(upper, warp_row + lane / 4);
-    const float lower_factor = finish(lower, warp_row + lane / 4 + 8);
-    store_rows<kSize>(output, upper_factor, lower_factor, queries, warp_row, p.o + query_at,
-                      shape.query_width, shape.length - first_query, shape.head_size);
+        store_rows<kSize>(output[block], factors[0], factors[1], queries, block_row, p.o + query_at,
+                          shape.query_width, shape.length - first_query, shape.head_size);
+    }
 }
 
-template <int kSize, bool kCapped>
+template <int kSize, ScoreKind kKind>
 cudaError_t launch_tile(CpDevice& device, const AttentionShape& shape,
                         const Operands<Bf16>& operands) {
-    const auto kernel = attention_tile_kernel<kSize, kCapped>;
-    constexpr int kSharedBytes = (kAttentionRows + 2 * kKeys) * kSize * 2;
+    const auto kernel = attention_tile_kernel<kSize, kKind>;
+    constexpr int kQueries = kTileQueries<kKind>;
+    constexpr int kSharedBytes = (kQueries + 2 * kKeys<kSize>)*kSize * 2;
     const cudaError_t status =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
     if (status != cudaSuccess) return status;
-    const int64_t blocks = shape.sequences * shape.heads * shape.tiles(kAttentionRows);
+    const int64_t blocks = shape.sequences * shape.heads * shape.tiles(kQueries);
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kAttentionThreads), kSharedBytes,
               device.stream, shape, operands);
     return cudaGetLastError();
@@ -232,9 +291,13 @@ template <class T>
 cudaError_t launch_rows(CpDevice& device, const AttentionShape& shape,
                         const Operands<T>& operands) {
     const auto kernel = attention_row_kernel<T>;
-    const int shared_bytes = (kBlockRows + 2 * kInnerRows) * row_stride(shape.head_size) * 4;
-    const cudaError_t status =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    const auto bytes_of = [](int64_t head_size) {
+        return (kBlockRows + 2 * kInnerRows) * row_stride(head_size) * 4;
+    };
+    const int shared_bytes = bytes_of(shape.head_size);
+    // The most of any head size, for another thread may launch the same kernel with another one.
+    const cudaError_t status = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes_of(kMaxHeadSize));
     if (status != cudaSuccess) return status;
     const int64_t blocks = shape.sequences * shape.heads * shape.tiles(kBlockRows);
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kRowThreads),
@@ -257,9 +320,11 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
                                    data<T>(call->inputs[2]), data<T>(call->outputs[0]),
                                    data<float>(call->outputs[1])};
         if constexpr (std::is_same_v<T, Bf16>) {
-            if (shape.head_size <= kMaxTileSize) {
-                with_tile_kind(shape, [&](auto size, auto capped) {
-                    status = launch_tile<decltype(size)::value, decltype(capped)::value>(
+            // The largest product is the largest score where the scale is positive, as it always
+            // is.
+            if (shape.head_size <= kMaxTileSize && shape.scale > 0.0f) {
+                with_tile_kind(shape, [&](auto size, auto kind) {
+                    status = launch_tile<decltype(size)::value, decltype(kind)::value>(
                         *device, shape, operands);
                 });
                 return;

@@ -40,7 +40,7 @@ struct AttentionShape {
         group = heads / kv_heads;
     }
 
-    __device__ __forceinline__ bool hides_earlier_keys() const {
+    __host__ __device__ __forceinline__ bool hides_earlier_keys() const {
         return first_keys != nullptr || window > 0;
     }
     // Keys before this one are hidden from a query: those of other documents, and those before its
@@ -124,10 +124,13 @@ struct TilePlace {
     int64_t sequence;
     int head, tile;
 
-    __device__ __forceinline__ TilePlace(int64_t block, int heads, int tiles)
-        : sequence(block / tiles / heads),
-          head(static_cast<int>(block / tiles % heads)),
-          tile(static_cast<int>(tiles - 1 - block % tiles)) {}
+    __device__ __forceinline__ TilePlace(uint32_t block, int num_heads, int num_tiles) {
+        const auto heads = static_cast<uint32_t>(num_heads);
+        const auto tiles = static_cast<uint32_t>(num_tiles);
+        sequence = block / tiles / heads;
+        head = static_cast<int>(block / tiles % heads);
+        tile = static_cast<int>(tiles - 1 - block % tiles);
+    }
 };
 
 }  // namespace compact

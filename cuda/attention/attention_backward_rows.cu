@@ -134,8 +134,9 @@ cudaError_t launch(CpDevice& device, void (*kernel)(AttentionShape, AttentionGra
                    int64_t blocks, const AttentionShape& shape,
                    const AttentionGradients<T>& gradients) {
     const int shared_bytes = SharedRows::bytes(shape.head_size);
-    const cudaError_t status =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    // The most of any head size, for another thread may launch the same kernel with another one.
+    const cudaError_t status = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SharedRows::bytes(kMaxHeadSize));
     if (status != cudaSuccess) return status;
     CP_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kRowThreads),
               static_cast<size_t>(shared_bytes), device.stream, shape, gradients);

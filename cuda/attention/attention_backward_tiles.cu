@@ -37,7 +37,7 @@ struct SharedTiles {
 };
 
 // dK and dV of 64 keys, over the queries of the heads that share them, in order.
-template <int kSize, bool kCapped>
+template <int kSize, ScoreKind kKind>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     key_gradient_tile_kernel(AttentionShape shape, AttentionGradients<Bf16> p) {
     constexpr int kInner = kInnerRows<kSize>;
@@ -76,11 +76,13 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         }
     };
 
-    const Exponents<kCapped> exponents(shape);
+    const Exponents<kKind == kCappedScores> exponents(shape);
     // Where the queries that see the two keys of a thread end.
     const int ends[2] = {shape.end_of_queries(place.sequence, first_key + warp_row + lane / 4),
                          shape.end_of_queries(place.sequence, first_key + warp_row + lane / 4 + 8)};
-    float d_keys[kSize / 8][4] = {}, d_values[kSize / 8][4] = {};
+    const TileRows<kSize> keys(tiles.outer(0), warp_row, lane);
+    const TileRows<kSize> values(tiles.outer(1), warp_row, lane);
+    float d_keys[1][kSize / 8][4] = {}, d_values[1][kSize / 8][4] = {};
     load_rows<kSize, kAttentionRows>(tiles.outer(0), p.k + kv_at, shape.kv_width,
                                      shape.length - first_key, shape.head_size);
     load_rows<kSize, kAttentionRows>(tiles.outer(1), p.v + kv_at, shape.kv_width,
@@ -94,10 +96,9 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         copy_async_commit();
         const int stage = step & 1;
         // S^T and (dO V^T)^T: 16 keys of this warp by the queries of the tile.
-        float probabilities[kInner / 8][4], d_scores[kInner / 8][4];
-        multiply_rows<kSize, kInner>(probabilities, tiles.outer(0), warp_row,
-                                     tiles.inner(0, stage));
-        multiply_rows<kSize, kInner>(d_scores, tiles.outer(1), warp_row, tiles.inner(1, stage));
+        float probabilities[1][kInner / 8][4], d_scores[1][kInner / 8][4];
+        multiply_rows<kSize, kInner, 1>(probabilities, keys, tiles.inner(0, stage));
+        multiply_rows<kSize, kInner, 1>(d_scores, values, tiles.inner(1, stage));
 
         const int first_query = (first_tile + step % tiles_per_head) * kInner;
         const bool hides = shape.hides_keys(first_query, first_key, kAttentionRows);
@@ -108,7 +109,8 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
             const int end_seeing = ends[i] - first_query;
             if (hides) {
                 const int key = first_key + warp_row + lane / 4 + i * 8;
-                const bool absent = key >= shape.length || !shape.unmasked(place.sequence, key);
+                const bool absent = key >= shape.length ||
+                                    (kKind != kPlainScores && !shape.unmasked(place.sequence, key));
                 if (shape.causal && key > first_query) first_seeing = key - first_query;
                 if (absent) first_seeing = kInner;
             }
@@ -119,27 +121,29 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                     const int query = j * 8 + lane % 4 * 2 + e;
                     const float lse = tiles.statistics(0, stage)[query] * kLog2E;
                     const float dot = tiles.statistics(1, stage)[query];
-                    float& probability = probabilities[j][i * 2 + e];
-                    float& d_score = d_scores[j][i * 2 + e];
+                    float& probability = probabilities[0][j][i * 2 + e];
+                    float& d_score = d_scores[0][j][i * 2 + e];
                     const float bent = exponents(probability);
                     probability = exp2_fast(__fmaf_rn(bent, exponents.factor, -lse));
-                    if (query < first_seeing || query >= end_seeing) probability = 0.0f;
+                    const bool is_seen =
+                        query >= first_seeing && (kKind == kPlainScores || query < end_seeing);
+                    if (!is_seen) probability = 0.0f;
                     d_score = probability * (d_score - dot) * exponents.slope(bent);
                 }
             }
         }
-        add_weighted_rows<kSize, kInner>(d_values, probabilities, tiles.inner(1, stage));
-        add_weighted_rows<kSize, kInner>(d_keys, d_scores, tiles.inner(0, stage));
+        add_weighted_rows<kSize, kInner, 1>(d_values, probabilities, tiles.inner(1, stage));
+        add_weighted_rows<kSize, kInner, 1>(d_keys, d_scores, tiles.inner(0, stage));
     }
     const int left = shape.length - first_key;
-    store_rows<kSize>(d_keys, shape.scale, shape.scale, tiles.outer(0), warp_row, p.dk + kv_at,
+    store_rows<kSize>(d_keys[0], shape.scale, shape.scale, tiles.outer(0), warp_row, p.dk + kv_at,
                       shape.kv_width, left, shape.head_size);
-    store_rows<kSize>(d_values, 1.0f, 1.0f, tiles.outer(1), warp_row, p.dv + kv_at, shape.kv_width,
-                      left, shape.head_size);
+    store_rows<kSize>(d_values[0], 1.0f, 1.0f, tiles.outer(1), warp_row, p.dv + kv_at,
+                      shape.kv_width, left, shape.head_size);
 }
 
 // dQ of 64 queries of one head, over the keys they see.
-template <int kSize, bool kCapped>
+template <int kSize, ScoreKind kKind>
 __global__ void __launch_bounds__(kAttentionThreads, 2)
     query_gradient_tile_kernel(AttentionShape shape, AttentionGradients<Bf16> p) {
     constexpr int kInner = kInnerRows<kSize>;
@@ -169,7 +173,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                                  shape.head_size);
     };
 
-    const Exponents<kCapped> exponents(shape);
+    const Exponents<kKind == kCappedScores> exponents(shape);
     // Of rows lane / 4 and lane / 4 + 8.
     const int row = first_query + warp_row + lane / 4;
     const int64_t statistics = p.statistics.begin(place.sequence, shape.heads, place.head) + row;
@@ -177,7 +181,9 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
                           p.statistics.lse[statistics + 8] * kLog2E};
     const float dots[2] = {p.statistics.dots[statistics], p.statistics.dots[statistics + 8]};
 
-    float d_queries[kSize / 8][4] = {};
+    const TileRows<kSize> queries(tiles.outer(0), warp_row, lane);
+    const TileRows<kSize> gradients(tiles.outer(1), warp_row, lane);
+    float d_queries[1][kSize / 8][4] = {};
     load_rows<kSize, kAttentionRows>(tiles.outer(0), p.q + query_at, shape.query_width,
                                      shape.length - first_query, shape.head_size);
     load_rows<kSize, kAttentionRows>(tiles.outer(1), p.d_o + query_at, shape.query_width,
@@ -191,35 +197,39 @@ __global__ void __launch_bounds__(kAttentionThreads, 2)
         copy_async_commit();
         const int stage = step & 1;
         // S and dO V^T: 16 queries of this warp by the keys of the tile.
-        float scores[kInner / 8][4], d_scores[kInner / 8][4];
-        multiply_rows<kSize, kInner>(scores, tiles.outer(0), warp_row, tiles.inner(0, stage));
-        multiply_rows<kSize, kInner>(d_scores, tiles.outer(1), warp_row, tiles.inner(1, stage));
+        float scores[1][kInner / 8][4], d_scores[1][kInner / 8][4];
+        multiply_rows<kSize, kInner, 1>(scores, queries, tiles.inner(0, stage));
+        multiply_rows<kSize, kInner, 1>(d_scores, gradients, tiles.inner(1, stage));
 
         const int first_key = (first_tile + step) * kInner;
         const bool hides = shape.hides_keys(first_query, first_key, kInner);
         CP_UNROLL
         for (int i = 0; i < 2; ++i) {
-            const int begin = shape.begin_of_keys(place.sequence, row + i * 8) - first_key;
+            const int begin = kKind == kPlainScores
+                                  ? 0
+                                  : shape.begin_of_keys(place.sequence, row + i * 8) - first_key;
             const int end = shape.end_of_keys(row + i * 8) - first_key;
             CP_UNROLL
             for (int j = 0; j < kInner / 8; ++j) {
                 CP_UNROLL
                 for (int e = 0; e < 2; ++e) {
                     const int key = j * 8 + lane % 4 * 2 + e;
-                    float& d_score = d_scores[j][i * 2 + e];
-                    const float bent = exponents(scores[j][i * 2 + e]);
+                    float& d_score = d_scores[0][j][i * 2 + e];
+                    const float bent = exponents(scores[0][j][i * 2 + e]);
                     float probability = exp2_fast(__fmaf_rn(bent, exponents.factor, -lse[i]));
-                    if (hides && (key < begin || key >= end ||
-                                  !shape.unmasked(place.sequence, first_key + key))) {
-                        probability = 0.0f;
+                    bool is_seen = key < end;
+                    if constexpr (kKind != kPlainScores) {
+                        is_seen = is_seen && key >= begin &&
+                                  shape.unmasked(place.sequence, first_key + key);
                     }
+                    if (hides && !is_seen) probability = 0.0f;
                     d_score = probability * (d_score - dots[i]) * exponents.slope(bent);
                 }
             }
         }
-        add_weighted_rows<kSize, kInner>(d_queries, d_scores, tiles.inner(0, stage));
+        add_weighted_rows<kSize, kInner, 1>(d_queries, d_scores, tiles.inner(0, stage));
     }
-    store_rows<kSize>(d_queries, shape.scale, shape.scale, tiles.outer(0), warp_row,
+    store_rows<kSize>(d_queries[0], shape.scale, shape.scale, tiles.outer(0), warp_row,
                       p.dq + query_at, shape.query_width, shape.length - first_query,
                       shape.head_size);
 }
@@ -241,14 +251,14 @@ cudaError_t attention_backward_tiles(CpDevice& device, const AttentionShape& sha
                                      const AttentionGradients<Bf16>& gradients) {
     const int64_t blocks = shape.sequences * shape.tiles(kAttentionRows);
     cudaError_t status = cudaSuccess;
-    with_tile_kind(shape, [&](auto size, auto capped) {
+    with_tile_kind(shape, [&](auto size, auto kind) {
         constexpr int kSize = decltype(size)::value;
-        constexpr bool kCapped = decltype(capped)::value;
+        constexpr ScoreKind kKind = decltype(kind)::value;
         constexpr int kBytes = SharedTiles<kSize>::kBytes;
-        status = launch(device, key_gradient_tile_kernel<kSize, kCapped>, kBytes,
+        status = launch(device, key_gradient_tile_kernel<kSize, kKind>, kBytes,
                         blocks * shape.kv_heads, shape, gradients);
         if (status != cudaSuccess) return;
-        status = launch(device, query_gradient_tile_kernel<kSize, kCapped>, kBytes,
+        status = launch(device, query_gradient_tile_kernel<kSize, kKind>, kBytes,
                         blocks * shape.heads, shape, gradients);
     });
     return status;

@@ -1,4 +1,5 @@
-// Tiles of attention on tensor cores: rows of one head in shared memory, 16 of them a warp.
+// Tiles of attention on tensor cores: rows of one head in shared memory, a block of 16 or two of
+// them a warp.
 //
 // A tile has kSize columns, the head size rounded up to 32, 64, 96 or 128; what is missing is zero.
 #pragma once
@@ -12,7 +13,7 @@
 namespace compact {
 
 inline constexpr int kAttentionThreads = 128;  // four warps
-inline constexpr int kAttentionRows = 64;      // of a block: 16 a warp
+inline constexpr int kAttentionRows = 64;      // of a block of threads in backward: 16 a warp
 inline constexpr float kLog2E = 1.4426950409f;
 
 // 2^x, relative error below 2^-22.
@@ -57,17 +58,6 @@ struct Exponents {
     }
 };
 
-// Two numbers as bf16 in one register, `low` in the lower half.
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-#if defined(CP_DEVICE_CODE)
-    uint32_t result;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
-    return result;
-#else
-    return bf16_from_float(low) | static_cast<uint32_t>(bf16_from_float(high)) << 16;
-#endif
-}
-
 // What the 16-byte chunks of a row are exchanged by, so that the eight rows of an ldmatrix fall
 // into different banks. The same for rows that are a multiple of 8 apart.
 template <int kSize>
@@ -90,7 +80,11 @@ struct LaneChunks {
 
     __device__ __forceinline__ const unsigned char* at(const unsigned char* tile, int block,
                                                        int pair) const {
-        return tile + row_offset + (half_offset ^ (pair << 5)) + block * 16 * kSize * 2;
+        // Chunks are exchanged within this many pairs: what is beyond is added, and needs no
+        // address.
+        constexpr int kPairs = kSize % 64 == 0 ? 4 : 2;
+        return tile + row_offset + (half_offset ^ (pair % kPairs << 5)) +
+               pair / kPairs * kPairs * 32 + block * 16 * kSize * 2;
     }
 };
 
@@ -98,68 +92,116 @@ struct LaneChunks {
 template <int kSize, int kRows>
 __device__ __forceinline__ void load_rows(unsigned char* tile, const Bf16* source, int64_t stride,
                                           int64_t valid, int64_t columns) {
-    constexpr int kChunks = kSize / 8, kRowsAtOnce = kAttentionThreads / kChunks;
+    constexpr int kChunks = kSize / 8, kRowsAtOnce = kAttentionThreads / kChunks / 8 * 8;
+    static_assert(kRows % kRowsAtOnce == 0);
     const int first_row = static_cast<int>(threadIdx.x) / kChunks;
     const int chunk = static_cast<int>(threadIdx.x) % kChunks;
     if (first_row >= kRowsAtOnce) return;
     const int rows = chunk * 8 >= columns ? 0 : (valid < kRows ? static_cast<int>(valid) : kRows);
     const Bf16* from = source + first_row * stride + chunk * 8;
-    for (int row = first_row; row < kRows; row += kRowsAtOnce) {
-        copy_async_16(tile + tile_offset<kSize>(row, chunk), row < rows ? from : source,
-                      row < rows ? 16 : 0);
+    unsigned char* const to = tile + tile_offset<kSize>(first_row, chunk);
+    CP_UNROLL
+    for (int i = 0; i < kRows / kRowsAtOnce; ++i) {
+        copy_async_16_if(first_row + i * kRowsAtOnce < rows, to + i * kRowsAtOnce * kSize * 2,
+                         from);
         from += kRowsAtOnce * stride;
     }
 }
 
-// scores (16, kInner) = rows first_row ... + 15 of x times the rows of u, both tiles of kSize
-// columns.
-template <int kSize, int kInner>
-__device__ __forceinline__ void multiply_rows(float (&scores)[kInner / 8][4],
-                                              const unsigned char* x, int first_row,
-                                              const unsigned char* u) {
+// The left operand of a product: 16 rows of a tile from first_row on, for one lane.
+template <int kSize>
+struct TileRows {
+    const unsigned char* tile;
+    LaneChunks<kSize> chunks;
+
+    __device__ __forceinline__ TileRows(const unsigned char* of, int first_row, int lane)
+        : tile(of), chunks(first_row + (lane & 15), lane >> 4) {}
+    // Columns 16 * step ... + 15 of the block-th 16 rows.
+    __device__ __forceinline__ void load(uint32_t (&fragment)[4], int block, int step) const {
+        load_matrix_x4<false>(fragment, chunks.at(tile, block, step));
+    }
+};
+
+// The same, kept in registers.
+template <int kSize, int kBlocks>
+struct HeldRows {
+    uint32_t fragments[kBlocks][kSize / 16][4];
+
+    __device__ __forceinline__ explicit HeldRows(const TileRows<kSize>& rows) {
+        CP_UNROLL
+        for (int block = 0; block < kBlocks; ++block) {
+            CP_UNROLL
+            for (int step = 0; step < kSize / 16; ++step) {
+                rows.load(fragments[block][step], block, step);
+            }
+        }
+    }
+    __device__ __forceinline__ void load(uint32_t (&fragment)[4], int block, int step) const {
+        CP_UNROLL
+        for (int i = 0; i < 4; ++i) fragment[i] = fragments[block][step][i];
+    }
+};
+
+// scores (16 kBlocks, kInner) = rows of x times the rows of u, a tile of kSize columns.
+template <int kSize, int kInner, int kBlocks, class Rows>
+__device__ __forceinline__ void multiply_rows(float (&scores)[kBlocks][kInner / 8][4],
+                                              const Rows& x, const unsigned char* u) {
     const int lane = static_cast<int>(threadIdx.x) & 31;
-    const LaneChunks<kSize> of_x(first_row + (lane & 15), lane >> 4);
     const LaneChunks<kSize> of_u((lane & 7) + (lane >> 4) * 8, (lane >> 3) & 1);
     CP_UNROLL
-    for (int j = 0; j < kInner / 8; ++j) {
-        CP_UNROLL
-        for (int i = 0; i < 4; ++i) scores[j][i] = 0.0f;
+    for (int j = 0; j < kBlocks * kInner / 2; ++j) {
+        scores[j / (kInner / 2)][j / 4 % (kInner / 8)][j % 4] = 0.0f;
     }
     CP_UNROLL
     for (int step = 0; step < kSize / 16; ++step) {
-        uint32_t a[4];
-        load_matrix_x4<false>(a, of_x.at(x, 0, step));
+        uint32_t a[kBlocks][4];
+        CP_UNROLL
+        for (int block = 0; block < kBlocks; ++block) x.load(a[block], block, step);
         CP_UNROLL
         for (int j = 0; j < kInner / 16; ++j) {
             uint32_t b[4];
             load_matrix_x4<false>(b, of_u.at(u, j, step));
             const uint32_t left[2] = {b[0], b[1]}, right[2] = {b[2], b[3]};
-            mma_16816(scores[2 * j], a, left);
-            mma_16816(scores[2 * j + 1], a, right);
+            CP_UNROLL
+            for (int block = 0; block < kBlocks; ++block) {
+                mma_16816(scores[block][2 * j], a[block], left);
+                mma_16816(scores[block][2 * j + 1], a[block], right);
+            }
         }
     }
 }
 
-// sums (16, kSize) += weights (16, kInner), rounded to bf16, times the tile (kInner, kSize).
-template <int kSize, int kInner>
-__device__ __forceinline__ void add_weighted_rows(float (&sums)[kSize / 8][4],
-                                                  const float (&weights)[kInner / 8][4],
+// sums (16 kBlocks, kSize) += weights (16 kBlocks, kInner), rounded to bf16, times the tile
+// (kInner, kSize).
+template <int kSize, int kInner, int kBlocks>
+__device__ __forceinline__ void add_weighted_rows(float (&sums)[kBlocks][kSize / 8][4],
+                                                  const float (&weights)[kBlocks][kInner / 8][4],
                                                   const unsigned char* tile) {
     const int lane = static_cast<int>(threadIdx.x) & 31;
     const LaneChunks<kSize> of_tile(lane & 15, lane >> 4);
     CP_UNROLL
     for (int step = 0; step < kInner / 16; ++step) {
         // The sums of one product lie where the next one wants its left operand.
-        const float(&even)[4] = weights[2 * step], (&odd)[4] = weights[2 * step + 1];
-        const uint32_t a[4] = {pack_bf16(even[0], even[1]), pack_bf16(even[2], even[3]),
-                               pack_bf16(odd[0], odd[1]), pack_bf16(odd[2], odd[3])};
+        uint32_t a[kBlocks][4];
+        CP_UNROLL
+        for (int block = 0; block < kBlocks; ++block) {
+            const float(&even)[4] = weights[block][2 * step];
+            const float(&odd)[4] = weights[block][2 * step + 1];
+            a[block][0] = bf16_pair(even[0], even[1]);
+            a[block][1] = bf16_pair(even[2], even[3]);
+            a[block][2] = bf16_pair(odd[0], odd[1]);
+            a[block][3] = bf16_pair(odd[2], odd[3]);
+        }
         CP_UNROLL
         for (int j = 0; j < kSize / 16; ++j) {
             uint32_t b[4];
             load_matrix_x4<true>(b, of_tile.at(tile, step, j));
             const uint32_t left[2] = {b[0], b[1]}, right[2] = {b[2], b[3]};
-            mma_16816(sums[2 * j], a, left);
-            mma_16816(sums[2 * j + 1], a, right);
+            CP_UNROLL
+            for (int block = 0; block < kBlocks; ++block) {
+                mma_16816(sums[block][2 * j], a[block], left);
+                mma_16816(sums[block][2 * j + 1], a[block], right);
+            }
         }
     }
 }
@@ -177,9 +219,9 @@ __device__ __forceinline__ void store_rows(const float (&sums)[kSize / 8][4], fl
     CP_UNROLL
     for (int j = 0; j < kSize / 8; ++j) {
         *reinterpret_cast<uint32_t*>(tile + tile_offset<kSize>(row, j) + within) =
-            pack_bf16(sums[j][0] * upper_factor, sums[j][1] * upper_factor);
+            bf16_pair(sums[j][0] * upper_factor, sums[j][1] * upper_factor);
         *reinterpret_cast<uint32_t*>(tile + tile_offset<kSize>(row + 8, j) + within) =
-            pack_bf16(sums[j][2] * lower_factor, sums[j][3] * lower_factor);
+            bf16_pair(sums[j][2] * lower_factor, sums[j][3] * lower_factor);
     }
     __syncwarp();
     constexpr int kChunks = kSize / 8;
@@ -201,15 +243,21 @@ __device__ __forceinline__ float quad_reduce(float value, Combine combine) {
     return combine(value, __shfl_xor_sync(0xffffffffu, value, 2));
 }
 
-// Calls body with two constants: the tile width for a head size up to 128, and whether scores are
-// capped.
+// What a kernel has to know of scores. Plain ones are seen by all queries, or by those from their
+// own place on; others may be hidden by masks, windows and the beginnings of documents.
+enum ScoreKind { kPlainScores, kMaskedScores, kCappedScores };
+
+// Calls body with two constants: the tile width for a head size up to 128, and the kind of scores.
 template <class Body>
 void with_tile_kind(const AttentionShape& shape, Body&& body) {
+    const bool is_masked = shape.mask != nullptr || shape.hides_earlier_keys();
     const auto with_size = [&](auto size) {
         if (shape.soft_cap.exists()) {
-            body(size, std::true_type{});
+            body(size, std::integral_constant<ScoreKind, kCappedScores>{});
+        } else if (is_masked) {
+            body(size, std::integral_constant<ScoreKind, kMaskedScores>{});
         } else {
-            body(size, std::false_type{});
+            body(size, std::integral_constant<ScoreKind, kPlainScores>{});
         }
     };
     if (shape.head_size <= 32) {

@@ -9,6 +9,7 @@ struct Problem {
     bool causal, masked;
     int64_t window = 0;   // tokens that a token sees; 0: all
     bool packed = false;  // documents of 37 tokens follow each other in a sequence
+    double scale = 0.0;   // 0: 1 / sqrt(head size)
 };
 
 const std::vector<Problem> kCases = {
@@ -30,6 +31,10 @@ const std::vector<Problem> kCases = {
     {2, 75, 2, 2, 144, true, false, 30},
     {1, 90, 2, 1, 64, true, true, 0, true},
     {1, 90, 1, 1, 160, true, false, 0, true},
+    {1, 300, 2, 1, 64, true, false},
+    {1, 200, 1, 1, 128, false, false},
+    {1, 270, 1, 1, 96, true, false},
+    {1, 70, 2, 1, 32, true, false, 0, false, -0.4},
 };
 
 void compare(const Problem& c, int32_t dtype) {
@@ -55,7 +60,8 @@ void compare(const Problem& c, int32_t dtype) {
             .attribute("headSize", static_cast<double>(c.head_size))
             .attribute("causal", c.causal)
             .attribute("window", static_cast<double>(c.window))
-            .attribute("scale", 1.0 / std::sqrt(static_cast<double>(c.head_size)))
+            .attribute("scale",
+                       c.scale != 0.0 ? c.scale : 1.0 / std::sqrt(static_cast<double>(c.head_size)))
             .agrees(tolerance);
     };
     Comparison forward("attention");
