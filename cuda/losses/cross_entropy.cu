@@ -17,7 +17,7 @@ SoftmaxRows all_rows(CpDevice& device, const char* op, const CpCall& call) {
     rows.logits = logits.data;
     rows.dtype = logits.dtype;
     rows.count = logits.shape[0];
-    rows.classes = logits.shape[1];
+    rows.classes = rows.stride = logits.shape[1];
     rows.targets = data<const int32_t>(call.inputs[1]);
     rows.ignore_index = static_cast<int64_t>(attribute(call, "ignoreIndex"));
     rows.losses = static_cast<double*>(call.workspace);
@@ -37,7 +37,7 @@ CpStatus run_backward(CpDevice* device, const CpCall* call, CpError* error) {
     const char* op = "crossEntropyBackward";
     const SoftmaxRows rows = all_rows(*device, op, *call);
     const double loss_scale = attribute(*call, "lossScale");
-    const SoftmaxGradient gradient{call->outputs[1].data, rows.dtype, rows.classes,
+    const SoftmaxGradient gradient{call->outputs[1].data, rows.dtype, rows.classes, false,
                                    static_cast<float>(loss_scale)};
     if (softmax_gradients(*device, op, rows, gradient, error) != CP_OK) return CP_FAILED;
     return add_losses(*device, op, rows.losses, rows.count, loss_scale,

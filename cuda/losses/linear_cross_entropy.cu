@@ -59,13 +59,6 @@ CpStatus forward(CpDevice* device, const CpCall* call, const char* op, CpError* 
                       data<float>(call->outputs[0]), error);
 }
 
-// Where the gradients of the logits of a chunk go.
-SoftmaxGradient gradient_of_chunk(const CpCall& call, const LinearLogits& p,
-                                  const LogitsWorkspace& work) {
-    return {work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype),
-            static_cast<float>(attribute(call, "lossScale"))};
-}
-
 // `after_input(first, count)` follows on the gradient of the input of each chunk. `lse` (tokens)
 // may be null.
 template <class AfterInput>
@@ -74,7 +67,8 @@ CpStatus differentiate(CpDevice* device, const CpCall* call, const char* op, flo
     const LinearLogits p(*call);
     const LogitsWorkspace work(*call, p);
     const IndexCheck check = check_indices(*device, op, "targets", p.vocab);
-    const SoftmaxGradient gradient = gradient_of_chunk(*call, p, work);
+    const SoftmaxGradient gradient =
+        gradient_of_chunk(p, work, static_cast<float>(attribute(*call, "lossScale")));
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
         SoftmaxRows rows = rows_of_chunk(*call, p, work, check, first, count);
@@ -127,7 +121,8 @@ CpStatus run_rows_backward(CpDevice* device, const CpCall* call, CpError* error)
     const char* op = "linearCrossEntropyRowsBackward";
     const LinearLogits p(*call);
     const LogitsWorkspace work(*call, p, false);
-    const SoftmaxGradient gradient = gradient_of_chunk(*call, p, work);
+    const SoftmaxGradient gradient =
+        gradient_of_chunk(p, work, static_cast<float>(attribute(*call, "lossScale")));
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {
         const int64_t count = std::min(p.chunk, p.tokens - first);
         SoftmaxRows rows = rows_of_chunk(*call, p, work, {}, first, count);

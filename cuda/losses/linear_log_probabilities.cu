@@ -71,7 +71,7 @@ CpStatus differentiate(CpDevice& device, const char* op, const CpCall& call,
                        const LogitsWorkspace& work, int64_t first_row, CpError* error,
                        After after) {
     const LinearLogits p(call);
-    const SoftmaxGradient gradient{work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype), -1.0f};
+    const SoftmaxGradient gradient = gradient_of_chunk(p, work, -1.0f);
     const SequenceScales scales{data<const float>(call.inputs[4]),
                                 p.tokens / num_elements(call.inputs[4])};
     for (int64_t first = 0; first < p.tokens; first += p.chunk) {

@@ -18,6 +18,7 @@ namespace compact {
 // (vocab, width).
 struct LinearLogits {
     int64_t tokens, width, vocab, chunk;
+    int64_t stride;  // logits from one row to the next: whole packs, so that all rows are aligned
     int32_t dtype;
     bool quantized;
 
@@ -27,6 +28,7 @@ struct LinearLogits {
           dtype(call.inputs[0].dtype),
           quantized(call.inputs[1].dtype == CP_I8) {
         vocab = call.inputs[1].shape[0];
+        stride = round_up(vocab, 8);
         const auto wanted = static_cast<int64_t>(attribute(call, "chunkTokens"));
         chunk = std::min(tokens, std::max<int64_t>(1, wanted));
     }
@@ -35,7 +37,9 @@ struct LinearLogits {
     const CpTensor& targets(const CpCall& call) const { return call.inputs[quantized ? 3 : 2]; }
 
     int64_t losses_bytes() const { return aligned(tokens * 8); }
-    int64_t logits_bytes() const { return aligned(chunk * vocab * 4); }
+    int64_t logits_bytes() const { return aligned(chunk * stride * 4); }
+    // Of gradients, which lie at the front of the fp32 rows.
+    int64_t gradient_stride() const { return stride * 4 / dtype_bytes(dtype); }
     int64_t last_chunk() const { return (tokens - 1) % chunk + 1; }
 
     // Workspace of the products of `count` tokens: their logits, the gradient of x, that of the
@@ -57,7 +61,7 @@ struct LinearLogits {
     }
 };
 
-// Losses (tokens) in double precision where they are wanted, logits (chunk, vocab), then that of
+// Losses (tokens) in double precision where they are wanted, logits (chunk, stride), then that of
 // the products.
 struct LogitsWorkspace {
     double* losses;
@@ -93,10 +97,12 @@ inline CudaGemmOperand weight_of(const CpCall& call, const LinearLogits& p, bool
 // Gradients of the logits where they stand: elements of x's dtype in rows as long as the fp32 ones.
 inline CudaGemmOperand logit_gradients(const LinearLogits& p, const LogitsWorkspace& work,
                                        bool transposed) {
-    return {work.logits, p.dtype, p.vocab * 4 / dtype_bytes(p.dtype), transposed};
+    CudaGemmOperand operand{work.logits, p.dtype, p.gradient_stride(), transposed};
+    operand.padded = true;
+    return operand;
 }
 
-// logits (count, vocab) = x w^T
+// logits (count, vocab) = x w^T, rows `stride` apart
 inline CpStatus compute_logits(CpDevice& device, const char* op, const CpCall& call,
                                const LinearLogits& p, const LogitsWorkspace& work, int64_t token,
                                int64_t count, CpError* error) {
@@ -107,7 +113,7 @@ inline CpStatus compute_logits(CpDevice& device, const char* op, const CpCall& c
     product.a = rows_of(call.inputs[0], token, false);
     product.b = weight_of(call, p, true);
     product.c = work.logits;
-    product.c_stride = p.vocab;
+    product.c_stride = p.stride;
     return gemm(device, op, product, work.gemm, error);
 }
 
@@ -146,6 +152,12 @@ inline CpStatus compute_weight_gradient(CpDevice& device, const char* op, const 
     return gemm(device, op, product, work.gemm, error);
 }
 
+// Where the gradients of the logits of a chunk go.
+inline SoftmaxGradient gradient_of_chunk(const LinearLogits& p, const LogitsWorkspace& work,
+                                         float scale) {
+    return {work.logits, p.dtype, p.gradient_stride(), true, scale};
+}
+
 // Rows of a chunk of `count` tokens from `first` on.
 inline SoftmaxRows rows_of_chunk(const CpCall& call, const LinearLogits& p,
                                  const LogitsWorkspace& work, const IndexCheck& check,
@@ -155,6 +167,7 @@ inline SoftmaxRows rows_of_chunk(const CpCall& call, const LinearLogits& p,
     rows.first_token = first;
     rows.count = count;
     rows.classes = p.vocab;
+    rows.stride = p.stride;
     rows.targets = data<const int32_t>(p.targets(call));
     rows.ignore_index = static_cast<int64_t>(attribute(call, "ignoreIndex"));
     rows.soft_cap = {static_cast<float>(attribute(call, "softCap"))};

@@ -61,7 +61,7 @@ template <class T>
 __device__ __forceinline__ bool row_loss(const SoftmaxRows& rows, RowSoftmax* softmax,
                                          int64_t* target, float* scratch) {
     const int64_t token = rows.first_token + blockIdx.x;
-    const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.classes;
+    const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.stride;
     *target = rows.targets[token];
     if (*target == rows.ignore_index || rows.check.bad(static_cast<int32_t>(*target), token)) {
         if (threadIdx.x == 0) {
@@ -81,6 +81,17 @@ __device__ __forceinline__ bool row_loss(const SoftmaxRows& rows, RowSoftmax* so
     return true;
 }
 
+template <class D>
+__device__ __forceinline__ void store_gradients(const SoftmaxGradient& gradient, D* target,
+                                                int count, float (&values)[kPackSize]) {
+    if (count == 0) return;
+    if (gradient.padded) {
+        CP_UNROLL
+        for (int i = 0; i < kPackSize; ++i) values[i] = i < count ? values[i] : 0.0f;
+    }
+    store_pack(target, gradient.padded ? kPackSize : count, values);
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads) softmax_loss_kernel(SoftmaxRows rows) {
     CP_SHARED(float[kMaxWarps], scratch);
@@ -93,7 +104,7 @@ template <class T, class D>
 __global__ void __launch_bounds__(kThreads)
     softmax_gradient_kernel(SoftmaxRows rows, SoftmaxGradient gradient) {
     CP_SHARED(float[kMaxWarps], scratch);
-    const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.classes;
+    const T* logits = static_cast<const T*>(rows.logits) + blockIdx.x * rows.stride;
     D* gradients = static_cast<D*>(gradient.data) + blockIdx.x * gradient.stride;
     RowSoftmax softmax;
     int64_t target;
@@ -116,7 +127,7 @@ __global__ void __launch_bounds__(kThreads)
         }
         // Gradients lie no further in memory than the logits that have been read by now.
         __syncthreads();
-        if (count > 0) store_pack(gradients + column, count, values);
+        store_gradients(gradient, gradients + column, count, values);
     }
 }
 
@@ -124,7 +135,7 @@ template <class D>
 __global__ void __launch_bounds__(kThreads)
     gradient_from_lse_kernel(SoftmaxRows rows, SoftmaxGradient gradient, SequenceScales scales) {
     const int64_t token = rows.first_token + blockIdx.x;
-    const float* logits = static_cast<const float*>(rows.logits) + blockIdx.x * rows.classes;
+    const float* logits = static_cast<const float*>(rows.logits) + blockIdx.x * rows.stride;
     D* gradients = static_cast<D*>(gradient.data) + blockIdx.x * gradient.stride;
     const bool counts = rows.targets[token] != rows.ignore_index;
     const int64_t target = rows.targets[token] - rows.first_class;
@@ -148,7 +159,7 @@ __global__ void __launch_bounds__(kThreads)
         }
         // Gradients lie no further in memory than the logits that have been read by now.
         __syncthreads();
-        if (count > 0) store_pack(gradients + column, count, values);
+        store_gradients(gradient, gradients + column, count, values);
     }
 }
 

@@ -15,6 +15,7 @@ struct SoftmaxRows {
     const void* logits = nullptr;  // (count, classes)
     int32_t dtype = CP_F32;
     int64_t first_token = 0, count = 0, classes = 0;
+    int64_t stride = 0;                // elements from one row of logits to the next
     int64_t first_class = 0;           // where the logits are those of some classes alone
     const int32_t* targets = nullptr;  // (tokens)
     int64_t ignore_index = 0;
@@ -29,6 +30,7 @@ struct SoftmaxGradient {
     void* data = nullptr;  // (count, classes), rows `stride` elements apart
     int32_t dtype = CP_F32;
     int64_t stride = 0;
+    bool padded = false;  // rows go on with zeros to a multiple of eight
     float scale = 1.0f;
 };
 
