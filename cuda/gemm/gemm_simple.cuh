@@ -41,8 +41,10 @@ template <class A, class B, class Epilogue>
 __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
     gemm_simple_kernel(A a, B b, int64_t m, int64_t n, int64_t k, int64_t k_per_split,
                        Epilogue epilogue) {
-    CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_a);  // (inner, row)
-    CP_SHARED(float[kSimpleTileK * kSimpleTile], tile_b);  // (inner, column)
+    // Rows are longer by what takes writes along the inner dimension to different banks.
+    constexpr int kStrideA = kSimpleTile + 2, kStrideB = kSimpleTile + 4;
+    CP_SHARED(float[kSimpleTileK * kStrideA], tile_a);  // (inner, row)
+    CP_SHARED(float[kSimpleTileK * kStrideB], tile_b);  // (inner, column)
     const int thread = static_cast<int>(threadIdx.x);
     const int row = thread / 8 * 2, column = thread % 8 * 8;
     const GemmTile tile =
@@ -59,21 +61,21 @@ __global__ void __launch_bounds__(kSimpleThreads, kSimpleBlocks)
             const int ra = a.transposed ? i % kSimpleTile : i / kSimpleTileK;
             const int ka = a.transposed ? i / kSimpleTile : i % kSimpleTileK;
             const bool in_a = row_begin + ra < m && inner + ka < k_end;
-            tile_a[ka * kSimpleTile + ra] = in_a ? a(row_begin + ra, inner + ka) : 0.0f;
+            tile_a[ka * kStrideA + ra] = in_a ? a(row_begin + ra, inner + ka) : 0.0f;
             const int cb = b.transposed ? i / kSimpleTileK : i % kSimpleTile;
             const int kb = b.transposed ? i % kSimpleTileK : i / kSimpleTile;
             const bool in_b = column_begin + cb < n && inner + kb < k_end;
-            tile_b[kb * kSimpleTile + cb] = in_b ? b(inner + kb, column_begin + cb) : 0.0f;
+            tile_b[kb * kStrideB + cb] = in_b ? b(inner + kb, column_begin + cb) : 0.0f;
         }
         __syncthreads();
         CP_UNROLL
         for (int p = 0; p < kSimpleTileK; ++p) {
             CP_UNROLL
             for (int i = 0; i < 2; ++i) {
-                const float va = tile_a[p * kSimpleTile + row + i];
+                const float va = tile_a[p * kStrideA + row + i];
                 CP_UNROLL
                 for (int j = 0; j < 8; ++j) {
-                    sums[i][j] = __fmaf_rn(va, tile_b[p * kSimpleTile + column + j], sums[i][j]);
+                    sums[i][j] = __fmaf_rn(va, tile_b[p * kStrideB + column + j], sums[i][j]);
                 }
             }
         }

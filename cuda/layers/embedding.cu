@@ -19,6 +19,8 @@ namespace compact {
 namespace {
 
 constexpr int kRowThreads = 128;  // eight columns each
+// Of dy, under way together: a frequent id's rows are added one after the other, as on the CPU.
+constexpr int kRowsAtOnce = 8;
 constexpr int kSortThreads = 256;
 constexpr int kScanThreads = 1024;
 // Parts of the tokens that are sorted side by side, each with its own counts of every id.
@@ -202,10 +204,23 @@ __global__ void __launch_bounds__(kRowThreads)
     if (accumulate && begin == end) return;
     const int count = pack_count(width, column);
     float sums[kPackSize] = {}, values[kPackSize];
-    for (int32_t i = begin; i < end; ++i) {
-        load_pack(dy + sort.positions[i] * width + column, count, values);
+    const auto add = [&sums](const float(&row)[kPackSize]) {
         CP_UNROLL
-        for (int k = 0; k < kPackSize; ++k) sums[k] += values[k];
+        for (int k = 0; k < kPackSize; ++k) sums[k] += row[k];
+    };
+    int32_t i = begin;
+    for (; i + kRowsAtOnce <= end; i += kRowsAtOnce) {
+        float rows[kRowsAtOnce][kPackSize];
+        CP_UNROLL
+        for (int r = 0; r < kRowsAtOnce; ++r) {
+            load_pack(dy + sort.positions[i + r] * width + column, count, rows[r]);
+        }
+        CP_UNROLL
+        for (int r = 0; r < kRowsAtOnce; ++r) add(rows[r]);
+    }
+    for (; i < end; ++i) {
+        load_pack(dy + sort.positions[i] * width + column, count, values);
+        add(values);
     }
     G* target = d_table + id * width + column;
     if (accumulate) {

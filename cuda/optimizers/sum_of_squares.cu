@@ -1,4 +1,5 @@
-// sumOfSquares: partials[index] = sum of x^2, in fp64 over fixed chunks that are added in order.
+// sumOfSquares: partials[index] = sum of x^2, eight of them in fp32, and these in fp64 over fixed
+// chunks that are added in order: consumer GPUs do fp64 at a 64th of the rate.
 // One access per element; limit: memory bandwidth.
 #include "cuda/optimizers/square_sums.h"
 #include "cuda/runtime/device.h"
@@ -25,11 +26,12 @@ __global__ void __launch_bounds__(kThreads)
          first += kThreads * kPackSize) {
         float values[kPackSize];
         load_pack(x + first, pack_count(end, first), values);
+        float squares = 0.0f;
         CP_UNROLL
         for (int i = 0; i < kPackSize; ++i) {
-            const double value = values[i];
-            sum += value * value;
+            squares = __fmaf_rn(values[i], values[i], squares);
         }
+        sum += squares;
     }
     sum = block_reduce(sum, Sum{}, scratch);
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;

@@ -60,8 +60,8 @@ T* data(const CpTensor& tensor) {
     return static_cast<T*>(tensor.data);
 }
 
-// Bytes rounded up, so that every part of a workspace can be read 16 bytes at a time.
-inline int64_t aligned(int64_t bytes) { return round_up(bytes, 64); }
+// Bytes rounded up, so that every part of a workspace begins where cuBLASLt takes it.
+inline int64_t aligned(int64_t bytes) { return round_up(bytes, 256); }
 
 // Calls body with a null pointer of the element type that `dtype` (f32 or bf16) stands for:
 // dispatch(dtype, [&](auto* type) { using T = std::remove_pointer_t<decltype(type)>; ... })

@@ -95,17 +95,30 @@ __device__ __forceinline__ bool phase_is_over(uint64_t* barrier, uint32_t parity
 #endif
 }
 
-// Until the phase with this parity (0 for the first, then 1, 0, ...) is over. A wait without end
-// becomes an error of the launch: seconds on a device, where a product takes milliseconds.
-__device__ __forceinline__ void wait_for_phase(uint64_t* barrier, uint32_t parity) {
-    constexpr int kMaxTries = 1 << 26;
-    for (int tries = 0; !phase_is_over(barrier, parity); ++tries) {
 #if defined(CP_DEVICE_CODE)
-        if (tries == kMaxTries) __trap();
-#else
-        emulation::pass_turn(tries == kMaxTries >> 10);
+__device__ __forceinline__ uint64_t global_nanoseconds() {
+    uint64_t time;
+    asm volatile("mov.u64 %0, %globaltimer;\n" : "=l"(time));
+    return time;
+}
 #endif
+
+// Until the phase with this parity (0 for the first, then 1, 0, ...) is over. A wait without end
+// becomes an error of the launch: after four seconds, where a product takes milliseconds.
+__device__ __forceinline__ void wait_for_phase(uint64_t* barrier, uint32_t parity) {
+    if (phase_is_over(barrier, parity)) return;
+#if defined(CP_DEVICE_CODE)
+    constexpr uint64_t kNanoseconds = uint64_t{4} * 1000 * 1000 * 1000;
+    const uint64_t begin = global_nanoseconds();
+    while (!phase_is_over(barrier, parity)) {
+        if (global_nanoseconds() - begin > kNanoseconds) __trap();
     }
+#else
+    constexpr int kMaxTries = 1 << 16;
+    for (int tries = 1; !phase_is_over(barrier, parity); ++tries) {
+        emulation::pass_turn(tries == kMaxTries);
+    }
+#endif
 }
 
 // ---- Copies ----------------------------------------------------------------------------------
