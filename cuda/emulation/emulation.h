@@ -7,19 +7,22 @@
 //   host_runtime.h    the host's calls, over machines that can be given faults
 //   streams.h         streams, events and graphs
 //   tensor_core.h     instructions of a warp on small matrices
+//   bank_conflicts.h  how often accesses to shared memory wait for each other
 //   hopper.h          what compute capability 9.0 alone has
 //   fake_cublaslt.cc  a library in the place of cuBLASLt
 //
 // What it refuses: it stops the process, and says where, when threads of a block or lanes of a warp
 // reach different barriers or collectives, a shuffle reads a lane outside its mask, an address is
-// not aligned, a tile is in another layout than the instruction reads, or a thread waits for what
-// will not come. A call that CUDA would refuse, such as a launch beyond a device's limits or what
-// must not be recorded, gives CUDA's error.
+// not aligned, a tile is in another layout than the instruction reads, a thread waits for what will
+// not come or ends with what it has not waited for, sums of a product in flight are touched, or a
+// block has more shared memory than its device. A call that CUDA would refuse, such as a launch
+// beyond a device's limits or a kernel's attributes, or what must not be recorded, gives CUDA's
+// error. Each of these is shown to be caught: test/emulated/test_planted_faults.cc.
 //
 // What it finds beside that: accesses out of bounds (with AddressSanitizer), races between barriers
 // (with ThreadSanitizer, or by a changed result under another fiber order).
 //
-// What it cannot show: timing, occupancy, bank conflicts, the finer points of the memory model, the
+// What it cannot show: timing, occupancy, the finer points of the memory model, the
 // last bits of exp and its kin.
 #pragma once
 
@@ -187,7 +190,8 @@ template <class... Parameters, class... Arguments>
 void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                    cudaStream_t stream, Arguments&&... arguments) {
     const Index3 blocks{grid.x, grid.y, grid.z}, threads{block.x, block.y, block.z};
-    if (!can_launch(blocks, threads)) return;
+    const auto* const function = reinterpret_cast<const void*>(kernel);
+    if (!can_launch(function, blocks, threads, shared_bytes)) return;
     // Each thread gets its own copy of the parameters, as on the device.
     const std::tuple<std::remove_cv_t<Parameters>...> parameters(
         std::forward<Arguments>(arguments)...);

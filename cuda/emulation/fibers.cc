@@ -2,14 +2,20 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
+#include "cuda/emulation/bank_conflicts.h"
+#include "cuda/emulation/host_runtime.h"
+#include "cuda/emulation/pending_boxes.h"
 #include "cuda/emulation/pending_copies.h"
+#include "cuda/emulation/pending_products.h"
 #include "cuda/emulation/sanitizer_hooks.h"
 
 #if !defined(__x86_64__)
@@ -69,6 +75,7 @@ struct Warp {
 // on their way to the next one, where they might have got to by then.
 struct Block {
     Index3 index{};
+    int first_fiber = 0;
     int live = 0, arrived = 0;
     unsigned barriers = 0;            // that have opened
     char order[2] = {};               // of every second barrier
@@ -76,10 +83,14 @@ struct Block {
     int result[3] = {};               // of the last one
     void* shared[kMaxSharedSlots] = {};
     void* dynamic = nullptr;
+    size_t shared_bytes = 0;  // of both kinds
     std::vector<Warp> warps;
+    PendingBoxes boxes;
+    ConflictCounts conflicts;
 };
 
 struct Fiber {
+    Block* block = nullptr;
     void* stack_pointer = nullptr;
     char* stack = nullptr;
     State state = State::kReady;
@@ -90,6 +101,7 @@ struct Fiber {
     void* tsan = nullptr;
     void* asan_fake_stack = nullptr;
     PendingCopies copies;
+    PendingProducts products;
 };
 
 // All of the scheduler's state belongs to the host thread that launches.
@@ -135,6 +147,7 @@ EMULATION_SCHEDULER void yield_to_scheduler() {
 
 EMULATION_SCHEDULER void run(Fiber& fiber) {
     scheduler.current = &fiber;
+    scheduler.block = fiber.block;
 #if defined(__SANITIZE_ADDRESS__)
     void* fake_stack;
     __sanitizer_start_switch_fiber(&fake_stack, fiber.stack, kStackBytes);
@@ -147,6 +160,7 @@ EMULATION_SCHEDULER void run(Fiber& fiber) {
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
     scheduler.current = nullptr;
+    scheduler.block = nullptr;
 }
 
 EMULATION_SCHEDULER void open_barrier(Block& block) {
@@ -158,7 +172,7 @@ EMULATION_SCHEDULER void open_barrier(Block& block) {
     block.arrived = 0;
     ++block.barriers;
     for (Fiber& fiber : scheduler.fibers) {
-        if (fiber.state == State::kAtBarrier) fiber.state = State::kReady;
+        if (fiber.block == &block && fiber.state == State::kAtBarrier) fiber.state = State::kReady;
     }
 }
 
@@ -176,6 +190,12 @@ EMULATION_SCHEDULER void leave_block(Fiber& self, Block& block) {
     }
 }
 
+void check_nothing_pends(const PendingProducts& products) {
+    if (!products.groups.empty() || !products.uncommitted.empty()) {
+        stop("a thread ends with products that it has not waited for");
+    }
+}
+
 EMULATION_SCHEDULER void fiber_main() {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(nullptr, &scheduler.main_stack_bottom,
@@ -183,6 +203,7 @@ EMULATION_SCHEDULER void fiber_main() {
 #endif
     acquire(&scheduler.begun);
     (*scheduler.body)();
+    check_nothing_pends(scheduler.current->products);
     leave_block(*scheduler.current, *scheduler.block);
     yield_to_scheduler();
     stop("a finished fiber was continued");
@@ -203,15 +224,17 @@ void ensure_stacks(int count) {
     }
 }
 
-void prepare_fiber(Fiber& fiber, int linear) {
+void prepare_fiber(int number, Block& block, int linear) {
+    Fiber& fiber = scheduler.fibers[static_cast<size_t>(number)];
     const Index3 size = scheduler.block_size;
     const auto n = static_cast<unsigned>(linear);
     void* fake_tsan = fiber.tsan;
     fiber = Fiber{};
     fiber.tsan = fake_tsan;
+    fiber.block = &block;
     fiber.linear = linear;
     fiber.thread = {n % size.x, n / size.x % size.y, n / size.x / size.y};
-    fiber.stack = scheduler.stacks + static_cast<size_t>(linear) * kStackBytes;
+    fiber.stack = scheduler.stacks + static_cast<size_t>(number) * kStackBytes;
 #if defined(__SANITIZE_ADDRESS__)
     // The functions that a fiber was in when it finished never returned: their frames stay marked.
     constexpr size_t kLastFrames = 4096;
@@ -225,10 +248,10 @@ void prepare_fiber(Fiber& fiber, int linear) {
     fiber.stack_pointer = top;
 #if defined(__SANITIZE_THREAD__)
     // Made once and used again: making one costs more than running a small block.
-    while (static_cast<int>(scheduler.tsan_fibers.size()) <= linear) {
+    while (static_cast<int>(scheduler.tsan_fibers.size()) <= number) {
         scheduler.tsan_fibers.push_back(__tsan_create_fiber(0));
     }
-    fiber.tsan = scheduler.tsan_fibers[static_cast<size_t>(linear)];
+    fiber.tsan = scheduler.tsan_fibers[static_cast<size_t>(number)];
 #endif
 }
 
@@ -237,6 +260,12 @@ uint32_t next_random(uint32_t& state) {
     state ^= state >> 17;
     state ^= state << 5;
     return state;
+}
+
+void shuffle(std::vector<int>& turn) {
+    for (size_t i = turn.size() - 1; i > 0; --i) {
+        std::swap(turn[i], turn[next_random(scheduler.seed) % static_cast<uint32_t>(i + 1)]);
+    }
 }
 
 [[noreturn]] void stop_at_deadlock() {
@@ -250,36 +279,48 @@ uint32_t next_random(uint32_t& state) {
     std::abort();
 }
 
-void run_block(Index3 index, size_t dynamic_shared_bytes) {
+std::unique_ptr<Block> make_block(Index3 index, int first_fiber, int threads,
+                                  size_t dynamic_shared_bytes) {
+    auto block = std::make_unique<Block>();
+    block->index = index;
+    block->first_fiber = first_fiber;
+    block->live = threads;
+    block->warps.resize(static_cast<size_t>((threads + kWarpSize - 1) / kWarpSize));
+    if (dynamic_shared_bytes > 0) {
+        block->dynamic = std::aligned_alloc(128, (dynamic_shared_bytes + 127) / 128 * 128);
+        std::memset(block->dynamic, 0xFF, dynamic_shared_bytes);
+        block->shared_bytes = dynamic_shared_bytes;
+    }
+    for (int i = 0; i < threads; ++i) prepare_fiber(first_fiber + i, *block, i);
+    return block;
+}
+
+void end_block(Block& block) {
+    if (!block.boxes.empty()) stop("a block ends with boxes that it has not waited for");
+    note_conflicts(block.conflicts);
+    for (void* slot : block.shared) std::free(slot);
+    std::free(block.dynamic);
+}
+
+// Blocks that are on a multiprocessor together.
+void run_blocks(const std::vector<Index3>& indices, size_t dynamic_shared_bytes) {
     const Unwatched unwatched;
     const Index3 size = scheduler.block_size;
     const int threads = static_cast<int>(size.x * size.y * size.z);
+    const int fibers = threads * static_cast<int>(indices.size());
+    scheduler.fibers.resize(static_cast<size_t>(fibers));
     // On the heap: memory there is new to ThreadSanitizer, so that what orders the fibers of one
     // block does not order them after those of the block before.
-    const auto owner = std::make_unique<Block>();
-    Block& block = *owner;
-    block.index = index;
-    block.live = threads;
-    block.warps.resize(static_cast<size_t>((threads + kWarpSize - 1) / kWarpSize));
-    if (dynamic_shared_bytes > 0) {
-        block.dynamic = std::aligned_alloc(128, (dynamic_shared_bytes + 127) / 128 * 128);
-        std::memset(block.dynamic, 0xFF, dynamic_shared_bytes);
+    std::vector<std::unique_ptr<Block>> blocks;
+    for (const Index3& index : indices) {
+        const int first_fiber = threads * static_cast<int>(blocks.size());
+        blocks.push_back(make_block(index, first_fiber, threads, dynamic_shared_bytes));
     }
-    scheduler.block = &block;
-    scheduler.fibers.resize(static_cast<size_t>(threads));
-    for (int i = 0; i < threads; ++i) prepare_fiber(scheduler.fibers[static_cast<size_t>(i)], i);
-    std::vector<int> turn(static_cast<size_t>(threads));
-    for (int i = 0; i < threads; ++i) {
-        turn[static_cast<size_t>(i)] =
-            scheduler.order == FiberOrder::kBackward ? threads - 1 - i : i;
-    }
-    for (int done = 0; done < threads;) {
-        if (scheduler.order == FiberOrder::kShuffled) {
-            for (int i = threads - 1; i > 0; --i) {
-                const auto j = next_random(scheduler.seed) % static_cast<uint32_t>(i + 1);
-                std::swap(turn[static_cast<size_t>(i)], turn[j]);
-            }
-        }
+    std::vector<int> turn(static_cast<size_t>(fibers));
+    std::iota(turn.begin(), turn.end(), 0);
+    if (scheduler.order == FiberOrder::kBackward) std::reverse(turn.begin(), turn.end());
+    for (int done = 0; done < fibers;) {
+        if (scheduler.order == FiberOrder::kShuffled) shuffle(turn);
         bool progress = false;
         for (int i : turn) {
             Fiber& fiber = scheduler.fibers[static_cast<size_t>(i)];
@@ -290,9 +331,14 @@ void run_block(Index3 index, size_t dynamic_shared_bytes) {
         }
         if (!progress) stop_at_deadlock();
     }
-    for (void* slot : block.shared) std::free(slot);
-    std::free(block.dynamic);
-    scheduler.block = nullptr;
+    for (const auto& block : blocks) end_block(*block);
+}
+
+// A place in a random order of `count`: i times a number that has no divisor in common with it.
+uint64_t shuffled_place(uint64_t i, uint64_t count) {
+    uint64_t factor = 0x9E3779B1u % count;
+    while (std::gcd(factor, count) != 1) ++factor;
+    return (i % count * factor + count / 3) % count;
 }
 
 }  // namespace
@@ -319,17 +365,27 @@ void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
     scheduler.grid = grid;
     scheduler.block_size = block;
     scheduler.body = &body;
-    ensure_stacks(static_cast<int>(threads));
+    const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
+    const bool is_shuffled = scheduler.order == FiberOrder::kShuffled;
+    // Two at a time where the order is random, so that nobody leans on one being over before the
+    // other begins.
+    const uint64_t together = is_shuffled && blocks > 1 ? 2 : 1;
+    ensure_stacks(static_cast<int>(threads * together));
 #if defined(__SANITIZE_THREAD__)
     scheduler.main_tsan = __tsan_get_current_fiber();
 #endif
     release(&scheduler.begun);
-    const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
-    for (uint64_t i = 0; i < blocks; ++i) {
-        const uint64_t j = scheduler.order == FiberOrder::kBackward ? blocks - 1 - i : i;
-        run_block({static_cast<unsigned>(j % grid.x), static_cast<unsigned>(j / grid.x % grid.y),
-                   static_cast<unsigned>(j / grid.x / grid.y)},
-                  dynamic_shared_bytes);
+    const auto index_of = [&](uint64_t i) {
+        uint64_t j = i;
+        if (scheduler.order == FiberOrder::kBackward) j = blocks - 1 - i;
+        if (is_shuffled) j = shuffled_place(i, blocks);
+        return Index3{static_cast<unsigned>(j % grid.x), static_cast<unsigned>(j / grid.x % grid.y),
+                      static_cast<unsigned>(j / grid.x / grid.y)};
+    };
+    for (uint64_t i = 0; i < blocks; i += together) {
+        std::vector<Index3> indices{index_of(i)};
+        if (together == 2 && i + 1 < blocks) indices.push_back(index_of(i + 1));
+        run_blocks(indices, dynamic_shared_bytes);
     }
     acquire(&scheduler.finished);
     scheduler.body = nullptr;
@@ -349,11 +405,25 @@ void* shared_slot(int id, size_t bytes) {
     if (slot == nullptr) {
         slot = std::aligned_alloc(128, (bytes + 127) / 128 * 128);
         std::memset(slot, 0xFF, bytes);
+        block.shared_bytes += (bytes + 15) / 16 * 16;
+        if (block.shared_bytes > shared_memory_limit()) {
+            stop("a block has more shared memory than devices of this capability give");
+        }
     }
     return slot;
 }
 
 PendingCopies& pending_copies() { return scheduler.current->copies; }
+PendingProducts& pending_products() { return scheduler.current->products; }
+PendingBoxes& pending_boxes() { return scheduler.block->boxes; }
+ConflictCounts& conflict_counts() { return scheduler.block->conflicts; }
+int warp_index() { return scheduler.current->linear / kWarpSize; }
+
+int random_delay() {
+    constexpr uint32_t kLongest = 4;
+    if (scheduler.order != FiberOrder::kShuffled) return 1;
+    return static_cast<int>(next_random(scheduler.seed) % kLongest);
+}
 
 void* dynamic_shared() { return scheduler.block->dynamic; }
 
@@ -421,7 +491,8 @@ EMULATION_SCHEDULER const Slot* warp_collective(unsigned mask, int op, const voi
     if (group->arrived == mask) {
         group->arrived = 0;
         ++group->generation;
-        const size_t first = static_cast<size_t>(self->linear / kWarpSize * kWarpSize);
+        const auto first =
+            static_cast<size_t>(self->block->first_fiber + self->linear / kWarpSize * kWarpSize);
         for (int i = 0; i < kWarpSize; ++i) {
             if (i != own_lane && (mask >> i & 1) != 0) {
                 scheduler.fibers[first + static_cast<size_t>(i)].state = State::kReady;

@@ -18,7 +18,8 @@ enum class FiberOrder { kForward, kBackward, kShuffled };
 // depends on it has a race.
 void set_fiber_order(FiberOrder order, uint32_t seed);
 
-// Runs `body` once per thread of every block, blocks one after another. Returns when all are done.
+// Runs `body` once per thread of every block; blocks one after another, in a random order two at a
+// time. Returns when all are done.
 void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
             const std::function<void()>& body);
 
@@ -28,6 +29,7 @@ Index3 block_index();
 Index3 block_size();
 Index3 grid_size();
 int lane();
+int warp_index();
 
 // Shared memory: slot `id` of the running block, made on first use and filled with 0xFF (a NaN in
 // fp32 and bf16), so that reading before writing shows.
@@ -41,6 +43,9 @@ int block_barrier(int predicate, BarrierResult result, int line);
 // lanes deposited.
 using Slot = unsigned char[64];
 const Slot* warp_collective(unsigned mask, int op, const void* in, size_t bytes, int line);
+
+// How many looks at a barrier what the hardware does in the background takes.
+int random_delay();
 
 // Lets the other threads of the block run: what a thread does that waits in a loop.
 void pass_turn();

@@ -1,9 +1,13 @@
 #include "cuda/emulation/hopper.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "cuda/emulation/fibers.h"
-#include "native/base/bf16.h"
+#include "cuda/emulation/operand_tile.h"
+#include "cuda/emulation/pending_boxes.h"
+#include "cuda/emulation/sanitizer_hooks.h"
 
 // A barrier orders threads; its own counters are no memory of theirs.
 #if defined(__SANITIZE_THREAD__)
@@ -42,22 +46,41 @@ void* order_of(uint64_t* barrier, bool parity) {
     return reinterpret_cast<char*>(barrier) + (parity ? 1 : 0);
 }
 
-// The eight-row pattern that copies write and products read.
-uint32_t swizzle(uint32_t address) { return address ^ ((address >> 7 & 7) << 4); }
+// Writes a box where it was to go, on behalf of the hardware.
+void deliver(PendingBox& box) {
+    order_after(&box.order);
+    const uint32_t begin = shared_address(box.shared);
+    const TensorMap& map = box.map;
+    for (int i = 0; i < map.box_rows; ++i) {
+        for (int j = 0; j < 64; ++j) {
+            const int64_t r = box.row + i, c = box.column + j;
+            uint16_t value = 0;
+            if (r >= 0 && r < map.rows && c >= 0 && c < map.columns) {
+                value = static_cast<const uint16_t*>(map.data)[r * map.stride + c];
+            }
+            const auto offset = static_cast<uint32_t>(i * 128 + j * 2);
+            std::memcpy(static_cast<char*>(dynamic_shared()) + swizzle(begin + offset), &value, 2);
+        }
+    }
+    order_before(order_of(box.barrier, phase_of(box.barrier)));
+    note(box.barrier, 0, -map.box_rows * 128);
+}
 
-// One bf16 of an operand tile, by the fields of its descriptor. `outer`: row of A or column of B.
-float element(uint64_t descriptor, bool inner_contiguous, uint32_t outer, uint32_t inner) {
-    if (descriptor >> 62 != 1) stop("a tile is not in the 128-byte swizzle");
-    const auto field = [&](int shift) {
-        return static_cast<uint32_t>(descriptor >> shift & 0x3fff) << 4;
-    };
-    const uint32_t begin = field(0), block = field(16), atom = field(32);
-    const uint32_t offset =
-        inner_contiguous ? outer / 8 * atom + outer % 8 * 128 + inner * 2
-                         : outer / 64 * block + outer % 64 * 2 + inner / 8 * atom + inner % 8 * 128;
-    uint16_t bits;
-    std::memcpy(&bits, static_cast<const char*>(dynamic_shared()) + swizzle(begin + offset), 2);
-    return bf16_to_float(bits);
+// A look at a barrier: boxes that it waits for may arrive.
+void look(uint64_t* barrier) {
+    PendingBoxes due;
+    {
+        const Unwatched unwatched;
+        PendingBoxes& boxes = pending_boxes();
+        const auto arrives = [&](const auto& box) {
+            return box->barrier == barrier && --box->looks < 0;
+        };
+        for (auto& box : boxes) {
+            if (arrives(box)) due.push_back(std::move(box));
+        }
+        boxes.erase(std::remove(boxes.begin(), boxes.end(), nullptr), boxes.end());
+    }
+    for (const auto& box : due) deliver(*box);
 }
 
 }  // namespace
@@ -79,6 +102,7 @@ void arrive(uint64_t* barrier, int expected_bytes) {
 }
 
 bool phase_is_over(uint64_t* barrier, uint32_t parity) {
+    look(barrier);
     if (phase_of(barrier) == (parity != 0)) return false;
     order_after(order_of(barrier, parity != 0));
     return true;
@@ -91,50 +115,19 @@ void pass_turn(bool forever) {
 
 void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t column,
                      uint64_t* barrier) {
-    const uint32_t begin = shared_address(shared);
-    if (begin % 1024 != 0) stop("a box is not copied to a multiple of 1024 bytes");
+    if (shared_address(shared) % 1024 != 0) {
+        stop("a box is not copied to a multiple of 1024 bytes");
+    }
     if (reinterpret_cast<uintptr_t>(map.data) % 16 != 0 || map.stride % 8 != 0) {
         stop("a matrix of boxes is not aligned to 16 bytes");
     }
-    for (int i = 0; i < map.box_rows; ++i) {
-        for (int j = 0; j < 64; ++j) {
-            const int64_t r = row + i, c = column + j;
-            uint16_t value = 0;
-            if (r >= 0 && r < map.rows && c >= 0 && c < map.columns) {
-                value = static_cast<const uint16_t*>(map.data)[r * map.stride + c];
-            }
-            const auto offset = static_cast<uint32_t>(i * 128 + j * 2);
-            std::memcpy(static_cast<char*>(dynamic_shared()) + swizzle(begin + offset), &value, 2);
-        }
-    }
-    order_before(order_of(barrier, phase_of(barrier)));
-    note(barrier, 0, -map.box_rows * 128);
-}
-
-void product_64x256x16(float (&d)[8][4][4], uint64_t a, bool inner_contiguous_a, uint64_t b,
-                       bool inner_contiguous_b, bool accumulate) {
-    const uint32_t thread = thread_index().x % 128, lane = thread % 32;
-    const uint32_t row = thread / 32 * 16 + lane / 4;
-    float rows[2][16];
-    for (uint32_t k = 0; k < 16; ++k) {
-        for (uint32_t i = 0; i < 2; ++i) {
-            rows[i][k] = element(a, inner_contiguous_a, row + 8 * i, k);
-        }
-    }
-    for (uint32_t block = 0; block < 32; ++block) {
-        for (uint32_t i = 0; i < 2; ++i) {
-            const uint32_t column = block * 8 + lane % 4 * 2 + i;
-            float top = accumulate ? d[block / 4][block % 4][i] : 0.0f;
-            float bottom = accumulate ? d[block / 4][block % 4][2 + i] : 0.0f;
-            for (uint32_t k = 0; k < 16; ++k) {
-                const float value = element(b, inner_contiguous_b, column, k);
-                top += rows[0][k] * value;
-                bottom += rows[1][k] * value;
-            }
-            d[block / 4][block % 4][i] = top;
-            d[block / 4][block % 4][2 + i] = bottom;
-        }
-    }
+    if (map.box_rows < 1 || map.box_rows > 256) stop("a box has more than 256 rows, or none");
+    std::memset(shared, 0xFF, static_cast<size_t>(map.box_rows) * 128);
+    const Unwatched unwatched;
+    auto box = std::make_unique<PendingBox>(
+        PendingBox{shared, map, row, column, barrier, random_delay(), 0});
+    order_before(&box->order);
+    pending_boxes().push_back(std::move(box));
 }
 
 }  // namespace compact::emulation

@@ -1,5 +1,6 @@
-// The emulation of cuda/simt/hopper.h: copies and products are done when they return, addresses of
-// shared memory are offsets from the block's dynamic part.
+// The emulation of cuda/simt/hopper.h: copies arrive and products are done no sooner than somebody
+// waits for them, with garbage in their place until then; addresses of shared memory are offsets
+// from the block's dynamic part.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,12 @@ void pass_turn(bool forever);
 
 void copy_tensor_box(void* shared, const TensorMap& map, int32_t row, int32_t column,
                      uint64_t* barrier);
+
+// Products of the running fiber's warpgroup.
+void begin_products();
 void product_64x256x16(float (&d)[8][4][4], uint64_t a, bool inner_contiguous_a, uint64_t b,
                        bool inner_contiguous_b, bool accumulate);
+void commit_products();
+void finish_products(int pending);
 
 }  // namespace compact::emulation

@@ -1,5 +1,6 @@
 #include "cuda/emulation/host_runtime.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -46,7 +47,8 @@ struct Driver {
     std::mutex mutex;
     Machine machine = machine_of_environment();
     std::map<int, DeviceState> devices;
-    std::map<void*, Block> blocks;  // of device memory
+    std::map<void*, Block> blocks;                                 // of device memory
+    std::map<std::pair<int, const void*>, size_t> dynamic_shared;  // of kernels, by device
     CallCounts counts;
 
     int64_t free_bytes(int index) {
@@ -120,14 +122,49 @@ int64_t free_bytes(int index) {
     return driver().free_bytes(index);
 }
 
-// What every device of today can launch.
-bool can_launch(Index3 grid, Index3 block) {
+size_t shared_memory_limit() {
+    // CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
+    constexpr size_t kKilobyte = 1024;
+    switch (current_machine().capability) {
+        case 80:
+        case 87:
+            return 163 * kKilobyte;
+        case 90:
+        case 100:
+        case 103:
+            return 227 * kKilobyte;
+        default:
+            return 99 * kKilobyte;
+    }
+}
+
+cudaError_t set_dynamic_shared(const void* kernel, int bytes) {
+    if (bytes < 0 || static_cast<size_t>(bytes) > shared_memory_limit()) {
+        return noted(cudaErrorInvalidValue);
+    }
+    const std::lock_guard lock(driver().mutex);
+    driver().dynamic_shared[{current_device, kernel}] = static_cast<size_t>(bytes);
+    return cudaSuccess;
+}
+
+bool can_launch(const void* kernel, Index3 grid, Index3 block, size_t dynamic_shared_bytes) {
+    constexpr size_t kUnset = 48 * 1024;
     const uint64_t threads = uint64_t{block.x} * block.y * block.z;
     const bool empty = grid.x == 0 || grid.y == 0 || grid.z == 0 || threads == 0;
     const bool possible =
         !empty && threads <= 1024 && grid.x <= 0x7fffffff && grid.y <= 65535 && grid.z <= 65535;
-    if (!possible) noted(cudaErrorInvalidConfiguration);
-    return possible;
+    if (!possible) {
+        noted(cudaErrorInvalidConfiguration);
+        return false;
+    }
+    size_t allowed = kUnset;
+    {
+        const std::lock_guard lock(driver().mutex);
+        const auto set = driver().dynamic_shared.find({current_device, kernel});
+        if (set != driver().dynamic_shared.end()) allowed = std::max(allowed, set->second);
+    }
+    if (dynamic_shared_bytes > allowed) noted(cudaErrorInvalidValue);
+    return dynamic_shared_bytes <= allowed;
 }
 
 bool begin_launch() {
@@ -231,7 +268,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
     *properties = {};
     std::strcpy(properties->name, "emulated on the CPU");
     properties->totalGlobalMem = static_cast<size_t>(machine.memory_bytes);
-    properties->sharedMemPerBlockOptin = 99 * 1024;
+    properties->sharedMemPerBlockOptin = shared_memory_limit();
     properties->major = machine.capability / 10;
     properties->minor = machine.capability % 10;
     properties->multiProcessorCount = 4;

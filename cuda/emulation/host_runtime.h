@@ -104,8 +104,14 @@ inline constexpr int64_t kContextBytes = int64_t{64} << 20;
 // Memory of a device that nobody holds; needs no context.
 int64_t free_bytes(int index);
 
-// Whether a launch is within the limits of devices; else it is an error of this call.
-bool can_launch(Index3 grid, Index3 block);
+// Shared memory that a block may have at most, on devices of the machine's capability.
+size_t shared_memory_limit();
+
+// Whether a launch is within the limits of devices, and those that were set for its kernel; else it
+// is an error of this call.
+bool can_launch(const void* kernel, Index3 grid, Index3 block, size_t dynamic_shared_bytes);
+
+cudaError_t set_dynamic_shared(const void* kernel, int bytes);
 
 // Whether the launch that is about to happen is to run its kernel.
 bool begin_launch();
@@ -167,6 +173,6 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int) {
-    return cudaSuccess;
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int value) {
+    return compact::emulation::set_dynamic_shared(reinterpret_cast<const void*>(kernel), value);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cuda/emulation/bank_conflicts.h"
 #include "cuda/emulation/fibers.h"
 #include "cuda/emulation/sanitizer_hooks.h"
 
@@ -20,6 +21,7 @@ void copy_later(void* target, const void* source, size_t bytes) {
         stop("an asynchronous copy is not 16-byte aligned");
     }
     std::memset(target, 0xFF, kCopyBytes);
+    count_copy(target);
     const Unwatched unwatched;
     pending_copies().uncommitted.push_back({target, source, bytes});
 }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "cuda/emulation/bank_conflicts.h"
 #include "cuda/emulation/fibers.h"
 #include "native/base/bf16.h"
 
@@ -36,10 +37,22 @@ void load_matrices(uint32_t (&r)[4], const void* row, bool transposed) {
     if ((reinterpret_cast<uintptr_t>(row) & 15) != 0) {
         stop("a matrix row is not 16-byte aligned");
     }
-    uint16_t own[8];
-    std::memcpy(own, row, sizeof own);  // the lane reads its own row, so a bad one shows here
+    struct Row {
+        uint16_t elements[8];
+        const void* address;
+    };
+    Row own{};
+    std::memcpy(own.elements, row, 16);  // the lane reads its own row, so a bad one shows here
+    own.address = row;
     const auto* slots =
-        warp_collective(0xffffffffu, transposed ? 102 : 101, own, sizeof own, __LINE__);
+        warp_collective(0xffffffffu, transposed ? 102 : 101, &own, sizeof own, __LINE__);
+    if (lane() == 0) {
+        Addresses rows;
+        for (size_t i = 0; i < rows.size(); ++i) {
+            rows[i] = reinterpret_cast<const Row*>(slots[i])->address;
+        }
+        count_matrix_load(rows);
+    }
     const int q = lane() / 4, p = lane() % 4 * 2;
     for (int m = 0; m < 4; ++m) {
         uint16_t low, high;

@@ -174,6 +174,7 @@ __device__ __forceinline__ void begin_products() {
 #if defined(CP_DEVICE_CODE)
     asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
 #else
+    emulation::begin_products();
     emulation::warp_collective(0xffffffffu, 103, nullptr, 0, __LINE__);
 #endif
 }
@@ -181,6 +182,8 @@ __device__ __forceinline__ void begin_products() {
 __device__ __forceinline__ void commit_products() {
 #if defined(CP_DEVICE_CODE)
     asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
+#else
+    emulation::commit_products();
 #endif
 }
 
@@ -190,6 +193,7 @@ __device__ __forceinline__ void wait_for_products() {
 #if defined(CP_DEVICE_CODE)
     asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(kPending) : "memory");
 #else
+    emulation::finish_products(kPending);
     emulation::warp_collective(0xffffffffu, 104, nullptr, 0, __LINE__);
 #endif
 }

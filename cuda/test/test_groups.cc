@@ -2,6 +2,7 @@
 // the other tests.
 #include <list>
 
+#include "cuda/test/capability.h"
 #include "cuda/test/group_comparison.h"
 
 namespace compact::test {
@@ -118,6 +119,7 @@ TEST(cuda_groups_of_products) {
 
 // Also updates of panels of P.
 TEST(cuda_groups_of_warpgroups) {
+    const OnCapability hopper(90);
     const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (const Product& product : sizes(kProducts, {1, 2})) {
         const auto& columns = is_reduced() ? kFewColumns : kColumns;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cuda/runtime/backend_cuda.h"
+#include "cuda/test/capability.h"
 #include "cuda/test/comparison.h"
 
 namespace compact::test {
@@ -124,6 +125,7 @@ TEST(cuda_narrow_tiles_of_projections) {
 // Sums of integers are exact, in whatever order a kernel adds.
 TEST(cuda_warpgroup_matmul) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
+    const OnCapability hopper(90);
     const auto plain = machine_with("COMPACT_CUDA_WARPGROUPS", "0");
     const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (const auto& [m, n, k] : sizes(kWarpgroupShapes, {0, 1})) {
@@ -161,6 +163,7 @@ TEST(cuda_warpgroup_matmul) {
 // Sums in fp32, in another order than those of the other kernel.
 TEST(cuda_warpgroup_projection) {
     if (!has_warpgroups()) return skip(kNoWarpgroups);
+    const OnCapability hopper(90);
     const auto plain = machine_with("COMPACT_CUDA_WARPGROUPS", "0");
     const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (const auto& [rows, columns, inner] : sizes(kWarpgroupShapes, {0})) {

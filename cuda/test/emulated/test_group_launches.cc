@@ -4,6 +4,7 @@
 
 #include "cuda/emulation/host_runtime.h"
 #include "cuda/runtime/backend_cuda.h"
+#include "cuda/test/capability.h"
 #include "cuda/test/group_comparison.h"
 
 namespace compact::test {
@@ -65,6 +66,7 @@ TEST(cuda_groups_are_one_launch) {
         CHECK(launches_of_products(1024, CP_BF16, transposed, true) == 2);
     }
     CHECK(launches_of_products(40, CP_F32, false, true) == 3);
+    const OnCapability hopper(90);
     const auto warpgroups = machine_with("COMPACT_CUDA_WARPGROUPS", "1");
     for (bool transposed : {false, true}) {
         CHECK(launches_of_products(40, CP_BF16, transposed, true, *warpgroups) == 1);

@@ -6,6 +6,7 @@
 #include "cuda/projection/projection.h"
 #include "cuda/runtime/backend_cuda.h"
 #include "cuda/runtime/ops.h"
+#include "cuda/test/emulated/on_machine.h"
 #include "native/test/check.h"
 #include "native/test/sha256.h"
 
@@ -165,10 +166,13 @@ TEST(cuda_phat_in_the_product_needs_no_panel) {
     }
 }
 
-TEST(cuda_warpgroups_are_off_unless_asked_for) {
+TEST(cuda_warpgroups_are_of_one_chip_and_off_unless_asked_for) {
+    const OnMachine hopper({.capability = 90});
     CHECK((*OpenDevice()).tensor_map_encoder == nullptr);
     setenv("COMPACT_CUDA_WARPGROUPS", "1", 1);
     CHECK((*OpenDevice()).tensor_map_encoder != nullptr);
+    emulation::set_machine({.capability = 100});
+    CHECK((*OpenDevice()).tensor_map_encoder == nullptr);
     unsetenv("COMPACT_CUDA_WARPGROUPS");
 }
 

@@ -1,17 +1,11 @@
 // ThreadSanitizer reports what nothing orders. Kernels with a race run in a process of their own,
 // which the report ends; the same kernels made right end well.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
-#include <cstring>
 #include <string>
-#include <vector>
 
 #include "cuda/simt/gpu.h"
+#include "cuda/test/emulated/child.h"
 #include "cuda/test/options.h"
 #include "native/test/check.h"
 
@@ -73,7 +67,7 @@ constexpr Racy kRacy[] = {{"reverse_block", reverse_block},
                           {"rotate_twice", rotate_twice},
                           {"write_from_two_blocks", write_from_two_blocks}};
 
-void run_as_child(const std::string& wanted) {
+void run_kernel(const std::string& wanted) {
     std::array<int, 2 * kThreads> out{};
     cudaStream_t stream = nullptr;
     CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
@@ -87,31 +81,16 @@ void run_as_child(const std::string& wanted) {
     CHECK(cudaStreamDestroy(stream) == cudaSuccess);
 }
 
-// The exit code of this program when it runs this test alone as a child; what it says is dropped.
 int exit_code_of_child(const std::string& wanted) {
-    char program[4096] = {};
-    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) return -1;
-    std::string arguments[] = {program, "cuda_races_are_reported"};
-    std::string variables[] = {kVariable + ("=" + wanted), "TSAN_OPTIONS=halt_on_error=1"};
-    char* argv[] = {arguments[0].data(), arguments[1].data(), nullptr};
-    char* envp[] = {variables[0].data(), variables[1].data(), nullptr};
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    for (int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
-        posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_WRONLY, 0);
-    }
-    pid_t child = 0;
-    const int failed = posix_spawn(&child, program, &files, nullptr, argv, envp);
-    posix_spawn_file_actions_destroy(&files);
-    int status = 0;
-    if (failed != 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
-    return WEXITSTATUS(status);
+    return run_as_child("cuda_races_are_reported", kVariable, wanted,
+                        "TSAN_OPTIONS=halt_on_error=1")
+        .exit_code;
 }
 
 }  // namespace
 
 TEST(cuda_races_are_reported) {
-    if (const char* wanted = std::getenv(kVariable)) return run_as_child(wanted);
+    if (const char* wanted = std::getenv(kVariable)) return run_kernel(wanted);
     if (!kIsWatched) return skip("ThreadSanitizer does not watch this build");
     constexpr int kReported = 66;  // ThreadSanitizer's own
     for (const Racy& racy : kRacy) {

@@ -1,0 +1,8 @@
+#include "cuda/test/capability.h"
+
+namespace compact::test {
+
+OnCapability::OnCapability(int) {}
+OnCapability::~OnCapability() {}
+
+}  // namespace compact::test
