@@ -251,6 +251,36 @@ TEST(cuda_random_normal) {
     }
 }
 
+// Some elements are thresholds themselves.
+TEST(cuda_segments) {
+    for (int32_t dtype : kDtypes) {
+        for (int64_t count : kCounts) {
+            Numbers numbers(static_cast<uint64_t>(count + 3));
+            Tensor x = numbers.tensor({count}, dtype, 4.0), dy = numbers.tensor({count}, dtype);
+            for (int64_t i = 4; i < count; i += 9) x.set(i, 0.25);
+            if (count > 100) x.set(50, NAN);
+            const int64_t bytes = (count + 3) / 4;
+            Comparison there("segments");
+            there.input(x).output({bytes}, CP_U8).attribute("threshold1", -1.5);
+            there.attribute("threshold2", 0.25).attribute("threshold3", 3);
+            CHECK(there.agrees(0));
+            Tensor codes({bytes}, CP_U8);
+            std::memcpy(codes.view().data, there.found(0).data(), there.found(0).size());
+            for (bool in_place : {false, true}) {
+                Comparison back("segmentsBackward");
+                back.input(codes).input(dy).attribute("slope1", -0.3);
+                back.attribute("slope2", 1.1).attribute("slope3", 0.7);
+                if (in_place) {
+                    back.output_on(1);
+                } else {
+                    back.output({count}, dtype);
+                }
+                CHECK(back.agrees(0));
+            }
+        }
+    }
+}
+
 TEST(cuda_quantize_and_dequantize) {
     for (int32_t dtype : kDtypes) {
         for (int64_t group : {1, 5, 32, 256, 3000}) {

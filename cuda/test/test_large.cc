@@ -49,6 +49,26 @@ TEST(cuda_large_activations) {
     CHECK(elementwise("geluBackward", 2, 1).attribute("approximate", 0).agrees(3e-6));
 }
 
+TEST(cuda_large_segments) {
+    if (!runs_large()) return;
+    const int64_t width = 4;  // a row for each byte
+    CHECK(LargeRun("segments", width)
+              .rows({width}, CP_BF16, 0.5)
+              .rows_output({}, CP_U8)
+              .attribute("threshold1", -1.5)
+              .attribute("threshold2", 0.25)
+              .attribute("threshold3", 3)
+              .agrees(0));
+    CHECK(LargeRun("segmentsBackward", width)
+              .rows({}, CP_U8, 3.0, 40.0)
+              .rows({width}, CP_BF16, 0.5)
+              .rows_output({width}, CP_BF16)
+              .attribute("slope1", -0.3)
+              .attribute("slope2", 1.1)
+              .attribute("slope3", 0.7)
+              .agrees(0));
+}
+
 TEST(cuda_large_random_numbers) {
     if (!runs_large()) return;
     const uint32_t seed_low = 3000000000u, seed_high = 5, tensor = 9, step = 77;

@@ -1,5 +1,5 @@
 import type { RecomputePolicy } from '../compile/index.js';
-import type { Method } from '../methods/index.js';
+import { type Method, methodFromDescription, methodNames } from '../methods/index.js';
 
 const policies = { none: '', cheap: ', selective recompute', layer: ', layer checkpointing' } as const;
 
@@ -20,6 +20,7 @@ export function methodInWords(method: Method, more?: string): string {
     inputRankRatio,
     store,
     savedActivations,
+    activationSlopes,
     optimizer,
   } = method.describe() as {
     name: string;
@@ -30,6 +31,7 @@ export function methodInWords(method: Method, more?: string): string {
     inputRankRatio?: number;
     store?: string;
     savedActivations?: string;
+    activationSlopes?: string;
     optimizer?: string;
   };
   const head = [name, describeRank(rank, rankRatio)].filter((word) => word !== '').join(' ');
@@ -39,10 +41,18 @@ export function methodInWords(method: Method, more?: string): string {
     more,
     inputs === '' ? undefined : `inputs ${inputs}`,
     store,
-    savedActivations === undefined ? undefined : `${savedActivations} copies`,
+    describeCopies(name, savedActivations),
+    activationSlopes === undefined ? undefined : `${activationSlopes} slopes`,
     optimizer === 'adamw' ? undefined : optimizer,
   ];
   return parts.filter((part) => part !== undefined).join(', ');
+}
+
+/** Nothing where a method of this name has such copies anyway. */
+function describeCopies(name: string, format: string | undefined): string | undefined {
+  const isItsOwn =
+    methodNames.includes(name) && methodFromDescription({ name }).describe()['savedActivations'] === format;
+  return format === undefined || isItsOwn ? undefined : `${format} copies`;
 }
 
 function describeRank(rank: number | undefined, rankRatio: number | undefined): string {

@@ -85,7 +85,10 @@ function walkBackwards(
     if (!node.outputs.some((output) => wanted.has(output)) || outputGradients.every((g) => g === undefined))
       continue;
     const { result: inputGradients, nodes: made } = graph.collect(() =>
-      graph.at(node.layer, 'backward', () => definition.gradient?.({ ...context, outputGradients })),
+      graph.at(node.layer, 'backward', () => {
+        const whole = { ...context, outputGradients };
+        return method.gradient?.(whole) ?? definition.gradient?.(whole);
+      }),
     );
     if (inputGradients === undefined) throw withoutGradient(node, 'a gradient');
     graph.at(node.layer, 'backward', () => gathered.add(node, inputGradients, made));

@@ -41,6 +41,14 @@ export interface Decoding {
   nf4?(node: Node, weight: Nf4Matrix): Value | undefined;
 }
 
+/** A step function of four values that is near a slope. */
+export interface SlopeSteps {
+  /** Where it steps, rising. */
+  readonly thresholds: readonly [number, number, number];
+  /** Behind each threshold; before the first it is zero. */
+  readonly slopes: readonly [number, number, number];
+}
+
 /** The gradient of a weight in parts, beside what else the op that makes it computes. */
 export interface GradientByRows {
   /** In the place of the outputs of the op before the gradient, in their order. */
@@ -110,6 +118,8 @@ export interface OpFacts {
    * can be made by rows. Undefined for a call that adds to a gradient; absent: it makes gradients whole.
    */
   gradientByRows?(node: Node): GradientByRows | undefined;
+  /** Of a function of one number: steps near its slope, for methods that do without its input. Default: none. */
+  readonly slopeSteps?: SlopeSteps;
   /** How it reads a weight in codes. Default: it reads numbers alone. */
   readonly decoding?: Decoding;
   /** Gradients of the inputs, in order; undefined for inputs without one. Absent: the op has no gradient. */

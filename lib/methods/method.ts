@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { recordOf } from '../options.js';
-import type { DType, Graph, LinearLayer, Program, Value } from '../graph/index.js';
+import type { DType, GradientContext, Graph, LinearLayer, Program, Value } from '../graph/index.js';
 import type { ClockRules } from './clock.js';
 import type { Saving } from './saving/saving.js';
 
@@ -13,6 +13,11 @@ export interface StepRules {
    * backward. It is asked for in backward; a node that belongs in forward is built with `graph.at(layer, 'forward')`.
    */
   weightGradient(graph: Graph, linear: LinearLayer, gradientDtype: DType): Value;
+  /**
+   * Gradients of the inputs of a node in the place of those of its op's own rule, as that gives them; whatever it names is
+   * kept for backward. Undefined for a node, or absent: the op's own.
+   */
+  gradient?(context: GradientContext): readonly (Value | undefined)[] | undefined;
   /**
    * Of how many rows the gradient of a parameter is made and used up at a time: `update` is called for rows of the
    * parameter, each a parameter of its own with states of its own. Absent, or undefined for a parameter: all at once.
@@ -71,6 +76,7 @@ const rule = v.function();
 const stepRules = {
   isTrained: v.optional(rule),
   weightGradient: rule,
+  gradient: v.optional(rule),
   gradientRows: v.optional(rule),
   update: rule,
 };

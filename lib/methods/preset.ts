@@ -33,6 +33,7 @@ import type { OptimizerSettings } from './optimizers/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { statesOfRun, type StepOptions } from './optimizers/step.js';
 import { codecOf, resolveSaving, savingTable, type SavingOptions } from './saving/saving-options.js';
+import { requireSteps, stepwiseGradient } from './saving/stepwise-slopes.js';
 import type { Saving } from './saving/saving.js';
 import { weightRewrite, weightTable, type WeightOptions } from './weights/weight-options.js';
 
@@ -120,6 +121,7 @@ export function preset<Options extends object, Resolved extends object>(
     const parts = definition.compose(options, optimizer);
     const { adaptation, gradientSpace, saving } = parts;
     const { embeddingOptimizer, embeddingChunk, frozen = [] } = options;
+    const hasSteps = options.activationSlopes === 'stepwise';
     const isFrozen = isFrozenBy(frozen);
     const ofEmbeddings =
       embeddingOptimizer === undefined ? optimizer : embeddingOptimizerOf(embeddingOptimizer);
@@ -136,6 +138,7 @@ export function preset<Options extends object, Resolved extends object>(
       embeddingChunk === undefined ? undefined : requireTrainedTable(definition.name, isEverTrained),
       adaptation?.rewriteForward,
       frozen.length === 0 ? undefined : requireFrozen(definition.name, frozen, isEverTrained),
+      hasSteps ? requireSteps(definition.name) : undefined,
       weightRewrite(definition.name, options, parts, optimizerDefinition),
     ].filter((rewrite) => rewrite !== undefined);
     const updateOf = (space: Pick<GradientSpace, 'update'>): Pick<Method, 'update'> => ({
@@ -153,6 +156,7 @@ export function preset<Options extends object, Resolved extends object>(
       isTrained: isTrainedBy(adaptation),
       prepare: adaptation?.prepare,
       weightGradient: gradientSpace.weightGradient,
+      gradient: hasSteps ? stepwiseGradient : undefined,
       gradientRows: (parameter) => (isEmbeddingOrHead(parameter) ? embeddingChunk : undefined),
       ...updateOf(gradientSpace),
       saving: { ...saving, codec: codecOf(options) },

@@ -40,6 +40,8 @@
     X(RmsNorm) \
     X(RmsNormBackward) \
     X(Rope) \
+    X(Segments) \
+    X(SegmentsBackward) \
     X(Silu) \
     X(SiluBackward) \
     X(Swiglu) \
@@ -205,6 +207,12 @@ inline constexpr OpSignature kOpSignatures[] = {
     {"rope",
      "x:T[n,w] cos:f32[s,d] sin:f32[s,d] positions?:i32[n] -> y:T[n,w]",
      "headSize inverse=0"},
+    {"segments",
+     "x:T[#e] -> codes:u8[s]",
+     "threshold1 threshold2 threshold3"},
+    {"segmentsBackward",
+     "codes:u8[s] dy:T[#e] -> dx:T[#e]",
+     "slope1 slope2 slope3"},
     {"silu",
      "x:T[#e] -> y:T[#e]",
      ""},
@@ -401,6 +409,7 @@ inline constexpr OpAlias kOpAliases[] = {
     {"rmsNormBackward", "dx", "dy"},
     {"rmsNormBackward", "dx", "residualGradient"},
     {"rope", "y", "x"},
+    {"segmentsBackward", "dx", "dy"},
     {"silu", "y", "x"},
     {"siluBackward", "dx", "x"},
     {"siluBackward", "dx", "dy"},

@@ -21,6 +21,8 @@ export interface MethodCase {
   readonly method: Method;
   /** Largest difference of a weight or loss after six steps in fp32, with its reason; default `roundings`. */
   readonly tolerance?: number;
+  /** Of the model: false where silu is to be an op of its own. Default true. */
+  readonly fuseSwiglu?: boolean;
 }
 
 /** Roundings to fp32 of weights near 1 and of their gradients, in six steps. */
@@ -40,8 +42,12 @@ const batchOf = (step: string) => ({
 });
 
 /** The twin of a method after some steps, with its losses. */
-function twinOf(method: Method, names: readonly string[], recompute: RecomputePolicy = 'none') {
-  const twin = new TwinTrainer(tinyModel(), method, { ...shape, recompute });
+function twinOf(
+  { method, fuseSwiglu }: MethodCase,
+  names: readonly string[],
+  recompute: RecomputePolicy = 'none',
+) {
+  const twin = new TwinTrainer(tinyModel(), method, { ...shape, fuseSwiglu, recompute });
   const clock = new StepClock(method);
   const start = new Map([...twin.persistent]);
   const losses = names.map((name) => {
@@ -61,13 +67,14 @@ export function describeMethods(
 
   /** Trains with the weights that the twin started with; each batch stands in as many micro-batches. */
   async function train(
-    { method }: MethodCase,
+    given: MethodCase,
     names: readonly string[],
     { microBatches = 1, ...options }: Partial<CompileOptions> & { readonly microBatches?: number } = {},
     look: (machine: Machine, plan: ReturnType<typeof tinyPlan>) => Promise<void> = async () => undefined,
   ) {
-    const { start } = twinOf(method, []);
-    const plan = tinyPlan(method, target, { entries: ['train'], ...options });
+    const { method, fuseSwiglu } = given;
+    const { start } = twinOf(given, []);
+    const plan = tinyPlan(method, target, { entries: ['train'], fuseSwiglu, ...options });
     const weights: Record<string, Float64Array> = {};
     let losses: readonly number[] = [];
     let gradientNorms: readonly (number | undefined)[] = [];
@@ -89,7 +96,7 @@ export function describeMethods(
 
     test('losses and weights are those of the float64 twin', async () => {
       const { losses, weights } = await train(given, steps);
-      const { twin, start, losses: expected } = twinOf(method, steps);
+      const { twin, start, losses: expected } = twinOf(given, steps);
       expect(largestDifference(losses, expected)).toBeLessThan(tolerance);
       let moved = 0;
       for (const [name, values] of Object.entries(weights)) {
@@ -104,7 +111,7 @@ export function describeMethods(
       async (recompute) => {
         const found = await train(given, steps, { recompute });
         if (method.saving.codec === undefined) expect(found).toEqual(await train(given, steps));
-        const { twin, losses } = twinOf(method, steps, recompute);
+        const { twin, losses } = twinOf(given, steps, recompute);
         expect(largestDifference(found.losses, losses)).toBeLessThan(tolerance);
         for (const [name, values] of Object.entries(found.weights))
           expect(largestDifference(values, twin.persistent.get(name)!.data)).toBeLessThan(tolerance);
@@ -122,7 +129,7 @@ export function describeMethods(
     });
 
     test('clipping scales gradients by their global norm', async () => {
-      const { gradients } = twinOf(method, []).twin.gradients('one');
+      const { gradients } = twinOf(given, []).twin.gradients('one');
       const norm = Math.sqrt([...gradients.values()].reduce((sum, { data }) => sum + squares(data), 0));
       const beta1 = 0.9;
       const { gradientNorms } = await train(

@@ -20,6 +20,10 @@ export const methodCases: Readonly<Record<string, MethodCase>> = {
   qlora: { method: qlora({ ...adam, r: 4, loraAlpha: 16, embeddingWeights: 'int8' }) },
   relora: { method: relora({ ...adam, r: 4, resetInterval: 2, restartWarmupSteps: 3 }) },
   mesa: { method: mesa({ ...adam, savedGroupSize: 16 }), tolerance: differentCodes },
+  'compact, with slopes in steps': {
+    method: compact({ ...adam, rank: 4, refreshInterval: 2, activationSlopes: 'stepwise' }),
+    fuseSwiglu: false,
+  },
   'compact, with fp8 copies': {
     method: compact({ ...ofCopies, savedActivations: 'fp8' }),
     tolerance: 3 * differentCodes, // two neighbours of E4M3 differ by an eighth

@@ -21,7 +21,11 @@ const models = fc
   });
 
 const methods: fc.Arbitrary<Method> = fc.oneof(
-  fc.record({ stateFormat: fc.constantFrom('f32' as const, 'bf16' as const) }).map(dense),
+  fc
+    .record({
+      stateFormat: fc.constantFrom('f32' as const, 'bf16' as const),
+    })
+    .map(dense),
   fc
     .record({
       rank: fc.constantFrom(1, 3, 4),

@@ -1,7 +1,7 @@
 import { describeOps } from '../helpers/describe-ops.js';
 import { type OpCase, opCases } from '../helpers/op-case.js';
 import { randomTensor } from '../helpers/random.js';
-import { mapElements, type Tensor } from '../reference/index.js';
+import { computeTwin, mapElements, type Tensor } from '../reference/index.js';
 
 const shapes = [[1], [2], [31], [32, 1], [3, 11], [41, 3], [123, 33], [4097]];
 
@@ -33,6 +33,29 @@ describeOps('silu and gelu', () =>
       ),
     ];
     return [...both('silu'), ...both('gelu', { approximate: 0 }), ...both('gelu', { approximate: 1 })];
+  }),
+);
+
+describeOps('segments', () =>
+  shapes.flatMap((shape) => {
+    // Some elements are thresholds themselves, which are below nothing.
+    const x = mapElements(wide('x', shape), (value, i) => (i % 5 === 4 ? [-1.5, 0.25, 3][i % 3]! : value));
+    const thresholds = { threshold1: -1.5, threshold2: 0.25, threshold3: 3 };
+    const { codes } = computeTwin('segments', { x }, thresholds);
+    const inputs = { codes, dy: randomTensor('dy', shape) };
+    const slopes = { slope1: -0.3, slope2: 1.1, slope3: 0.7 };
+    return [
+      ...opCases({ op: 'segments', inputs: { x }, attributes: thresholds }),
+      ...[{}, { dx: 'dy' }].flatMap((inPlace) =>
+        opCases({
+          op: 'segmentsBackward',
+          label: JSON.stringify(inPlace),
+          inputs,
+          attributes: slopes,
+          inPlace: inPlace as Record<string, string>,
+        }),
+      ),
+    ];
   }),
 );
 

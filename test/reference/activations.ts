@@ -1,7 +1,7 @@
 /** Element-wise non-linearities and their gradients. */
 import { erf } from './erf.js';
 import { softCapped, softCapSlope } from './soft-cap.js';
-import { mapElements, type Numbers, type Round, type Tensor } from './tensor.js';
+import { mapElements, type Numbers, type Round, type Tensor, tensor } from './tensor.js';
 
 const sigmoid = (x: number, round: Round): number => round(1 / round(1 + round(Math.exp(-x))));
 const siluOf = (x: number, round: Round): number => round(x / round(1 + round(Math.exp(-x))));
@@ -86,4 +86,29 @@ export const tanh = ({ x }: { x: Tensor }, { cap }: Numbers, round: Round) => ({
 
 export const tanhBackward = ({ y, dy }: { y: Tensor; dy: Tensor }, { cap }: Numbers, round: Round) => ({
   dx: mapElements(y, (value, i) => round(dy.data[i]! * softCapSlope(value, cap, round))),
+});
+
+/** Numbers of segments in two bits, four a byte: how many thresholds are below each element. */
+export function segments(
+  { x }: { x: Tensor },
+  { threshold1, threshold2, threshold3 }: Numbers,
+): { codes: Tensor } {
+  const thresholds = [threshold1!, threshold2!, threshold3!].map(Math.fround);
+  const codes = tensor([Math.ceil(x.data.length / 4)]);
+  x.data.forEach((value, i) => {
+    codes.data[i >> 2]! += thresholds.filter((threshold) => value > threshold).length * 4 ** (i % 4);
+  });
+  return { codes };
+}
+
+/** The slope of a mixture of three ReLU (https://arxiv.org/abs/2406.16282), of which each segment has one. */
+export const segmentsBackward = (
+  { codes, dy }: { codes: Tensor; dy: Tensor },
+  { slope1, slope2, slope3 }: Numbers,
+  round: Round,
+) => ({
+  dx: mapElements(dy, (value, i) => {
+    const slopes = [0, slope1!, slope2!, slope3!].map(round);
+    return round(value * slopes[Math.floor(codes.data[i >> 2]! / 4 ** (i % 4)) % 4]!);
+  }),
 });

@@ -1,9 +1,14 @@
 import { join } from 'node:path';
 import { compact, dense, lora, mesa, qlora, relora } from '../../lib/methods/index.js';
+import { modelFromDescription } from '../../lib/models/index.js';
 import type { TrainerOptions } from '../../lib/train/index.js';
 import { contentOf, expectExactResume, train } from '../helpers/exact-resume.js';
 import { makeFolder, tinyRun } from '../helpers/tiny-run.js';
 
+const tinyGpt2 = modelFromDescription({
+  ...{ architecture: 'gpt2', vocabSize: 264, nPositions: 16, nEmbd: 32 },
+  ...{ nLayer: 2, nHead: 2 },
+});
 const { folder, text } = makeFolder();
 let numRuns = 0;
 const newOutput = (): string => join(folder, `run-${numRuns++}`);
@@ -39,6 +44,10 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
     [
       'compact, lazy, with int8 copies',
       { method: compact({ rank: 8, refreshInterval: 3, store: 'lazy', savedActivations: 'int8' }) },
+    ],
+    [
+      'slopes in steps, of GPT-2',
+      { method: compact({ rank: 8, refreshInterval: 3, activationSlopes: 'stepwise' }), model: tinyGpt2 },
     ],
     ['fp8 copies', { method: dense({ savedActivations: 'fp8' }), dtype: 'bf16' }],
     ['compact, lazy and shared', { method: compact({ rankRatio: 0.5, refreshInterval: 2, store: 'lazy' }) }],

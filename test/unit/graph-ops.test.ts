@@ -346,6 +346,10 @@ const calls: Readonly<Record<string, readonly ((make: Make, graph: Graph) => unk
   ],
   quantizeNf4: [(make) => ops.quantizeNf4(make('x', [6, 8]))],
   dequantizeNf4: [(make) => ops.dequantizeNf4(nf4Operands(make), 'bf16')],
+  segments: [(make) => ops.segments(make('x', [5, 8]), ops.siluOp.slopeSteps!)],
+  segmentsBackward: [
+    (make) => ops.segmentsBackward(make('codes', [10], 'u8'), make('dy', [5, 8]), ops.siluOp.slopeSteps!),
+  ],
   quantizeFp8: [(make) => ops.quantizeFp8(make('x', [5, 8]), 16)],
   dequantizeFp8: [
     (make) =>

@@ -23,7 +23,7 @@ import {
   relora,
   rso,
 } from '../../lib/methods/index.js';
-import { llama } from '../../lib/models/index.js';
+import { llama, type Model, modelFromDescription } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
 const doraOfAll = dora({ r: 16, targetModules: 'all-linear' });
@@ -119,12 +119,31 @@ const peaksOf = (method: Method): readonly string[] =>
     return (plan.peakBytes / 2 ** 30).toFixed(2);
   });
 
+const stepwise = { activationSlopes: 'stepwise' } as const;
+/** What forward leaves to backward with exact slopes and with stepwise ones: GPT-2 medium, bf16, 16 x 256 tokens, MiB. */
+const slopeRows: Readonly<Record<string, readonly [(more: MethodOptions) => Method, RecomputePolicy?]>> = {
+  dense: [dense],
+  'dense, recompute cheap': [dense, 'cheap'],
+  'compact n/4, stored': [compact],
+  'compact n/4, stored, int8 copies': [(more) => compact({ ...int8Copies, ...more })],
+  'lora, r = 16, query and value': [(more) => lora({ r: 16, ...more })],
+  'lora-fa, r = 16': [(more) => loraFa({ r: 16, ...more })],
+};
+const gpt2Medium = modelFromDescription({
+  ...{ architecture: 'gpt2', vocabSize: 50257, nPositions: 1024, nEmbd: 1024 },
+  ...{ nLayer: 24, nHead: 16 },
+});
+
 /** Weights, states, what forward leaves to backward, peak: LLaMA 350M, bf16, 16 x 256 tokens, MiB. */
-function bytesOf(method: Method, recompute: RecomputePolicy = 'none'): readonly string[] {
+function bytesOf(
+  method: Method,
+  recompute: RecomputePolicy = 'none',
+  model: Model = llama('llama-350m'),
+): readonly string[] {
   const shape = { batchSize: 16, sequenceLength: 256, dtype: 'bf16' } as const;
   const target = cpuTarget({ threads: 2 });
   const plan = compile({
-    model: llama('llama-350m'),
+    model,
     method,
     target,
     recompute,
@@ -192,4 +211,15 @@ test.each(['lora', 'qlora'])('docs/methods/%s.md: peaks of the large model are w
   expect(table.length).toBeGreaterThan(1);
   for (const [, label, ...numbers] of table)
     expect([label, ...numbers]).toEqual([label, ...peaksOf(ofLargeModel[label!]!)]);
+});
+
+test('docs/methods/approx-bp.md: what is held is what is planned', () => {
+  const text = readFileSync(join(__dirname, '..', '..', 'docs', 'methods', 'approx-bp.md'), 'utf8');
+  const table = [...text.matchAll(/^\| (.+) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
+  expect(table.length).toBeGreaterThan(1);
+  for (const [, label, ...numbers] of table) {
+    const [methodWith, recompute] = slopeRows[label!]!;
+    const held = [{}, stepwise].map((more) => bytesOf(methodWith(more), recompute, gpt2Medium)[2]);
+    expect([label, ...numbers]).toEqual([label, ...held]);
+  }
 });

@@ -32,6 +32,11 @@ export const geluOp: OpDefinition = defineOp({
   recompute: 'cheap',
   pure: true,
   flops: (node) => 8 * firstInputElements(node),
+  // ReGELU2 (Yang et al. 2024, arXiv 2406.16282, as their code has it): running sums of -0.0492, 1.0980 and -0.0487.
+  slopeSteps: {
+    thresholds: [-3.1858810036855245, -0.001178821281161997, 3.190832613414926],
+    slopes: [-0.04922261145617846, 1.0487405950855513, 1],
+  },
   gradient: ({ node, outputGradients, needs }) => [
     needs(0)
       ? geluBackward(node.inputs[0]!, outputGradients[0]!, { approximate: node.attributes.approximate === 1 })

@@ -38,6 +38,7 @@ export * from './random-normal.js';
 export * from './rms-norm.js';
 export * from './rope.js';
 export * from './scale.js';
+export * from './segments.js';
 export * from './select-row.js';
 export * from './sgd.js';
 export * from './silu.js';

@@ -25,6 +25,11 @@ export const siluOp: OpDefinition = defineOp({
   recompute: 'cheap',
   pure: true,
   flops: (node) => 4 * firstInputElements(node),
+  // ReSiLU2 (Yang et al. 2024, arXiv 2406.16282, as their code has it): running sums of -0.0406, 1.0809 and -0.0403.
+  slopeSteps: {
+    thresholds: [-6.3050461001646445, -0.0008684942046214787, 6.325815242089708],
+    slopes: [-0.04060357190528599, 1.040321856624382, 1],
+  },
   gradient: ({ node, outputGradients, needs }) => [
     needs(0) ? siluBackward(node.inputs[0]!, outputGradients[0]!) : undefined,
   ],

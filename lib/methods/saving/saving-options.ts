@@ -16,6 +16,11 @@ export interface SavingOptions {
   readonly savedActivations?: keyof typeof formats;
   /** Elements of a copy that share a scale. Default 256. */
   readonly savedGroupSize?: number;
+  /**
+   * Slopes of silu and gelu in backward: 'stepwise' takes step functions near them, for which two bits are kept of each input
+   * (Approx-BP). Absent: exact ones.
+   */
+  readonly activationSlopes?: 'stepwise';
 }
 
 /** Rows of the options, with the default of a preset. */
@@ -23,6 +28,7 @@ export const savingTable = (savedActivations?: SavingOptions['savedActivations']
   ({
     savedActivations: optional(oneOf(['int8', 'fp8']), savedActivations),
     savedGroupSize: optional(wholeNumber(1)),
+    activationSlopes: optional(oneOf(['stepwise'])),
   }) satisfies OptionTable<SavingOptions>;
 
 /**
