@@ -21,6 +21,7 @@ export function methodInWords(method: Method, more?: string): string {
     store,
     savedActivations,
     activationSlopes,
+    weights,
     optimizer,
   } = method.describe() as {
     name: string;
@@ -32,6 +33,7 @@ export function methodInWords(method: Method, more?: string): string {
     store?: string;
     savedActivations?: string;
     activationSlopes?: string;
+    weights?: string;
     optimizer?: string;
   };
   const head = [name, describeRank(rank, rankRatio)].filter((word) => word !== '').join(' ');
@@ -42,6 +44,7 @@ export function methodInWords(method: Method, more?: string): string {
     inputs === '' ? undefined : `inputs ${inputs}`,
     store,
     describeCopies(name, savedActivations),
+    weights === 'int8-aware' ? weights : undefined,
     activationSlopes === undefined ? undefined : `${activationSlopes} slopes`,
     optimizer === 'adamw' ? undefined : optimizer,
   ];

@@ -41,7 +41,8 @@ export function ratio(text: string): number {
 /** The option `weights` of methods: bf16 stands for numbers in the dtype of the run. */
 export function weightFormat(text: string): string {
   if (text === 'bf16') return 'dtype';
-  if (text !== 'int8' && text !== 'nf4') throw new InvalidArgumentError('expected bf16, int8 or nf4');
+  if (!['int8', 'int8-aware', 'nf4'].includes(text))
+    throw new InvalidArgumentError('expected bf16, int8, int8-aware or nf4');
   return text;
 }
 

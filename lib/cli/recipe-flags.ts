@@ -55,7 +55,7 @@ const recipeFlags: readonly RecipeFlag[] = [
   { flags: '--state-format <type>', key: 'method.stateFormat', choices: stateFormats, plans: true,
     description: "how the optimizer's states are held" },
   { flags: '--weights <format>', key: 'method.weights', parse: weightFormat, plans: true,
-    description: 'of linear layers: bf16 (as --dtype says), int8, nf4 where they are not trained' },
+    description: 'of linear layers: bf16 (as --dtype says), int8, int8-aware (learns to be rounded), nf4 where they are not trained' },
   { flags: '-d, --data <path>', key: 'data.train',
     description: 'text to train on: a file, a folder, a packaged corpus' },
   { flags: '--tokenizer <path>', key: 'data.tokenizer',

@@ -39,7 +39,7 @@ export const gradientName = (parameter: Value): string => `${nameOfStates(parame
  */
 export function differentiate(forward: Forward, options: DifferentiateOptions): Differentiated {
   const { graph } = forward;
-  const gathered = new GatheredGradients(graph, options.window);
+  const gathered = new GatheredGradients(graph, options.window, passedThrough(forward.nodes));
   const { result: loss, nodes } = graph.collect(() => walkBackwards(forward, options, gathered));
   const kept = [...forward.nodes, ...nodes].filter((node) => !gathered.superseded.has(node));
   return {
@@ -66,12 +66,13 @@ function walkBackwards(
       weightGradient: (linear) =>
         ownValue(
           graph,
-          method.weightGradient(graph, linear, gradientDtype),
+          method.weightGradient(graph, { ...linear, weight: gathered.ownerOf(linear.weight) }, gradientDtype),
           `weightGradient() of the method ${method.name}`,
         ),
       takeGathered: (index: number) => gathered.take(node.inputs[index]!),
     } satisfies Omit<GradientContext, 'outputGradients'>;
     const definition = definitionOf(node);
+    if (definition.passesGradient) continue;
     if (node.outputs.includes(loss)) {
       // The fused node stands at the end of forward: what only it reads is not saved for backward.
       const { result: fused, nodes: made } = graph.collect(() =>
@@ -104,6 +105,17 @@ function withoutGradient(node: Node, what: string): Error {
   });
 }
 
+/** What is given the gradients of values that are passed through to it. */
+function passedThrough(nodes: readonly Node[]): ReadonlyMap<Value, Value> {
+  const owners = new Map<Value, Value>();
+  for (const node of nodes) {
+    if (!definitionOf(node).passesGradient) continue;
+    const [input] = node.inputs as [Value];
+    owners.set(node.outputs[0]!, owners.get(input) ?? input);
+  }
+  return owners;
+}
+
 /** Parameters that are trained, and everything that depends on one. */
 function valuesWithGradient(nodes: readonly Node[], { isTrained = () => true }: Method): Set<Value> {
   const wanted = new Set<Value>();
@@ -133,10 +145,18 @@ class GatheredGradients {
   readonly #producers = new Map<Value, Node>();
   readonly #graph: Graph;
   readonly #window: boolean;
+  readonly #owners: ReadonlyMap<Value, Value>;
 
-  constructor(graph: Graph, window: boolean) {
+  /** @param owners what is given the gradients of some values */
+  constructor(graph: Graph, window: boolean, owners: ReadonlyMap<Value, Value>) {
     this.#graph = graph;
     this.#window = window;
+    this.#owners = owners;
+  }
+
+  /** What is given the gradient of a value: for most of them the value itself. */
+  ownerOf(value: Value): Value {
+    return this.#owners.get(value) ?? value;
   }
 
   get(value: Value): Value | undefined {
@@ -170,7 +190,7 @@ class GatheredGradients {
     const contributions = returned.flatMap((value, index): Contribution[] => {
       if (value === undefined) return [];
       const exclusive = ofRule.has(value) && returned.filter((other) => other === value).length === 1;
-      return [{ target: node.inputs[index]!, value, exclusive }];
+      return [{ target: this.ownerOf(node.inputs[index]!), value, exclusive }];
     });
     // What is added in place comes first: it makes the rule's nodes anew, and the rest has to name the new ones.
     const rest = contributions.filter((contribution) => !this.#addInPlace(contribution, replaced));

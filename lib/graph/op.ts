@@ -122,6 +122,11 @@ export interface OpFacts {
   readonly slopeSteps?: SlopeSteps;
   /** How it reads a weight in codes. Default: it reads numbers alone. */
   readonly decoding?: Decoding;
+  /**
+   * The gradient of its first output is taken for that of its first input as it is (straight-through: Bengio et al. 2013,
+   * arXiv 1308.3432); the op needs no rule then.
+   */
+  readonly passesGradient?: true;
   /** Gradients of the inputs, in order; undefined for inputs without one. Absent: the op has no gradient. */
   gradient?(context: GradientContext): readonly (Value | undefined)[];
   /**

@@ -1,4 +1,4 @@
-import { compact, dora, lora, loraFa, mesa, qlora, relora } from '../../lib/methods/index.js';
+import { compact, dense, dora, lora, loraFa, mesa, qlora, relora } from '../../lib/methods/index.js';
 import type { MethodCase } from './describe-methods.js';
 
 const adam = { betas: [0.9, 0.99], epsilon: 1e-3, weightDecay: 0.1 } as const;
@@ -20,6 +20,10 @@ export const methodCases: Readonly<Record<string, MethodCase>> = {
   qlora: { method: qlora({ ...adam, r: 4, loraAlpha: 16, embeddingWeights: 'int8' }) },
   relora: { method: relora({ ...adam, r: 4, resetInterval: 2, restartWarmupSteps: 3 }) },
   mesa: { method: mesa({ ...adam, savedGroupSize: 16 }), tolerance: differentCodes },
+  'dense, weights read as int8': {
+    method: dense({ ...adam, weights: 'int8-aware' }),
+    tolerance: differentCodes, // of weights here
+  },
   'compact, with slopes in steps': {
     method: compact({ ...adam, rank: 4, refreshInterval: 2, activationSlopes: 'stepwise' }),
     fuseSwiglu: false,

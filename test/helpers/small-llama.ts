@@ -24,6 +24,7 @@ const methods: fc.Arbitrary<Method> = fc.oneof(
   fc
     .record({
       stateFormat: fc.constantFrom('f32' as const, 'bf16' as const),
+      weights: fc.constantFrom('dtype' as const, 'int8-aware' as const),
     })
     .map(dense),
   fc

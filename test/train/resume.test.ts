@@ -32,6 +32,10 @@ describe('a resumed run equals an uninterrupted one to the bit', () => {
     ['relora in bf16', { method: relora({ r: 4, resetInterval: 2 }), dtype: 'bf16' }],
     ['qlora', { method: qlora({ r: 4, embeddingWeights: 'int8' }) }],
     ['weights in int8', { method: dense({ weights: 'int8' }), dtype: 'bf16' }],
+    [
+      'weights read as int8',
+      { method: compact({ rank: 8, refreshInterval: 3, weights: 'int8-aware' }), dtype: 'bf16' },
+    ],
     ['mesa', { method: mesa({ savedGroupSize: 64 }) }],
     [
       'compact, moments reset',

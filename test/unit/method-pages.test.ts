@@ -35,6 +35,7 @@ const rowsOf = (label: string, options: MethodOptions): typeof rows => ({
   [`${label}, compact, recompute layer`]: [compact(options), 'layer'],
 });
 const [apollo, apolloMini] = [dense({ optimizer: 'apollo' }), dense({ optimizer: 'apollo-mini' })];
+const int8Aware = { weights: 'int8-aware' } as const;
 const int8Copies = { savedActivations: 'int8' } as const;
 const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   dense: [dense()],
@@ -67,6 +68,9 @@ const rows: Readonly<Record<string, readonly [Method, RecomputePolicy?]>> = {
   'badam, recompute layer': [badam(), 'layer'],
   'badam, 24 blocks, recompute layer': [badam({ blocks: 24 }), 'layer'],
   'badam, all parameters, recompute layer': [badam({ otherParameters: 'trained' }), 'layer'],
+  'dense, int8-aware': [dense(int8Aware)],
+  'dense, int8-aware, recompute cheap': [dense(int8Aware), 'cheap'],
+  'compact n/4, lazy, int8-aware': [compact({ store: 'lazy', ...int8Aware })],
   'dense, int8 copies': [dense(int8Copies)],
   'dense, fp8 copies': [dense({ savedActivations: 'fp8' })],
   'compact n/4, stored, int8 copies': [compact(int8Copies)],
@@ -185,6 +189,7 @@ const pages = [
   'mesa',
   'muon',
   'qlora',
+  'quantization-aware',
   'relora',
   'rmnp',
   'saved-activations',

@@ -69,6 +69,7 @@ export const quantizeOp: OpDefinition = defineOp({
   attributes: 'groupSize',
   recompute: 'cheap',
   pure: true,
+  passesGradient: true,
   flops: (node) => 3 * firstInputElements(node),
 });
 

@@ -4,19 +4,21 @@ import { oneOf, optional, type OptionTable } from '../../options.js';
 import { adaptableRoles } from '../adaptation/adapter-options.js';
 import { factorOf } from '../adaptation/low-rank-adapter.js';
 import type { MethodParts } from '../preset.js';
+import { int8Aware } from './int8-aware.js';
 import { int8 } from './int8.js';
 import { nf4 } from './nf4.js';
 import { withWeightFormats, type WeightFormat } from './weights.js';
 
-const formats = { int8, nf4 } as const;
+const formats = { int8, 'int8-aware': int8Aware, nf4 } as const;
+const weightFormats = ['dtype', 'int8', 'int8-aware', 'nf4'] as const;
 
 /** How weights stand in memory. */
 export interface WeightOptions {
   /**
-   * Weights of linear layers: as the dtype of the run, in int8 groups, or in NF4 where they are not trained. Default
-   * 'dtype'; 'nf4' of `qlora`.
+   * Weights of linear layers: as the dtype of the run, in int8 groups, as the dtype but read as the int8 groups that they would
+   * be rounded to, or in NF4 where they are not trained. Default 'dtype'; 'nf4' of `qlora`.
    */
-  readonly weights?: 'dtype' | 'int8' | 'nf4';
+  readonly weights?: (typeof weightFormats)[number];
   /** Embedding table and head, where they are not trained. Default 'dtype'. */
   readonly embeddingWeights?: 'dtype' | 'int8';
 }
@@ -25,7 +27,7 @@ export interface WeightOptions {
 export const weightTable = (
   weights: Required<WeightOptions>['weights'] = 'dtype',
 ): OptionTable<WeightOptions> => ({
-  weights: optional(oneOf(['dtype', 'int8', 'nf4']), weights),
+  weights: optional(oneOf(weightFormats), weights),
   embeddingWeights: optional(oneOf(['dtype', 'int8']), 'dtype'),
 });
 
@@ -75,6 +77,13 @@ function checkParts(
       weights,
       `${method} does not work with weights in codes: ${adaptation.needsNumbersBecause}`,
       "'dtype'",
+    );
+  if (!trains.layers && weights === 'int8-aware')
+    refuse(
+      'weights',
+      weights,
+      `${method} does not train its weights, which learn nothing of how they are rounded`,
+      "'dtype', 'int8' or 'nf4', or a method that trains weights, such as dense or compact",
     );
   if (trains.layers && weights === 'nf4')
     refuse(
