@@ -97,8 +97,23 @@ function updateFedBy(node: Node, readers: ReadonlyMap<Value, readonly Node[]>): 
   return isAlone && requiredAliases(reader).length > 0 ? reader : undefined;
 }
 
-/** A node that needs nothing: it comes just before what reads it, and nothing waits for it. */
-const isConstant = ({ inputs }: Node): boolean => inputs.length === 0;
+/**
+ * Nodes that need nothing that a step makes: constants, and what updates make of states as they were. They come just before
+ * what reads them, and nothing waits for them.
+ */
+function nodesAtHand(nodes: readonly Node[], producers: ReadonlyMap<Value, Node>): ReadonlySet<Node> {
+  const atHand = new Set<Node>();
+  const isAtHand = (input: Value | undefined): boolean => {
+    const producer = input && producers.get(input);
+    return producer === undefined || atHand.has(producer);
+  };
+  for (const node of nodes) {
+    const { inputs, phase } = node;
+    const isOfStates = phase === 'update' && requiredAliases(node).length === 0 && inputs.every(isAtHand);
+    if (inputs.length === 0 || isOfStates) atHand.add(node);
+  }
+  return atHand;
+}
 
 /** The nodes that read a value, or rows of it, or what it is rows of. */
 function readersByMemory(readers: ReadonlyMap<Value, readonly Node[]>): (value: Value) => readonly Node[] {
@@ -128,12 +143,13 @@ class Schedule {
     this.#producers = producers;
     const readers = readersOf(nodes);
     const readersOfMemory = readersByMemory(readers);
+    const atHand = nodesAtHand(nodes, producers);
     for (const node of nodes) {
       if (node.phase !== 'update') continue;
       const waitsFor = new Set<Node>();
       for (const input of node.inputs) {
         const producer = input && producers.get(input);
-        if (producer !== undefined && !isConstant(producer)) waitsFor.add(producer);
+        if (producer !== undefined && !atHand.has(producer)) waitsFor.add(producer);
       }
       const fed = updateFedBy(node, readers);
       for (const [, target] of requiredAliases(fed ?? node)) {

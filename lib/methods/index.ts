@@ -13,6 +13,7 @@ export {
   type ProjectionOptions,
 } from './gradient-space/projection-options.js';
 export type { RankOptions } from './rank-options.js';
+export type { TrackedSubspaceOptions } from './gradient-space/tracked-subspace.js';
 export type { SubspaceOptions } from './gradient-space/subspace-options.js';
 export { formsOf, type Method, type StepRules, type UpdateContext } from './method.js';
 export type { AdafactorSettings } from './optimizers/adafactor.js';

@@ -16,7 +16,7 @@ import {
 import type { MatrixRole } from '../matrix-roles.js';
 import type { Optimizer, StepContext } from '../optimizers/optimizer.js';
 import { stepAlong, type StepOptions } from '../optimizers/step.js';
-import { rankWithin } from '../rank-options.js';
+import { rankWithin, type RankOptions } from '../rank-options.js';
 import { numbersOf } from '../weights/weights.js';
 import { full } from './full.js';
 import type { GradientSpace } from './gradient-space.js';
@@ -50,25 +50,16 @@ export function singularSubspace(
       if (subspace === undefined) return optimizer.update(weight, gradient, context);
       const { dtype } = numbersOf(weight);
       const operand = gradient.dtype === dtype ? gradient : cast(gradient, dtype);
-      if (isRefresh) refresh(operand, subspace, weight);
+      if (isRefresh)
+        orthonormalizePersistent(leadingVectors(operand, subspace, weight, options.seed), subspace.basis);
       subspaceUpdate(weight, gradient, operand, subspace, context, optimizer);
     };
   }
 
   /** Undefined for weights that keep their full gradients. */
   function subspaceOf(weight: Value): Subspace | undefined {
-    const { graph, name, shape, parameter } = weight;
-    if (!options.targetModules.includes(parameter!.role as MatrixRole)) return undefined;
-    const [rows, columns] = shape as [number, number];
-    const width = Math.min(rows, columns);
-    const rank = rankWithin(width, options, { name, whose: 'the smaller side of the weight' });
-    const basis = graph.state(
-      `${nameOfStates(weight)}.subspace`,
-      [width, rank],
-      numbersOf(weight).dtype,
-      'optimizerState',
-    );
-    return { basis, side: rows <= columns ? 'left' : 'right', rank };
+    const isTarget = options.targetModules.includes(weight.parameter!.role as MatrixRole);
+    return isTarget ? subspaceOfWeight(weight, options) : undefined;
   }
 
   function subspaceUpdate(
@@ -79,12 +70,8 @@ export function singularSubspace(
     context: StepContext,
     optimizer: Optimizer,
   ): void {
-    const { basis, side } = subspace;
     const { dtype } = gradient;
-    const compressed =
-      side === 'left'
-        ? gradientProduct(basis, operand, { transposeA: true, dtype, name: 'compressedGradient' })
-        : gradientProduct(operand, basis, { dtype, name: 'compressedGradient' });
+    const compressed = takenInside(operand, subspace, { dtype, name: 'compressedGradient' });
     const direction = optimizer.direction!(compressed, {
       ...context,
       parameter: weight,
@@ -93,23 +80,43 @@ export function singularSubspace(
     });
     takeStep({ weight, gradient, compressed, direction, subspace, ...context }, options);
   }
+}
 
-  /**
-   * The leading singular vectors of a gradient, by randomised subspace iteration (Halko, Martinsson & Tropp, SIAM Review
-   * 2011, algorithm 4.4): products with the gradient and its transpose in turns, orthonormal in between.
-   */
-  function refresh(gradient: Value, { basis, side, rank }: Subspace, weight: Value): void {
-    const { tensorId } = numbersOf(weight);
-    const start = { seed: options.seed, tensorId, rank, distribution: 'gaussian' } as const;
-    let vectors = project(gradient, start, scalar('step'), { name: 'singularVectors', kind: 'gradient' });
-    for (let i = 0; i < furtherProducts[side]; i++)
-      vectors = gradientProduct(gradient, orthonormalize(vectors, gradient.dtype), {
-        transposeA: i % 2 === 0,
-        dtype: 'f32',
-        name: 'singularVectors',
-      });
-    orthonormalizePersistent(vectors, basis);
-  }
+/**
+ * The subspace of a weight, a state of it.
+ * @throws ERR_COMPACT_RANK for a rank over the smaller side
+ */
+export function subspaceOfWeight(weight: Value, rankOptions: RankOptions): Subspace {
+  const { graph, name, shape } = weight;
+  const [rows, columns] = shape as [number, number];
+  const width = Math.min(rows, columns);
+  const rank = rankWithin(width, rankOptions, { name, whose: 'the smaller side of the weight' });
+  const suffixed = `${nameOfStates(weight)}.subspace`;
+  const basis = graph.state(suffixed, [width, rank], numbersOf(weight).dtype, 'optimizerState');
+  return { basis, side: rows <= columns ? 'left' : 'right', rank };
+}
+
+/**
+ * What spans the leading singular vectors of a gradient, (smaller side, rank), f32, by randomised subspace iteration (Halko,
+ * Martinsson & Tropp, SIAM Review 2011, algorithm 4.4): products with the gradient and its transpose in turns, orthonormal in
+ * between.
+ */
+export function leadingVectors(
+  gradient: Value,
+  { side, rank }: Subspace,
+  weight: Value,
+  seed: number,
+): Value {
+  const { tensorId } = numbersOf(weight);
+  const start = { seed, tensorId, rank, distribution: 'gaussian' } as const;
+  let vectors = project(gradient, start, scalar('step'), { name: 'singularVectors', kind: 'gradient' });
+  for (let i = 0; i < furtherProducts[side]; i++)
+    vectors = gradientProduct(gradient, orthonormalize(vectors, gradient.dtype), {
+      transposeA: i % 2 === 0,
+      dtype: 'f32',
+      name: 'singularVectors',
+    });
+  return vectors;
 }
 
 /** Where a gradient is taken to. */
@@ -140,11 +147,25 @@ export type SubspaceStepRule = (step: SubspaceStep, options: ResolvedSubspaceOpt
 const stepWithin: SubspaceStepRule = ({ weight, direction, subspace }, options) =>
   stepAlong(weight, takenBack(direction, subspace, { name: 'direction' }), options, options.updateScale);
 
+/** Q^T G or G Q: into the subspace. */
+export const takenInside = (
+  full: Value,
+  { basis, side }: Pick<Subspace, 'basis' | 'side'>,
+  options: MatmulOptions,
+): Value =>
+  side === 'left'
+    ? gradientProduct(basis, full, { ...options, transposeA: true })
+    : gradientProduct(full, basis, options);
+
 /** Q N or N Q^T: from the subspace to full size. */
-export const takenBack = (inside: Value, { basis, side }: Subspace, options: MatmulOptions): Value =>
+export const takenBack = (
+  inside: Value,
+  { basis, side }: Pick<Subspace, 'basis' | 'side'>,
+  options: MatmulOptions,
+): Value =>
   side === 'left'
     ? gradientProduct(basis, inside, options)
     : gradientProduct(inside, basis, { ...options, transposeB: true });
 
-const gradientProduct = (a: Value, b: Value, options: MatmulOptions): Value =>
+export const gradientProduct = (a: Value, b: Value, options: MatmulOptions): Value =>
   matmul(a, b, { ...options, kind: 'gradient' });

@@ -14,7 +14,7 @@ import {
 
 /** Options of AdamW, in PyTorch's words. */
 export interface AdamWSettings {
-  /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]. */
+  /** Factors of the moving averages of the gradient and of its square. Default [0.9, 0.999]; [0.908, 0.99] of `ldadam`. */
   readonly betas?: readonly [number, number];
   /**
    * Added to the root of the second moment. Default 1e-8; 1e-6 of `compact`, `galore` and `fira` with adamw, and of `apollo` and

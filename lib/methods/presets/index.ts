@@ -7,6 +7,7 @@ export * from './dora.js';
 export * from './fira.js';
 export * from './flora.js';
 export * from './galore.js';
+export * from './ldadam.js';
 export * from './lomo.js';
 export * from './lora.js';
 export * from './lora-fa.js';
