@@ -22,6 +22,7 @@ export type { AdamWSettings } from './optimizers/adamw.js';
 export type { ApolloSettings } from './optimizers/apollo.js';
 export type { ApolloMiniSettings } from './optimizers/apollo-mini.js';
 export type { ScaledGradientSettings } from './optimizers/scaled-gradient.js';
+export type { FoamSettings } from './optimizers/foam.js';
 export type { LionSettings } from './optimizers/lion.js';
 export type { MuonSettings } from './optimizers/muon.js';
 export type { RmnpSettings } from './optimizers/rmnp.js';

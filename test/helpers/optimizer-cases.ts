@@ -3,6 +3,7 @@ import {
   type CompressedSpace,
   type DirectionEquation,
   adamMiniDirection,
+  foamDirection,
   lionDirection,
   muonDirection,
   rmnpDirection,
@@ -57,6 +58,18 @@ export const optimizerCases: Readonly<Record<string, OptimizerCase>> = {
   'adam-mini': {
     options: { optimizer: 'adam-mini' },
     direction: adamMiniDirection(8),
+    learningRate: 0.003,
+    tolerance: roundings,
+  },
+  foam: {
+    options: { optimizer: 'foam' },
+    direction: foamDirection(8),
+    learningRate: 0.003,
+    tolerance: roundings,
+  },
+  'foam in blocks of four': {
+    options: { optimizer: 'foam', foldLevel: 2 },
+    direction: foamDirection(4),
     learningRate: 0.003,
     tolerance: roundings,
   },

@@ -193,3 +193,24 @@ export const sgdDirection =
     const sum = average(input, `${input.name}.momentum`, [factor, 1]);
     return isAhead ? mixture(sum, input.gradient, [factor, 1]) : sum;
   };
+
+/** arXiv 2512.07112: moments of the means of blocks of neighbouring outputs, and what those leave of the gradient. */
+export const foamDirection =
+  (width: number): DirectionEquation =>
+  (input) => {
+    const { name, gradient, states } = input;
+    if (!isHidden(name)) return adamDirection(input);
+    const [rows, columns] = gradient.shape as [number, number];
+    const blockOf = (i: number): number => Math.floor(i / width);
+    const folded = tensor([rows, columns / width]);
+    for (const [i, g] of gradient.data.entries()) folded.data[blockOf(i)]! += g / width;
+    const [beta1, beta2] = adamOptions.betas;
+    const m = average({ ...input, gradient: folded }, `${name}.expAvg`, [beta1, 1 - beta1]);
+    const squares = mapElements(folded, (g) => g * g);
+    const v = average({ states, name, gradient: squares, step: 0 }, `${name}.expAvgSq`, [beta2, 1 - beta2]);
+    return mapElements(gradient, (g, i) => {
+      const rest = g - folded.data[blockOf(i)]!;
+      const root = Math.sqrt(v.data[blockOf(i)]! + rest * rest);
+      return (m.data[blockOf(i)]! + rest) / (root + adamOptions.epsilon);
+    });
+  };

@@ -58,7 +58,7 @@ describe.each(['avx2', cudaDevice] as const)('twenty steps of compressed gradien
   );
 });
 
-describe.each(['muon', 'adamw-8bit', 'adam-mini', 'scale', 'rmnp', 'lion'] as const)(
+describe.each(['muon', 'adamw-8bit', 'adam-mini', 'foam', 'scale', 'rmnp', 'lion'] as const)(
   'a run with %s',
   (optimizer) => {
     const { folder, text } = makeFolder();

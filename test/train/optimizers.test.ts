@@ -50,7 +50,7 @@ describe.each([
   );
 });
 
-describe.each(['adam-mini', 'scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)(
+describe.each(['adam-mini', 'foam', 'scale', 'rmnp', 'muon', 'lion', 'sgd'] as const)(
   'a run with %s',
   (optimizer) => {
     const { folder, text } = makeFolder();

@@ -76,6 +76,12 @@ describe('the clipping factor', () => {
     expect(readers(compact({ optimizer, rank: 8 }), 'query')).toEqual(inCompact);
   });
 
+  test('is read once by foam, whose gradient has a mean and a rest', () => {
+    const options = { optimizer: 'foam', foldLevel: 1 } as const;
+    expect(readers(dense(options), 'query')).toEqual(['scaleChannels']);
+    expect(readers(compact({ ...options, rank: 8 }), 'query')).toEqual(['scaleChannels']);
+  });
+
   test('is read by the average of the head in scale', () => {
     expect(readers(dense({ optimizer: 'scale' }), 'head')).toEqual(['momentum']);
   });
@@ -131,10 +137,15 @@ describe('bytes of states', () => {
     expect(bytesOf(dense({ ...options, stateFormat: 'bf16' }), { dtype: 'bf16' })).toBe(2 * all + 8 * blocks);
   });
 
-  test.each(['none', 'layer'] as const)(
-    'adam-mini has one full gradient alive, and once half its bytes beside it; recompute %s',
-    (recompute) => {
-      const plan = planOf(dense({ optimizer: 'adam-mini' }), { recompute });
+  test.each([
+    ['adam-mini', 'none', 2 * h * h, 1],
+    ['adam-mini', 'layer', 2 * h * h, 1],
+    ['foam', 'none', 4 * h * h, 2],
+    ['foam', 'layer', 4 * h * h, 2],
+  ] as const)(
+    '%s has one full gradient alive, and beside it what it is worked with; recompute %s',
+    (optimizer, recompute, bytesBeside, numBeside) => {
+      const plan = planOf(dense({ optimizer }), { recompute });
       const { lifetimes, instructions } = plan.entries.step!;
       const isAlive = (kind: string, least: number) => {
         const large = lifetimes.filter(({ value }) => {
@@ -146,9 +157,19 @@ describe('bytes of states', () => {
         );
       };
       expect(isAlive('gradient', 4 * h * h)).toBe(1);
-      expect(isAlive('workspace', 2 * h * h)).toBe(1);
+      expect(isAlive('workspace', bytesBeside)).toBe(numBeside);
     },
   );
+
+  test('of foam: two of each block of outputs, of embedding and head two of each element', () => {
+    const hidden = all - 2 * table - norms;
+    const others = 2 * (2 * table + norms);
+    expect(bytesOf(dense({ optimizer: 'foam' }))).toBe(4 * ((2 * hidden) / 8 + others));
+    expect(bytesOf(dense({ optimizer: 'foam', foldLevel: 2 }))).toBe(4 * ((2 * hidden) / 4 + others));
+    expect(() => planOf(dense({ optimizer: 'foam', foldLevel: 6 }))).toThrow(
+      expect.objectContaining({ code: 'ERR_COMPACT_CONFIG_VALUE', op: 'foldLevel', received: '32 outputs' }),
+    );
+  });
 
   test('in a compressed space, of the compressed gradient', () => {
     const rank = 8;

@@ -4,6 +4,7 @@ import type { AdamMiniSettings } from './adam-mini.js';
 import type { AdamWSettings } from './adamw.js';
 import type { ApolloSettings } from './apollo.js';
 import type { ApolloMiniSettings } from './apollo-mini.js';
+import type { FoamSettings } from './foam.js';
 import type { LionSettings } from './lion.js';
 import type { MuonSettings } from './muon.js';
 import type { RmnpSettings } from './rmnp.js';
@@ -16,6 +17,7 @@ export { adamw } from './adamw.js';
 export { adamw8bit } from './adamw-8bit.js';
 export { apollo } from './apollo.js';
 export { apolloMini } from './apollo-mini.js';
+export { foam } from './foam.js';
 export { lion } from './lion.js';
 export { muon } from './muon.js';
 export { rmnp } from './rmnp.js';
@@ -30,6 +32,7 @@ export interface OptimizerSettings
     AdamWSettings,
     ApolloSettings,
     ApolloMiniSettings,
+    FoamSettings,
     LionSettings,
     MuonSettings,
     RmnpSettings,

@@ -24,6 +24,7 @@ const ofOptimizer: Readonly<Record<OptimizerName, RateScale>> = {
   'adamw-8bit': { matrices: 1, others: 1 },
   adafactor: { matrices: 25, others: 10 },
   'adam-mini': { matrices: 1, others: 1 },
+  foam: { matrices: 1, others: 1 },
   lion: { matrices: 0.25, others: 0.25 },
   muon: { matrices: 10, others: 1 },
   rmnp: { matrices: 10, others: 1 },
