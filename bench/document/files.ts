@@ -57,11 +57,9 @@ export function recipeDocuments(): Record<string, string> {
 export function methodDocuments(): Record<string, string> {
   const name = 'docs/methods/README.md';
   const search = 'docs/quality.md';
-  const searched = searchedPart(rowsOf('quality-search.jsonl') as SearchRow[]);
-  const part = learnedPart(
-    rowsOf('quality-methods.jsonl') as QualityRow[],
-    ['step-time.jsonl', 'step-time-methods.jsonl'].flatMap(rowsOf) as StepTimeRow[],
-  );
+  const times = ['step-time.jsonl', 'step-time-methods.jsonl'].flatMap(rowsOf) as StepTimeRow[];
+  const part = learnedPart(rowsOf('quality-methods.jsonl') as QualityRow[], times);
+  const searched = searchedPart(rowsOf('quality-search.jsonl') as SearchRow[], times);
   return {
     [name]: replacePart(readFileSync(at(name), 'utf8'), 'learned', part),
     [search]: replacePart(readFileSync(at(search), 'utf8'), 'searched', searched),

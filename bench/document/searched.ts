@@ -1,13 +1,18 @@
 /** Which compositions were tried on larger models, and what they came to: the generated part of docs/quality.md. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { compile, type RecomputePolicy } from '../../lib/compile/index.js';
 import { formatCount, formatDifference, formatSmall } from '../../lib/cli/format.js';
+import { describeMethod } from '../../lib/cli/describe-method.js';
+import { packageDirectory } from '../../lib/cli/package-info.js';
 import type { QualityResult } from '../../lib/cli/bench/quality/quality-sweep.js';
 import { plannedThreads } from '../../lib/cli/planned-threads.js';
 import { methodFromDescription } from '../../lib/methods/index.js';
-import { llama } from '../../lib/models/index.js';
+import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
-import { resultsOf, type QualityRow } from './learned.js';
+import { loadModel } from '../../lib/train/weights/load-model.js';
+import { resultsOf, type QualityRow, type StepTimeRow } from './learned.js';
 import { markdownTable, notRun } from './tables.js';
 
 /** A finished training of a sweep, with what plans need to know of it. */
@@ -27,8 +32,8 @@ const targets = [
 ] as const;
 const mostAbove = 1.01;
 
-/** A table for each model and size of step, the smallest model first. */
-export function searchedPart(rows: readonly SearchRow[]): string {
+/** A table for each model and size of step, the smallest model first; times are of steps of that size. */
+export function searchedPart(rows: readonly SearchRow[], times: readonly StepTimeRow[]): string {
   if (rows.length === 0) return notRun;
   const sizes = rows.map(sizeOf);
   const groups = sizes.filter(
@@ -36,7 +41,12 @@ export function searchedPart(rows: readonly SearchRow[]): string {
   );
   return groups
     .toSorted((a, b) => llama(a.model).numParameters - llama(b.model).numParameters)
-    .map((size) => groupPart(rows.filter((row) => isDeepStrictEqual(sizeOf(row), size))))
+    .map((size) =>
+      groupPart(
+        rows.filter((row) => isDeepStrictEqual(sizeOf(row), size)),
+        times,
+      ),
+    )
     .join('\n\n');
 }
 
@@ -47,7 +57,7 @@ const sizeOf = ({ recipe: { model, batchSize, sequenceLength, dtype } }: SearchR
   dtype,
 });
 
-function groupPart(rows: readonly SearchRow[]): string {
+function groupPart(rows: readonly SearchRow[], times: readonly StepTimeRow[]): string {
   const { model, batchSize, sequenceLength, dtype } = sizeOf(rows[0]!);
   const steps = Math.max(...rows.map(({ recipe }) => recipe.maxSteps));
   const whole = rows.filter(({ recipe }) => recipe.maxSteps === steps);
@@ -59,14 +69,9 @@ function groupPart(rows: readonly SearchRow[]): string {
     rows.find(({ provider }) => provider === baseline)!,
     'none',
   );
+  const rowOf = (variant: string): SearchRow => rows.find(({ provider }) => provider === variant)!;
   const shares = (variant: string): readonly number[] =>
-    targets.map(
-      ({ recompute }) =>
-        peakOf(
-          rows.find(({ provider }) => provider === variant)!,
-          recompute,
-        ) / plain,
-    );
+    targets.map(({ recompute }) => peakOf(rowOf(variant), recompute) / plain);
   const lines = results.map((result) => [
     `\`${result.variant}\``,
     `${formatSmall(result.matrixRate)}${edge(result, 'matrixRate')}, ${result.otherRate === undefined ? 'frozen' : `${formatSmall(result.otherRate)}${edge(result, 'otherRate')}`}`,
@@ -74,10 +79,11 @@ function groupPart(rows: readonly SearchRow[]): string {
     `${result.lowestLoss.toFixed(3)} - ${result.highestLoss.toFixed(3)}`,
     dense === undefined || result === dense ? '' : formatDifference(result.meanLoss / dense.meanLoss),
     ...shares(result.variant).map((share) => `${Math.round(100 * share)} %`),
+    targets.map(({ recompute }) => timeOf(rowOf(result.variant), recompute, times)).join(', '),
   ]);
   const tokens = (steps * batchSize * sequenceLength).toLocaleString('en');
   const heads = ['composition', 'rates: matrices, others', `held-out loss, mean of ${seeds.length} seeds`, 'from - to', 'of dense',
-    'peak, of plain dense', 'with layer checkpointing']; // prettier-ignore
+    'peak, of plain dense', 'with layer checkpointing', 'time of a step, of dense']; // prettier-ignore
   return [
     `### ${formatCount(llama(model).numParameters)} parameters`,
     `${steps} steps of ${batchSize} x ${sequenceLength} tokens (${tokens}), ${dtype}; cells chosen by runs of ${rungs.join(' and ')} steps with ` +
@@ -125,6 +131,30 @@ function unfinished(rows: readonly SearchRow[], results: readonly QualityResult[
       : `- \`${name}\`: not finished; the best of its runs of ${longest} steps, with one seed, ends at ${best.toFixed(3)}.`;
   });
 }
+
+/** Beside plain dense steps of the same size, from one run for each composition. */
+function timeOf(row: SearchRow, recompute: RecomputePolicy, times: readonly StepTimeRow[]): string {
+  const { model, batchSize, sequenceLength, dtype, method } = row.recipe;
+  const { seed: _, ...description } = method;
+  const name =
+    row.provider === baseline && recompute === 'none'
+      ? baseline
+      : describeMethod(methodFromDescription(description), recompute);
+  const found = times.findLast(
+    ({ provider, shape, ...time }) =>
+      provider === name &&
+      time.dtype === dtype &&
+      shape.endsWith(` ${batchSize}x${sequenceLength}`) &&
+      isOfModel(shape, model),
+  );
+  return found === undefined ? 'not measured' : found.ofDense.toFixed(2);
+}
+
+/** Rows of times name the file of a model. */
+const isOfModel = (shape: string, model: LlamaConfig): boolean => {
+  const file = join(packageDirectory, shape.split(' ')[0]!);
+  return existsSync(file) && isDeepStrictEqual(loadModel(file).describe(), llama(model).describe());
+};
 
 /** Kept by plan: each takes a third of a second. */
 const peaks = new Map<string, number>();

@@ -1,9 +1,11 @@
 /** docs/quality.md: what was tried, and which compositions reach the targets, follows from the ledger and from plans. */
 import { describe, expect, test } from '@jest/globals';
+import { join } from 'node:path';
 import { searchedPart, type SearchRow } from '../../bench/document/searched.js';
 import { compile } from '../../lib/compile/index.js';
 import { compact, dense } from '../../lib/methods/index.js';
-import { llama } from '../../lib/models/index.js';
+import { llama, type LlamaConfig } from '../../lib/models/index.js';
+import { loadModel } from '../../lib/train/weights/load-model.js';
 import { cpuTarget } from '../../lib/runtime/index.js';
 
 const config = {
@@ -44,7 +46,7 @@ const rows: readonly SearchRow[] = [
     recipe: { ...run.recipe, method: { name: 'mesa' } },
   })),
 ];
-const part = searchedPart(rows);
+const part = searchedPart(rows, []);
 const cells = new Map(
   part
     .split('\n')
@@ -65,9 +67,24 @@ describe('the search', () => {
     const share = (bytes: number): string => `${Math.round((100 * bytes) / plain)} %`;
     expect(cells.get(`\`${small}\``)).toEqual([
       ...['0.004*, 0.02*', '2.010', '2.000 - 2.020', '+0.5 %'],
-      ...[share(peak(method)), share(peak(method, 'layer'))],
+      ...[share(peak(method)), share(peak(method, 'layer')), 'not measured, not measured'],
     ]);
     expect(cells.get('`dense`')!.slice(1, 5)).toEqual(['2.000', '1.900 - 2.100', '', '100 %']);
+  });
+
+  test('has times that were measured for the same model, size and options', () => {
+    const file = 'bench/models/llama-2m.json';
+    const model = loadModel(join(__dirname, '../..', file)).describe() as unknown as LlamaConfig;
+    const runs = rows.map((run) => ({ ...run, recipe: { ...run.recipe, model } }));
+    const time = (provider: string, shape: string, ofDense: number) =>
+      ({ provider, shape, dtype: 'f32', ofDense }) as const;
+    const line = searchedPart(runs, [
+      time('compact n/4, lazy, int8 copies', `${file} 8x128`, 1.25),
+      time('compact n/4, lazy, int8 copies', `${file} 8x256`, 3),
+      time('compact n/4, lazy, int8 copies, layer checkpointing', `${file} 8x128`, 1.5),
+      time('compact n/4, lazy, int8 copies, layer checkpointing', 'bench/models/llama-10m.json 8x128', 4),
+    ]).split('\n').find((one) => one.startsWith(`| \`${small}`)); // prettier-ignore
+    expect(line).toMatch(/\| 1\.25, 1\.50 \|$/);
   });
 
   test('names what is small enough and learns as much, and nothing else', () => {
@@ -89,8 +106,8 @@ describe('the search', () => {
       ...run,
       recipe: { ...run.recipe, model: { ...config, hiddenSize: 128 } },
     }));
-    const heads = searchedPart([...larger, ...rows]).split('\n').filter((line) => line.startsWith('### ')); // prettier-ignore
+    const heads = searchedPart([...larger, ...rows], []).split('\n').filter((line) => line.startsWith('### ')); // prettier-ignore
     expect(heads).toEqual(['### 134k parameters', '### 333k parameters']);
-    expect(searchedPart([])).toBe('not run');
+    expect(searchedPart([], [])).toBe('not run');
   });
 });
