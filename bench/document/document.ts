@@ -46,9 +46,9 @@ Compact's learning rate times its update scale is that of dense, so its embeddin
 dense's rate: the table tells whether a GPU trains as a CPU does, and does not compare methods (that is \`bench quality\`).
 `;
 
-const assumptions = `**The predictions for our own kernels are too optimistic and stand until they are restated.** They were made for main loops
-of 115 to 119 instructions a step, as a prototype had them; the kernels there are have twice as many (234 in machine code
-for 9.0, 218 for 8.0), so their products are bound by issue, not by the tensor cores. Rows whose width is odd, such as the
+const assumptions = `**Nobody has measured whether the predictions for our own kernels hold.** They were made before the instructions of main
+loops were [counted](kernels.md#instructions-of-main-loops). By these counts products wait neither for issue nor for shared
+memory; attention backward still makes seven products where five would do. Rows whose width is odd, such as the
 feed-forward layers of llama-1b (5461), take a slower path on top, ours and cuBLASLt alike, where a compiled PyTorch pads.
 Targets that a prediction seems to reach are not reached by that.
 

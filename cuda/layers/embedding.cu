@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kRowThreads = 128;  // eight columns each
 // Of dy, under way together: a frequent id's rows are added one after the other, as on the CPU.
-constexpr int kRowsAtOnce = 8;
+constexpr int kRowsAtOnce = 4;
 constexpr int kSortThreads = 256;
 constexpr int kScanThreads = 1024;
 // Parts of the tokens that are sorted side by side, each with its own counts of every id.

@@ -52,12 +52,14 @@ exports.disassemble = (cuobjdump, object, architecture) => {
   return kernels.map((kernel, i) => ({ ...kernel, name: names[i] }));
 };
 
-/** As sources write them, without namespaces and parameters: panel_kernel<0>. */
+/** As sources write them, without namespaces, types of constants, and parameters: panel_kernel<0>. */
 function plainNames(symbols) {
   const names = execFileSync('c++filt', { input: symbols.join('\n'), encoding: 'utf8' })
     .trimEnd()
     .split('\n');
   return names.map((name) =>
-    name.replaceAll(/^void |compact::|\(anonymous namespace\)::/g, '').replace(/\(.*/, ''),
+    name
+      .replaceAll(/^void |compact::|\(anonymous namespace\)::|\(compact::\w+\)(?=\d)/g, '')
+      .replace(/\(.*/, ''),
   );
 }

@@ -8,8 +8,8 @@ const { countHotPath } = require('./hot-path.cjs');
 const rows = 'StoredOperand<true, true>';
 const columns = 'StoredOperand<false, true>';
 const product = (a, b) =>
-  `gemm_bf16_kernel<TensorTile<128, 128>, ${a}, ${b}, StoreEpilogue<unsigned short>, 1>`;
-const warpStep = 'a warp and 32 of the inner dimension';
+  `gemm_bf16_kernel<TensorTile<128, 128, 64>, ${a}, ${b}, StoreEpilogue<unsigned short>, 1>`;
+const warpStep = 'a warp of 64 x 64, 32 of the inner dimension';
 const eightElements = 'eight elements a thread';
 
 // `of` is what passes by in one turn; `threads` and `sharedBytes` of a block are as launched at hidden size 1024. Kernels
@@ -24,7 +24,7 @@ const hotLoops = [
     source: 'gemm/gemm_store.cu',
     kernel: product(a, b),
     of: warpStep,
-    threads: 256,
+    threads: 128,
     sharedBytes: 49152,
   })),
   {
@@ -50,10 +50,10 @@ const hotLoops = [
     {
       loop: `attention, heads of ${size}`,
       source: 'attention/attention.cu',
-      kernel: `attention_tile_kernel<${size}, false>`,
-      of: 'a warp, 16 queries and 64 keys',
+      kernel: `attention_tile_kernel<${size}, 0>`,
+      of: `a warp, 32 queries and ${inner} keys`,
       threads: 128,
-      sharedBytes: 192 * size * 2,
+      sharedBytes: (128 + 2 * inner) * size * 2,
     },
     ...[
       ['keys', 'key_gradient_tile_kernel', 'queries'],
@@ -61,7 +61,7 @@ const hotLoops = [
     ].map(([own, kernel, passing]) => ({
       loop: `attention backward, ${own}, heads of ${size}`,
       source: 'attention/attention_backward_tiles.cu',
-      kernel: `${kernel}<${size}, false>`,
+      kernel: `${kernel}<${size}, 0>`,
       of: `a warp, 16 ${own} and ${inner} ${passing}`,
       threads: 128,
       sharedBytes: (128 + 4 * inner) * size * 2 + 16 * inner,
