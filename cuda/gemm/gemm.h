@@ -30,18 +30,34 @@ struct CudaGemmOperand {
     bool transposed = false;              // the stored matrix is the transpose of the operand
     const GeneratedPhat* phat = nullptr;  // where it is set, nothing is read from `data`
     QuantizedMatrix quantized{};          // where it has codes: of B alone, decoded to `dtype`
+    bool padded = false;                  // stored rows go on with finite numbers to whole chunks
 
     bool is_quantized() const { return quantized.codes != nullptr; }
 };
+
+// A panel in memory, or, where `generated` is given, one that the product makes.
+inline CudaGemmOperand panel_operand(const PhatPanel& panel, const uint16_t* phat, bool transposed,
+                                     const GeneratedPhat* generated = nullptr) {
+    CudaGemmOperand operand{phat, CP_BF16, panel.stride(), transposed, generated};
+    operand.padded = true;
+    return operand;
+}
 
 // Rows of bf16 that can be read 16 bytes at a time.
 inline bool aligned(const CudaGemmOperand& operand) {
     return operand.stride % 8 == 0 && reinterpret_cast<uintptr_t>(operand.data) % 16 == 0;
 }
 
+// Whether stored rows of bf16, `length` elements long, can be read in whole chunks of 16 bytes.
+inline bool has_whole_chunks(const CudaGemmOperand& operand, int64_t length) {
+    return aligned(operand) && (operand.padded || length % 8 == 0);
+}
+
 // Whether a product of Phat with `other` is to make Phat for itself: B of x P, or A of an update.
-// The same bits as from a panel in memory, and the same order of summation.
-bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOperand& other);
+// The same bits as from a panel in memory, and the same order of summation. Rows of `other` are
+// `length` elements long.
+bool phat_in_kernel(const CpDevice& device, const PhatKey& key, const CudaGemmOperand& other,
+                    int64_t length);
 
 // W = W (1 - decay) - step_size * sum, the update of a projected weight, in place of the store.
 struct WeightUpdate {
@@ -88,6 +104,13 @@ struct GemmGroup {
 // The results of gemm() for each, to the bit; in one launch where they share A and the device's own
 // kernels for aligned bf16 do them.
 CpStatus gemm_group(CpDevice& device, const char* op, const GemmGroup& group, CpError* error);
+
+inline bool a_has_whole_chunks(const CudaGemm& p) {
+    return has_whole_chunks(p.a, p.a.transposed ? p.m : p.k);
+}
+inline bool b_has_whole_chunks(const CudaGemm& p) {
+    return has_whole_chunks(p.b, p.b.transposed ? p.k : p.n);
+}
 
 // How many parts the inner dimension is cut into.
 int64_t gemm_splits(int64_t m, int64_t n, int64_t k);

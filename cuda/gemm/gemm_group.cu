@@ -163,12 +163,14 @@ bool fit(const CudaGemm& p, const CudaGemm& q) {
 bool have_kernels(const CpDevice& device, const GemmGroup& group) {
     const CudaGemm& first = group.products[0];
     if (device.blas != nullptr && first.update == nullptr) return false;
-    if (first.a.dtype != CP_BF16 || (first.a.phat == nullptr && !aligned(first.a))) return false;
+    if (first.a.dtype != CP_BF16 || (first.a.phat == nullptr && !a_has_whole_chunks(first)))
+        return false;
     int64_t tiles = 0;
     for (int32_t i = 0; i < group.count; ++i) {
         const CudaGemm& p = group.products[i];
         if (!fit(first, p) || p.b.dtype != CP_BF16 || p.b.phat != nullptr || p.b.transposed ||
-            !aligned(p.b) || is_for_warpgroups(device, p) != is_for_warpgroups(device, first)) {
+            !b_has_whole_chunks(p) ||
+            is_for_warpgroups(device, p) != is_for_warpgroups(device, first)) {
             return false;
         }
         tiles += ceil_div(p.m, NarrowTile::kM) * ceil_div(p.n, NarrowTile::kN);

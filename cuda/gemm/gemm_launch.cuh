@@ -13,6 +13,7 @@
 #include "cuda/gemm/gemm_warpgroup.cuh"
 #include "cuda/gemm/tensor_map.h"
 #include "cuda/optimizers/square_sums.h"
+#include "cuda/simt/divisor.h"
 
 namespace compact {
 
@@ -51,6 +52,7 @@ template <class Epilogue>
 struct SplitSums {
     const float* partials;
     int64_t splits, columns;
+    Divisor packs;  // of a row
     Epilogue epilogue;
 };
 
@@ -60,11 +62,12 @@ __global__ void __launch_bounds__(kReduceThreads) reduce_splits_kernel(
     int64_t rows, const CP_GRID_CONSTANT LaunchGroup<SplitSums<Epilogue>, kMembers> products) {
     uint32_t block = 0;
     const SplitSums<Epilogue>& p = products.of_block(&block);
-    const int64_t columns = p.columns, packs = (columns + kPackSize - 1) / kPackSize;
-    const int64_t i = static_cast<int64_t>(block) * kReduceThreads + threadIdx.x;
+    const int64_t columns = p.columns;
+    const uint32_t thread = block * kReduceThreads + threadIdx.x;
+    const int64_t row = p.packs.quotient(thread);
     float result = 0.0f;
-    if (i < rows * packs) {
-        const int64_t row = i / packs, column = i % packs * kPackSize;
+    if (row < rows) {
+        const int64_t column = int64_t{p.packs.remainder(thread)} * kPackSize;
         const int count = pack_count(columns, column);
         float sums[kPackSize] = {};
         for (int64_t split = 0; split < p.splits; ++split) {
@@ -75,13 +78,14 @@ __global__ void __launch_bounds__(kReduceThreads) reduce_splits_kernel(
         }
         result = p.epilogue(row, column, sums, 0);
     }
-    p.epilogue.finish_warp(i / 32, result);
+    p.epilogue.finish_warp(thread / 32, result);
 }
 
 template <class Epilogue, int kMembers>
 void add_sums(LaunchGroup<SplitSums<Epilogue>, kMembers>& group, const CudaGemm& p, int64_t splits,
               const float* partials, const Epilogue& epilogue) {
-    group.add({partials, splits, p.n, epilogue}, reduce_blocks(p.m, p.n));
+    group.add({partials, splits, p.n, Divisor(ceil_div(p.n, kPackSize)), epilogue},
+              reduce_blocks(p.m, p.n));
 }
 
 template <class Epilogue, int kMembers>
@@ -123,7 +127,11 @@ cudaError_t with_tile(const CpDevice& device, const Launch& launch) {
     if constexpr (A::kAligned && B::kAligned && !A::kGenerated) {
         if (device.narrow_tiles) return launch(NarrowTile{});
     }
-    return launch(WideTile{});
+    if constexpr (A::kAligned && B::kAligned && !A::kGenerated && !B::kGenerated) {
+        return launch(WideTile{});
+    } else {
+        return launch(MadeTile{});
+    }
 }
 
 template <class A, class B, class Epilogue>
@@ -221,7 +229,7 @@ cudaError_t launch_stored(CpDevice& device, const CudaGemm& p, int64_t splits,
     if (is_for_warpgroups(device, p)) {
         return launch_warpgroup<kTransposeA, kTransposeB>(device, p, splits, epilogue);
     }
-    if (aligned(p.a) && aligned(p.b)) {
+    if (a_has_whole_chunks(p) && b_has_whole_chunks(p)) {
         return launch_tensor(device, p, splits, stored<StoredOperand<!kTransposeA, true>>(p.a),
                              stored<StoredOperand<kTransposeB, true>>(p.b), epilogue);
     }
@@ -279,7 +287,7 @@ cudaError_t launch_decoded(CpDevice& device, const CudaGemm& p, int64_t splits,
         return launch_simple_with<float>(device, p, splits, b, epilogue);
     }
     const QuantizedOperand<kTransposed> b{p.b.quantized};
-    if (aligned(p.a)) {
+    if (a_has_whole_chunks(p)) {
         return launch_tensor(device, p, splits, stored<StoredOperand<true, true>>(p.a), b,
                              epilogue);
     }
@@ -319,10 +327,9 @@ inline int64_t storing_warps(const CpDevice& device, const CudaGemm& p) {
     }
     if (is_for_warpgroups(device, p))
         return of_tiles(kWarpgroupTileM, kWarpgroupTileN, kStoringWarps);
-    if (device.narrow_tiles && aligned(p.a) && aligned(p.b)) {
-        return of_tiles(NarrowTile::kM, NarrowTile::kN, NarrowTile::kWarps);
-    }
-    return of_tiles(WideTile::kM, WideTile::kN, WideTile::kWarps);
+    const auto of = [&](auto tile) { return of_tiles(tile.kM, tile.kN, tile.kWarps); };
+    if (!a_has_whole_chunks(p) || !b_has_whole_chunks(p)) return of(MadeTile{});
+    return device.narrow_tiles ? of(NarrowTile{}) : of(WideTile{});
 }
 
 // What the warps that store C leave in the workspace, of a product whose squares are wanted.

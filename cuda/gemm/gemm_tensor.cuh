@@ -16,18 +16,23 @@
 
 namespace compact {
 
-// A tile of C. Its shape changes nothing about the order of summation, and so no bits.
-template <int kRows, int kColumns>
+// A tile of C, in parts of 64 x kWarpColumns for each warp. Shapes change nothing about the order
+// of summation, and so no bits.
+template <int kRows, int kColumns, int kOfWarp>
 struct TensorTile {
-    static constexpr int kM = kRows, kN = kColumns;
-    static constexpr int kWarpsM = kM / 64, kWarps = kWarpsM * (kN / 32), kThreads = 32 * kWarps;
-    // On a multiprocessor. Four warps load more each, with more registers than sixteen leave them.
-    static constexpr int kBlocks = kWarps == 8 ? 2 : 3;
+    static constexpr int kM = kRows, kN = kColumns, kWarpColumns = kOfWarp;
+    static constexpr int kWarpsM = kM / 64, kWarps = kWarpsM * (kN / kWarpColumns);
+    static constexpr int kThreads = 32 * kWarps;
+    // On a multiprocessor. Four warps of 64 x 32 load more each than eight, with more registers
+    // than sixteen leave them.
+    static constexpr int kBlocks = kWarpColumns == 32 && kWarps == 4 ? 3 : 2;
 };
-using WideTile = TensorTile<128, 128>;
+// Warps of 64 x 64 read a third less from shared memory for a product.
+using WideTile = TensorTile<128, 128, 64>;
+// For operands that are made on the way: what is made for them needs the registers.
+using MadeTile = TensorTile<128, 128, 32>;
 // Half the operands for a third less intensity: more blocks for a product that has few tiles.
-using NarrowTile = TensorTile<128, 64>;
-static_assert(WideTile::kWarps == kStoringWarps);
+using NarrowTile = TensorTile<128, 64, 32>;
 
 inline constexpr int kTileK = 32;
 inline constexpr int kStages = 3;
@@ -43,22 +48,31 @@ __device__ __forceinline__ int swizzle_outer(int row, int chunk) {
     return row * kOuter * 2 + ((chunk ^ (row & 7)) << 4);
 }
 
-// Calls place(offset in shared memory, row, chunk of the row) for every chunk of a tile of an
-// operand that is this thread's.
-template <bool kInner, int kOuter, int kThreads, class Place>
-__device__ __forceinline__ void for_chunks(const Place& place) {
-    constexpr int kChunks = kOuter * kTileK / 8;
-    constexpr uint32_t kRowChunks = kInner ? kTileK / 8 : kOuter / 8;
-    static_assert(kChunks % kThreads == 0);
-    CP_UNROLL
-    for (int i = 0; i < kChunks / kThreads; ++i) {
-        // Unsigned, for divisions to be shifts: signed ones cost the registers that there are not.
-        const uint32_t chunk = threadIdx.x + static_cast<uint32_t>(i * kThreads);
-        const int row = static_cast<int>(chunk / kRowChunks);
-        const int c = static_cast<int>(chunk % kRowChunks);
-        place(kInner ? swizzle_inner(row, c) : swizzle_outer<kOuter>(row, c), row, c);
+// The chunks of every tile of an operand that are one thread's: kCount of one column of chunks,
+// kRows rows apart, which is a multiple of the eight rows that the permutation repeats after.
+template <bool kInner, int kOuter, int kThreads>
+struct ThreadChunks {
+    static constexpr int kRowChunks = kInner ? kTileK / 8 : kOuter / 8;
+    static constexpr int kCount = kOuter * kTileK / 8 / kThreads;
+    static constexpr int kRows = kThreads / kRowChunks;
+    static constexpr int kBytes = kRows * kRowChunks * 16;  // from one to the next
+    static_assert(kOuter * kTileK / 8 % kThreads == 0 && kRows % 8 == 0);
+
+    int row, column;  // of the first; column in elements
+    int offset;       // in shared memory
+
+    __device__ __forceinline__ ThreadChunks() {
+        // Unsigned, for divisions to be shifts.
+        const uint32_t thread = threadIdx.x;
+        row = static_cast<int>(thread / kRowChunks);
+        const int chunk = static_cast<int>(thread % kRowChunks);
+        column = chunk * 8;
+        offset = kInner ? swizzle_inner(row, chunk) : swizzle_outer<kOuter>(row, chunk);
     }
-}
+    // Where the tile's part of `outer` and of the summed dimension is contiguous in memory.
+    __device__ __forceinline__ int first_outer() const { return kInner ? row : column; }
+    __device__ __forceinline__ int first_inner() const { return kInner ? column : row; }
+};
 
 // Tables in shared memory, for tiles that are made on the way.
 struct NoTable {
@@ -76,51 +90,106 @@ struct Nf4Table {
 template <class Table>
 inline constexpr int kTableBytes = std::is_empty_v<Table> ? 0 : static_cast<int>(sizeof(Table));
 
-__device__ __forceinline__ uint4 packed_chunk(const Bf16 (&values)[8]) {
-    const auto pair = [&](int i) { return values[i] | static_cast<uint32_t>(values[i + 1]) << 16; };
-    return {pair(0), pair(2), pair(4), pair(6)};
+// An operand is one matrix (outer, inner): `outer` counts rows of A or columns of B, `inner` is the
+// summed dimension. Inner-contiguous: its elements along `inner` are neighbours. Tiles<...> of an
+// operand are those of one block, for one thread of it; each load() is of the next along `inner`,
+// from `inner_begin` up to `inner_end`, with zeros beyond.
+struct TileRange {
+    int64_t outer_begin, outer, inner_begin, inner_end;
+};
+
+// Where a chunk of a tile stands in the stored matrix, and how many of its elements are inside.
+struct ChunkPlace {
+    int64_t row, column;
+    int count;
+};
+template <bool kInner>
+__device__ __forceinline__ ChunkPlace place_of_chunk(const TileRange& range, int row, int column) {
+    const int64_t stored_row = (kInner ? range.outer_begin : range.inner_begin) + row;
+    const int64_t stored_column = (kInner ? range.inner_begin : range.outer_begin) + column;
+    const bool is_inside = stored_row < (kInner ? range.outer : range.inner_end);
+    const int count = pack_count(kInner ? range.inner_end : range.outer, stored_column);
+    return {stored_row, stored_column, is_inside ? count : 0};
 }
 
-// An operand is one matrix (outer, inner): `outer` counts rows of A or columns of B, `inner` is the
-// summed dimension. Inner-contiguous: its elements along `inner` are neighbours.
-template <bool kInner, bool kAlignedRows>
+// In memory. Whole chunks: rows are aligned to 16 bytes and multiples of eight long, or padded.
+template <bool kInner, bool kWholeChunks>
 struct StoredOperand {
-    static constexpr bool kInnerContiguous = kInner, kAligned = kAlignedRows;
+    static constexpr bool kInnerContiguous = kInner, kAligned = kWholeChunks;
     static constexpr bool kGenerated = false;
     using Table = NoTable;
     const Bf16* data;
     int64_t stride;
 
-    // Eight elements from (row, column) of the stored (rows, columns) matrix, zero outside it.
-    __device__ __forceinline__ void load_chunk(unsigned char* shared, int64_t row, int64_t column,
-                                               int64_t rows, int64_t columns) const {
-        const int64_t left = row < rows ? columns - column : 0;
-        const int valid = left >= 8 ? 8 : (left > 0 ? static_cast<int>(left) : 0);
-        const Bf16* source = valid > 0 ? data + row * stride + column : data;
-        if constexpr (kAligned) {
-            copy_async_16(shared, source, valid * 2);
-        } else {
-            Bf16 values[8];
+    template <int kOuter, int kThreads>
+    struct WholeTiles {
+        using Chunks = ThreadChunks<kInner, kOuter, kThreads>;
+        const Bf16* sources[Chunks::kCount];
+        int64_t step;
+        int left;  // of the summed dimension, from the first chunk on
+        int offset;
+
+        // Beyond the last row of A or column of B the last ones are read again: what comes of them
+        // is stored nowhere.
+        __device__ __forceinline__ WholeTiles(const StoredOperand& operand, const Table&,
+                                              const TileRange& range) {
+            const Chunks chunks;
+            const int64_t inner = range.inner_begin + chunks.first_inner();
             CP_UNROLL
-            for (int i = 0; i < 8; ++i) values[i] = i < valid ? source[i] : Bf16{0};
-            *reinterpret_cast<uint4*>(shared) = packed_chunk(values);
+            for (int i = 0; i < Chunks::kCount; ++i) {
+                const int64_t wanted = range.outer_begin + chunks.first_outer();
+                const int64_t row = wanted + i * Chunks::kRows;
+                const int64_t last_row = range.outer - 1, last_chunk = (range.outer - 1) / 8 * 8;
+                sources[i] = kInner ? operand.data +
+                                          (row < last_row ? row : last_row) * operand.stride + inner
+                                    : operand.data + (inner + i * Chunks::kRows) * operand.stride +
+                                          (wanted < last_chunk ? wanted : last_chunk);
+            }
+            step = kInner ? kTileK : kTileK * operand.stride;
+            left = static_cast<int>(range.inner_end - inner);
+            offset = chunks.offset;
         }
-    }
+        __device__ __forceinline__ void load(unsigned char* shared) {
+            CP_UNROLL
+            for (int i = 0; i < Chunks::kCount; ++i) {
+                copy_async_16_if(left > (kInner ? 0 : i * Chunks::kRows),
+                                 shared + offset + i * Chunks::kBytes, sources[i]);
+                sources[i] += step;
+            }
+            left -= kTileK;
+        }
+    };
+
+    // An element at a time.
+    template <int kOuter, int kThreads>
+    struct AnyTiles {
+        using Chunks = ThreadChunks<kInner, kOuter, kThreads>;
+        const StoredOperand& operand;
+        TileRange range;
+
+        __device__ __forceinline__ AnyTiles(const StoredOperand& from, const Table&,
+                                            const TileRange& whole)
+            : operand(from), range(whole) {}
+        __device__ __forceinline__ void load(unsigned char* shared) {
+            const Chunks chunks;
+            CP_UNROLL
+            for (int i = 0; i < Chunks::kCount; ++i) {
+                const auto [row, column, count] =
+                    place_of_chunk<kInner>(range, chunks.row + i * Chunks::kRows, chunks.column);
+                const Bf16* const source = operand.data + row * operand.stride + column;
+                Bf16 values[8];
+                CP_UNROLL
+                for (int j = 0; j < 8; ++j) values[j] = j < count ? source[j] : Bf16{0};
+                *reinterpret_cast<uint4*>(shared + chunks.offset + i * Chunks::kBytes) =
+                    packed(values);
+            }
+            range.inner_begin += kTileK;
+        }
+    };
 
     template <int kOuter, int kThreads>
-    __device__ __forceinline__ void load_tile(unsigned char* shared, const Table&,
-                                              int64_t outer_begin, int64_t inner_begin,
-                                              int64_t outer, int64_t inner_end) const {
-        for_chunks<kInner, kOuter, kThreads>([&](int offset, int row, int c) {
-            if constexpr (kInner) {
-                load_chunk(shared + offset, outer_begin + row, inner_begin + c * 8, outer,
-                           inner_end);
-            } else {
-                load_chunk(shared + offset, inner_begin + row, outer_begin + c * 8, inner_end,
-                           outer);
-            }
-        });
-    }
+    using Tiles =
+        std::conditional_t<kWholeChunks, WholeTiles<kOuter, kThreads>, AnyTiles<kOuter, kThreads>>;
 };
 
 // Gaussian Phat from (row0, 8 * group0) on: rows are `outer` where it is inner-contiguous (A), else
@@ -134,17 +203,32 @@ struct GeneratedOperand {
     uint32_t row0, group0;
 
     template <int kOuter, int kThreads>
-    __device__ __forceinline__ void load_tile(unsigned char* shared, const Table& table,
-                                              int64_t outer_begin, int64_t inner_begin, int64_t,
-                                              int64_t) const {
-        const auto row_begin = static_cast<uint32_t>(kInner ? outer_begin : inner_begin);
-        const auto group_begin = static_cast<uint32_t>((kInner ? inner_begin : outer_begin) / 8);
-        for_chunks<kInner, kOuter, kThreads>([&](int offset, int row, int c) {
-            *reinterpret_cast<uint4*>(shared + offset) =
-                phat_group<kGaussian>(key, row0 + row_begin + static_cast<uint32_t>(row),
-                                      group0 + group_begin + static_cast<uint32_t>(c), table.rows);
-        });
-    }
+    struct Tiles {
+        using Chunks = ThreadChunks<kInner, kOuter, kThreads>;
+        const PhatKey& key;
+        const Table& table;
+        uint32_t row, group;
+
+        __device__ __forceinline__ Tiles(const GeneratedOperand& operand, const Table& rows,
+                                         const TileRange& range)
+            : key(operand.key), table(rows) {
+            const Chunks chunks;
+            row = operand.row0 + static_cast<uint32_t>(
+                                     (kInner ? range.outer_begin : range.inner_begin) + chunks.row);
+            group = operand.group0 +
+                    static_cast<uint32_t>(
+                        ((kInner ? range.inner_begin : range.outer_begin) + chunks.column) / 8);
+        }
+        __device__ __forceinline__ void load(unsigned char* shared) {
+            const Chunks chunks;
+            CP_UNROLL
+            for (int i = 0; i < Chunks::kCount; ++i) {
+                *reinterpret_cast<uint4*>(shared + chunks.offset + i * Chunks::kBytes) =
+                    phat_group<kGaussian>(key, row + i * Chunks::kRows, group, table.rows);
+            }
+            (kInner ? group : row) += kInner ? kTileK / 8 : kTileK;
+        }
+    };
 };
 
 // A quantised matrix, decoded and rounded to bf16.
@@ -155,33 +239,30 @@ struct QuantizedOperand {
     using Table = Nf4Table;
     QuantizedMatrix matrix;
 
-    __device__ __forceinline__ void load_chunk(unsigned char* shared, const Nf4Levels& levels,
-                                               int64_t row, int64_t column, int64_t rows,
-                                               int64_t columns) const {
-        const int64_t left = row < rows ? columns - column : 0;
-        const int valid = left >= 8 ? 8 : (left > 0 ? static_cast<int>(left) : 0);
-        float values[kPackSize];
-        decode_pack(matrix, row * matrix.stride + column, valid, levels, values);
-        Bf16 rounded[kPackSize];
-        CP_UNROLL
-        for (int i = 0; i < kPackSize; ++i) rounded[i] = bf16_from_float(values[i]);
-        *reinterpret_cast<uint4*>(shared) = packed_chunk(rounded);
-    }
-
     template <int kOuter, int kThreads>
-    __device__ __forceinline__ void load_tile(unsigned char* shared, const Table& table,
-                                              int64_t outer_begin, int64_t inner_begin,
-                                              int64_t outer, int64_t inner_end) const {
-        for_chunks<kInner, kOuter, kThreads>([&](int offset, int row, int c) {
-            if constexpr (kInner) {
-                load_chunk(shared + offset, table.levels, outer_begin + row, inner_begin + c * 8,
-                           outer, inner_end);
-            } else {
-                load_chunk(shared + offset, table.levels, inner_begin + row, outer_begin + c * 8,
-                           inner_end, outer);
+    struct Tiles {
+        using Chunks = ThreadChunks<kInner, kOuter, kThreads>;
+        const QuantizedMatrix& matrix;
+        const Table& table;
+        TileRange range;
+
+        __device__ __forceinline__ Tiles(const QuantizedOperand& operand, const Table& levels,
+                                         const TileRange& whole)
+            : matrix(operand.matrix), table(levels), range(whole) {}
+        __device__ __forceinline__ void load(unsigned char* shared) {
+            const Chunks chunks;
+            CP_UNROLL
+            for (int i = 0; i < Chunks::kCount; ++i) {
+                const auto [row, column, count] =
+                    place_of_chunk<kInner>(range, chunks.row + i * Chunks::kRows, chunks.column);
+                float values[kPackSize];
+                decode_pack(matrix, row * matrix.stride + column, count, table.levels, values);
+                *reinterpret_cast<uint4*>(shared + chunks.offset + i * Chunks::kBytes) =
+                    packed(values);
             }
-        });
-    }
+            range.inner_begin += kTileK;
+        }
+    };
 };
 
 template <class Tile, class A, class B>
@@ -222,7 +303,7 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
     table_b.load();
     const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) >> 5;
     static_assert(Tile::kWarpsM == 2);
-    const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * 32;
+    const int warp_m = (warp & 1) * 64, warp_n = (warp >> 1) * Tile::kWarpColumns;
     const GemmTile tile = gemm_tile(number, static_cast<uint32_t>((m + Tile::kM - 1) / Tile::kM),
                                     static_cast<uint32_t>((n + Tile::kN - 1) / Tile::kN));
     const int64_t row_begin = static_cast<int64_t>(tile.row) * Tile::kM;
@@ -231,31 +312,36 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
     const int64_t k_end = k_begin + product.k_per_split < k ? k_begin + product.k_per_split : k;
     const int steps = static_cast<int>((k_end - k_begin + kTileK - 1) / kTileK);
 
-    const auto load_stage = [&](int step) {
-        const int stage = step % kStages;
-        const int64_t inner = k_begin + static_cast<int64_t>(step) * kTileK;
-        a.template load_tile<Tile::kM, Tile::kThreads>(tiles_a + stage * kBytesA, table_a,
-                                                       row_begin, inner, m, k_end);
-        b.template load_tile<Tile::kN, Tile::kThreads>(tiles_b + stage * kBytesB, table_b,
-                                                       column_begin, inner, n, k_end);
+    typename A::template Tiles<Tile::kM, Tile::kThreads> next_a(
+        a, table_a, TileRange{row_begin, m, k_begin, k_end});
+    typename B::template Tiles<Tile::kN, Tile::kThreads> next_b(
+        b, table_b, TileRange{column_begin, n, k_begin, k_end});
+    const auto load_stage = [&](int stage) {
+        next_a.load(tiles_a + stage * kBytesA);
+        next_b.load(tiles_b + stage * kBytesB);
     };
 
-    float sums[4][4][4] = {};
+    constexpr int kSlabs = Tile::kWarpColumns / 32;
+    float sums[4][kSlabs][4][4] = {};
     CP_UNROLL
     for (int step = 0; step < kStages - 1; ++step) {
         if (step < steps) load_stage(step);
         copy_async_commit();
     }
+    int stage = 0, free_stage = kStages - 1;
+    const auto after = [](int of) { return of + 1 == kStages ? 0 : of + 1; };
     for (int step = 0; step < steps; ++step) {
         copy_async_wait<kStages - 2>();
         __syncthreads();
-        if (step + kStages - 1 < steps) load_stage(step + kStages - 1);
+        if (step + kStages - 1 < steps) load_stage(free_stage);
         copy_async_commit();
-        const unsigned char* const tile_a = tiles_a + step % kStages * kBytesA;
-        const unsigned char* const tile_b = tiles_b + step % kStages * kBytesB;
+        const unsigned char* const tile_a = tiles_a + stage * kBytesA;
+        const unsigned char* const tile_b = tiles_b + stage * kBytesB;
+        free_stage = stage;
+        stage = after(stage);
         CP_UNROLL
         for (int half = 0; half < kTileK / 16; ++half) {
-            uint32_t fragment_a[4][4], fragment_b[2][4];
+            uint32_t fragment_a[4][4], fragment_b[2 * kSlabs][4];
             CP_UNROLL
             for (int i = 0; i < 4; ++i) {
                 const int row = warp_m + i * 16;
@@ -271,7 +357,7 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
                 }
             }
             CP_UNROLL
-            for (int j = 0; j < 2; ++j) {
+            for (int j = 0; j < 2 * kSlabs; ++j) {
                 const int column = warp_n + j * 16;
                 if constexpr (B::kInnerContiguous) {
                     load_matrix_x4<false>(
@@ -286,10 +372,10 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
             CP_UNROLL
             for (int i = 0; i < 4; ++i) {
                 CP_UNROLL
-                for (int j = 0; j < 4; ++j) {
+                for (int j = 0; j < 4 * kSlabs; ++j) {
                     const uint32_t pair[2] = {fragment_b[j >> 1][(j & 1) * 2],
                                               fragment_b[j >> 1][(j & 1) * 2 + 1]};
-                    mma_16816(sums[i][j], fragment_a[i], pair);
+                    mma_16816(sums[i][j / 4][j % 4], fragment_a[i], pair);
                 }
             }
         }
@@ -300,8 +386,11 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAligned&& B::kAligned ? Ti
     float result = 0.0f;
     CP_UNROLL
     for (int i = 0; i < 4; ++i) {
-        result += finish_slab(slab, sums[i], row_begin + warp_m + i * 16, column_begin + warp_n,
-                              blockIdx.y, product.epilogue);
+        CP_UNROLL
+        for (int j = 0; j < kSlabs; ++j) {
+            result += finish_slab(slab, sums[i][j], row_begin + warp_m + i * 16,
+                                  column_begin + warp_n + j * 32, blockIdx.y, product.epilogue);
+        }
     }
     product.epilogue.finish_warp(static_cast<int64_t>(number) * Tile::kWarps + warp, result);
 }

@@ -55,14 +55,14 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     product.c_dtype = z.dtype;
     product.c_stride = p.rank;
     product.alpha = phat_scale(key, p.rank);
-    const bool in_kernel = phat_in_kernel(*device, key, product.a);
+    const bool in_kernel = phat_in_kernel(*device, key, product.a, p.in_features);
     bool is_made = false;
     if (join_prepared(*device, *call, "project", is_made, error) != CP_OK) return CP_FAILED;
     for (int64_t column = 0; column < p.rank; column += p.columns) {
         const PhatPanel panel = p.panel(column);
         product.n = std::min(p.columns, p.rank - column);
         const GeneratedPhat generated{key, panel};
-        product.b = {phat, CP_BF16, panel.stride(), false, in_kernel ? &generated : nullptr};
+        product.b = panel_operand(panel, phat, false, in_kernel ? &generated : nullptr);
         product.c = data<char>(z) + column * dtype_bytes(z.dtype);
         if (!in_kernel && !std::exchange(is_made, false) &&
             make_panel(*device, "project", key, panel, phat, error) != CP_OK) {
@@ -78,7 +78,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
 
 CpStatus prepare(CpDevice* device, const CpCall* call, CpError* error) {
     const Problem p(*call);
-    if (phat_in_kernel(*device, phat_key(*call), p.x(*call))) return CP_OK;
+    if (phat_in_kernel(*device, phat_key(*call), p.x(*call), p.in_features)) return CP_OK;
     return prepare_panel(*device, "project", *call, p.panel(0), error);
 }
 

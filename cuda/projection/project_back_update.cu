@@ -82,9 +82,9 @@ CpStatus update_all(CpDevice& device, const CpCall* calls, int32_t count, CpErro
             product.n = p.out_features;
             product.k = p.rank;
             product.b = p.direction(call);
-            const bool in_kernel = phat_in_kernel(device, key, product.b);
+            const bool in_kernel = phat_in_kernel(device, key, product.b, p.out_features);
             needs_panel = needs_panel || !in_kernel;
-            product.a = {phat, CP_BF16, panel.stride(), false, in_kernel ? &generated : nullptr};
+            product.a = panel_operand(panel, phat, false, in_kernel ? &generated : nullptr);
             product.c = data<char>(weight) + row * p.out_features * dtype_bytes(weight.dtype);
             product.c_dtype = weight.dtype;
             product.c_stride = p.out_features;
@@ -119,7 +119,7 @@ CpStatus run_group(CpDevice* device, const CpCall* calls, int32_t count, CpError
 
 CpStatus prepare(CpDevice* device, const CpCall* call, CpError* error) {
     const Problem p(*call);
-    if (phat_in_kernel(*device, phat_key(*call), p.direction(*call))) return CP_OK;
+    if (phat_in_kernel(*device, phat_key(*call), p.direction(*call), p.out_features)) return CP_OK;
     return prepare_panel(*device, "projectBackUpdate", *call, p.panel(0), error);
 }
 

@@ -73,7 +73,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     for (int64_t row = 0; row < p.rows; row += p.block) {
         const PhatPanel panel = p.panel(row);
         product.m = panel.rows;
-        product.a = {phat, CP_BF16, panel.stride(), false};
+        product.a = panel_operand(panel, phat, false);
         step.first_group = row * p.columns / p.group_size;
         step.codes = data<int8_t>(call->outputs[0]) + row * p.columns;
         step.scales = data<float>(call->outputs[1]) + step.first_group;

@@ -53,7 +53,7 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     for (int64_t column = 0; column < p.rank; column += p.columns) {
         const PhatPanel panel = p.panel(column);
         product.m = std::min(p.columns, p.rank - column);
-        product.a = {phat, CP_BF16, panel.stride(), true};
+        product.a = panel_operand(panel, phat, true);
         product.c = data<char>(z) + column * p.out_columns * dtype_bytes(z.dtype);
         if (make_panel(*device, op, key, panel, phat, error) != CP_OK ||
             gemm(*device, op, product, static_cast<char*>(call->workspace) + p.panel_bytes(),

@@ -99,8 +99,8 @@ CpStatus run(CpDevice* device, const CpCall* call, CpError* error) {
     for (int64_t row = 0; row < p.rows; row += p.block) {
         const PhatPanel panel = p.panel(row);
         back.m = forth.k = panel.rows;
-        back.a = {phat, CP_BF16, panel.stride(), false};
-        forth.a = {phat, CP_BF16, panel.stride(), true};
+        back.a = panel_operand(panel, phat, false);
+        forth.a = panel_operand(panel, phat, true);
         forth.accumulate = row > 0;
         if (make_panel(*device, op, old_key, panel, phat, error) != CP_OK ||
             gemm(*device, op, back, gemm_workspace, error) != CP_OK ||

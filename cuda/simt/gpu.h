@@ -90,6 +90,19 @@ __device__ __forceinline__ void copy_async_16(void* shared, const void* global, 
 #endif
 }
 
+// The same where `wanted`, else 16 zeros; the source must be an address in any case.
+__device__ __forceinline__ void copy_async_16_if(bool wanted, void* shared, const void* global) {
+#if defined(CP_DEVICE_CODE)
+    const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.eq.b32 p, %2, 0;\n"
+        "cp.async.cg.shared.global [%0], [%1], 16, p;\n}\n" ::"r"(address),
+        "l"(global), "r"(static_cast<int>(wanted)));
+#elif defined(CP_EMULATED_CODE)
+    emulation::copy_later(shared, global, wanted ? 16 : 0);
+#endif
+}
+
 __device__ __forceinline__ void copy_async_commit() {
 #if defined(CP_DEVICE_CODE)
     asm volatile("cp.async.commit_group;\n");

@@ -97,11 +97,12 @@ TEST(cuda_phat_is_made_where_the_gpu_does_it_faster) {
         machine.capability = capability;
         emulation::set_machine(machine);
         const OpenDevice device;
-        CHECK(phat_in_kernel(*device, gaussian, x) == in_kernel);
+        CHECK(phat_in_kernel(*device, gaussian, x, 64) == in_kernel);
+        CHECK(!phat_in_kernel(*device, gaussian, x, 63));
         for (const CudaGemmOperand& other : {ragged, wide}) {
-            CHECK(!phat_in_kernel(*device, gaussian, other));
+            CHECK(!phat_in_kernel(*device, gaussian, other, other.stride));
         }
-        CHECK(!phat_in_kernel(*device, signs, x));
+        CHECK(!phat_in_kernel(*device, signs, x, 64));
     }
     emulation::set_machine({});
 }
