@@ -96,7 +96,9 @@ function checkCounts(entries) {
   }
 }
 
-const asLines = (rows) => `[\n${rows.map((row) => `  ${JSON.stringify(row)}`).join(',\n')}\n]`;
+function asLines(rows) {
+  return `[\n${rows.map((row) => `  ${JSON.stringify(row)}`).join(',\n')}\n]`;
+}
 
 function printCounts(rows) {
   for (const { loop, of, counts } of rows) {

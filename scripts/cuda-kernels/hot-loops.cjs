@@ -28,6 +28,14 @@ const hotLoops = [
     sharedBytes: 49152,
   })),
   {
+    loop: 'product that makes P: x P',
+    source: 'gemm/gemm_store.cu',
+    kernel: `gemm_bf16_kernel<TensorTile<128, 128, 32>, ${rows}, GeneratedOperand<false>, StoreEpilogue<unsigned short>, 1>`,
+    of: 'a warp of 64 x 32, 32 of the inner dimension',
+    threads: 256,
+    sharedBytes: 49152 + 512,
+  },
+  {
     loop: 'product by warpgroups: x W',
     source: 'gemm/gemm_store.cu',
     kernel: 'gemm_warpgroup_kernel<true, false, StoreEpilogue<unsigned short>, 1>',

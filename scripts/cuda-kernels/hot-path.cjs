@@ -10,6 +10,8 @@ const kinds = [
   ['global', /^(LD|ST)G?\./],
   ['shared', /^(LD|ST)S\b/],
 ];
+// Subroutines are for what is rare, and longer than their call.
+const lengthOf = (opcode) => (opcode.startsWith('CALL') ? 100 : 1);
 const isWide = (opcode) => /^(HMMA|HGMMA|LDSM|LDGSTS|UTMALDG)|^(LD|ST)G?\b.*\.(128|256)/.test(opcode);
 
 const withoutGuard = (text) => text.replace(/^@!?U?P\w+\s+/, '');
@@ -131,7 +133,7 @@ function bestPath(blocks, header, members, backEdges) {
     const { opcodes } = blocks[block];
     known.set(block, {
       wide: opcodes.filter(isWide).length + (rest?.wide ?? 0),
-      length: opcodes.length + (rest?.length ?? 0),
+      length: opcodes.reduce((sum, opcode) => sum + lengthOf(opcode), rest?.length ?? 0),
       block,
       rest,
     });

@@ -60,17 +60,23 @@ describe('instructions on the usual way through a kernel', () => {
     expect(countHotPath(code)).toMatchObject({ isLoop: true, all: 6, 'tensor core': 2, LDSM: 1, global: 0 });
   });
 
-  it('are those from beginning to end where no loop does the work', () => {
+  it('are those from beginning to end, without subroutines, where no loop does the work', () => {
     const code = assemble(`
       @P0 EXIT
       @P1 BRA ->narrow
       LDG.E.128 R4, desc[UR4][R2.64]
       LDG.E.128 R8, desc[UR4][R2.64+0x10]
       NOP
+      @!P2 BRA ->usual
+      CALL.REL.NOINC 0x4000
+      BRA ->done
+      usual: MUFU.RCP R8, R9
+      FFMA R8, R9, R8, R7
+      FFMA R8, R9, R8, R6
       BRA ->done
       narrow: LDG.E R4, desc[UR4][R2.64]
       done: STG.E.128 desc[UR4][R2.64], R4
       EXIT`);
-    expect(countHotPath(code)).toMatchObject({ isLoop: false, all: 7, global: 3 });
+    expect(countHotPath(code)).toMatchObject({ isLoop: false, all: 11, global: 3 });
   });
 });
