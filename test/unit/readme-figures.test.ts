@@ -208,3 +208,21 @@ describe('losses', () => {
     ]);
   });
 });
+
+test('the composition of the search is as its page has it', () => {
+  const page = readFileSync(join(root, 'docs', 'quality.md'), 'utf8').split('### 10.8M parameters')[1]!;
+  const line = page
+    .split('\n')
+    .find((one) => one.startsWith('| `compact+muon:store=lazy:savedActivations=int8`'))!;
+  const [, , , , , ofDense, peak, withLayers, times] = line
+    .split(' | ')
+    .join('|')
+    .split('|')
+    .map((cell) => cell.trim());
+  const said = readme.replaceAll(/\s+/g, ' ');
+  expect(ofDense).toMatch(/^-/);
+  expect(said).toContain(
+    `ended ${ofDense!.slice(1)} below dense AdamW (three seeds, each at the best of nine pairs of rates) at ${peak} of its plain ` +
+      `peak, or ${withLayers} with layer checkpointing, in ${times!.replace(', ', ' and ')} of its time a step`,
+  );
+});
