@@ -84,8 +84,8 @@ __global__ void __launch_bounds__(kThreads) column_means_kernel(Adafactor p, int
     p.column_factors[column] = static_cast<float>(1.0 / sqrt(static_cast<double>(moved)));
 }
 
-// One block.
-__global__ void __launch_bounds__(kThreads) row_factors_kernel(Adafactor p) {
+// One block; for more of them the compiler would keep a register in memory on 10.0.
+__global__ void __launch_bounds__(kThreads, 1) row_factors_kernel(Adafactor p) {
     CP_SHARED(double[kMaxWarps], scratch);
     double sum = 0.0;
     for (int64_t row = threadIdx.x; row < p.rows; row += kThreads) sum += p.row_means[row];
