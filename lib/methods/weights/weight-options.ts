@@ -71,19 +71,19 @@ function checkParts(
   const { trains = { layers: false, embeddingAndHead: false } } = adaptation ?? {
     trains: { layers: true, embeddingAndHead: true },
   };
-  if (adaptation?.needsNumbersBecause !== undefined)
-    refuse(
-      'weights',
-      weights,
-      `${method} does not work with weights in codes: ${adaptation.needsNumbersBecause}`,
-      "'dtype'",
-    );
   if (!trains.layers && weights === 'int8-aware')
     refuse(
       'weights',
       weights,
       `${method} does not train its weights, which learn nothing of how they are rounded`,
       "'dtype', 'int8' or 'nf4', or a method that trains weights, such as dense or compact",
+    );
+  if (adaptation?.needsNumbersBecause !== undefined)
+    refuse(
+      'weights',
+      weights,
+      `${method} does not work with weights in codes: ${adaptation.needsNumbersBecause}`,
+      "'dtype'",
     );
   if (trains.layers && weights === 'nf4')
     refuse(
