@@ -42,6 +42,7 @@ int ways(const Addresses& addresses) {
 }  // namespace
 
 void count_matrix_load(const Addresses& rows) {
+    const Unwatched unwatched;
     raise(conflict_counts().most.matrix_loads, ways(rows));
 }
 

@@ -98,7 +98,7 @@ CpStatus end(CpDevice* device, int32_t slot, const CpOutput* outputs, int32_t nu
         CUDA_CHECK(*device, kOp, error,
                    cudaMemcpyAsync(target, outputs[i].source, static_cast<size_t>(outputs[i].bytes),
                                    cudaMemcpyDeviceToHost, device->stream));
-        target += aligned(outputs[i].bytes);
+        target += round_up(outputs[i].bytes, CP_OUTPUT_ALIGNMENT);
     }
     CUDA_CHECK(*device, kOp, error, cudaEventRecord(device->runs.ends[slot], device->stream));
     return CP_OK;
@@ -119,7 +119,7 @@ CpStatus collect(CpDevice* device, int32_t slot, const CpOutput* outputs, int32_
     const unsigned char* source = outputs_of(device->runs, slot);
     for (int32_t i = 0; i < num_outputs; ++i) {
         std::memcpy(outputs[i].host, source, static_cast<size_t>(outputs[i].bytes));
-        source += aligned(outputs[i].bytes);
+        source += round_up(outputs[i].bytes, CP_OUTPUT_ALIGNMENT);
     }
     return CP_OK;
 }

@@ -23,6 +23,7 @@ extern "C" {
 #define CP_MAX_ATTRIBUTES 24
 #define CP_MAX_DEVICES 16
 #define CP_RUNS_IN_FLIGHT 2
+#define CP_OUTPUT_ALIGNMENT 64
 #define CP_MAX_GROUP 4
 #define CP_MAX_ROW_BYTES (4 << 20)
 
@@ -149,8 +150,9 @@ typedef struct {
 // collect, after which its slot is free. After a failure: discard, and nothing of the run is left
 // but what has been enqueued.
 typedef struct {
-    // Another plan, whose runs have at most `output_bytes` of outputs, each rounded up to 64. What
-    // was kept of the entries before is dropped. Nothing may be in flight.
+    // Another plan, whose runs have at most `output_bytes` of outputs, each rounded up to
+    // CP_OUTPUT_ALIGNMENT. What was kept of the entries before is dropped. Nothing may be in
+    // flight.
     CpStatus (*set_plan)(CpDevice* device, int32_t num_entries, int64_t output_bytes,
                          CpError* error);
     // With an entry of the plan (not -1) ops are recorded, and start together with launch().

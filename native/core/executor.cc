@@ -13,7 +13,7 @@
 namespace compact {
 namespace {
 
-constexpr int64_t kOutputAlignment = 64;
+constexpr int64_t kOutputAlignment = CP_OUTPUT_ALIGNMENT;
 
 [[noreturn]] void throw_not_finite(const PlanEntry& entry, const Instruction& instruction,
                                    const PlanValue& value, int64_t index, const char* role) {

@@ -69,6 +69,7 @@ async function afterOneStep(method: Method, factor: number, decay?: number) {
   await engine.load(plan);
   await writeConstants(engine, plan, model, sizes.sequenceLength);
   await engine.run('initialize');
+  if (plan.entries['prepare'] !== undefined) await engine.run('prepare');
   const clock = new StepClock(method);
   const entry = plan.entries[`step:${clock.variant}`] ?? plan.entries['step']!;
   const tokens = Int32Array.from({ length: 32 }, (_, i) => (7 * i) % 50);
@@ -92,6 +93,7 @@ const everyMethod = [
   ...methods.map(({ name, options }) => ({
     name,
     ...(options.some((option) => option.name === 'r') && { r: 4 }),
+    ...(options.some((option) => option.name === 'blocks') && { blocks: 1 }),
   })),
   ...optimizers.map(({ name }) => ({ name: 'dense', optimizer: name })),
   { name: 'dense', weights: 'int8' },

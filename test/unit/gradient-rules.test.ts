@@ -31,6 +31,7 @@ import {
   rmsNorm,
   rope,
   scale,
+  scaleChannels,
   silu,
   softCap,
   squaredError,
@@ -190,6 +191,10 @@ const rules: Readonly<Record<string, RuleCase>> = {
     },
   },
   'scale to another shape': { names: [], build: (make) => reshape(make('x', [3, 10]), [6, 5]) },
+  scaleChannels: {
+    names: ['x', 'factors'],
+    build: (make) => scaleChannels(make('x', [3, 5]), make('factors', [5], undefined, 'f32'), 'column'),
+  },
   scale: { names: [], build: (make) => scale(make('x', [3, 5]), -1.5) },
   silu: { names: ['x'], build: (make) => silu(make('x', [3, 5])) },
   squaredError: {
