@@ -1,5 +1,5 @@
 import type { SqlRow, SqlValue } from './database.js';
-import type { Job, JobCheckpoint, JobEvent, JobStatus } from './job.js';
+import { finalStatuses, type Job, type JobCheckpoint, type JobEvent, type JobStatus } from './job.js';
 import type { LastMetrics } from './last-metrics.js';
 
 /** A job as its row holds it, with what is of no interest outside. */
@@ -11,6 +11,9 @@ export interface StoredJob extends Job {
   readonly numMetrics: number;
   readonly lastMetrics: LastMetrics;
 }
+
+/** Of rows of jobs, in SQL: that they have ended. */
+export const inFinalStatus = `status IN (${finalStatuses.map((status) => `'${status}'`).join(', ')})`;
 
 export const storedJobOf = (row: SqlRow): StoredJob => ({
   sequence: Number(row.sequence),

@@ -10,7 +10,9 @@ import {
   statusEvent,
   stopRequestEvents,
 } from './job-events.js';
+import { endedWithMoreMetrics, forgetEnded, thinMetrics } from './forget-jobs.js';
 import { isJobId } from './job-id.js';
+import { checkNeeds, needsOf, retireName } from './job-needs.js';
 import { checkpointOf, eventOf, jobOf, storedJobOf, written } from './job-rows.js';
 import type { StoredJob } from './job-rows.js';
 import { afterAttempt, afterStopRequest, checkResumable, checkSucceeded } from './job-states.js';
@@ -31,11 +33,6 @@ import { migrate } from './migrate.js';
 import { jobMigrations } from './schema.js';
 import { ServerWatch } from './server-watch.js';
 import { insertJob, insertNames, keepCheckpoint, newJob, saveJob } from './write-jobs.js';
-
-/** Ended jobs that one transaction forgets: others wait for no longer than that. */
-const forgottenAtOnce = 16;
-
-const inFinalStatus = `status IN (${finalStatuses.map((status) => `'${status}'`).join(', ')})`;
 
 /** Jobs in the tables of schema.ts. Whoever changes a job holds its row, so the ids of its events have no gaps. */
 export class SqlJobStore implements JobStore {
@@ -236,16 +233,7 @@ export class SqlJobStore implements JobStore {
   retire(name: string): Promise<string | undefined> {
     return this.#database.transaction(async (transaction) => {
       await this.#holdNeeds(transaction);
-      const [user] = await transaction.query(
-        `SELECT id FROM compact_jobs JOIN compact_job_needs ON job = sequence
-         WHERE name = $1 AND NOT ${inFinalStatus} ORDER BY sequence LIMIT 1`,
-        [name],
-      );
-      if (user !== undefined) return String(user.id);
-      await transaction.query('INSERT INTO compact_retired (name) VALUES ($1) ON CONFLICT DO NOTHING', [
-        name,
-      ]);
-      return undefined;
+      return await retireName(transaction, name);
     });
   }
 
@@ -304,25 +292,13 @@ export class SqlJobStore implements JobStore {
     maxEvents: number;
   }): Promise<readonly string[]> {
     checkValue(maxEvents, wholeNumber(0), 'maxEvents');
-    const forgotten: string[] = [];
-    for (let rows: readonly SqlRow[] | undefined; rows === undefined || rows.length === forgottenAtOnce;) {
-      rows = await this.#database.query(
-        `DELETE FROM compact_jobs WHERE sequence IN
-           (SELECT sequence FROM compact_jobs ended WHERE ${inFinalStatus} AND finished_at < $1
-             AND NOT EXISTS (
-               SELECT 1 FROM compact_job_needs needs JOIN compact_jobs ON needs.job = compact_jobs.sequence
-               WHERE needs.name = ended.id AND NOT ${inFinalStatus})
-            ORDER BY sequence LIMIT $2)
-         RETURNING id`,
-        [endedBefore, forgottenAtOnce],
-      );
-      forgotten.push(...rows.map(({ id }) => String(id)));
-    }
-    const long = await this.#database.query(
-      `SELECT id FROM compact_jobs WHERE ${inFinalStatus} AND num_metrics > $1`,
-      [maxEvents],
-    );
-    for (const { id } of long) await this.#thinMetrics(String(id), maxEvents);
+    const forgotten = await forgetEnded(this.#database, endedBefore);
+    for (const id of await endedWithMoreMetrics(this.#database, maxEvents))
+      await this.#database.transaction(async (transaction) => {
+        const job = await this.#find(transaction, id);
+        if (job !== undefined && finalStatuses.includes(job.status))
+          await thinMetrics(transaction, job, maxEvents);
+      });
     return forgotten;
   }
 
@@ -428,42 +404,6 @@ export class SqlJobStore implements JobStore {
         jobs.push(await saveJob(transaction, inStatus(lost, status), [lostEvent, statusEvent(status)]));
       }
       return jobs;
-    });
-  }
-
-  /** Keeps so many of a job's metrics, evenly apart, the last one among them. */
-  #thinMetrics(id: string, maxEvents: number): Promise<void> {
-    return this.#database.transaction(async (transaction) => {
-      const job = await this.#find(transaction, id);
-      if (job === undefined || !finalStatuses.includes(job.status)) return;
-      await transaction.query(
-        `DELETE FROM compact_job_events WHERE job = $1 AND type = 'metrics' AND id NOT IN
-           (SELECT id FROM
-             (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
-              FROM compact_job_events WHERE job = $1 AND type = 'metrics') numbered
-            WHERE place * CAST($2 AS BIGINT) / CAST($3 AS BIGINT)
-                > (place - 1) * CAST($2 AS BIGINT) / CAST($3 AS BIGINT))`,
-        [job.sequence, maxEvents, job.numMetrics],
-      );
-      await saveJob(transaction, { ...job, numMetrics: maxEvents }, []);
-    });
-  }
-}
-
-async function needsOf(transaction: Transaction, { sequence }: StoredJob): Promise<readonly string[]> {
-  const rows = await transaction.query('SELECT name FROM compact_job_needs WHERE job = $1', [sequence]);
-  return rows.map(({ name }) => String(name));
-}
-
-/** @throws ERR_COMPACT_JOB_STATE where something of it is retired */
-async function checkNeeds(transaction: Transaction, needs: readonly string[]): Promise<void> {
-  for (const name of needs) {
-    const [retired] = await transaction.query('SELECT name FROM compact_retired WHERE name = $1', [name]);
-    if (retired === undefined) continue;
-    throw compactError('ERR_COMPACT_JOB_STATE', `${name}, which the job needs, has been deleted`, {
-      op: name,
-      expected: 'a job whose files and model are there',
-      remedy: 'Create a job with others',
     });
   }
 }

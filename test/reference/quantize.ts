@@ -6,30 +6,45 @@ const roundHalfToEven = (x: number): number => {
   return floor % 2 === 0 ? floor : floor + 1;
 };
 
-/** Groups of consecutive elements as int8 codes and one fp32 scale each: scale = max |x| / 127. */
-export function quantize({ x }: { x: Tensor }, { groupSize }: Numbers) {
+/** Codes of groups of consecutive elements, and one fp32 scale each: scale = max |x| / largest, and codes those of x / scale. */
+function codesOf(
+  { x }: { x: Tensor },
+  { groupSize }: Numbers,
+  largest: number,
+  codeOf: (share: number) => number,
+) {
   const size = x.data.length;
   const codes = tensor(x.shape);
   const scales = tensor([Math.ceil(size / groupSize!)]);
   for (let group = 0; group < scales.data.length; group++) {
     const start = group * groupSize!;
     const values = x.data.subarray(start, Math.min(size, start + groupSize!));
-    const scale = Math.fround(values.reduce((max, value) => Math.max(max, Math.abs(value)), 0) / 127);
+    const scale = Math.fround(values.reduce((max, value) => Math.max(max, Math.abs(value)), 0) / largest);
     scales.data[group] = scale;
     values.forEach((value, i) => {
-      codes.data[start + i] = scale === 0 ? 0 : roundHalfToEven(Math.fround(value / scale));
+      codes.data[start + i] = scale === 0 ? 0 : codeOf(Math.fround(value / scale));
     });
   }
   return { codes, scales };
 }
 
-export function dequantize(
+function numbersOf(
   { codes, scales }: { codes: Tensor; scales: Tensor },
   { groupSize }: Numbers,
+  numberOf: (code: number) => number,
 ): { y: Tensor } {
   const y = tensor(codes.shape, codes.data);
-  return { y: { ...y, data: y.data.map((code, i) => code * scales.data[Math.floor(i / groupSize!)]!) } };
+  return {
+    y: { ...y, data: y.data.map((code, i) => numberOf(code) * scales.data[Math.floor(i / groupSize!)]!) },
+  };
 }
+
+type Coded = Parameters<typeof numbersOf>[0];
+
+/** Groups of int8: the integer nearest to the share of 127. */
+export const quantize = (inputs: { x: Tensor }, numbers: Numbers) =>
+  codesOf(inputs, numbers, 127, roundHalfToEven);
+export const dequantize = (inputs: Coded, numbers: Numbers) => numbersOf(inputs, numbers, (code) => code);
 
 /** The numbers of codes 0 to 126 of E4M3 (OCP, 2023, table 1): bias 7, three bits of mantissa; 127 is NaN. */
 const e4m3Levels = Array.from({ length: 127 }, (_, code) => {
@@ -48,33 +63,11 @@ function nearestE4m3(x: number): number {
   return x < 0 || Object.is(x, -0) ? nearest + 128 : nearest;
 }
 
-/** Groups of consecutive elements as eight-bit floats and one fp32 scale each: scale = max |x| / 448. */
-export function quantizeFp8({ x }: { x: Tensor }, { groupSize }: Numbers) {
-  const size = x.data.length;
-  const codes = tensor(x.shape);
-  const scales = tensor([Math.ceil(size / groupSize!)]);
-  for (let group = 0; group < scales.data.length; group++) {
-    const start = group * groupSize!;
-    const values = x.data.subarray(start, Math.min(size, start + groupSize!));
-    const scale = Math.fround(values.reduce((max, value) => Math.max(max, Math.abs(value)), 0) / 448);
-    scales.data[group] = scale;
-    values.forEach((value, i) => {
-      codes.data[start + i] = scale === 0 ? 0 : nearestE4m3(Math.fround(value / scale));
-    });
-  }
-  return { codes, scales };
-}
-
-export function dequantizeFp8(
-  { codes, scales }: { codes: Tensor; scales: Tensor },
-  { groupSize }: Numbers,
-): { y: Tensor } {
-  const y = tensor(codes.shape, codes.data);
-  const numberOf = (code: number) => (code < 128 ? e4m3Levels[code]! : -e4m3Levels[code - 128]!);
-  return {
-    y: { ...y, data: y.data.map((code, i) => numberOf(code) * scales.data[Math.floor(i / groupSize!)]!) },
-  };
-}
+/** Groups of eight-bit floats: the E4M3 nearest to the share of 448. */
+export const quantizeFp8 = (inputs: { x: Tensor }, numbers: Numbers) =>
+  codesOf(inputs, numbers, 448, nearestE4m3);
+export const dequantizeFp8 = (inputs: Coded, numbers: Numbers) =>
+  numbersOf(inputs, numbers, (code) => (code < 128 ? e4m3Levels[code]! : -e4m3Levels[code - 128]!));
 
 /** QLoRA, appendix E: quantiles of the normal distribution, scaled to [-1, 1], as the authors publish them. */
 const nf4Levels = [

@@ -1,32 +1,17 @@
 /** BAdam: whose turn it is, and what that holds. Its steps: test/train/badam.test.ts. */
 import { describe, expect, test } from '@jest/globals';
-import { compile, type CompileOptions } from '../../lib/compile/index.js';
+import type { CompileOptions } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
 import { badam, dense, type Method, methodCatalogue, StepClock } from '../../lib/methods/index.js';
 import { llama, type LlamaConfig } from '../../lib/models/index.js';
 import { trainedParts } from '../../lib/train/trained-parts.js';
-import { planTarget } from '../helpers/plan-target.js';
+import { planSmall, smallConfig } from '../helpers/plan-small.js';
 
-const config: LlamaConfig = {
-  vocabSize: 64,
-  hiddenSize: 32,
-  intermediateSize: 88,
-  numAttentionHeads: 4,
-  numHiddenLayers: 5,
-};
+const config: LlamaConfig = { ...smallConfig, numHiddenLayers: 5 };
 /** Numbers of a layer, and of what is in none. */
 const [ofLayer, ofOthers] = [4 * 32 * 32 + 3 * 32 * 88 + 2 * 32, 2 * 64 * 32 + 32];
 const planOf = (method: Method, change: Partial<CompileOptions> = {}) =>
-  compile({
-    model: llama(config),
-    method,
-    target: planTarget,
-    batchSize: 2,
-    sequenceLength: 16,
-    dtype: 'f32',
-    entries: ['train'],
-    ...change,
-  });
+  planSmall(method, { model: llama(config), entries: ['train'], ...change });
 const bytesOf = (method: Method, change?: Partial<CompileOptions>) =>
   memoryReport(planOf(method, change)).byKind;
 

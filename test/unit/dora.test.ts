@@ -1,43 +1,27 @@
 /** DoRA: what it holds, beside LoRA. Its steps: test/train/dora.test.ts. */
 import { describe, expect, test } from '@jest/globals';
-import { compile, type CompileOptions } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
 import { dora, lora, type Method, StepClock } from '../../lib/methods/index.js';
-import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import { planTarget } from '../helpers/plan-target.js';
+import { planSmall, smallConfig } from '../helpers/plan-small.js';
 
-const [h, f, layers, r] = [32, 88, 3, 4];
-const config: LlamaConfig = {
-  vocabSize: 64,
-  hiddenSize: h,
-  intermediateSize: f,
-  numAttentionHeads: 4,
-  numHiddenLayers: layers,
-};
+const { hiddenSize: h, intermediateSize: f, numHiddenLayers: layers } = smallConfig;
+const r = 4;
 const options = { r, targetModules: 'all-linear' } as const;
-const planOf = (method: Method, change: Partial<CompileOptions> = {}) =>
-  compile({
-    model: llama(config),
-    method,
-    target: planTarget,
-    batchSize: 2,
-    sequenceLength: 16,
-    dtype: 'f32',
-    ...change,
-  });
 /** Of all weights of a layer together. */
 const [inputs, outputs] = [4 * h + 2 * h + f, 4 * h + 2 * f + h];
 
 describe('a plan', () => {
   test('trains r (n + m) + m numbers for each weight', () => {
-    const [plan, other] = [planOf(dora(options)), planOf(lora(options))].map((of) => memoryReport(of).byKind);
+    const [plan, other] = [planSmall(dora(options)), planSmall(lora(options))].map(
+      (of) => memoryReport(of).byKind,
+    );
     expect(plan!.optimizerState).toBe(4 * 2 * layers * (r * (inputs + outputs) + outputs));
     // Magnitudes, and the norms that there are.
     expect(plan!.parameter - other!.parameter).toBe(4 * 2 * layers * outputs);
   });
 
   test('takes norms between steps, and nowhere else', () => {
-    const { entries } = planOf(dora(options));
+    const { entries } = planSmall(dora(options));
     const withNorms = Object.values(entries).filter(({ instructions }) =>
       instructions.some(({ op }) => op === 'channelFactors'),
     );
@@ -47,7 +31,7 @@ describe('a plan', () => {
 
   test('keeps what a layer gives before its magnitudes, of that layer alone with checkpoints', () => {
     const peak = (method: Method, recompute: 'none' | 'layer'): number =>
-      planOf(method, { recompute, entries: ['train'] }).arenaBytes;
+      planSmall(method, { recompute, entries: ['train'] }).arenaBytes;
     const tokens = 2 * 16;
     const more = (recompute: 'none' | 'layer'): number =>
       peak(dora(options), recompute) - peak(lora(options), recompute);

@@ -1,33 +1,13 @@
 /** Fira: what it holds, beside GaLore. Its steps: test/train/fira.test.ts. */
 import { describe, expect, test } from '@jest/globals';
-import { compile, type CompileOptions } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
-import { fira, galore, type Method } from '../../lib/methods/index.js';
-import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import { planTarget } from '../helpers/plan-target.js';
-
-const config: LlamaConfig = {
-  vocabSize: 64,
-  hiddenSize: 32,
-  intermediateSize: 88,
-  numAttentionHeads: 4,
-  numHiddenLayers: 3,
-};
-const planOf = (method: Method, change: Partial<CompileOptions> = {}) =>
-  compile({
-    model: llama(config),
-    method,
-    target: planTarget,
-    batchSize: 2,
-    sequenceLength: 16,
-    dtype: 'f32',
-    ...change,
-  });
+import { fira, galore } from '../../lib/methods/index.js';
+import { planSmall } from '../helpers/plan-small.js';
 
 describe('a plan', () => {
   test('has states of n r + 2 r m + 1 elements for each weight', () => {
     const [h, f, rank, layers] = [32, 88, 8, 3];
-    const states = memoryReport(planOf(fira({ rank }))).byKind.optimizerState;
+    const states = memoryReport(planSmall(fira({ rank }))).byKind.optimizerState;
     const square = h * rank + 2 * rank * h + 1;
     const wide = h * rank + 2 * rank * f + 1; // gate and up as down
     const full = 2 * (2 * 64 * h + (2 * layers + 1) * h);
@@ -35,7 +15,7 @@ describe('a plan', () => {
   });
 
   test.each(['none', 'cheap', 'layer'] as const)('has one full gradient alive, recompute %s', (recompute) => {
-    const plan = planOf(fira({ rank: 8 }), { recompute });
+    const plan = planSmall(fira({ rank: 8 }), { recompute });
     const isFull = (index: number): boolean => {
       const { kind, bytes, layer } = plan.values[index]!;
       return kind === 'gradient' && layer.startsWith('layers.') && bytes >= 4 * 32 * 32;
@@ -52,7 +32,7 @@ describe('a plan', () => {
 
   test('with accumulation holds of a gradient what that of galore holds', () => {
     const change = { accumulateGradients: true, maxGradNorm: 1 };
-    const [plan, other] = [fira({ rank: 8 }), galore({ rank: 8 })].map((method) => planOf(method, change));
+    const [plan, other] = [fira({ rank: 8 }), galore({ rank: 8 })].map((method) => planSmall(method, change));
     expect(memoryReport(plan!).byKind.gradient).toBe(memoryReport(other!).byKind.gradient);
   });
 });

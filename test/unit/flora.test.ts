@@ -1,30 +1,14 @@
 /** FLORA: what it holds. Its steps: test/train/flora.test.ts. */
 import { describe, expect, test } from '@jest/globals';
-import { compile, type CompileOptions } from '../../lib/compile/index.js';
+import type { CompileOptions } from '../../lib/compile/index.js';
 import { memoryReport } from '../../lib/memory/index.js';
 import { compact, dense, flora, type FloraOptions, type Method, StepClock } from '../../lib/methods/index.js';
-import { llama, type LlamaConfig } from '../../lib/models/index.js';
-import { planTarget } from '../helpers/plan-target.js';
+import { planSmall, smallConfig } from '../helpers/plan-small.js';
 
-const [h, f, vocabulary, layers, rank] = [32, 88, 64, 3, 8];
-const config: LlamaConfig = {
-  vocabSize: vocabulary,
-  hiddenSize: h,
-  intermediateSize: f,
-  numAttentionHeads: 4,
-  numHiddenLayers: layers,
-};
+const { hiddenSize: h, intermediateSize: f, vocabSize: vocabulary, numHiddenLayers: layers } = smallConfig;
+const rank = 8;
 const planOf = (method: Method, change: Partial<CompileOptions> = {}) =>
-  compile({
-    model: llama(config),
-    method,
-    target: planTarget,
-    batchSize: 2,
-    sequenceLength: 16,
-    dtype: 'f32',
-    entries: ['train'],
-    ...change,
-  });
+  planSmall(method, { entries: ['train'], ...change });
 /** Output widths of the weights of a layer. */
 const widths = [h, h, h, h, f, f, h];
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);

@@ -10,6 +10,7 @@ import {
   type Checked,
   type OptionTable,
 } from '../../options.js';
+import type { MatrixRole } from '../matrix-roles.js';
 import {
   exactlyOne,
   rankCodes,
@@ -62,6 +63,18 @@ export interface ProjectionOptions extends RankOptions {
 }
 
 export type ResolvedProjectionOptions = Required<Omit<ProjectionOptions, 'rank' | 'rankRatio'>> & RankOptions;
+
+/** A projection for each of these weights, attention's output one that projects the input which attention keeps. */
+export const projectedAlike = (roles: readonly MatrixRole[]) =>
+  ({
+    targetModules: roles.filter((role) => role !== 'output'),
+    outputProjection: roles.includes('output') ? 'lazy' : 'dense',
+    outputUpdateScale: 1,
+    updateScale: 1,
+    overrides: {},
+    distribution: 'gaussian',
+    sharing: 'weight',
+  }) as const satisfies Partial<ResolvedProjectionOptions>;
 
 const targets = `some of ${compressibleRoles.join(', ')}`;
 

@@ -1,6 +1,5 @@
-import * as v from 'valibot';
-import { numberFrom, oneOf, optional, wholeNumber, type Checked, type OptionTable } from '../../options.js';
-import { matrixRoles, type MatrixRole } from '../matrix-roles.js';
+import { numberFrom, optional, wholeNumber, type Checked, type OptionTable } from '../../options.js';
+import { matrixRolesRow, type MatrixRole } from '../matrix-roles.js';
 import { rankOrDefault, rankTable, type RankOptions } from '../rank-options.js';
 
 /** The subspace of each weight's gradient, and for how long it is kept. The rank is one of the smaller side. */
@@ -18,15 +17,11 @@ export interface SubspaceOptions extends RankOptions {
 
 export type ResolvedSubspaceOptions = Required<Omit<SubspaceOptions, 'rank' | 'rankRatio'>> & RankOptions;
 
-const targets = `some of ${matrixRoles.join(', ')}`;
-
 export const subspaceTable = {
   ...rankTable,
   refreshInterval: optional(wholeNumber(1), 200),
   updateScale: optional(numberFrom(0), 0.25),
-  targetModules: optional(v.pipe(v.array(oneOf(matrixRoles), targets), v.nonEmpty(targets)), () => [
-    ...matrixRoles,
-  ]),
+  targetModules: matrixRolesRow,
 } satisfies OptionTable<SubspaceOptions>;
 
 /** @throws ERR_COMPACT_RANK */

@@ -1,7 +1,7 @@
-import * as v from 'valibot';
-import { oneOf, optional, wholeNumber, type Checked, type OptionTable } from '../../options.js';
+import { optional, wholeNumber, type Checked, type OptionTable } from '../../options.js';
+import { projectedAlike } from '../gradient-space/projection-options.js';
 import { randomProjection } from '../gradient-space/random-projection.js';
-import { matrixRoles, type MatrixRole } from '../matrix-roles.js';
+import { matrixRolesRow, type MatrixRole } from '../matrix-roles.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 import { rankOrDefault, rankTable, type RankOptions } from '../rank-options.js';
 
@@ -21,14 +21,10 @@ export interface FloraOptions extends GradientCompressionOptions, MethodOptions 
 
 type ResolvedOptions = Required<Omit<GradientCompressionOptions, 'rank' | 'rankRatio'>> & RankOptions;
 
-const targets = `some of ${matrixRoles.join(', ')}`;
-
 const table = {
   ...rankTable,
   refreshInterval: optional(wholeNumber(1), 1000),
-  targetModules: optional(v.pipe(v.array(oneOf(matrixRoles), targets), v.nonEmpty(targets)), () => [
-    ...matrixRoles,
-  ]),
+  targetModules: matrixRolesRow,
 } satisfies OptionTable<GradientCompressionOptions>;
 
 /**
@@ -56,13 +52,7 @@ export const flora: Preset<FloraOptions> = preset<GradientCompressionOptions, Re
     gradientSpace: randomProjection(
       {
         ...options,
-        targetModules: targetModules.filter((role) => role !== 'output'),
-        outputProjection: targetModules.includes('output') ? 'lazy' : 'dense',
-        outputUpdateScale: 1,
-        updateScale: 1,
-        overrides: {},
-        distribution: 'gaussian',
-        sharing: 'weight',
+        ...projectedAlike(targetModules),
         store: 'lazy',
         momentsAtRefresh: 'transfer',
       },

@@ -1,8 +1,7 @@
-import * as v from 'valibot';
 import { compactError } from '../../errors.js';
-import { flag, numberWithin, oneOf, optional, type Checked, type OptionTable } from '../../options.js';
+import { flag, numberWithin, optional, type Checked, type OptionTable } from '../../options.js';
 import { trackedSubspace, type TrackedSubspaceOptions } from '../gradient-space/tracked-subspace.js';
-import { matrixRoles } from '../matrix-roles.js';
+import { matrixRolesRow } from '../matrix-roles.js';
 import type { AdamWSettings } from '../optimizers/adamw.js';
 import type { StepOptions } from '../optimizers/step.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
@@ -15,15 +14,11 @@ type ResolvedOptions = Required<Omit<TrackedSubspaceOptions, 'rank' | 'rankRatio
   RankOptions &
   Required<AdamWSettings>;
 
-const targets = `some of ${matrixRoles.join(', ')}`;
-
 const table = {
   ...rankTable,
   rho: optional(numberWithin(0, 1), 0.908),
   errorFeedback: optional(flag, true),
-  targetModules: optional(v.pipe(v.array(oneOf(matrixRoles), targets), v.nonEmpty(targets)), () => [
-    ...matrixRoles,
-  ]),
+  targetModules: matrixRolesRow,
 } satisfies OptionTable<TrackedSubspaceOptions>;
 
 /**

@@ -1,7 +1,7 @@
-import * as v from 'valibot';
-import { numberFrom, oneOf, optional, wholeNumber, type Checked, type OptionTable } from '../../options.js';
+import { numberFrom, optional, wholeNumber, type Checked, type OptionTable } from '../../options.js';
+import { projectedAlike } from '../gradient-space/projection-options.js';
 import { randomProjection } from '../gradient-space/random-projection.js';
-import { matrixRoles, type MatrixRole } from '../matrix-roles.js';
+import { matrixRolesRow, type MatrixRole } from '../matrix-roles.js';
 import { proximal } from '../optimizers/proximal.js';
 import { preset, type MethodOptions, type Preset } from '../preset.js';
 import { rankOrDefault, rankTable, type RankOptions } from '../rank-options.js';
@@ -21,15 +21,11 @@ export interface RsoOptions extends RandomSubspaceOptions, MethodOptions {}
 
 type ResolvedOptions = Required<Omit<RandomSubspaceOptions, 'rank' | 'rankRatio'>> & RankOptions;
 
-const targets = `some of ${matrixRoles.join(', ')}`;
-
 const table = {
   ...rankTable,
   innerSteps: optional(wholeNumber(1), 200),
   proximalPenalty: optional(numberFrom(0), 0),
-  targetModules: optional(v.pipe(v.array(oneOf(matrixRoles), targets), v.nonEmpty(targets)), () => [
-    ...matrixRoles,
-  ]),
+  targetModules: matrixRolesRow,
 } satisfies OptionTable<RandomSubspaceOptions>;
 
 /**
@@ -54,14 +50,8 @@ export const rso: Preset<RsoOptions> = preset<RandomSubspaceOptions, ResolvedOpt
     gradientSpace: randomProjection(
       {
         ...options,
-        targetModules: targetModules.filter((role) => role !== 'output'),
-        outputProjection: targetModules.includes('output') ? 'lazy' : 'dense',
-        outputUpdateScale: 1,
-        updateScale: 1,
+        ...projectedAlike(targetModules),
         refreshInterval: innerSteps,
-        overrides: {},
-        distribution: 'gaussian',
-        sharing: 'weight',
         store: 'stored',
         momentsAtRefresh: 'restart',
       },
