@@ -1,7 +1,5 @@
 #include "cuda/emulation/fibers.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -12,49 +10,18 @@
 #include <vector>
 
 #include "cuda/emulation/bank_conflicts.h"
+#include "cuda/emulation/fiber_context.h"
 #include "cuda/emulation/host_runtime.h"
 #include "cuda/emulation/pending_boxes.h"
 #include "cuda/emulation/pending_copies.h"
 #include "cuda/emulation/pending_products.h"
 #include "cuda/emulation/sanitizer_hooks.h"
 
-#if !defined(__x86_64__)
-#error "kernel emulation: the context switch is written for x86-64"
-#endif
-
-// Saves the callee-saved registers and the stack pointer of the running context, continues another.
-extern "C" void compact_emulation_switch(void** save, void* to);
-asm(R"(
-.text
-.globl compact_emulation_switch
-.hidden compact_emulation_switch
-.type compact_emulation_switch,@function
-compact_emulation_switch:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    movq %rsp, (%rdi)
-    movq %rsi, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
-.size compact_emulation_switch,.-compact_emulation_switch
-)");
-
 namespace compact::emulation {
 namespace {
 
 constexpr int kWarpSize = 32;
 constexpr int kMaxSharedSlots = 32;
-constexpr size_t kStackBytes = 128 * 1024;
-constexpr size_t kGuardBytes = 4096;
 
 enum class State { kReady, kAtCollective, kAtBarrier, kDone };
 
@@ -91,15 +58,12 @@ struct Block {
 
 struct Fiber {
     Block* block = nullptr;
-    void* stack_pointer = nullptr;
-    char* stack = nullptr;
+    FiberContext context;
     State state = State::kReady;
     Index3 thread{};
     int linear = 0;
     const char* waiting_at = "";
     int line = 0;
-    void* tsan = nullptr;
-    void* asan_fake_stack = nullptr;
     PendingCopies copies;
     PendingProducts products;
 };
@@ -114,17 +78,6 @@ struct Scheduler {
     std::vector<Fiber> fibers;
     const std::function<void()>* body = nullptr;
     char begun = 0, finished = 0;  // what orders the host and the fibers of a launch
-    void* main_stack_pointer = nullptr;
-    const void* main_stack_bottom = nullptr;
-    size_t main_stack_size = 0;
-    void* main_tsan = nullptr;
-    char* stacks = nullptr;
-    int num_stacks = 0;
-    std::vector<void*> tsan_fibers;
-
-    ~Scheduler() {
-        if (stacks != nullptr) munmap(stacks, static_cast<size_t>(num_stacks) * kStackBytes);
-    }
 };
 
 thread_local Scheduler scheduler;
@@ -132,33 +85,13 @@ thread_local Scheduler scheduler;
 // Leaves the running fiber; it continues here at its next turn.
 EMULATION_SCHEDULER void yield_to_scheduler() {
     Fiber* self = scheduler.current;
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(self->state == State::kDone ? nullptr : &self->asan_fake_stack,
-                                   scheduler.main_stack_bottom, scheduler.main_stack_size);
-#endif
-#if defined(__SANITIZE_THREAD__)
-    __tsan_switch_to_fiber(scheduler.main_tsan, 1);  // 1: no happens-before between the two
-#endif
-    compact_emulation_switch(&self->stack_pointer, scheduler.main_stack_pointer);
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(self->asan_fake_stack, nullptr, nullptr);
-#endif
+    leave_fiber(self->context, self->state == State::kDone);
 }
 
 EMULATION_SCHEDULER void run(Fiber& fiber) {
     scheduler.current = &fiber;
     scheduler.block = fiber.block;
-#if defined(__SANITIZE_ADDRESS__)
-    void* fake_stack;
-    __sanitizer_start_switch_fiber(&fake_stack, fiber.stack, kStackBytes);
-#endif
-#if defined(__SANITIZE_THREAD__)
-    __tsan_switch_to_fiber(fiber.tsan, 1);
-#endif
-    compact_emulation_switch(&scheduler.main_stack_pointer, fiber.stack_pointer);
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
+    continue_fiber(fiber.context);
     scheduler.current = nullptr;
     scheduler.block = nullptr;
 }
@@ -197,10 +130,7 @@ void check_nothing_pends(const PendingProducts& products) {
 }
 
 EMULATION_SCHEDULER void fiber_main() {
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(nullptr, &scheduler.main_stack_bottom,
-                                    &scheduler.main_stack_size);
-#endif
+    arrive_in_fiber();
     acquire(&scheduler.begun);
     (*scheduler.body)();
     check_nothing_pends(scheduler.current->products);
@@ -209,50 +139,15 @@ EMULATION_SCHEDULER void fiber_main() {
     stop("a finished fiber was continued");
 }
 
-void ensure_stacks(int count) {
-    if (scheduler.num_stacks >= count) return;
-    if (scheduler.stacks != nullptr) {
-        munmap(scheduler.stacks, static_cast<size_t>(scheduler.num_stacks) * kStackBytes);
-    }
-    void* memory = mmap(nullptr, static_cast<size_t>(count) * kStackBytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) stop("no memory for fiber stacks");
-    scheduler.stacks = static_cast<char*>(memory);
-    scheduler.num_stacks = count;
-    for (int i = 0; i < count; ++i) {
-        mprotect(scheduler.stacks + static_cast<size_t>(i) * kStackBytes, kGuardBytes, PROT_NONE);
-    }
-}
-
 void prepare_fiber(int number, Block& block, int linear) {
-    Fiber& fiber = scheduler.fibers[static_cast<size_t>(number)];
     const Index3 size = scheduler.block_size;
     const auto n = static_cast<unsigned>(linear);
-    void* fake_tsan = fiber.tsan;
+    Fiber& fiber = scheduler.fibers[static_cast<size_t>(number)];
     fiber = Fiber{};
-    fiber.tsan = fake_tsan;
     fiber.block = &block;
     fiber.linear = linear;
     fiber.thread = {n % size.x, n / size.x % size.y, n / size.x / size.y};
-    fiber.stack = scheduler.stacks + static_cast<size_t>(number) * kStackBytes;
-#if defined(__SANITIZE_ADDRESS__)
-    // The functions that a fiber was in when it finished never returned: their frames stay marked.
-    constexpr size_t kLastFrames = 4096;
-    __asan_unpoison_memory_region(fiber.stack + kStackBytes - kLastFrames, kLastFrames);
-#endif
-    // What compact_emulation_switch pops: six registers, then the return address.
-    auto** top = reinterpret_cast<void**>(fiber.stack + kStackBytes - 64);
-    *--top = nullptr;
-    *--top = reinterpret_cast<void*>(&fiber_main);
-    for (int i = 0; i < 6; ++i) *--top = nullptr;
-    fiber.stack_pointer = top;
-#if defined(__SANITIZE_THREAD__)
-    // Made once and used again: making one costs more than running a small block.
-    while (static_cast<int>(scheduler.tsan_fibers.size()) <= number) {
-        scheduler.tsan_fibers.push_back(__tsan_create_fiber(0));
-    }
-    fiber.tsan = scheduler.tsan_fibers[static_cast<size_t>(number)];
-#endif
+    prepare_context(fiber.context, number, fiber_main);
 }
 
 uint32_t next_random(uint32_t& state) {
@@ -371,9 +266,6 @@ void launch(Index3 grid, Index3 block, size_t dynamic_shared_bytes,
     // other begins.
     const uint64_t together = is_shuffled && blocks > 1 ? 2 : 1;
     ensure_stacks(static_cast<int>(threads * together));
-#if defined(__SANITIZE_THREAD__)
-    scheduler.main_tsan = __tsan_get_current_fiber();
-#endif
     release(&scheduler.begun);
     const auto index_of = [&](uint64_t i) {
         uint64_t j = i;

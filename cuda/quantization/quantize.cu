@@ -1,80 +1,26 @@
-// quantize: per group of groupSize consecutive elements scale = max|x| / 127 and
-// code = round(x / scale) to int8; dequantize: y = code scale. A group of zeros has scale 0; a
-// group with NaN or infinity has that scale, so that it does not come back finite by accident.
-//
-// One access per element, one byte per code (x is read a second time from the cache); limit: memory
-// bandwidth.
-#include "cuda/runtime/ops.h"
-#include "cuda/simt/block_reduce.cuh"
-#include "cuda/simt/elementwise.cuh"
-#include "native/backend/op_checks.h"
+// quantize: groups as int8, code = round(x / scale) with scale = max|x| / 127; dequantize:
+// y = code scale.
+#include "cuda/quantization/groups.cuh"
 
 namespace compact {
 namespace {
 
-constexpr int kGroupsPerBlock = 8;  // a warp each
+struct Int8Format {
+    using Code = int8_t;
+    static constexpr float kLargest = 127.0f;
 
-template <class T>
-__global__ void __launch_bounds__(32 * kGroupsPerBlock)
-    quantize_kernel(const T* __restrict__ x, int8_t* __restrict__ codes, float* __restrict__ scales,
-                    int64_t count, int64_t group_size) {
-    const int64_t group = static_cast<int64_t>(blockIdx.x) * kGroupsPerBlock + threadIdx.x / 32;
-    const int64_t begin = group * group_size;
-    if (begin >= count) return;
-    const int64_t end = begin + group_size < count ? begin + group_size : count;
-    const int64_t first = begin + threadIdx.x % 32;
-    // Magnitudes compare as integers, with infinity and then NaN above everything.
-    uint32_t largest = 0;
-    for (int64_t i = first; i < end; i += 32) {
-        largest = Maximum{}(largest, float_bits(load_element(x + i)) & 0x7fffffffu);
+    __device__ __forceinline__ static Code encode(float share) {
+        return static_cast<Code>(rintf(share));
     }
-    const float scale = float_from_bits(warp_reduce(largest, Maximum{})) / 127.0f;
-    if (threadIdx.x % 32 == 0) scales[group] = scale;
-    const bool finite = scale > 0.0f && scale < INFINITY;
-    for (int64_t i = first; i < end; i += 32) {
-        // A subnormal scale may have been rounded down by much: the code would not fit.
-        const float code = fminf(fmaxf(rintf(load_element(x + i) / scale), -127.0f), 127.0f);
-        codes[i] = finite ? static_cast<int8_t>(code) : int8_t{0};
-    }
-}
-
-template <class T>
-__global__ void __launch_bounds__(kElementwiseThreads)
-    dequantize_kernel(const int8_t* __restrict__ codes, const float* __restrict__ scales,
-                      T* __restrict__ y, int64_t count, int64_t group_size) {
-    const int64_t first =
-        (static_cast<int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x) * kPackSize;
-    if (first >= count) return;
-    const int size = pack_count(count, first);
-    int64_t group = first / group_size, rest = first % group_size;
-    float values[kPackSize] = {};
-    CP_UNROLL
-    for (int i = 0; i < kPackSize; ++i) {
-        if (i < size) values[i] = static_cast<float>(codes[first + i]) * scales[group];
-        if (++rest == group_size) {
-            rest = 0;
-            ++group;
-        }
-    }
-    store_pack(y + first, size, values);
-}
+    __device__ __forceinline__ static float decode(Code code) { return static_cast<float>(code); }
+};
 
 CpStatus check_quantize(const CpCall* call, CpError* error) {
     return check_groups(call, "quantize", call->inputs[0], call->outputs[1], error);
 }
 
 CpStatus run_quantize(CpDevice* device, const CpCall* call, CpError* error) {
-    const CpTensor& input = call->inputs[0];
-    const int64_t count = num_elements(input);
-    const int64_t group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
-    const int64_t blocks = ceil_div(ceil_div(count, group_size), kGroupsPerBlock);
-    dispatch(input.dtype, [&](auto* type) {
-        using T = std::remove_pointer_t<decltype(type)>;
-        CP_LAUNCH(quantize_kernel<T>, dim3(static_cast<unsigned>(blocks)),
-                  dim3(32 * kGroupsPerBlock), 0, device->stream, data<const T>(input),
-                  data<int8_t>(call->outputs[0]), data<float>(call->outputs[1]), count, group_size);
-    });
-    return check_launch(*device, "quantize", error);
+    return quantize_groups<Int8Format>(*device, "quantize", *call, error);
 }
 
 CpStatus check_dequantize(const CpCall* call, CpError* error) {
@@ -82,16 +28,7 @@ CpStatus check_dequantize(const CpCall* call, CpError* error) {
 }
 
 CpStatus run_dequantize(CpDevice* device, const CpCall* call, CpError* error) {
-    const CpTensor& output = call->outputs[0];
-    const int64_t count = num_elements(output);
-    const int64_t group_size = static_cast<int64_t>(attribute(*call, "groupSize"));
-    dispatch(output.dtype, [&](auto* type) {
-        using T = std::remove_pointer_t<decltype(type)>;
-        CP_LAUNCH(dequantize_kernel<T>, elementwise_grid(count), dim3(kElementwiseThreads), 0,
-                  device->stream, data<const int8_t>(call->inputs[0]),
-                  data<const float>(call->inputs[1]), data<T>(output), count, group_size);
-    });
-    return check_launch(*device, "dequantize", error);
+    return dequantize_groups<Int8Format>(*device, "dequantize", *call, error);
 }
 
 }  // namespace
