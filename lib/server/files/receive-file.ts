@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../api-error.js';
@@ -39,7 +39,9 @@ export async function receiveFile(path: string, stream: Readable, limits: FileLi
       yield chunk;
     }
   };
-  await pipeline(checked, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }));
+  // The file is there before anything can be refused: else it could be made after it was removed.
+  await using file = await open(path, 'wx', 0o600);
+  await pipeline(checked, file.createWriteStream({ flush: true }));
   return { numBytes, sha256: hash.digest('hex') };
 }
 
