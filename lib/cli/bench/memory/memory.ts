@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { Option, type Command } from 'commander';
 import { compactError, nearestName } from '../../../errors.js';
 import type { Target } from '../../../compile/index.js';
@@ -21,6 +21,7 @@ import { printPlanned, printReport } from './print-report.js';
 import { reportVersion, type BenchReport, type NamedTimeline, type PlannedTable } from './report.js';
 import { StatusLine } from '../status-line.js';
 import { timelineOf } from '../training/timeline.js';
+import { writeReport } from '../write-report.js';
 
 const picturedModel = 'llama-350m';
 const demoSteps = { full: 500, quick: 100 } as const;
@@ -151,7 +152,10 @@ async function memoryBench(flags: MemoryBenchFlags, terminal: Terminal): Promise
     durationSeconds: (performance.now() - startedAt) / 1000,
   };
   status.clear();
-  const files = writeReport(flags.output, report);
+  const files = writeReport(flags.output, 'report', report, {
+    figure: reportFigure(report),
+    page: reportPage(report),
+  });
   if (flags.ledger !== undefined) appendToLedger(flags.ledger, ledgerRows(report), device);
   printReport(terminal, report);
   terminal.line(`\nDone in ${Math.round(report.durationSeconds)} s. Open ${files.page} in a browser.`);
@@ -177,19 +181,6 @@ function methodsBench(
 function writePicture(file: string, table: PlannedTable): void {
   const model = table.models.find((candidate) => candidate.model === picturedModel)!;
   writeFileSync(file, `${peaksFigure(table, model)}\n`);
-}
-
-/** Writes the report in its three forms; the numbers are the same in all of them. */
-function writeReport(folder: string, report: BenchReport): { data: string; figure: string; page: string } {
-  const files = {
-    data: join(folder, 'report.json'),
-    figure: join(folder, 'report.svg'),
-    page: join(folder, 'report.html'),
-  };
-  writeFileSync(files.data, `${JSON.stringify(report)}\n`);
-  writeFileSync(files.figure, reportFigure(report));
-  writeFileSync(files.page, reportPage(report));
-  return files;
 }
 
 function presetTimelines(model: LlamaPreset, target: Target): NamedTimeline[] {

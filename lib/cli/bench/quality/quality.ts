@@ -1,5 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { compactError } from '../../../errors.js';
 import { llamaPresets } from '../../../models/index.js';
@@ -33,6 +32,7 @@ import { bestResults, sweep, type Contender, type QualityCell, type QualityGrid 
 import { stepCosts } from './step-costs.js';
 import { StatusLine } from '../status-line.js';
 import { runTraining } from '../training/training-run.js';
+import { writeReport } from '../write-report.js';
 
 const help = `
 Trains a small model with every method on the same batches, and tunes each over a grid of two peak rates: that of
@@ -209,22 +209,15 @@ async function qualityBench(flags: QualityFlags, terminal: Terminal): Promise<vo
     costs,
   };
   printQuality(terminal, report);
-  const files = flags.output === undefined ? undefined : writeReport(flags.output, report);
+  const files =
+    flags.output === undefined
+      ? undefined
+      : writeReport(flags.output, 'quality', report, {
+          figure: tradeOffFigure(report),
+          page: qualityPage(report),
+        });
   if (files !== undefined) terminal.line(`\nOpen ${files.page} in a browser.`);
   terminal.object({ ...report, files });
-}
-
-/** Writes the report in its three forms; the numbers are the same in all of them. */
-function writeReport(folder: string, report: QualityReport): { data: string; figure: string; page: string } {
-  const files = {
-    data: join(folder, 'quality.json'),
-    figure: join(folder, 'quality.svg'),
-    page: join(folder, 'quality.html'),
-  };
-  writeFileSync(files.data, `${JSON.stringify(report)}\n`);
-  writeFileSync(files.figure, tradeOffFigure(report));
-  writeFileSync(files.page, qualityPage(report));
-  return files;
 }
 
 /** What a run is made of, as a recipe has it: what was not asked for is left out, so that ledgers know their runs again. */
